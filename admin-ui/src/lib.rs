@@ -1,0 +1,1 @@
+//! The console, built and embedded.

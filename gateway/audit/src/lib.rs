@@ -1,0 +1,1 @@
+//! Audit entries and the chain that links them, as pure rules.

@@ -1,0 +1,21 @@
+//! The words that every part of Cardea shares: ids, time, randomness, secrets, assurance, callers, reasons,
+//! diagnostics and resources. Opens no file, reads no clock, draws no randomness: all three are given.
+
+pub mod assurance;
+pub mod caller;
+pub mod diagnostic;
+pub mod entropy;
+pub mod ids;
+pub mod reason;
+pub mod resources;
+pub mod secret;
+pub mod time;
+
+pub use assurance::Assurance;
+pub use caller::Caller;
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use entropy::Entropy;
+pub use ids::{AppId, EntryId, FactorId, GroupId, ProviderId, SessionId, TenantId, UserId};
+pub use reason::Reason;
+pub use secret::Secret;
+pub use time::{Clock, Timestamp};

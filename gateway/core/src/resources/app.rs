@@ -1,0 +1,302 @@
+//! The app: a protected service, where it answers, what its addresses mean, and what it is told of the caller.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{Resource, tenant::check_host};
+use crate::{AppId, Diagnostic, Diagnostics};
+
+/// An app as an administrator writes it (`tenants/<tenant>/apps/<id>.toml`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppSpec {
+    /// Its name in policies (`App::"records"`) and as the assertion's audience.
+    pub id: AppId,
+    /// Its name as people read it.
+    pub name: String,
+    /// One line for the portal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The hosts at which it answers: lower case, no port.
+    pub hosts: Vec<String>,
+    /// Claims that the assertion carries beside the caller's id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
+    /// How fresh the assertion is.
+    #[serde(default)]
+    pub assertion: AssertionMode,
+    /// When the entry must be durable.
+    #[serde(default)]
+    pub audit: AuditMode,
+    /// Keeps encoded slashes (`%2F`) as part of a segment instead of refusing them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub encoded_slashes: bool,
+    /// Shown among the portal's apps. On: an app that people open; off for one that only programs call.
+    #[serde(default = "yes")]
+    pub in_portal: bool,
+    /// The path that the portal opens.
+    #[serde(default = "root_path")]
+    pub start_path: String,
+    /// The service behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamSpec>,
+    /// Header names that the service knows already, and the claim that fills each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Claim>,
+    /// What its addresses name: the first pattern that fits gives the resource's type and attributes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceRule>,
+    /// Which requests are acts with a name of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionRule>,
+}
+
+/// Where the service is and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamSpec {
+    /// `http://host:port` or `https://host:port`; no path.
+    pub url: Url,
+    /// The exact SPIFFE ID that the service must prove; with it the connection is mTLS under the tenant's own CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+    /// PEM file of roots for an `https` service with a certificate that is not ours; the system's roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// Seconds to open a connection. Five: a service on the same network answers in milliseconds or is down.
+    #[serde(default = "connect_seconds")]
+    pub connect_seconds: u32,
+    /// Seconds until the answer's first byte. Sixty: long reports do exist.
+    #[serde(default = "answer_seconds")]
+    pub answer_seconds: u32,
+}
+
+/// `/studies/{study}/records/{record}` makes a `Record` with `study` and `record`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRule {
+    /// A path pattern: `{name}` takes one segment, `{*name}` the rest.
+    pub pattern: String,
+    /// The resource's type in policies: a Cedar identifier such as `Record`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// `POST /studies/{study}/records/{record}/approve` is `approve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRule {
+    /// The HTTP method, in capitals.
+    pub method: String,
+    /// A path pattern, as in a resource rule.
+    pub pattern: String,
+    /// The action's name in policies, such as `approve`; it belongs to the group of its method (`read` or `write`).
+    pub action: String,
+}
+
+/// Something that may be told of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// The user's id.
+    Sub,
+    /// E-mail address.
+    Email,
+    /// Name as shown.
+    Name,
+    /// Groups, comma-separated in a header.
+    Groups,
+}
+
+/// How fresh an assertion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssertionMode {
+    /// One serves a session and app for up to 30 seconds: signing is the dearest step on the way.
+    #[default]
+    Session,
+    /// Each request gets its own, which names the entry, the method and the address.
+    Request,
+}
+
+/// When a request's entry must be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditMode {
+    /// In groups, within milliseconds of the answer.
+    #[default]
+    Grouped,
+    /// Before the request is forwarded.
+    Before,
+}
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+fn yes() -> bool {
+    true
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+fn root_path() -> String {
+    "/".to_owned()
+}
+fn connect_seconds() -> u32 {
+    5
+}
+fn answer_seconds() -> u32 {
+    60
+}
+
+impl Resource for AppSpec {
+    const KIND: &'static str = "app";
+
+    fn check(&self, source: &str) -> Diagnostics {
+        let mut found = Diagnostics::default();
+        if self.hosts.is_empty() {
+            found.push(Diagnostic::new(source, format!("app `{}` has no host", self.id)).help("add `hosts = [\"…\"]`"));
+        }
+        for host in &self.hosts {
+            check_host(source, host, &mut found);
+        }
+        match &self.upstream {
+            None => found.push(
+                Diagnostic::new(source, format!("app `{}` has no upstream", self.id))
+                    .help("add `[upstream]` with `url = \"https://host:port\"`"),
+            ),
+            Some(upstream) => check_upstream(source, upstream, &mut found),
+        }
+        if !self.start_path.starts_with('/') {
+            found.push(Diagnostic::new(source, format!("start_path `{}` does not start with `/`", self.start_path)));
+        }
+        for rule in &self.resources {
+            check_pattern(source, &rule.pattern, &mut found);
+            if !is_type_name(&rule.kind) {
+                found.push(
+                    Diagnostic::new(source, format!("`{}` is not a type name", rule.kind))
+                        .help("start with a capital, then letters and digits: `Record`"),
+                );
+            }
+        }
+        for rule in &self.actions {
+            check_pattern(source, &rule.pattern, &mut found);
+            if !METHODS.contains(&rule.method.as_str()) {
+                found.push(
+                    Diagnostic::new(source, format!("`{}` is not a method", rule.method))
+                        .help(format!("use one of {}", METHODS.join(", "))),
+                );
+            }
+            if METHODS.contains(&rule.action.as_str()) || ["read", "write"].contains(&rule.action.as_str()) {
+                found.push(
+                    Diagnostic::new(source, format!("action `{}` has the name of a method or group", rule.action))
+                        .help("choose a word of your own, such as `approve`"),
+                );
+            } else if !is_action_name(&rule.action) {
+                found.push(
+                    Diagnostic::new(source, format!("`{}` is not an action name", rule.action))
+                        .help("use `a-z`, `0-9` and `-`"),
+                );
+            }
+        }
+        for name in self.headers.keys() {
+            if is_ours(name) {
+                found.push(
+                    Diagnostic::new(source, format!("header `{name}` belongs to the gateway"))
+                        .help("map claims to the service's own header names"),
+                );
+            }
+        }
+        found
+    }
+}
+
+fn check_upstream(source: &str, upstream: &UpstreamSpec, found: &mut Diagnostics) {
+    let url = &upstream.url;
+    if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
+        found.push(Diagnostic::new(source, format!("upstream `{url}` is neither http nor https")));
+    }
+    if url.path() != "/" || url.query().is_some() || !url.username().is_empty() || url.fragment().is_some() {
+        found.push(
+            Diagnostic::new(source, format!("upstream `{url}` has more than a scheme, host and port"))
+                .help("write `https://host:port`"),
+        );
+    }
+    if let Some(id) = &upstream.spiffe_id {
+        if url.scheme() != "https" {
+            found.push(
+                Diagnostic::new(source, format!("upstream `{url}` names a SPIFFE ID but is not https"))
+                    .help("mTLS needs an `https` address"),
+            );
+        }
+        if !id.starts_with("spiffe://") {
+            found
+                .push(Diagnostic::new(source, format!("`{id}` is not a SPIFFE ID")).help("it starts with `spiffe://`"));
+        }
+        if upstream.ca_file.is_some() {
+            found.push(
+                Diagnostic::new(source, "the upstream has both `spiffe_id` and `ca_file`")
+                    .help("with `spiffe_id` the tenant's own CA is the only root"),
+            );
+        }
+    }
+}
+
+fn check_pattern(source: &str, pattern: &str, found: &mut Diagnostics) {
+    let mut names = BTreeSet::new();
+    let segments: Vec<_> = pattern.split('/').skip(1).collect();
+    let fine = pattern.starts_with('/')
+        && segments.iter().enumerate().all(|(nth, segment)| {
+            match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+                Some(name) => {
+                    let rest = name.strip_prefix('*');
+                    is_attribute_name(rest.unwrap_or(name))
+                        && names.insert(rest.unwrap_or(name))
+                        && (rest.is_none() || nth + 1 == segments.len())
+                }
+                None => !segment.contains(['{', '}']),
+            }
+        });
+    if !fine {
+        found.push(
+            Diagnostic::new(source, format!("`{pattern}` is not a path pattern"))
+                .help("start with `/`; `{name}` takes a segment, a last `{*name}` the rest; each name once"),
+        );
+    }
+}
+
+/// Whether a header is one that only the gateway sets, whatever its spelling (`_` counts as `-`, in any case).
+fn is_ours(name: &str) -> bool {
+    let name = name.replace('_', "-").to_ascii_lowercase();
+    name.starts_with("cardea-")
+        || name.starts_with("x-forwarded-")
+            && ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"].contains(&name.as_str())
+        || [
+            "host",
+            "forwarded",
+            "cookie",
+            "authorization",
+            "connection",
+            "x-request-id",
+            "traceparent",
+            "content-length",
+            "transfer-encoding",
+            "upgrade",
+            "te",
+            "trailer",
+        ]
+        .contains(&name.as_str())
+}
+
+fn is_type_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+fn is_attribute_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+fn is_action_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

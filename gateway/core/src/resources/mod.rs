@@ -1,0 +1,29 @@
+//! Resources: what administrators write. Tenants, apps, providers, groups and policies have one form, whether kept as
+//! files (`cardea apply`, `cardea export`), sent to the API or edited in the console.
+
+mod app;
+mod bundle;
+mod group;
+mod policy;
+mod provider;
+mod read;
+mod tenant;
+
+pub use app::{ActionRule, AppSpec, AssertionMode, AuditMode, Claim, ResourceRule, UpstreamSpec};
+pub use bundle::{Bundle, TenantBundle};
+pub use group::GroupSpec;
+pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
+pub use provider::{JoinRule, ProviderSpec, SecretRef};
+pub use read::read_toml;
+pub use tenant::{FactorRules, SessionRules, TenantSpec};
+
+use crate::Diagnostics;
+
+/// A resource that can tell by itself what is wrong with it.
+pub trait Resource: serde::Serialize + serde::de::DeserializeOwned {
+    /// The word for it: `app`, `provider`, ….
+    const KIND: &'static str;
+
+    /// Everything wrong with the values, beyond their shape; `source` names where they were read from.
+    fn check(&self, source: &str) -> Diagnostics;
+}

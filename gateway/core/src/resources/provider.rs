@@ -1,0 +1,102 @@
+//! An OpenID Connect provider that a tenant trusts, and how far.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Resource;
+use crate::{Assurance, Diagnostic, Diagnostics, GroupId, ProviderId};
+
+/// A provider as an administrator writes it (`tenants/<tenant>/providers/<id>.toml`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSpec {
+    /// Its name in paths and entries.
+    pub id: ProviderId,
+    /// What its button says after "Continue with".
+    pub name: String,
+    /// The issuer, exactly as the provider's discovery document states it (OpenID Connect Discovery 1.0 section 4.3).
+    pub issuer: Url,
+    /// Our client id at the provider.
+    pub client_id: String,
+    /// Where our client secret is kept; absent for a public client, which PKCE alone protects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<SecretRef>,
+    /// Scopes beside `openid`.
+    #[serde(default = "usual_scopes")]
+    pub scopes: Vec<String>,
+    /// E-mail domains whose people are sent here at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub email_domains: Vec<String>,
+    /// Whether a person unknown to the pool joins it by signing in.
+    #[serde(default)]
+    pub join: JoinRule,
+    /// The claim that lists the person's groups.
+    #[serde(default = "groups_claim")]
+    pub groups_claim: String,
+    /// The provider's group names that count here, and the group of ours that each gives.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupId>,
+    /// What a value of `acr` or `amr` is worth; whatever is not listed is worth assurance 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assurance: BTreeMap<String, Assurance>,
+    /// PEM file of roots for a provider under a private CA; the system's roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+}
+
+/// Where a secret is kept: never in the resource itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SecretRef {
+    /// A file that holds it, relative to the configuration's folder; trailing line ends are dropped.
+    File(String),
+    /// An environment variable of the gateway.
+    Env(String),
+}
+
+/// Who may come in by this provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JoinRule {
+    /// Only people whom the pool knows and who are linked or invited.
+    #[default]
+    Closed,
+    /// Whoever the provider vouches for joins the pool on first sign-in.
+    Open,
+}
+
+fn usual_scopes() -> Vec<String> {
+    vec!["email".to_owned(), "profile".to_owned()]
+}
+fn groups_claim() -> String {
+    "groups".to_owned()
+}
+
+impl Resource for ProviderSpec {
+    const KIND: &'static str = "provider";
+
+    fn check(&self, source: &str) -> Diagnostics {
+        let mut found = Diagnostics::default();
+        let loopback = self.issuer.host_str().is_some_and(|host| {
+            host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]"
+        });
+        if self.issuer.scheme() != "https" && !(self.issuer.scheme() == "http" && loopback) {
+            found.push(
+                Diagnostic::new(source, format!("issuer `{}` is not https", self.issuer))
+                    .help("plain http is accepted on loopback only"),
+            );
+        }
+        if self.issuer.query().is_some() || self.issuer.fragment().is_some() {
+            found.push(Diagnostic::new(source, format!("issuer `{}` has a query or fragment", self.issuer)));
+        }
+        if self.client_id.is_empty() {
+            found.push(Diagnostic::new(source, "the provider has an empty `client_id`"));
+        }
+        for domain in &self.email_domains {
+            super::tenant::check_host(source, domain, &mut found);
+        }
+        found
+    }
+}

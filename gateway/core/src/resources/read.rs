@@ -1,0 +1,77 @@
+//! Reads a resource or the configuration from TOML, with a place and a way out for each mistake.
+
+use crate::{Diagnostic, Diagnostics, diagnostic::nearest};
+
+use super::Resource;
+
+/// Reads any value whose shape is its own check.
+pub fn read_toml<T: serde::de::DeserializeOwned>(source: &str, text: &str) -> Result<T, Diagnostics> {
+    toml::from_str(text).map_err(|error| shape_error(source, text, &error).into())
+}
+
+/// Reads one resource and checks its values.
+pub(super) fn read_resource<R: Resource>(source: &str, text: &str) -> Result<R, Diagnostics> {
+    let resource: R = read_toml(source, text)?;
+    let mut found = resource.check(source);
+    for one in &mut found.0 {
+        place_by_value(one, text);
+    }
+    found.or_ok(resource)
+}
+
+fn shape_error(source: &str, text: &str, error: &toml::de::Error) -> Diagnostic {
+    let message = error.message().replace('\n', " ");
+    let mut found = Diagnostic::new(source, &message);
+    if let Some(span) = error.span() {
+        found = found.at(text, span.start, span.end);
+    }
+    match unknown_key(&message) {
+        Some((_, Some(known))) => found.help(format!("did you mean `{known}`?")),
+        _ => found,
+    }
+}
+
+/// From "unknown field `x`, expected one of `a`, `b`": the slip and the nearest known key.
+fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
+    let rest = message.strip_prefix("unknown field ").or_else(|| message.strip_prefix("unknown variant "))?;
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let slip = quoted.next()?;
+    let near = nearest(slip, quoted);
+    Some((slip.to_owned(), near.map(str::to_owned)))
+}
+
+/// A value check names the offending value in backticks; if that value stands once in the text, it gives the place.
+fn place_by_value(found: &mut Diagnostic, text: &str) {
+    if found.line.is_some() {
+        return;
+    }
+    let place = found.message.split('`').skip(1).step_by(2).find_map(|value| {
+        let quoted = format!("\"{value}\"");
+        text.find(&quoted).map(|at| (at, at + quoted.len()))
+    });
+    if let Some((start, end)) = place {
+        *found = found.clone().at(text, start, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::AppSpec;
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one_and_its_place() {
+        let text = "id = \"records\"\nname = \"Records\"\nhost = [\"r.localhost\"]\n";
+        let found = read_toml::<AppSpec>("apps/records.toml", text).unwrap_err();
+        let one = &found.0[0];
+        assert_eq!(one.line, Some(3));
+        assert_eq!(one.help.as_deref(), Some("did you mean `hosts`?"));
+    }
+
+    #[test]
+    fn an_app_without_upstream_is_named_with_its_place() {
+        let text = "id = \"records\"\nname = \"Records\"\nhosts = [\"r.localhost\"]\n";
+        let found = read_resource::<AppSpec>("apps/records.toml", text).unwrap_err();
+        assert!(found.to_string().contains("upstream"), "{found}");
+    }
+}

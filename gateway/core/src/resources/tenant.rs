@@ -1,0 +1,137 @@
+//! The tenant: its name, its sign-in host, and how its people may sign in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Resource;
+use crate::{Assurance, Diagnostic, Diagnostics, TenantId};
+
+/// A tenant as an administrator writes it (`tenants/<id>/tenant.toml`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSpec {
+    /// Its name in paths, hosts and SPIFFE trust domains.
+    pub id: TenantId,
+    /// Its name as people read it.
+    pub name: String,
+    /// The host of its sign-in pages, portal and console: lower case, no port.
+    pub sign_in_host: String,
+    /// Accent colour of its pages, `#rrggbb`; Cardea's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accent: Option<String>,
+    /// Ways of signing in from its own pool.
+    #[serde(default)]
+    pub factors: FactorRules,
+    /// How long sessions last.
+    #[serde(default)]
+    pub session: SessionRules,
+}
+
+/// Which factors the tenant's own pool accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FactorRules {
+    /// Passwords, as a first factor. On, since a pool without any first factor is a locked door.
+    pub password: bool,
+    /// One-time codes from an authenticator app, as a second factor.
+    pub totp: bool,
+    /// Passkeys, alone or as a second factor.
+    pub passkey: bool,
+    /// The least assurance at which a sign-in from the pool completes.
+    pub minimum: Assurance,
+}
+
+impl Default for FactorRules {
+    fn default() -> Self {
+        Self { password: true, totp: true, passkey: true, minimum: Assurance::One }
+    }
+}
+
+/// Time limits of a session (NIST SP 800-63B-4 section 2.2.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionRules {
+    /// Minutes without a request after which a session ends. An hour: what AAL2 recommends at most.
+    pub idle_minutes: u32,
+    /// Hours after sign-in at which a session ends, used or not. Twelve: one long shift, and AAL3's limit.
+    pub absolute_hours: u32,
+    /// Minutes after which a handle is replaced by a new one. Fifteen: a stolen cookie is soon noticed.
+    pub rotate_minutes: u32,
+}
+
+impl Default for SessionRules {
+    fn default() -> Self {
+        Self { idle_minutes: 60, absolute_hours: 12, rotate_minutes: 15 }
+    }
+}
+
+impl SessionRules {
+    /// The idle limit.
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(u64::from(self.idle_minutes) * 60)
+    }
+
+    /// The absolute limit.
+    pub fn absolute(&self) -> Duration {
+        Duration::from_secs(u64::from(self.absolute_hours) * 3600)
+    }
+
+    /// The age at which a handle is replaced.
+    pub fn rotate(&self) -> Duration {
+        Duration::from_secs(u64::from(self.rotate_minutes) * 60)
+    }
+}
+
+impl Resource for TenantSpec {
+    const KIND: &'static str = "tenant";
+
+    fn check(&self, source: &str) -> Diagnostics {
+        let mut found = Diagnostics::default();
+        if self.name.trim().is_empty() {
+            found.push(
+                Diagnostic::new(source, "the tenant has an empty `name`").help("give the name that its people know"),
+            );
+        }
+        check_host(source, &self.sign_in_host, &mut found);
+        if let Some(accent) = &self.accent
+            && !(accent.len() == 7 && accent.starts_with('#') && accent[1..].bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            found.push(
+                Diagnostic::new(source, format!("accent `{accent}` is not a colour")).help("write it as `#rrggbb`"),
+            );
+        }
+        if !self.factors.password && !self.factors.passkey && self.factors.totp {
+            found.push(
+                Diagnostic::new(source, "a one-time code is a second factor, but no first factor is allowed")
+                    .help("allow `password` or `passkey` too"),
+            );
+        }
+        let limits = &self.session;
+        if limits.idle_minutes == 0 || limits.absolute_hours == 0 || limits.rotate_minutes == 0 {
+            found.push(Diagnostic::new(source, "a session limit is 0").help("every limit is at least 1"));
+        }
+        if limits.absolute_hours > 24 {
+            found.push(
+                Diagnostic::new(source, format!("absolute_hours is {}, more than a day", limits.absolute_hours))
+                    .help("NIST SP 800-63B-4 asks for at most 24 hours"),
+            );
+        }
+        found
+    }
+}
+
+/// Finds what keeps `host` from being one canonical host name: lower case, no port, no trailing dot.
+pub(super) fn check_host(source: &str, host: &str, found: &mut Diagnostics) {
+    let labels_fine = host.split('.').all(|label| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    });
+    if !labels_fine || host.len() > 253 {
+        found.push(Diagnostic::new(source, format!("`{host}` is not a host name")).help(
+            "write it in lower case, without scheme, port or trailing dot; international names in their `xn--` form",
+        ));
+    }
+}

@@ -1,0 +1,1 @@
+//! What the demonstration needs and nothing else may use: a records service and a stand-in OpenID provider.

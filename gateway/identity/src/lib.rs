@@ -1,0 +1,1 @@
+//! Pools, sign-in states, factors, assurance, sessions and tokens as pure rules.

@@ -1,0 +1,1 @@
+//! The data plane: listener, edge, routing, access, upstream, pipeline, failure.

@@ -1,0 +1,1 @@
+//! Policy: questions, verdicts, schema, index and explanations over Cedar, as pure rules.
