@@ -1,2 +1,7 @@
-//! x
-fn main(){}
+//! The command `cardea`: everything is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cardea::cli::main()
+}

@@ -1,0 +1,178 @@
+//! The commands, one a file: each has `Arguments` (its reference is the doc comments) and `run`.
+//!
+//! A command ends with [`Ended`]: `Ok(Outcome)` says whether the answer was yes, `Err(Failure)` why there is none.
+
+pub mod agent;
+pub mod apply;
+pub mod audit;
+pub mod cert;
+pub mod check;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod export;
+pub mod policy;
+pub mod serve;
+pub mod user;
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use cardea_core::{Clock, Diagnostic, Diagnostics, Entropy};
+
+use crate::{cli::Format, config::Config};
+
+/// What every command is given.
+pub struct Context {
+    /// `--config` or `CARDEA_CONFIG`.
+    pub config_file: Option<PathBuf>,
+    /// `--format`.
+    pub format: Format,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// How a command ends when it could do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or the answer is yes: exit status 0.
+    Done,
+    /// The answer is no, or a check failed, and the command has said so: exit status 1.
+    No,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Something that a person wrote is wrong: exit status 1.
+    #[error("{0}")]
+    Mistakes(#[from] Diagnostics),
+    /// The command was used wrongly: exit status 2.
+    #[error("{0}")]
+    Misused(String),
+    /// Anything else: exit status 1.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(one: Diagnostic) -> Self {
+        Self::Mistakes(one.into())
+    }
+}
+
+/// How a command ended.
+pub type Ended = Result<Outcome, Failure>;
+
+/// Where the configuration is looked for when nothing names it.
+const CONFIG_FILE: &str = "cardea.toml";
+
+impl Context {
+    /// Reads the configuration that this command is to use.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let path = self.config_path();
+        if self.config_file.is_none() && !path.exists() {
+            return Err(Failure::Misused(format!(
+                "there is no `{CONFIG_FILE}` here\n  help: name one with `--config FILE` or `CARDEA_CONFIG`, or try `cardea demo`"
+            )));
+        }
+        Ok(Config::read(&path, self.clock.now())?)
+    }
+
+    /// The configuration file of this command.
+    pub fn config_path(&self) -> PathBuf {
+        self.config_file.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE))
+    }
+
+    /// Whether answers are for a script.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+}
+
+/// Writes one line of a command's answer to standard output; a reader that went away is no failure of ours.
+pub fn say(line: impl std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// Writes a value as one line of JSON.
+pub fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    say(serde_json::to_string(value).map_err(anyhow::Error::from)?);
+    Ok(())
+}
+
+/// Writes one line beside the answer, for people: progress, prompts and complaints.
+pub fn remark(line: impl std::fmt::Display) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{line}");
+}
+
+/// Asks a person for a yes on a terminal; without one the answer is no.
+pub fn agrees(question: &str) -> bool {
+    if !std::io::stdin().is_terminal() {
+        return false;
+    }
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{question} [y/N] ");
+    let _ = err.flush();
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Tells how a command ended, and gives the exit status.
+pub fn tell(context: &Context, ended: Ended) -> ExitCode {
+    match ended {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::from(1),
+        Err(Failure::Mistakes(found)) => {
+            if context.is_json() {
+                let _ = say_json(&serde_json::json!({ "ok": false, "diagnostics": found }));
+            } else {
+                draw(&found);
+            }
+            ExitCode::from(1)
+        }
+        Err(failure @ Failure::Misused(_)) => {
+            remark(format_args!("error: {failure}"));
+            ExitCode::from(2)
+        }
+        Err(failure @ Failure::Failed(_)) => {
+            remark(format_args!("error: {failure}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Shows mistakes: drawn with their lines on a terminal, one line each elsewhere.
+pub fn draw(found: &Diagnostics) {
+    if !std::io::stderr().is_terminal() {
+        remark(found);
+        return;
+    }
+    let mut texts: BTreeMap<&str, Option<String>> = BTreeMap::new();
+    for one in &found.0 {
+        let text = texts.entry(&one.source).or_insert_with(|| std::fs::read_to_string(Path::new(&one.source)).ok());
+        match (text, one.span) {
+            (Some(text), Some((start, end))) if end <= text.len() => remark(drawn(one, text, start, end)),
+            _ => remark(one),
+        }
+    }
+}
+
+fn drawn(one: &Diagnostic, text: &str, start: usize, end: usize) -> String {
+    let mut shown =
+        miette::MietteDiagnostic::new(one.message.clone()).with_label(miette::LabeledSpan::underline(start..end));
+    if let Some(help) = &one.help {
+        shown = shown.with_help(help);
+    }
+    let source = miette::NamedSource::new(&one.source, text.to_owned());
+    format!("{:?}", miette::Report::new(shown).with_source_code(source))
+}

@@ -1,0 +1,184 @@
+//! `cardea.toml`: what the process needs before it knows any tenant. Read whole, checked whole, and every mistake told
+//! with its place and the way out. What tenants need are resources, and live in the store.
+
+mod certificates;
+mod check;
+mod shape;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp, resources::SecretRef};
+use ipnet::IpNet;
+
+pub use certificates::Certificate;
+
+/// The configuration of one gateway, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, as people named it; `(built in)` for the demonstration.
+    pub source: String,
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    /// Where everything that the gateway keeps lies.
+    pub state_dir: PathBuf,
+    /// Where browsers and programs connect.
+    pub listeners: Vec<ListenerConfig>,
+    /// Health, readiness and metrics. Loopback unless told otherwise: metrics name tenants and apps.
+    pub ops: SocketAddr,
+    /// Where services enrol and renew certificates; absent where no service has a certificate of ours.
+    pub machines: Option<SocketAddr>,
+    /// The port that URLs show.
+    pub public_port: u16,
+    /// The name under which SPIFFE trust domains of the tenants stand.
+    pub trust_domain: String,
+    /// Where sessions are shared between gateways; in the state folder where absent.
+    pub redis: Option<Secret<String>>,
+    /// Proxies in front of us whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How much at once.
+    pub limits: Limits,
+    /// How the gateway tells what it does.
+    pub log: LogConfig,
+    /// A folder of resources that `check` reads when none is named.
+    pub resources: Option<PathBuf>,
+}
+
+/// One address that is listened on.
+#[derive(Debug, Clone)]
+pub struct ListenerConfig {
+    /// The address.
+    pub address: SocketAddr,
+    /// Plain or TLS.
+    pub scheme: Scheme,
+}
+
+/// How a listener speaks.
+#[derive(Debug, Clone)]
+pub enum Scheme {
+    /// Plain HTTP, on loopback only.
+    Plain,
+    /// TLS with the first of these whose names fit the client's SNI, else the first of all.
+    Tls(Vec<Arc<Certificate>>),
+}
+
+/// Bounds: each keeps memory flat when callers are many or unfriendly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions held in memory. A hundred thousand take about 60 MB when all are in use.
+    pub sessions_cached: u64,
+    /// Requests worked on at once; more are told to come back. Four thousand: far above what two cores can serve.
+    pub in_flight: usize,
+    /// Bytes of a request's headers. 32 KiB: cookies of old applications are large, attacks larger.
+    pub header_bytes: usize,
+    /// Bytes of a body that our own pages and API read. 1 MiB: the largest is a set of policies.
+    pub own_body_bytes: usize,
+    /// Time that open requests have to end when the gateway is told to stop. Thirty seconds: what most supervisors wait.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_cached: 100_000,
+            in_flight: 4_096,
+            header_bytes: 32 * 1024,
+            own_body_bytes: 1024 * 1024,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How the gateway tells what it does, on standard error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// One line a message for people, or one JSON object for collectors.
+    pub format: LogFormat,
+    /// A level (`info`) or directives (`info,cardea_proxy=debug`).
+    pub level: String,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For collectors.
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    pub fn read(path: &Path, now: Timestamp) -> Result<Self, Diagnostics> {
+        let source = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Diagnostic::new(&source, format!("the configuration cannot be read: {error}"))
+                .help("name it with `--config FILE` or `CARDEA_CONFIG`; `cardea.example.toml` shows one")
+        })?;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::parse(&source, &text, folder, now)
+    }
+
+    /// Checks a text as if it were the file `source` in `folder`.
+    pub fn parse(source: &str, text: &str, folder: &Path, now: Timestamp) -> Result<Self, Diagnostics> {
+        let shape = shape::read(source, text)?;
+        check::Check::new(source, text, folder, now).config(shape)
+    }
+
+    /// Whether people reach us over TLS; all listeners agree on it.
+    pub fn is_tls(&self) -> bool {
+        self.listeners.iter().any(|listener| matches!(listener.scheme, Scheme::Tls(_)))
+    }
+
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_tls() { "https" } else { "http" }
+    }
+
+    /// The origin of a host of ours as browsers see it: no port where it is the scheme's own.
+    pub fn origin(&self, host: &str) -> String {
+        match (self.is_tls(), self.public_port) {
+            (true, 443) | (false, 80) => format!("{}://{host}", self.scheme()),
+            (_, port) => format!("{}://{host}:{port}", self.scheme()),
+        }
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.state_dir.join("cardea.db")
+    }
+
+    /// The operator's key, under which secrets at rest are sealed.
+    pub fn operator_key(&self) -> PathBuf {
+        self.state_dir.join("operator.key")
+    }
+
+    /// Reads a secret that a resource or this file refers to; the error names the place, never the value.
+    pub fn secret(&self, at: &SecretRef) -> Result<Secret<String>, String> {
+        read_secret(&self.folder, at)
+    }
+}
+
+/// Reads what a reference points to, without trailing line ends.
+fn read_secret(folder: &Path, at: &SecretRef) -> Result<Secret<String>, String> {
+    let text = match at {
+        SecretRef::File(path) => {
+            let path = folder.join(path);
+            std::fs::read_to_string(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?
+        }
+        SecretRef::Env(name) => std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?,
+    };
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}

@@ -1,0 +1,263 @@
+//! What `cardea.toml` means: defaults filled in, files opened, contradictions found. All mistakes come back together.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp};
+use toml::Spanned;
+
+use super::{
+    Certificate, Config, Limits, ListenerConfig, LogConfig, Scheme, read_secret,
+    shape::{File, LimitsTable, ListenerTable, LogTable, RedisTable, TlsTable, UrlOrRef},
+};
+
+/// Port 9090 on loopback: where collectors of metrics look first.
+const OPS: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
+
+pub(super) struct Check<'a> {
+    source: &'a str,
+    text: &'a str,
+    folder: &'a Path,
+    now: Timestamp,
+    found: Diagnostics,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn new(source: &'a str, text: &'a str, folder: &'a Path, now: Timestamp) -> Self {
+        Self { source, text, folder, now, found: Diagnostics::default() }
+    }
+
+    pub(super) fn config(mut self, file: File) -> Result<Config, Diagnostics> {
+        let listeners = self.listeners(&file.listeners);
+        let ops = file.ops.address.as_ref().map_or(SocketAddr::from(OPS), |address| *address.get_ref());
+        self.distinct_addresses(&file);
+        let config = Config {
+            source: self.source.to_owned(),
+            folder: self.folder.to_owned(),
+            state_dir: self.state_dir(&file.state.dir),
+            ops,
+            machines: file.machines.as_ref().map(|machines| *machines.address.get_ref()),
+            public_port: self.public_port(file.public_port.as_ref(), &listeners),
+            trust_domain: self.trust_domain(file.trust_domain.as_ref()),
+            redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
+            trusted_proxies: file.trusted_proxies,
+            limits: self.limits(&file.limits),
+            log: self.log(&file.log),
+            resources: file.resources.as_ref().and_then(|dir| self.resources(dir)),
+            listeners,
+        };
+        self.found.or_ok(config)
+    }
+
+    fn wrong<T>(&mut self, at: &Spanned<T>, message: impl Into<String>, help: &str) {
+        self.wrong_span(at.span(), message, help);
+    }
+
+    fn wrong_span(&mut self, span: std::ops::Range<usize>, message: impl Into<String>, help: &str) {
+        self.found.push(Diagnostic::new(self.source, message).at(self.text, span.start, span.end).help(help));
+    }
+
+    fn listeners(&mut self, tables: &[Spanned<ListenerTable>]) -> Vec<ListenerConfig> {
+        if tables.is_empty() {
+            self.found.push(Diagnostic::new(self.source, "there is no listener").help(
+                "add `[[listeners]]` with `address = \"0.0.0.0:443\"` and `tls = { certificate = \"…\", key = \"…\" }`",
+            ));
+        }
+        let listeners: Vec<_> = tables.iter().filter_map(|table| self.listener(table)).collect();
+        let plain = listeners.iter().filter(|one| matches!(one.scheme, Scheme::Plain)).count();
+        if plain > 0 && plain < listeners.len() {
+            // Cookies are named by the scheme, and URLs show one origin a host.
+            self.found.push(
+                Diagnostic::new(self.source, "some listeners are plain and some are TLS")
+                    .help("make all of them TLS; plain is for trying things out on one machine"),
+            );
+        }
+        listeners
+    }
+
+    fn listener(&mut self, table: &Spanned<ListenerTable>) -> Option<ListenerConfig> {
+        let listener = table.get_ref();
+        let address = *listener.address.get_ref();
+        match (listener.plain, listener.tls.is_empty()) {
+            (true, false) => {
+                self.wrong(table, format!("listener `{address}` is both plain and TLS"), "remove `plain` or `tls`");
+                None
+            }
+            (false, true) => {
+                self.wrong(
+                    table,
+                    format!("listener `{address}` is neither TLS nor plain"),
+                    "add `tls = { certificate = \"…\", key = \"…\" }`, or `plain = true` on loopback",
+                );
+                None
+            }
+            (true, true) if !address.ip().is_loopback() => {
+                self.wrong(
+                    &listener.address,
+                    format!("plain HTTP on `{address}` would send cookies in the clear"),
+                    "use `tls = { … }`, or a loopback address such as `127.0.0.1`",
+                );
+                None
+            }
+            (true, true) => Some(ListenerConfig { address, scheme: Scheme::Plain }),
+            (false, false) => {
+                let all: Vec<_> = listener.tls.iter().filter_map(|tls| self.certificate(tls)).collect();
+                Some(ListenerConfig { address, scheme: Scheme::Tls(all) })
+            }
+        }
+    }
+
+    fn certificate(&mut self, tls: &TlsTable) -> Option<Arc<Certificate>> {
+        let (certificate, key) = (self.folder.join(tls.certificate.get_ref()), self.folder.join(tls.key.get_ref()));
+        match Certificate::read(&certificate, &key, self.now) {
+            Ok(certificate) => Some(Arc::new(certificate)),
+            Err(flaw) => {
+                let at = if flaw.in_key { &tls.key } else { &tls.certificate };
+                self.wrong(at, flaw.message, flaw.help);
+                None
+            }
+        }
+    }
+
+    fn distinct_addresses(&mut self, file: &File) {
+        let named = file.listeners.iter().map(|one| (&one.get_ref().address, "a listener"));
+        let named = named.chain(file.ops.address.iter().map(|address| (address, "`ops`")));
+        let named: Vec<_> = named.chain(file.machines.iter().map(|one| (&one.address, "`machines`"))).collect();
+        let mut seen: HashMap<SocketAddr, &str> = HashMap::new();
+        for (address, whose) in named {
+            // Port 0 means "any free one": two of them never collide.
+            if address.get_ref().port() == 0 {
+                continue;
+            }
+            if let Some(first) = seen.insert(*address.get_ref(), whose) {
+                self.wrong(
+                    address,
+                    format!("address `{}` is used twice: by {first} and by {whose}", address.get_ref()),
+                    "give each an address of its own",
+                );
+            }
+        }
+    }
+
+    fn state_dir(&mut self, dir: &Spanned<String>) -> PathBuf {
+        let path = self.folder.join(dir.get_ref());
+        if path.exists() && !path.is_dir() {
+            self.wrong(dir, format!("state dir `{}` is not a folder", path.display()), "name a folder, or one to make");
+        }
+        path
+    }
+
+    fn public_port(&mut self, port: Option<&Spanned<u16>>, listeners: &[ListenerConfig]) -> u16 {
+        match port {
+            Some(port) if *port.get_ref() == 0 => {
+                self.wrong(port, "public_port is 0", "write the port that browsers use, such as 443");
+                443
+            }
+            Some(port) => *port.get_ref(),
+            None => listeners.first().map_or(443, |first| first.address.port()),
+        }
+    }
+
+    fn trust_domain(&mut self, name: Option<&Spanned<String>>) -> String {
+        let Some(name) = name else { return "cardea.internal".to_owned() };
+        let text = name.get_ref();
+        let fine = !text.is_empty()
+            && text.len() <= 180
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_'));
+        if !fine {
+            self.wrong(
+                name,
+                format!("`{text}` is not a trust domain"),
+                "use `a-z`, `0-9`, `-`, `.` and `_`, such as `cardea.internal` (SPIFFE ID section 2.1)",
+            );
+        }
+        text.clone()
+    }
+
+    fn redis(&mut self, table: &RedisTable) -> Option<Secret<String>> {
+        let url = match table.url.get_ref() {
+            UrlOrRef::Url(text) => {
+                if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
+                    self.wrong(
+                        &table.url,
+                        "the Redis URL holds a password",
+                        "keep the URL in a file and write `url = { file = \"redis.url\" }`, or use `{ env = \"…\" }`",
+                    );
+                    return None;
+                }
+                Secret::new(text.clone())
+            }
+            UrlOrRef::Ref(at) => match read_secret(self.folder, at) {
+                Ok(secret) => secret,
+                Err(message) => {
+                    self.wrong(&table.url, message, "name a readable file or a variable that is set");
+                    return None;
+                }
+            },
+        };
+        let known = url::Url::parse(url.expose()).is_ok_and(|url| ["redis", "rediss"].contains(&url.scheme()));
+        if !known {
+            self.wrong(&table.url, "this is not the URL of a Redis", "write `redis://host:6379` or `rediss://…`");
+        }
+        Some(url)
+    }
+
+    fn limits(&mut self, table: &LimitsTable) -> Limits {
+        let usual = Limits::default();
+        Limits {
+            sessions_cached: self.at_least(table.sessions_cached.as_ref(), 1, usual.sessions_cached),
+            in_flight: self.at_least(table.in_flight.as_ref(), 1, usual.in_flight),
+            header_bytes: self.at_least(table.header_bytes.as_ref(), 8 * 1024, usual.header_bytes),
+            own_body_bytes: self.at_least(table.own_body_bytes.as_ref(), 16 * 1024, usual.own_body_bytes),
+            drain: table.drain_seconds.as_ref().map_or(usual.drain, |seconds| Duration::from_secs(*seconds.get_ref())),
+        }
+    }
+
+    fn at_least<N: Copy + PartialOrd + std::fmt::Display>(
+        &mut self,
+        given: Option<&Spanned<N>>,
+        least: N,
+        usual: N,
+    ) -> N {
+        let Some(given) = given else { return usual };
+        if *given.get_ref() < least {
+            self.wrong(
+                given,
+                format!("`{}` is too small a limit", given.get_ref()),
+                &format!("use at least {least}; {usual} is usual"),
+            );
+        }
+        *given.get_ref()
+    }
+
+    fn log(&mut self, table: &LogTable) -> LogConfig {
+        let usual = LogConfig::default();
+        let Some(level) = &table.level else { return LogConfig { format: table.format, ..usual } };
+        if tracing_subscriber::EnvFilter::try_new(level.get_ref()).is_err() {
+            self.wrong(
+                level,
+                format!("`{}` is not a log level", level.get_ref()),
+                "use error, warn, info, debug or trace, or directives such as `info,cardea_proxy=debug`",
+            );
+        }
+        LogConfig { format: table.format, level: level.get_ref().clone() }
+    }
+
+    fn resources(&mut self, dir: &Spanned<String>) -> Option<PathBuf> {
+        let path = self.folder.join(dir.get_ref());
+        if !path.is_dir() {
+            self.wrong(
+                dir,
+                format!("resources `{}` is not a folder", path.display()),
+                "name the folder that holds `tenants/`",
+            );
+            return None;
+        }
+        Some(path)
+    }
+}

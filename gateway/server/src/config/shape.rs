@@ -1,0 +1,154 @@
+//! The shape of `cardea.toml`: which keys there are and what kind of value each takes. Meaning is checked elsewhere.
+
+use std::{fmt, net::SocketAddr};
+
+use cardea_core::{
+    Diagnostics,
+    resources::{SecretRef, read_toml},
+};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+
+use super::LogFormat;
+
+/// Reads the file's shape; unknown keys name the nearest known one.
+pub(super) fn read(source: &str, text: &str) -> Result<File, Diagnostics> {
+    read_toml(source, text)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub public_port: Option<Spanned<u16>>,
+    pub trust_domain: Option<Spanned<String>>,
+    pub resources: Option<Spanned<String>>,
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpNet>,
+    pub state: StateTable,
+    #[serde(default)]
+    pub listeners: Vec<Spanned<ListenerTable>>,
+    #[serde(default)]
+    pub ops: OpsTable,
+    pub machines: Option<MachinesTable>,
+    pub redis: Option<RedisTable>,
+    #[serde(default)]
+    pub limits: LimitsTable,
+    #[serde(default)]
+    pub log: LogTable,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateTable {
+    pub dir: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenerTable {
+    pub address: Spanned<SocketAddr>,
+    #[serde(default)]
+    pub plain: bool,
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub tls: Vec<TlsTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsTable {
+    pub certificate: Spanned<String>,
+    pub key: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OpsTable {
+    pub address: Option<Spanned<SocketAddr>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MachinesTable {
+    pub address: Spanned<SocketAddr>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedisTable {
+    #[serde(deserialize_with = "text_or_reference")]
+    pub url: Spanned<UrlOrRef>,
+}
+
+/// A URL without a password, or where one with a password is kept.
+#[derive(Debug)]
+pub(super) enum UrlOrRef {
+    Url(String),
+    Ref(SecretRef),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    pub sessions_cached: Option<Spanned<u64>>,
+    pub in_flight: Option<Spanned<usize>>,
+    pub header_bytes: Option<Spanned<usize>>,
+    pub own_body_bytes: Option<Spanned<usize>>,
+    pub drain_seconds: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogTable {
+    #[serde(default)]
+    pub format: LogFormat,
+    pub level: Option<Spanned<String>>,
+}
+
+/// `tls = { … }` for one certificate, `tls = [{ … }, { … }]` for several.
+fn one_or_several<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<TlsTable>, D::Error> {
+    struct Either;
+    impl<'de> de::Visitor<'de> for Either {
+        type Value = Vec<TlsTable>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("`{ certificate = \"…\", key = \"…\" }` or a list of them")
+        }
+        fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            TlsTable::deserialize(de::value::MapAccessDeserializer::new(map)).map(|one| vec![one])
+        }
+        fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(de::value::SeqAccessDeserializer::new(seq))
+        }
+    }
+    d.deserialize_any(Either)
+}
+
+fn text_or_reference<'de, D: Deserializer<'de>>(d: D) -> Result<Spanned<UrlOrRef>, D::Error> {
+    Spanned::<UrlOrRef>::deserialize(d)
+}
+
+impl<'de> Deserialize<'de> for UrlOrRef {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = UrlOrRef;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a URL, `{ file = \"…\" }` or `{ env = \"…\" }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<UrlOrRef, E> {
+                Ok(UrlOrRef::Url(text.to_owned()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<UrlOrRef, A::Error> {
+                let Some((key, value)) = map.next_entry::<String, String>()? else {
+                    return Err(de::Error::custom("the reference is empty"));
+                };
+                match key.as_str() {
+                    "file" => Ok(UrlOrRef::Ref(SecretRef::File(value))),
+                    "env" => Ok(UrlOrRef::Ref(SecretRef::Env(value))),
+                    other => Err(de::Error::unknown_field(other, &["file", "env"])),
+                }
+            }
+        }
+        d.deserialize_any(Either)
+    }
+}

@@ -1,0 +1,17 @@
+//! The composition: one `cardea` process out of all the parts. Only this crate knows every other.
+
+pub mod agent;
+pub mod api;
+pub mod ca;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod house;
+pub mod pages;
+pub mod portal;
+pub mod reload;
+pub mod sign_in;
+pub mod state;
+pub mod system;
+
+pub use house::House;
