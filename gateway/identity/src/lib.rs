@@ -1,1 +1,17 @@
-//! Pools, sign-in states, factors, assurance, sessions and tokens as pure rules.
+//! Who somebody is: pools, sign-in states, factors, assurance, sessions and tokens as pure rules. Opens no socket,
+//! reads no clock, draws no randomness: time and entropy are given, and what must outlive a request is handed back
+//! as a value for a store to keep.
+
+pub mod assurance;
+pub mod guard;
+pub mod keys;
+pub mod one_time;
+pub mod pool;
+pub mod sealing;
+pub mod session;
+pub mod token;
+
+pub use pool::{Email, Factor, FactorData, FactorKind, LinkedIdentity, Status, User};
+pub use sealing::{Sealed, Sealer};
+pub use session::{Handle, HandleHash, HandleRecord, Session};
+pub use token::{Ticket, TicketHash};

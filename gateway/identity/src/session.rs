@@ -1,0 +1,235 @@
+//! The session: one browser's signed-in state at one tenant, and the rule that says whether a handle still opens it.
+
+use std::time::Duration;
+
+use cardea_core::{Assurance, Entropy, SessionId, TenantId, Timestamp, UserId, resources::SessionRules};
+use serde::{Deserialize, Serialize};
+
+use crate::assurance::{self, Proof};
+pub use crate::token::{Handle, HandleHash};
+
+/// One browser's signed-in state at one tenant. Each host has its own [`HandleRecord`] to it.
+///
+/// A store keeps it whole and changes it only where `version` is still the one read. Once `ended` is set it never
+/// becomes live again; a store may forget it after `expires`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Public name of the session, in entries, assertions and the portal.
+    pub id: SessionId,
+    /// The tenant that it belongs to.
+    pub tenant: TenantId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What the proofs amount to.
+    pub assurance: Assurance,
+    /// What was proven, and when.
+    pub proofs: Vec<Proof>,
+    /// When the person last proved who they are: `auth_time` of the assertion.
+    pub signed_in_at: Timestamp,
+    /// When it was begun; the absolute limit counts from here, step-up or not.
+    pub created: Timestamp,
+    /// When it was last used, to the minute: a store need not write it on each request.
+    pub last_seen: Timestamp,
+    /// When it ends, used or not.
+    pub expires: Timestamp,
+    /// The browser, shortened to what a person recognises: `Firefox on Linux`.
+    pub agent: String,
+    /// When and why it ended, if it has.
+    pub ended: Option<End>,
+    /// Grows by one with each change.
+    pub version: u64,
+}
+
+/// The end of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub why: EndReason,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// Nobody used it for longer than the tenant allows.
+    Idle,
+    /// It reached its greatest age.
+    Absolute,
+    /// The person signed out.
+    SignedOut,
+    /// The account was suspended or deleted.
+    Suspended,
+    /// An administrator ended it.
+    Administrator,
+    /// A handle that had been replaced was used again: two parties hold the cookie.
+    Reuse,
+    /// A factor that it rests on was removed or replaced.
+    FactorChanged,
+}
+
+impl EndReason {
+    /// Its stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Absolute => "absolute",
+            Self::SignedOut => "signed-out",
+            Self::Suspended => "suspended",
+            Self::Administrator => "administrator",
+            Self::Reuse => "reuse",
+            Self::FactorChanged => "factor-changed",
+        }
+    }
+}
+
+/// What a store keeps of a handle: one per host that the session has been opened on, and its forerunners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandleRecord {
+    /// What it is found by.
+    pub hash: HandleHash,
+    /// The tenant of its session.
+    pub tenant: TenantId,
+    /// The session that it opens.
+    pub session: SessionId,
+    /// The only host at which it opens it.
+    pub host: String,
+    /// When it was given out.
+    pub issued_at: Timestamp,
+    /// When its successor was given out. A store sets this by compare-and-set from `None`: of two racing requests
+    /// exactly one rotates.
+    pub superseded_at: Option<Timestamp>,
+}
+
+/// How a handle stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It opens its session.
+    Live,
+    /// It opens its session, and is old enough that this answer should carry a new one.
+    Rotate,
+    /// The session is over.
+    Ended(EndReason),
+    /// It was replaced too long ago to be an honest latecomer: end the session, and write that down.
+    Reused,
+}
+
+/// How long a replaced handle still works. A minute: a page's parallel requests and one slow answer.
+pub const GRACE: Duration = Duration::from_secs(60);
+
+/// Says how a handle stands. The host must already have been compared (see [`HandleRecord::fits`]); the last line is
+/// the only yes without a reservation.
+pub fn judge(handle: &HandleRecord, session: &Session, rules: &SessionRules, now: Timestamp) -> Standing {
+    if let Some(end) = session.ended {
+        return Standing::Ended(end.why);
+    }
+    if now >= session.expires || now >= session.created.plus(rules.absolute()) {
+        return Standing::Ended(EndReason::Absolute);
+    }
+    if now.since(session.last_seen) >= rules.idle() {
+        return Standing::Ended(EndReason::Idle);
+    }
+    match handle.superseded_at {
+        Some(at) if now.since(at) > GRACE => Standing::Reused,
+        Some(_) => Standing::Live,
+        None if now.since(handle.issued_at) >= rules.rotate() => Standing::Rotate,
+        None => Standing::Live,
+    }
+}
+
+impl Session {
+    /// Begins a session on the strength of `proofs`; there must be at least one.
+    pub fn begin(start: Start, entropy: &dyn Entropy) -> Option<Self> {
+        let Start { tenant, user, proofs, agent, rules, now } = start;
+        let assurance = assurance::of(&proofs)?;
+        Some(Self {
+            id: SessionId::mint(now, entropy),
+            tenant,
+            user,
+            assurance,
+            proofs,
+            signed_in_at: now,
+            created: now,
+            last_seen: now,
+            expires: now.plus(rules.absolute()),
+            agent,
+            ended: None,
+            version: 0,
+        })
+    }
+
+    /// The same session after the person has proven more. Its assurance is worked out anew; its greatest age stays.
+    #[must_use]
+    pub fn stepped_up(mut self, proof: Proof, now: Timestamp) -> Self {
+        self.proofs.retain(|old| !old.same_means(&proof));
+        self.proofs.push(proof);
+        self.assurance = assurance::of(&self.proofs).unwrap_or(self.assurance);
+        self.signed_in_at = now;
+        self.last_seen = now;
+        self.version += 1;
+        self
+    }
+
+    /// The same session, ended; the first end stands.
+    #[must_use]
+    pub fn ended(mut self, why: EndReason, at: Timestamp) -> Self {
+        if self.ended.is_none() {
+            self.ended = Some(End { at, why });
+            self.version += 1;
+        }
+        self
+    }
+
+    /// Whether `last_seen` is old enough to be worth a write: a sixtieth of the idle limit, at least a second.
+    pub fn needs_touch(&self, rules: &SessionRules, now: Timestamp) -> bool {
+        now.since(self.last_seen) >= (rules.idle() / 60).max(Duration::from_secs(1))
+    }
+
+    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `oidc`; sorted, each once.
+    pub fn factor_names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.proofs.iter().map(|proof| proof.means.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// What a new session starts from.
+#[derive(Debug, Clone)]
+pub struct Start<'a> {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Who signed in.
+    pub user: UserId,
+    /// What they proved.
+    pub proofs: Vec<Proof>,
+    /// The browser, shortened (`Firefox on Linux`).
+    pub agent: String,
+    /// The tenant's limits.
+    pub rules: &'a SessionRules,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl HandleRecord {
+    /// A new handle to `session` on `host`: the secret for the cookie, the record for the store.
+    pub fn issue(session: &Session, host: &str, now: Timestamp, entropy: &dyn Entropy) -> (Handle, Self) {
+        let handle = Handle::draw(entropy);
+        let record = Self {
+            hash: handle.hash(),
+            tenant: session.tenant.clone(),
+            session: session.id,
+            host: host.to_owned(),
+            issued_at: now,
+            superseded_at: None,
+        };
+        (handle, record)
+    }
+
+    /// Whether this record is for that host of that tenant and names that session. A handle carried to another host
+    /// opens nothing.
+    pub fn fits(&self, tenant: &TenantId, host: &str, session: &Session) -> bool {
+        self.tenant == *tenant && session.tenant == *tenant && self.session == session.id && self.host == host
+    }
+}
