@@ -1,1 +1,33 @@
-//! The data plane: listener, edge, routing, access, upstream, pipeline, failure.
+//! The data plane: what happens to a request between its connection and its answer (DESIGN section 3).
+//!
+//! ```text
+//! listener → edge (Canonical) → routing (Route) → access (Permit) → upstream | own pages → Response
+//!                                                     └→ failure → sign-in · step-up · 403 · 404
+//! ```
+//! What it needs of the rest of the gateway it asks through five small traits in [`own`]; it opens no store.
+
+pub mod access;
+pub mod body;
+pub mod drain;
+pub mod edge;
+pub mod failure;
+pub mod headers;
+pub mod listener;
+pub mod metrics;
+pub mod own;
+pub mod permit;
+pub mod pipeline;
+pub mod routing;
+pub mod trace_context;
+pub mod upstream;
+
+pub use access::LiveSession;
+pub use body::Body;
+pub use drain::Drain;
+pub use edge::{Canonical, Connection, Door};
+pub use failure::{Challenge, Failure, Need};
+pub use listener::{Listener, Security};
+pub use own::{Admitted, AssertionFor, Assertions, Ending, Faces, OwnPages, Recorder, Sessions, StoreFault};
+pub use permit::Permit;
+pub use pipeline::{Limits, Parts, Proxy};
+pub use routing::{App, OwnApp, Site, SiteRole, Snapshot, Tenant};

@@ -1,0 +1,1 @@
+//! Header hygiene in both directions.

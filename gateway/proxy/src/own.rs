@@ -1,0 +1,202 @@
+//! What the data plane asks of the rest of the gateway: five traits, implemented once by the server and once by the tests.
+//!
+//! INVARIANT: an answer that cannot be had is a [`StoreFault`], never "not signed in". Nothing here returns a default.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use cardea_core::{AppId, Assurance, Caller, EntryId, Reason, SessionId, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Method, Request, Response};
+
+use crate::{App, Body, Canonical, Failure, LiveSession, Permit, Site, Tenant};
+
+/// The SHA-256 of a session handle: all that stores ever see of it.
+pub type HandleHash = [u8; 32];
+
+/// A store did not answer, or answered nonsense. Becomes `503 store-unavailable`.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreFault(pub String);
+
+/// Sessions, by the hash of a handle. Implementations count each find as the session's latest use.
+pub trait Sessions: Send + Sync + 'static {
+    /// What memory knows of this handle, without waiting: a session that is live at `now` and no older in memory than
+    /// its limit. `None` means "ask [`Sessions::find`]", not "there is none".
+    fn cached(&self, tenant: &TenantId, handle: &HandleHash, now: Timestamp) -> Option<Arc<LiveSession>>;
+
+    /// The live session that this handle opens, asking the store. `Ok(None)` only if the store itself said so.
+    /// Where a superseded handle is used after its grace, the session is ended in here and `Ok(None)` returned.
+    fn find<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        handle: &'a HandleHash,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>>;
+
+    /// The session as it is now, by its id; it counts as no use. Asked for open streams after a change.
+    fn current<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        session: SessionId,
+        host: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>>;
+
+    /// Replaces the handle with a new one if nobody has yet (one compare-and-set), and returns the new handle as it goes
+    /// into the cookie. `Ok(None)`: another request was first, this one changes nothing.
+    fn rotate<'a>(
+        &'a self,
+        session: &'a Arc<LiveSession>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreFault>>;
+}
+
+/// What an assertion is about.
+#[derive(Debug, Clone, Copy)]
+pub struct AssertionFor<'a> {
+    /// The tenant that asserts.
+    pub tenant: &'a Arc<Tenant>,
+    /// Who it is for.
+    pub app: &'a Arc<App>,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The session, where there is one.
+    pub session: Option<&'a Arc<LiveSession>>,
+    /// The request, where the app wants an assertion for each.
+    pub request: Option<(EntryId, &'a Canonical)>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Signs assertions, and keeps those that may serve more than one request (at most 30 s).
+pub trait Assertions: Send + Sync + 'static {
+    /// The value of `Cardea-Assertion`; `None` where the caller has no identity to assert (a visitor).
+    fn assertion(&self, of: &AssertionFor<'_>) -> Result<Option<HeaderValue>, StoreFault>;
+}
+
+/// How a request ended: everything that its entry must hold.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The entry's id, which is also `X-Request-Id`.
+    pub entry: EntryId,
+    /// When the request came.
+    pub at: Timestamp,
+    /// How long it took until its answer's head was decided.
+    pub took: Duration,
+    /// The tenant; none where the host is nobody's, and then there is no log to write to.
+    pub tenant: Option<Arc<Tenant>>,
+    /// The app, ours or the tenant's.
+    pub app: Option<AppId>,
+    /// Who asked, as far as that was found out.
+    pub caller: Caller,
+    /// The session that was used.
+    pub session: Option<SessionId>,
+    /// How sure we were of the caller; none for visitors.
+    pub assurance: Option<Assurance>,
+    /// The method.
+    pub method: Method,
+    /// The canonical host, or empty where there was none.
+    pub host: Arc<str>,
+    /// The canonical path without the query, or empty where there was none.
+    pub path: Arc<str>,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// What the client calls itself, shortened.
+    pub user_agent: Option<Arc<str>>,
+    /// The status it was answered with.
+    pub status: u16,
+    /// Why it ended otherwise than it asked, if it did.
+    pub reason: Option<Reason>,
+}
+
+/// Writes entries.
+pub trait Recorder: Send + Sync + 'static {
+    /// Whether entries of this tenant can still be written in time; while not, nothing is admitted.
+    fn admits(&self, tenant: &TenantId) -> bool;
+
+    /// Takes an entry to be written with others. Never waits.
+    fn record(&self, ending: Ending);
+
+    /// Writes an entry and returns once it is durable.
+    fn record_before(&self, ending: Ending) -> BoxFuture<'_, Result<(), StoreFault>>;
+}
+
+/// Cardea's own pages and APIs, called with an [`Admitted`] among the request's extensions.
+pub trait OwnPages: Send + Sync + 'static {
+    /// Answers a request that has been admitted.
+    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>>;
+}
+
+/// Shows failures to people. What programs are told is decided in [`crate::failure`].
+pub trait Faces: Send + Sync + 'static {
+    /// The HTML page of a failure; status and headers other than `Content-Type` are set by the caller.
+    fn page(&self, failure: &Failure) -> Response<Body>;
+}
+
+/// What our own pages are given of a request: proof that it was allowed, and all that was found out on the way.
+#[derive(Debug, Clone)]
+pub struct Admitted(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    permit: std::sync::Mutex<Option<Permit>>,
+    site: Arc<Site>,
+    app: Arc<App>,
+    canonical: Arc<Canonical>,
+    caller: Caller,
+    session: Option<Arc<LiveSession>>,
+    entry: EntryId,
+    at: Timestamp,
+}
+
+impl Admitted {
+    /// The permit, once. A second taker gets none: one permit serves one change.
+    pub fn take_permit(&self) -> Option<Permit> {
+        self.0.permit.lock().ok().and_then(|mut permit| permit.take())
+    }
+
+    /// The tenant.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.0.site.tenant
+    }
+
+    /// The host that was asked, and what answers there.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.0.site
+    }
+
+    /// The app of ours that answers.
+    pub fn app(&self) -> &Arc<App> {
+        &self.0.app
+    }
+
+    /// The request as it was decided on.
+    pub fn canonical(&self) -> &Canonical {
+        &self.0.canonical
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    /// The session, where somebody is signed in.
+    pub fn session(&self) -> Option<&Arc<LiveSession>> {
+        self.0.session.as_ref()
+    }
+
+    /// The id of the request's entry.
+    pub fn entry(&self) -> EntryId {
+        self.0.entry
+    }
+
+    /// When the request came.
+    pub fn at(&self) -> Timestamp {
+        self.0.at
+    }
+
+    /// The client's address.
+    pub fn client(&self) -> IpAddr {
+        self.0.canonical.client()
+    }
+}

@@ -1,0 +1,1 @@
+//! Carrying an admitted request to its service and the answer back.
