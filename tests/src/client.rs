@@ -1,0 +1,178 @@
+//! A plain HTTP client that behaves like a browser where it matters: it keeps cookies by host, resolves `*.localhost`
+//! to loopback, and follows redirects when asked to.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+
+use crate::form;
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Where it came from.
+    pub url: Url,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Reply {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> anyhow::Result<serde_json::Value> {
+        serde_json::from_str(&self.body)
+            .with_context(|| format!("no JSON in the answer of {}: {}", self.url, self.body))
+    }
+
+    /// Where it redirects to.
+    pub fn location(&self) -> anyhow::Result<Url> {
+        let to = self.header("location").with_context(|| format!("{} of {} is no redirect", self.status, self.url))?;
+        Ok(self.url.join(to)?)
+    }
+}
+
+/// A browser's worth of state.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    cookies: BTreeMap<String, BTreeMap<String, String>>,
+    /// Sent with every request beside what the request brings.
+    pub headers: Vec<(String, String)>,
+    /// Accepts pages, as a browser does; programs accept JSON.
+    pub program: bool,
+}
+
+/// More redirects than any flow of ours has.
+const REDIRECTS: usize = 12;
+
+impl Client {
+    /// A browser that has been nowhere.
+    pub fn browser() -> Self {
+        Self::default()
+    }
+
+    /// A program: it accepts JSON and is never redirected to a page.
+    pub fn program() -> Self {
+        Self { program: true, ..Self::default() }
+    }
+
+    /// The value of a cookie at a host.
+    pub fn cookie(&self, host: &str, name: &str) -> Option<&str> {
+        self.cookies.get(host)?.get(name).map(String::as_str)
+    }
+
+    /// Puts a cookie in the jar of a host.
+    pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
+        self.cookies.entry(host.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// One request, nothing followed.
+    pub async fn send(&mut self, method: Method, url: &Url, body: Option<(&str, String)>) -> anyhow::Result<Reply> {
+        let host = url.host_str().context("no host")?.to_owned();
+        let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let stream = TcpStream::connect(("127.0.0.1", url.port_or_known_default().unwrap_or(80))).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(connection);
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request = Request::builder().method(method.clone()).uri(target).header(header::HOST, authority);
+        let accept = if self.program { "application/json" } else { "text/html,application/xhtml+xml,*/*;q=0.8" };
+        request = request.header(header::ACCEPT, accept);
+        if let Some(jar) = self.cookies.get(&host).filter(|jar| !jar.is_empty()) {
+            let all: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request = request.header(header::COOKIE, all.join("; "));
+        }
+        let origin = url.origin().ascii_serialization();
+        if method != Method::GET && !self.program && !self.headers.iter().any(|(name, _)| name == "origin") {
+            request = request.header(header::ORIGIN, origin).header("sec-fetch-site", "same-origin");
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name.as_str(), value.as_str());
+        }
+        let body = match body {
+            Some((kind, text)) => {
+                request = request.header(header::CONTENT_TYPE, kind);
+                Full::new(Bytes::from(text))
+            }
+            None => Full::default(),
+        };
+        let response = sender.send_request(request.body(body)?).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.context("the answer broke off")?.to_bytes();
+        driver.abort();
+        self.keep(&host, &parts.headers);
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Reply { url: url.clone(), status: parts.status, headers: parts.headers, body })
+    }
+
+    /// GET, nothing followed.
+    pub async fn get(&mut self, url: &Url) -> anyhow::Result<Reply> {
+        self.send(Method::GET, url, None).await
+    }
+
+    /// GET, and on through every redirect to the page at the end.
+    pub async fn open(&mut self, url: &Url) -> anyhow::Result<Reply> {
+        let first = self.get(url).await?;
+        self.follow(first).await
+    }
+
+    /// On from an answer through its redirects.
+    pub async fn follow(&mut self, mut reply: Reply) -> anyhow::Result<Reply> {
+        for _ in 0..REDIRECTS {
+            if !reply.status.is_redirection() {
+                return Ok(reply);
+            }
+            let to = reply.location()?;
+            reply = self.get(&to).await?;
+        }
+        bail!("more than {REDIRECTS} redirects, the last to {}", reply.url)
+    }
+
+    /// Fills in the form of `page` that has the first of `fields`, sends it, and follows.
+    pub async fn submit(&mut self, page: &Reply, fields: &[(&str, &str)]) -> anyhow::Result<Reply> {
+        let wanted = fields.first().map_or("", |field| field.0);
+        let form = form::find(&page.body, wanted)
+            .with_context(|| format!("no form with `{wanted}` at {}:\n{}", page.url, page.body))?;
+        let to = page.url.join(form.action.as_deref().unwrap_or(page.url.as_str()))?;
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form.hidden.iter().filter(|(name, _)| !fields.iter().any(|f| f.0 == name)) {
+            body.append_pair(name, value);
+        }
+        for (name, value) in fields {
+            body.append_pair(name, value);
+        }
+        let sent = self.send(Method::POST, &to, Some(("application/x-www-form-urlencoded", body.finish()))).await?;
+        self.follow(sent).await
+    }
+
+    /// Sends JSON and reads the answer.
+    pub async fn json(&mut self, method: Method, url: &Url, body: &serde_json::Value) -> anyhow::Result<Reply> {
+        self.send(method, url, Some(("application/json", body.to_string()))).await
+    }
+
+    fn keep(&mut self, host: &str, headers: &HeaderMap) {
+        for line in headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+            let mut parts = line.split(';').map(str::trim);
+            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
+            let gone = parts.any(|part| part.eq_ignore_ascii_case("max-age=0"));
+            let jar = self.cookies.entry(host.to_owned()).or_default();
+            if gone {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Processes that end with the story, whatever becomes of it.
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout},
+    time::timeout,
+};
+
+/// Longest wait for a process to say that it is ready. Generous, since a debug build on a busy machine is slow; a
+/// story fails by it, and never passes by it.
+const READY: Duration = Duration::from_secs(60);
+
+/// A running process; killed on drop.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts `command`, whose standard output is then read line by line.
+    pub fn start(command: Command) -> anyhow::Result<Self> {
+        let name = format!("{command:?}");
+        let mut child = tokio::process::Command::from(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        Ok(Self { child, lines: BufReader::new(stdout).lines() })
+    }
+
+    /// The first line that `wanted` takes.
+    pub async fn line<T>(&mut self, mut wanted: impl FnMut(&str) -> Option<T>) -> anyhow::Result<T> {
+        let read = async {
+            while let Some(line) = self.lines.next_line().await? {
+                if let Some(found) = wanted(&line) {
+                    return Ok(found);
+                }
+            }
+            bail!("the process ended before it said what was awaited")
+        };
+        timeout(READY, read).await.context("the process did not say what was awaited in time")?
+    }
+
+    /// Ends it as a power cut would: SIGKILL.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM) and waits for it; the exit status says whether it did so in good order.
+    pub async fn stop(mut self) -> anyhow::Result<std::process::ExitStatus> {
+        let pid = self.child.id().context("it has ended already")?;
+        Command::new("kill").arg(pid.to_string()).status()?;
+        timeout(READY, self.child.wait()).await.context("it does not end")?.map_err(Into::into)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The binary under test.
+pub fn cardea() -> Command {
+    Command::new(binary())
+}
+
+/// Where the binary under test is: what `tests/run` built, or else beside this test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("CARDEA_TEST_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().unwrap_or_default();
+            let folder = test.parent().and_then(std::path::Path::parent).map(PathBuf::from).unwrap_or_default();
+            folder.join("cardea")
+        },
+        PathBuf::from,
+    )
+}
+
+/// A Python program of the tests' own environment (`tests/requirements.txt`).
+pub fn python(program: &str) -> Command {
+    let folder = std::env::var_os("CARDEA_TEST_PYTHON").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tests-python/bin")),
+        PathBuf::from,
+    );
+    Command::new(folder.join(program))
+}
+
+/// Runs a command to its end: its exit code, standard output and standard error.
+pub async fn run(command: Command) -> anyhow::Result<(i32, String, String)> {
+    let name = format!("{command:?}");
+    let done = tokio::process::Command::from(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("cannot run {name}"))?;
+    Ok((
+        done.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&done.stdout).into_owned(),
+        String::from_utf8_lossy(&done.stderr).into_owned(),
+    ))
+}
+
+/// A folder for one story, gone with it.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes an empty folder.
+    pub fn new(name: &str) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("cardea-{name}-{}-{}", std::process::id(), free_port()?));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,3 @@
+//! The stories: what a person, a program or an attacker does with the real gateway, over the wire.
+
+mod demo;
