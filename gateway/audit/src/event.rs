@@ -1,0 +1,437 @@
+//! Everything that an entry can record, in one closed list, each with what is needed to explain it later.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use cardea_core::{AppId, Assurance, FactorId, GroupId, ProviderId, Reason, SessionId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $body:tt)*) => {
+        /// What happened. The code (`kind` in JSON) is stable: filters, exports and alerts rely on it.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum Event {
+            $($(#[$doc])* #[serde(rename = $code)] $name $body,)*
+        }
+
+        impl Event {
+            /// The codes of all events, for filters and tests.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// The stable kebab-case code.
+            pub const fn code(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $code,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A request ended: forwarded, refused or failed.
+    Request = "request" (Box<Request>)
+    /// A person signed in.
+    SignedIn = "sign-in" {
+        /// Who.
+        user: Subject,
+        /// The session begun.
+        session: SessionId,
+        /// The factors shown: `password`, `totp`, `passkey`, `oidc`.
+        factors: Vec<Arc<str>>,
+        /// The provider that vouched, if one did.
+        provider: Option<ProviderId>,
+        /// What the factors amount to.
+        assurance: Assurance,
+    }
+    /// A sign-in failed.
+    SignInRefused = "sign-in-refused" {
+        /// The address that was typed in or vouched for, if it came so far.
+        email: Option<String>,
+        /// The user whom it belongs to, if there is one.
+        user: Option<UserId>,
+        /// The factor that was tried.
+        factor: Option<Arc<str>>,
+        /// The provider that was asked.
+        provider: Option<ProviderId>,
+        /// Why.
+        reason: Reason,
+        /// What the person is not told: which check failed.
+        detail: String,
+    }
+    /// A signed-in person showed a further factor.
+    SteppedUp = "step-up" {
+        /// Who.
+        user: Subject,
+        /// The factor shown.
+        factor: Arc<str>,
+        /// The session's assurance now.
+        assurance: Assurance,
+    }
+    /// A person signed out.
+    SignedOut = "sign-out" {
+        /// Who.
+        user: Subject,
+        /// Whether all of the person's sessions ended, or this one.
+        everywhere: bool,
+        /// How many sessions ended.
+        sessions: u64,
+    }
+    /// Sessions ended otherwise than by signing out.
+    SessionEnded = "session-ended" {
+        /// Whose.
+        user: Subject,
+        /// The one that ended; absent where all of the user's did.
+        session: Option<SessionId>,
+        /// Why: `idle`, `absolute`, `administrator`, `suspended`, `portal`.
+        cause: Arc<str>,
+        /// How many ended.
+        sessions: u64,
+    }
+    /// A handle that had been replaced was shown again: somebody else may hold it. The session has ended.
+    SessionReuse = "session-reuse" {
+        /// Whose.
+        user: UserId,
+        /// The session that ended.
+        session: SessionId,
+    }
+    /// A person was invited into the pool.
+    UserInvited = "user-invited" {
+        /// Who.
+        user: Subject,
+        /// Groups given at once.
+        groups: Vec<GroupId>,
+        /// Until when the invitation may be used.
+        expires: Timestamp,
+    }
+    /// A person joined: by an invitation, or by a provider's word.
+    UserJoined = "user-joined" {
+        /// Who.
+        user: Subject,
+        /// The provider that vouched; absent for an invitation.
+        provider: Option<ProviderId>,
+    }
+    /// A user was linked to an account at a provider.
+    IdentityLinked = "identity-linked" {
+        /// Who.
+        user: Subject,
+        /// The provider.
+        provider: ProviderId,
+        /// The account there.
+        subject: String,
+    }
+    /// A user may no longer sign in; the sessions ended.
+    UserSuspended = "user-suspended" {
+        /// Who.
+        user: Subject,
+        /// Sessions that ended.
+        sessions: u64,
+    }
+    /// A suspended user may sign in again.
+    UserActivated = "user-activated" {
+        /// Who.
+        user: Subject,
+    }
+    /// A user was removed; the id is never used again.
+    UserDeleted = "user-deleted" {
+        /// Who.
+        user: Subject,
+    }
+    /// A user's groups changed.
+    GroupsChanged = "groups-changed" {
+        /// Who.
+        user: Subject,
+        /// Direct groups before.
+        before: Vec<GroupId>,
+        /// Direct groups now.
+        after: Vec<GroupId>,
+        /// The provider whose word changed them; absent for an administrator.
+        provider: Option<ProviderId>,
+    }
+    /// A person enrolled a factor.
+    FactorAdded = "factor-added" {
+        /// Whose.
+        user: Subject,
+        /// The factor.
+        factor: FactorId,
+        /// `password`, `totp` or `passkey`.
+        factor_kind: Arc<str>,
+        /// The name that the person gave it.
+        name: String,
+    }
+    /// A factor was removed.
+    FactorRemoved = "factor-removed" {
+        /// Whose.
+        user: Subject,
+        /// The factor.
+        factor: FactorId,
+        /// `password`, `totp` or `passkey`.
+        factor_kind: Arc<str>,
+    }
+    /// A factor was replaced or renamed, as a password that is changed.
+    FactorChanged = "factor-changed" {
+        /// Whose.
+        user: Subject,
+        /// The factor.
+        factor: FactorId,
+        /// `password`, `totp` or `passkey`.
+        factor_kind: Arc<str>,
+        /// What of it: `value` or `name`.
+        what: Arc<str>,
+    }
+    /// A known person showed a factor that does not verify, at sign-in, step-up or enrolment.
+    FactorRefused = "factor-refused" {
+        /// Whose.
+        user: UserId,
+        /// `password`, `totp` or `passkey`.
+        factor_kind: Arc<str>,
+        /// Why, as the person was told.
+        reason: Reason,
+        /// What the person is not told: wrong, replayed, foreign, ….
+        detail: String,
+    }
+    /// A policy set took effect.
+    PolicyActivated = "policy-activated" {
+        /// The set that decides now.
+        policy: PolicyRef,
+        /// The version that it replaced.
+        before: Option<u64>,
+        /// What the author says of it.
+        note: String,
+    }
+    /// A policy set was refused: it does not validate, fails a test, or its base has moved.
+    PolicyRefused = "policy-refused" {
+        /// Why.
+        reason: Reason,
+        /// The first thing wrong.
+        detail: String,
+    }
+    /// Resources were applied as a whole.
+    ResourcesApplied = "resources-applied" {
+        /// One line for each thing added, changed or removed: `app records changed`.
+        changes: Vec<String>,
+    }
+    /// A service got its first certificate.
+    CertificateIssued = "certificate-issued" {
+        /// What was issued.
+        certificate: Certificate,
+        /// What proved the right to it: an enrolment token's id, or `gateway` for our own.
+        by: Arc<str>,
+    }
+    /// A certificate was replaced by a younger one.
+    CertificateRenewed = "certificate-renewed" {
+        /// What was issued.
+        certificate: Certificate,
+        /// The serial of the one that proved the right to it.
+        before: String,
+    }
+    /// A request for a certificate was refused.
+    CertificateRefused = "certificate-refused" {
+        /// The SPIFFE ID asked for, if it came so far.
+        spiffe_id: Option<String>,
+        /// Why.
+        reason: Reason,
+        /// Which check failed.
+        detail: String,
+    }
+    /// A one-time token was made: an enrolment token, or an invitation made anew.
+    TokenMade = "token-made" {
+        /// Names the token without being it.
+        token: String,
+        /// `enrolment` or `invitation`.
+        token_kind: Arc<str>,
+        /// For whom or what.
+        subject: String,
+        /// Until when it may be used.
+        expires: Timestamp,
+    }
+    /// A one-time token was taken back before use.
+    TokenRevoked = "token-revoked" {
+        /// Names the token without being it.
+        token: String,
+        /// `enrolment` or `invitation`.
+        token_kind: Arc<str>,
+    }
+    /// A signing key, or a CA key, was made or took over.
+    KeyRotated = "key-rotated" {
+        /// `assertion`, `root`, `intermediate`, `gateway`, ….
+        purpose: Arc<str>,
+        /// The key's id.
+        key: String,
+    }
+    /// An administrative change that has no event of its own.
+    AdminChange = "admin-change" {
+        /// What kind of thing: `app`, `provider`, `tenant`, ….
+        what: Arc<str>,
+        /// Which one.
+        id: String,
+        /// `added`, `changed` or `removed`.
+        change: Arc<str>,
+        /// In words.
+        detail: String,
+    }
+    /// The gateway began to serve.
+    Started = "started" {
+        /// Its version.
+        version: String,
+    }
+    /// The gateway ended, having drained.
+    Stopped = "stopped" {}
+}
+
+/// A user as an entry names them: the id for programs, the address as it was then for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The user.
+    pub id: UserId,
+    /// The e-mail address at the time.
+    pub email: String,
+}
+
+/// A certificate as an entry names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its serial number, in hex.
+    pub serial: String,
+    /// The SPIFFE ID that it proves.
+    pub spiffe_id: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+/// The end of a request, with what is needed to explain its decision again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The app that it was routed to, if any.
+    pub app: Option<AppId>,
+    /// The method.
+    pub method: Arc<str>,
+    /// The host, canonical.
+    pub host: Arc<str>,
+    /// The path, canonical; never the query's values.
+    pub path: Arc<str>,
+    /// The status sent.
+    pub status: u16,
+    /// Why it ended otherwise than asked.
+    pub reason: Option<Reason>,
+    /// Microseconds from the request's arrival to the answer's first byte.
+    pub micros: u64,
+    /// The question and its answer; absent where it ended before one was put.
+    pub decision: Option<Decision>,
+    /// What else an auditor must know: the check that failed, the upstream's fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// A question that was put to the policies, and the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The policies that determined it.
+    pub determined_by: Vec<Arc<str>>,
+    /// Policies that failed to evaluate; any makes a deny.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Arc<str>>,
+    /// The policy set that answered.
+    pub policy: PolicyRef,
+    /// The action's name.
+    pub action: Arc<str>,
+    /// The resource asked for.
+    pub resource: ResourceFacts,
+    /// The circumstances.
+    pub context: ContextFacts,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Allowed.
+    Allow,
+    /// Denied, and no stronger sign-in would help.
+    Deny,
+    /// Denied now; a stronger sign-in would be allowed.
+    Challenge,
+}
+
+/// Names a policy set for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRef {
+    /// The tenant's version number.
+    pub version: u64,
+    /// The hash over the texts.
+    pub hash: Arc<str>,
+}
+
+/// A resource as the policies saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceFacts {
+    /// Its type: `Record`, or `App` where no pattern fits.
+    #[serde(rename = "type")]
+    pub kind: Arc<str>,
+    /// Its id within the type.
+    pub id: Arc<str>,
+    /// What the pattern gave.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// The circumstances as the policies saw them; method, host and path stand in the request itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextFacts {
+    /// Assurance, 0 for visitors.
+    pub assurance: u8,
+    /// The time that the policies were told.
+    pub time: Timestamp,
+    /// Seconds since sign-in; `i64::MAX` where nobody is signed in.
+    pub signed_in: i64,
+    /// The client's address.
+    pub client: IpAddr,
+    /// Factors shown, sorted.
+    pub factors: Vec<Arc<str>>,
+}
+
+impl Verdict {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Challenge => "challenge",
+        }
+    }
+}
+
+impl Event {
+    /// The app that it concerns.
+    pub fn app(&self) -> Option<&str> {
+        match self {
+            Self::Request(request) => request.app.as_ref().map(AppId::as_str),
+            _ => None,
+        }
+    }
+
+    /// The reason that it states.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Request(request) => request.reason,
+            Self::SignInRefused { reason, .. }
+            | Self::FactorRefused { reason, .. }
+            | Self::PolicyRefused { reason, .. }
+            | Self::CertificateRefused { reason, .. } => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// The verdict, where a question was put.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Request(request) => request.decision.as_ref().map(|decision| decision.verdict),
+            _ => None,
+        }
+    }
+
+    /// Whether the entry must be durable before its act is answered: everything but requests and what is refused.
+    pub const fn must_be_durable(&self) -> bool {
+        !matches!(self, Self::Request(_) | Self::SignInRefused { .. } | Self::FactorRefused { .. })
+    }
+}

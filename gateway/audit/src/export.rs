@@ -1,0 +1,146 @@
+//! A log as a file of JSON lines that anybody can verify without the gateway: a heading, one line an entry, the head.
+//!
+//! The body stands in its line byte for byte as it was hashed, so that `jq` can read it and a verifier can hash it; a
+//! tool that rewrites the JSON breaks the proof.
+
+use std::io::{self, BufRead, Write};
+
+use cardea_core::TenantId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::chain::{Break, Chain, Head, Row, from_hex, to_hex};
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heading {
+    /// Says what the file is: `cardea-log`.
+    pub format: String,
+    /// The version of this format: 1.
+    pub version: u32,
+    /// Whose log; the operator's own where absent.
+    pub tenant: Option<TenantId>,
+    /// The head before the first line: empty if the export starts at the beginning.
+    pub after: Head,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    seq: u64,
+    leaf: String,
+    link: String,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Ending {
+    head: Head,
+}
+
+/// Why an export does not verify.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportFault {
+    /// It cannot be read.
+    #[error("the export cannot be read")]
+    Read(#[from] io::Error),
+    /// A line is not what it should be.
+    #[error("line {line} is not {what}")]
+    Malformed {
+        /// The line, from 1.
+        line: u64,
+        /// What should stand there.
+        what: &'static str,
+    },
+    /// The chain is broken.
+    #[error(transparent)]
+    Broken(#[from] Break),
+    /// The last line, which states the head, is missing.
+    #[error("the export was cut off: the line that states its head is missing")]
+    NoEnding,
+    /// An entry belongs to another log.
+    #[error("entry {seq} belongs to another tenant's log")]
+    Foreign {
+        /// The entry.
+        seq: u64,
+    },
+}
+
+/// Writes an export line by line.
+#[derive(Debug)]
+pub struct Export<W: Write> {
+    out: W,
+    head: Head,
+}
+
+impl<W: Write> Export<W> {
+    /// Begins with the heading.
+    pub fn begin(mut out: W, tenant: Option<TenantId>, after: Head) -> io::Result<Self> {
+        let heading = Heading { format: FORMAT.to_owned(), version: VERSION, tenant, after };
+        line(&mut out, &heading)?;
+        Ok(Self { out, head: after })
+    }
+
+    /// Writes one entry.
+    pub fn entry(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let body = std::str::from_utf8(row.body).map_err(io::Error::other)?;
+        let body = serde_json::from_str::<&RawValue>(body).map_err(io::Error::other)?;
+        self.head = Head { size: row.seq + 1, link: row.link };
+        line(&mut self.out, &Line { seq: row.seq, leaf: to_hex(&row.leaf), link: to_hex(&row.link), body })
+    }
+
+    /// Ends with the head.
+    pub fn end(mut self) -> io::Result<Head> {
+        line(&mut self.out, &Ending { head: self.head })?;
+        self.out.flush()?;
+        Ok(self.head)
+    }
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value).map_err(io::Error::other)?;
+    out.write_all(b"\n")
+}
+
+/// Checks an export by itself, and against a head that somebody remembers. Gives its heading and head.
+pub fn verify(input: impl BufRead, known: Option<Head>) -> Result<(Heading, Head), ExportFault> {
+    let mut lines = (1..).zip(input.lines());
+    let (_, first) = lines.next().ok_or(ExportFault::Malformed { line: 1, what: HEADING })?;
+    let heading: Heading = serde_json::from_str(&first?)
+        .ok()
+        .filter(|heading: &Heading| heading.format == FORMAT && heading.version == VERSION)
+        .ok_or(ExportFault::Malformed { line: 1, what: HEADING })?;
+    let mut chain = Chain::after(heading.after);
+    if let Some(head) = known {
+        chain = chain.knowing(head);
+    }
+    for (number, text) in lines {
+        let text = text?;
+        if let Ok(Ending { head }) = serde_json::from_str(&text) {
+            // INVARIANT: the stated head is only believed to find a cut; the chain proves it.
+            return Ok((heading, chain.knowing(head).end_at(head)?));
+        }
+        take(&mut chain, &heading, &text, number)?;
+    }
+    Err(ExportFault::NoEnding)
+}
+
+fn take(chain: &mut Chain, heading: &Heading, text: &str, line: u64) -> Result<(), ExportFault> {
+    let malformed = || ExportFault::Malformed { line, what: "an entry" };
+    let entry: Line<'_> = serde_json::from_str(text).map_err(|_| malformed())?;
+    let (leaf, link) = (from_hex(&entry.leaf).ok_or_else(malformed)?, from_hex(&entry.link).ok_or_else(malformed)?);
+    chain.take(&Row { seq: entry.seq, body: entry.body.get().as_bytes(), leaf, link })?;
+    #[derive(Deserialize)]
+    struct Owner {
+        tenant: Option<TenantId>,
+    }
+    let owner: Owner = serde_json::from_str(entry.body.get()).map_err(|_| malformed())?;
+    if owner.tenant != heading.tenant {
+        return Err(ExportFault::Foreign { seq: entry.seq });
+    }
+    Ok(())
+}
+
+const FORMAT: &str = "cardea-log";
+const VERSION: u32 = 1;
+const HEADING: &str = "the heading of a `cardea-log` of version 1";
