@@ -7,7 +7,7 @@ use std::sync::{
 
 use cardea_core::{Assurance, SessionId, TenantId, Timestamp, caller::UserFacts};
 
-use crate::own::HandleHash;
+use cardea_identity::HandleHash;
 
 /// A live session with all that a decision needs, prebuilt. Kept in memory by the server, shared by requests.
 #[derive(Debug)]

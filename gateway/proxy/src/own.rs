@@ -2,16 +2,15 @@
 //!
 //! INVARIANT: an answer that cannot be had is a [`StoreFault`], never "not signed in". Nothing here returns a default.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
-use cardea_core::{AppId, Assurance, Caller, EntryId, Reason, SessionId, TenantId, Timestamp};
+use cardea_audit::Entry;
+use cardea_core::{Caller, EntryId, SessionId, TenantId, Timestamp};
+use cardea_identity::HandleHash;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Request, Response};
 
 use crate::{App, Body, Canonical, Failure, LiveSession, Permit, Site, Tenant};
-
-/// The SHA-256 of a session handle: all that stores ever see of it.
-pub type HandleHash = [u8; 32];
 
 /// A store did not answer, or answered nonsense. Becomes `503 store-unavailable`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,51 +73,16 @@ pub trait Assertions: Send + Sync + 'static {
     fn assertion(&self, of: &AssertionFor<'_>) -> Result<Option<HeaderValue>, StoreFault>;
 }
 
-/// How a request ended: everything that its entry must hold.
-#[derive(Debug, Clone)]
-pub struct Ending {
-    /// The entry's id, which is also `X-Request-Id`.
-    pub entry: EntryId,
-    /// When the request came.
-    pub at: Timestamp,
-    /// How long it took until its answer's head was decided.
-    pub took: Duration,
-    /// The tenant; none where the host is nobody's, and then there is no log to write to.
-    pub tenant: Option<Arc<Tenant>>,
-    /// The app, ours or the tenant's.
-    pub app: Option<AppId>,
-    /// Who asked, as far as that was found out.
-    pub caller: Caller,
-    /// The session that was used.
-    pub session: Option<SessionId>,
-    /// How sure we were of the caller; none for visitors.
-    pub assurance: Option<Assurance>,
-    /// The method.
-    pub method: Method,
-    /// The canonical host, or empty where there was none.
-    pub host: Arc<str>,
-    /// The canonical path without the query, or empty where there was none.
-    pub path: Arc<str>,
-    /// The client's address.
-    pub client: Option<IpAddr>,
-    /// What the client calls itself, shortened.
-    pub user_agent: Option<Arc<str>>,
-    /// The status it was answered with.
-    pub status: u16,
-    /// Why it ended otherwise than it asked, if it did.
-    pub reason: Option<Reason>,
-}
-
 /// Writes entries.
 pub trait Recorder: Send + Sync + 'static {
     /// Whether entries of this tenant can still be written in time; while not, nothing is admitted.
     fn admits(&self, tenant: &TenantId) -> bool;
 
     /// Takes an entry to be written with others. Never waits.
-    fn record(&self, ending: Ending);
+    fn record(&self, entry: Entry);
 
     /// Writes an entry and returns once it is durable.
-    fn record_before(&self, ending: Ending) -> BoxFuture<'_, Result<(), StoreFault>>;
+    fn record_before(&self, entry: Entry) -> BoxFuture<'_, Result<(), StoreFault>>;
 }
 
 /// Cardea's own pages and APIs, called with an [`Admitted`] among the request's extensions.
