@@ -1,0 +1,230 @@
+//! What an app's addresses mean: method and canonical path become an action and a resource.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cardea_core::{
+    AppId, Diagnostic, Diagnostics,
+    resources::{ActionRule, AppSpec, ResourceRule},
+};
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value, ValueKind};
+use matchit::Router;
+
+use crate::words::{Kind, Words, bare};
+
+/// The methods that have an action, and the group of each.
+pub(crate) const METHODS: [(&str, Group); 7] = [
+    ("GET", Group::Read),
+    ("HEAD", Group::Read),
+    ("OPTIONS", Group::Read),
+    ("POST", Group::Write),
+    ("PUT", Group::Write),
+    ("PATCH", Group::Write),
+    ("DELETE", Group::Write),
+];
+
+/// The two groups of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Group {
+    Read,
+    Write,
+}
+
+/// An app, compiled: types, ids and patterns are prepared once and looked up per request.
+#[derive(Debug, Clone)]
+pub struct AppModel {
+    id: AppId,
+    entity: Arc<Entity>,
+    methods: HashMap<&'static str, Method>,
+    resources: Router<usize>,
+    types: Vec<(Arc<str>, Kind)>,
+}
+
+#[derive(Debug, Clone)]
+struct Method {
+    action: Action,
+    named: Router<Action>,
+}
+
+#[derive(Debug, Clone)]
+struct Action {
+    name: Arc<str>,
+    entity: Arc<Entity>,
+}
+
+/// What a request asks for, in the words of policies.
+#[derive(Debug, Clone)]
+pub struct Target {
+    app: AppId,
+    action: Action,
+    kind: Arc<str>,
+    resource: Arc<Entity>,
+    app_uid: EntityUID,
+}
+
+impl AppModel {
+    /// Compiles an app. Patterns that contradict each other are named.
+    pub fn compile(spec: &AppSpec) -> Result<Self, Diagnostics> {
+        let mut found = Diagnostics::default();
+        let source = format!("apps/{}", spec.id);
+        let mut types = Vec::new();
+        let mut resources = Router::new();
+        for rule in &spec.resources {
+            insert(&mut resources, &source, &rule.pattern, types.len(), &mut found);
+            match Kind::parse(&rule.kind) {
+                Some(kind) => types.push((Arc::from(rule.kind.as_str()), kind)),
+                None => found.push(Diagnostic::new(&source, format!("`{}` is not a type name", rule.kind))),
+            }
+        }
+        let methods = METHODS
+            .iter()
+            .map(|&(name, group)| (name, Method::compile(name, group, &spec.actions, &source, &mut found)))
+            .collect();
+        let entity = bare(Words::shared().app.uid(spec.id.as_str()), []);
+        found.or_ok(Self { id: spec.id.clone(), entity, methods, resources, types })
+    }
+
+    /// An app of ours: no resource types, no named actions.
+    pub(crate) fn plain(id: AppId) -> Self {
+        let methods = METHODS.iter().map(|&(name, group)| (name, Method::plain(name, group))).collect();
+        let entity = bare(Words::shared().app.uid(id.as_str()), []);
+        Self { id, entity, methods, resources: Router::new(), types: Vec::new() }
+    }
+
+    /// The app's name.
+    pub fn id(&self) -> &AppId {
+        &self.id
+    }
+
+    /// What `method` at the canonical `path` asks for; `None` for a method that has no action, which nobody may use.
+    /// The most specific pattern that fits gives the resource; where none does, it is the app itself.
+    pub fn locate(&self, method: &str, path: &str) -> Option<Target> {
+        let method = self.methods.get(method)?;
+        let action = method.named.at(path).map_or(&method.action, |found| found.value);
+        let (kind, resource) = match self.resources.at(path).ok().zip(Some(path)) {
+            Some((found, path)) => match self.types.get(*found.value) {
+                Some((name, kind)) => (Arc::clone(name), Arc::new(self.resource(kind, path, &found.params))),
+                None => return None,
+            },
+            None => (app_kind(), Arc::clone(&self.entity)),
+        };
+        let app_uid = self.entity.uid().clone();
+        Some(Target { app: self.id.clone(), action: action.clone(), kind, resource, app_uid })
+    }
+
+    fn resource(&self, kind: &Kind, path: &str, params: &matchit::Params<'_, '_>) -> Entity {
+        let mut id = String::with_capacity(self.id.as_str().len() + path.len());
+        id.push_str(self.id.as_str());
+        id.push_str(path);
+        let attributes = params.iter().map(|(name, value)| (name.into(), PartialValue::Value(Value::from(value))));
+        Entity::new_with_attr_partial_value(
+            kind.uid(&id),
+            attributes,
+            std::collections::HashSet::new(),
+            std::collections::HashSet::from([self.entity.uid().clone()]),
+            [],
+        )
+    }
+}
+
+impl Method {
+    fn plain(name: &'static str, group: Group) -> Self {
+        Self { action: Action::new(name, group), named: Router::new() }
+    }
+
+    fn compile(name: &'static str, group: Group, rules: &[ActionRule], source: &str, found: &mut Diagnostics) -> Self {
+        let mut method = Self::plain(name, group);
+        for rule in rules.iter().filter(|rule| rule.method == name) {
+            insert(&mut method.named, source, &rule.pattern, Action::new(&rule.action, group), found);
+        }
+        method
+    }
+}
+
+impl Action {
+    fn new(name: &str, group: Group) -> Self {
+        let words = Words::shared();
+        let entity = bare(words.action.uid(name), [words.action.uid(group.name())]);
+        Self { name: name.into(), entity }
+    }
+}
+
+impl Group {
+    /// Its name in policies.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+
+    /// The group of a method.
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        METHODS.iter().find(|(name, _)| *name == method).map(|(_, group)| *group)
+    }
+}
+
+impl Target {
+    /// The app asked.
+    pub fn app(&self) -> &AppId {
+        &self.app
+    }
+
+    /// The action's name: a method, or the name that the app gives to it.
+    pub fn action(&self) -> &str {
+        &self.action.name
+    }
+
+    /// The resource's type: `App` where no pattern fits.
+    pub fn resource_type(&self) -> &str {
+        &self.kind
+    }
+
+    /// The resource's id: `records/studies/S-1`, or the app's name.
+    pub fn resource_id(&self) -> &str {
+        self.resource.uid().eid().as_ref()
+    }
+
+    /// The attributes that the pattern gave to the resource.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.resource.attrs().filter_map(|(name, value)| match value {
+            PartialValue::Value(Value {
+                value: ValueKind::Lit(cedar_policy_core::ast::Literal::String(text)), ..
+            }) => Some((name.as_str(), text.as_str())),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn action_entity(&self) -> &Arc<Entity> {
+        &self.action.entity
+    }
+
+    pub(crate) fn resource_entity(&self) -> &Arc<Entity> {
+        &self.resource
+    }
+
+    pub(crate) fn app_uid(&self) -> &EntityUID {
+        &self.app_uid
+    }
+}
+
+/// The attributes that a pattern gives, in its order.
+pub(crate) fn attributes_of(rule: &ResourceRule) -> impl Iterator<Item = &str> {
+    rule.pattern
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.strip_prefix('*').unwrap_or(name))
+}
+
+fn insert<T>(router: &mut Router<T>, source: &str, pattern: &str, value: T, found: &mut Diagnostics) {
+    if router.insert(pattern, value).is_err() {
+        found.push(
+            Diagnostic::new(source, format!("pattern `{pattern}` fits the same addresses as one before it"))
+                .help("keep one of the two: an address has one meaning"),
+        );
+    }
+}
+
+fn app_kind() -> Arc<str> {
+    static KIND: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "App".into());
+    Arc::clone(&KIND)
+}

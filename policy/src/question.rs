@@ -1,0 +1,89 @@
+//! What is put to the policies: who, what, and under which circumstances.
+
+use std::{net::IpAddr, sync::Arc};
+
+use cardea_core::{Assurance, Caller, Timestamp};
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+
+use crate::{Target, words::Words};
+
+/// One question: may this caller do this, here and now?
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// What is asked for.
+    pub target: &'a Target,
+    /// The circumstances.
+    pub facts: Facts<'a>,
+}
+
+/// The circumstances of a request: what becomes the `context` of policies.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// How strongly the caller is signed in; policies see 0 where nobody is.
+    pub assurance: Option<Assurance>,
+    /// Seconds since the caller last proved a factor; policies see a huge number where nobody is signed in.
+    pub signed_in: Option<u64>,
+    /// When the request came.
+    pub time: Timestamp,
+    /// The client's trusted address.
+    pub client: IpAddr,
+    /// The factors used: `password`, `totp`, `passkey`, `oidc`.
+    pub factors: &'a [&'a str],
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The host asked.
+    pub host: &'a str,
+    /// The canonical path, without query.
+    pub path: &'a str,
+}
+
+impl<'a> Facts<'a> {
+    /// The circumstances of a caller who is not signed in.
+    pub const fn visitor(time: Timestamp, client: IpAddr, method: &'a str, host: &'a str, path: &'a str) -> Self {
+        Self { assurance: None, signed_in: None, time, client, factors: &[], method, host, path }
+    }
+}
+
+/// A caller as policies see them, built once and kept with the session: making one costs more than deciding.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    pub(crate) caller: Caller,
+    pub(crate) entity: Arc<Entity>,
+}
+
+impl Principal {
+    /// The principal of that caller.
+    pub fn of(caller: &Caller) -> Self {
+        let words = Words::shared();
+        let text = |value: &str| PartialValue::Value(Value::from(value));
+        let (uid, attributes, groups) = match caller {
+            Caller::Visitor => (words.visitor.uid("visitor"), vec![], &[][..]),
+            Caller::User(user) => (
+                words.user.uid(&user.id.to_string()),
+                vec![("id", text(&user.id.to_string())), ("email", text(&user.email)), ("name", text(&user.name))],
+                &user.groups[..],
+            ),
+            Caller::Service { id, groups } => (words.service.uid(id), vec![], &groups[..]),
+            Caller::Workload { spiffe_id } => (words.workload.uid(spiffe_id), vec![], &[][..]),
+        };
+        let entity = Entity::new_with_attr_partial_value(
+            uid,
+            attributes.into_iter().map(|(name, value)| (name.into(), value)),
+            std::collections::HashSet::new(),
+            groups.iter().map(|group| words.group.uid(group.as_str())).collect(),
+            [],
+        );
+        Self { caller: caller.clone(), entity: Arc::new(entity) }
+    }
+
+    /// The caller that it stands for.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn uid(&self) -> &EntityUID {
+        self.entity.uid()
+    }
+}
