@@ -182,3 +182,6 @@ fn read_secret(folder: &Path, at: &SecretRef) -> Result<Secret<String>, String> 
     };
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

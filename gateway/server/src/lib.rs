@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod house;
+pub mod outgoing;
 pub mod pages;
 pub mod portal;
 pub mod reload;

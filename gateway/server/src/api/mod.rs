@@ -1,1 +1,3 @@
-//! The admin API.
+//! The admin API and the console that speaks to it.
+
+pub mod console;

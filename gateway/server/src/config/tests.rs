@@ -1,0 +1,82 @@
+use std::path::Path;
+
+use cardea_core::Timestamp;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+fn parse(text: &str) -> Result<Config, Diagnostics> {
+    Config::parse("cardea.toml", text, Path::new("/nowhere"), NOW)
+}
+
+#[test]
+fn the_smallest_configuration_has_a_default_for_all_else() {
+    let config =
+        parse("[state]\ndir = \"state\"\n[[listeners]]\naddress = \"127.0.0.1:8080\"\nplain = true\n").unwrap();
+    assert_eq!(config.state_dir, Path::new("/nowhere/state"));
+    assert_eq!(config.public_port, 8080);
+    assert_eq!(config.trust_domain, "cardea.internal");
+    assert_eq!(config.origin("acme.localhost"), "http://acme.localhost:8080");
+    assert_eq!(config.limits, Limits::default());
+}
+
+#[test]
+fn each_mistake_is_told_with_its_place_and_the_way_out() {
+    let state = "[state]\ndir = \"s\"\n";
+    let plain = "[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
+    for (text, place, says) in [
+        (format!("[state]\ndri = \"s\"\n{plain}"), "cardea.toml:2:1", "did you mean `dir`?"),
+        (format!("{state}[[listener]]\n{plain}"), "cardea.toml:3:3", "did you mean `listeners`?"),
+        (state.to_owned(), "cardea.toml:", "there is no listener"),
+        (format!("{state}[[listeners]]\naddress = \"0.0.0.0:80\"\nplain = true\n"), "cardea.toml:4:11", "in the clear"),
+        (format!("{state}[[listeners]]\naddress = \"0.0.0.0:443\"\n"), "cardea.toml:3", "neither TLS nor plain"),
+        (format!("{state}{plain}[ops]\naddress = \"127.0.0.1:1\"\n"), "cardea.toml:7:11", "used twice"),
+        (
+            format!(
+                "{state}[[listeners]]\naddress = \"0.0.0.0:443\"\ntls = {{ certificate = \"c.pem\", key = \"k.pem\" }}\n"
+            ),
+            "cardea.toml:5:23",
+            "cannot be read",
+        ),
+        (format!("{state}{plain}[log]\nlevel = \"a=b=c\"\n"), "cardea.toml:7:9", "not a log level"),
+        (format!("{state}{plain}[limits]\nin_flight = 0\n"), "cardea.toml:7:13", "too small"),
+        (format!("public_port = 0\n{state}{plain}"), "cardea.toml:1:15", "public_port is 0"),
+        (format!("trust_domain = \"Not One\"\n{state}{plain}"), "cardea.toml:1:16", "not a trust domain"),
+        (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
+        (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
+        (format!("resources = \"none\"\n{state}{plain}"), "cardea.toml:1:13", "not a folder"),
+    ] {
+        let found = parse(&text).expect_err(&text).to_string();
+        assert!(found.contains(place) && found.contains(says), "{text}\n---\n{found}");
+        assert!(!found.contains("geheim"), "{found}");
+    }
+}
+
+#[test]
+fn all_mistakes_come_together() {
+    let found = parse(
+        "public_port = 0\n[state]\ndir = \"s\"\n[[listeners]]\naddress = \"0.0.0.0:80\"\nplain = true\n[log]\nlevel = \"a=b=c\"\n",
+    )
+    .unwrap_err();
+    assert_eq!(found.0.len(), 3, "{found}");
+}
+
+#[test]
+fn an_expired_certificate_is_named_with_its_end() {
+    let folder = std::env::temp_dir().join(format!("cardea-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::new(vec!["acme.example".to_owned()]).unwrap();
+    wanted.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(2021, 2, 3);
+    std::fs::write(folder.join("c.pem"), wanted.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("k.pem"), key.serialize_pem()).unwrap();
+    let text = "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"0.0.0.0:443\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n";
+    let found = Config::parse("cardea.toml", text, &folder, NOW).unwrap_err().to_string();
+    assert!(found.contains("expired at 2021-02-03"), "{found}");
+    let before = Config::parse("cardea.toml", text, &folder, Timestamp::from_secs(1_600_000_000)).unwrap();
+    let Scheme::Tls(certificates) = &before.listeners[0].scheme else { panic!("not TLS") };
+    assert!(certificates[0].covers("acme.example") && !certificates[0].covers("other.example"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}

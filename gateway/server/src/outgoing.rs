@@ -1,0 +1,110 @@
+//! Calls that the gateway itself makes to others (providers' discovery, keys and tokens): bounded in time and size,
+//! never following redirects, so that an answer can only be what the named host said.
+
+use std::{path::Path, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+/// Calls other servers. Cheap to clone.
+#[derive(Clone)]
+pub struct OutgoingClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFault {
+    /// The other side cannot be reached, or broke off.
+    #[error("`{host}` cannot be reached: {cause}")]
+    Unreachable {
+        /// Who was called.
+        host: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// No answer in time.
+    #[error("`{0}` did not answer in time")]
+    TimedOut(String),
+    /// An answer larger than any honest one.
+    #[error("the answer of `{0}` is too large or broke off")]
+    BadAnswer(String),
+    /// The client itself cannot be set up.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// Ten seconds: a person is waiting at the sign-in page.
+const LIMIT: Duration = Duration::from_secs(10);
+/// One mebibyte: the largest key sets in the wild take a few dozen kilobytes.
+const LARGEST: usize = 1024 * 1024;
+
+impl OutgoingClient {
+    /// A client that trusts the system's roots.
+    pub fn new() -> Result<Self, CallFault> {
+        let tls = rustls::ClientConfig::builder().try_with_platform_verifier().map_err(setup)?.with_no_client_auth();
+        Ok(Self::over(tls))
+    }
+
+    /// A client that trusts only the roots in a PEM file.
+    pub fn with_roots(file: &Path) -> Result<Self, CallFault> {
+        let mut roots = rustls::RootCertStore::empty();
+        let certificates = CertificateDer::pem_file_iter(file).map_err(setup)?;
+        for certificate in certificates {
+            roots.add(certificate.map_err(setup)?).map_err(setup)?;
+        }
+        Ok(Self::over(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    }
+
+    fn over(tls: rustls::ClientConfig) -> Self {
+        // Providers on loopback may speak plain HTTP; what is allowed to be plain is checked with the resource.
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().enable_http2().build();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(4)
+            .build(connector);
+        Self { client }
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn call(&self, request: Request<Vec<u8>>) -> Result<Response<Bytes>, CallFault> {
+        let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
+        let request = request.map(|body| Full::new(Bytes::from(body)));
+        let exchange = async {
+            let answer = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| CallFault::Unreachable { host: host.clone(), cause: error_chain(&error) })?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, LARGEST).collect().await.map_err(|_| CallFault::BadAnswer(host.clone()))?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        tokio::time::timeout(LIMIT, exchange).await.map_err(|_| CallFault::TimedOut(host.clone()))?
+    }
+}
+
+fn setup(error: impl std::fmt::Display) -> CallFault {
+    CallFault::Setup(error.to_string())
+}
+
+/// An error with its causes: hyper's own message names only the step.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
