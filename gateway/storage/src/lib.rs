@@ -1,1 +1,37 @@
-//! The only crate that speaks SQL and Redis.
+//! The only crate that speaks SQL and Redis. Every function takes the tenant and the time; whatever cannot be reached
+//! is a [`StoreFault`], never "not found".
+//!
+//! - [`Store`]: durable state (SQLite by default): resources, policies, users, factors, tickets, keys, entries.
+//! - [`Log`]: the tenants' logs, group-committed.
+//! - [`SharedState`]: sessions, one-time values and tries; in the same SQLite file ([`SqlShared`]) or in Redis
+//!   ([`RedisShared`]).
+
+mod certificates;
+mod changes;
+mod factors;
+mod fault;
+mod identities;
+mod keys;
+mod log;
+mod policies;
+mod resources;
+mod row;
+mod shared;
+mod store;
+mod tenants;
+mod tickets;
+mod users;
+
+pub use certificates::CertificateRecord;
+pub use changes::{Announced, Change};
+pub use factors::FactorInserted;
+pub use fault::StoreFault;
+pub use identities::Linked;
+pub use keys::SealedRecord;
+pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, Moment};
+pub use policies::{Activation, NewVersion, Version};
+pub use resources::{Applied, Plan, ResourceChange};
+pub use shared::{RedisShared, SharedState, SqlShared};
+pub use store::Store;
+pub use tickets::{TicketKind, TicketRecord};
+pub use users::{Inserted, UserPage, UserQuery, UserSummary};

@@ -1,0 +1,58 @@
+//! What a store says when it cannot answer.
+
+/// A store that cannot be reached, or holds what it cannot. Never an answer to the question that was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreFault {
+    /// The database failed or cannot be reached.
+    #[error("the database does not answer as it should")]
+    Sql(#[from] sqlx::Error),
+    /// The migrations failed.
+    #[error("the database cannot be brought up to date")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// Redis failed or cannot be reached.
+    #[error("redis does not answer as it should")]
+    Redis(#[from] redis::RedisError),
+    /// A stored value cannot be read back.
+    #[error("`{what}` holds a value that cannot be read: {why}")]
+    Corrupt {
+        /// Which column or key.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A value cannot be written as JSON.
+    #[error("a value cannot be written as json")]
+    Encoding(#[from] serde_json::Error),
+    /// A file cannot be made or opened.
+    #[error("`{path}` cannot be opened")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Too many others changed the same value at once.
+    #[error("`{what}` is contended: gave up after many tries")]
+    Contended {
+        /// Which value.
+        what: &'static str,
+    },
+    /// Entries cannot be written.
+    #[error("the log cannot be written: {0}")]
+    Log(String),
+    /// A log does not verify.
+    #[error("the log of `{log}` is broken: {found}")]
+    Broken {
+        /// The tenant, or `operator`.
+        log: String,
+        /// The first thing wrong.
+        found: cardea_audit::Break,
+    },
+}
+
+impl StoreFault {
+    pub(crate) fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Self {
+        Self::Corrupt { what, why: why.to_string() }
+    }
+}

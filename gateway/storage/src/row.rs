@@ -1,0 +1,1 @@
+//! Reading rows: text, numbers, times and JSON.

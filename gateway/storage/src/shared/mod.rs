@@ -1,0 +1,117 @@
+//! Short-lived state that all gateways of a house share: sessions, handles, one-time values, tries.
+
+mod redis;
+mod sql;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cardea_core::{SessionId, TenantId, Timestamp, UserId};
+use cardea_identity::{
+    HandleHash, HandleRecord, Session, TicketHash,
+    guard::Limit,
+    one_time::{OneTime, Purpose},
+    session::End,
+};
+
+pub use self::{redis::RedisShared, sql::SqlShared};
+use crate::StoreFault;
+
+/// The contract of every shared store.
+///
+/// - **Atomic**: each method is one step; of racing callers the outcome is as if one came after the other.
+/// - **Durable** as far as the store is: SQLite's survive a crash of the machine, Redis's what it is configured for.
+/// - **Time** is the caller's: what is past its time is as if it were not there. Redis's own expiry is only a bound
+///   beside it.
+/// - **Faults**: `Err` says nothing about whether the step was made. Every method may be called again: a supersede, a
+///   take or a try that was made but not confirmed is then lost to its caller, who is refused, never let in twice.
+#[async_trait]
+pub trait SharedState: Send + Sync {
+    /// Keeps a new session.
+    async fn session_insert(&self, session: &Session) -> Result<(), StoreFault>;
+
+    /// Keeps a new handle to a kept session.
+    async fn handle_insert(&self, handle: &HandleRecord, session: &Session) -> Result<(), StoreFault>;
+
+    /// The handle of that hash, and the session that it opens, ended or not.
+    async fn session_by_handle(
+        &self,
+        tenant: &TenantId,
+        hash: &HandleHash,
+    ) -> Result<Option<(HandleRecord, Session)>, StoreFault>;
+
+    /// A session, ended or not.
+    async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault>;
+
+    /// Marks a handle as replaced, if it is not yet: true for exactly one caller.
+    async fn handle_supersede(&self, tenant: &TenantId, hash: &HandleHash, at: Timestamp) -> Result<bool, StoreFault>;
+
+    /// Marks all handles of a session as replaced that are not yet, as after a step-up; tells how many.
+    async fn handles_supersede(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<u64, StoreFault>;
+
+    /// Keeps a changed session, if the kept one has not ended and is of the version before (`version - 1`); tells
+    /// whether it was. `last_seen` never moves back.
+    async fn session_update(&self, session: &Session) -> Result<bool, StoreFault>;
+
+    /// Notes that a session was used. No change of version; never moves back.
+    async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault>;
+
+    /// Ends a session; true for exactly one caller. The first end stands.
+    async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault>;
+
+    /// A user's sessions that have neither ended nor reached their greatest age, newest first.
+    async fn sessions_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreFault>;
+
+    /// Ends all of a user's sessions, but one if given; tells how many ended.
+    async fn end_all_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        except: Option<SessionId>,
+        end: End,
+    ) -> Result<u64, StoreFault>;
+
+    /// Ends all sessions of a tenant; tells how many.
+    async fn end_all_of_tenant(&self, tenant: &TenantId, end: End) -> Result<u64, StoreFault>;
+
+    /// How many sessions of a tenant have neither ended nor reached their greatest age.
+    async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault>;
+
+    /// Keeps a one-time value in the place of one of the same tenant, purpose and hash.
+    async fn put(&self, value: &OneTime, now: Timestamp) -> Result<(), StoreFault>;
+
+    /// A one-time value, left where it is.
+    async fn peek(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        hash: &TicketHash,
+        now: Timestamp,
+    ) -> Result<Option<OneTime>, StoreFault>;
+
+    /// Takes a one-time value: given to exactly one taker.
+    async fn take(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        hash: &TicketHash,
+        now: Timestamp,
+    ) -> Result<Option<OneTime>, StoreFault>;
+
+    /// Counts a try before anything is verified. `Ok(Some(wait))` refuses it, and does not count it.
+    async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault>;
+
+    /// Forgets the tries under a key, after a success.
+    async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault>;
+
+    /// Drops what is past its time; to be called now and then.
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault>;
+
+    /// Whether it answers: for readiness.
+    async fn ping(&self) -> Result<(), StoreFault>;
+}
