@@ -1,0 +1,112 @@
+//! A person's ways of signing in: the list, and the two pages that change one of them.
+
+use askama::Template;
+
+use super::{Look, Person, Problem, page, when::When};
+
+/// `GET /factors`.
+#[derive(Debug, Template)]
+#[template(path = "factors.html")]
+pub struct Factors<'a> {
+    /// The tenant's look.
+    pub look: &'a Look,
+    /// Who is signed in.
+    pub person: Person<'a>,
+    /// The factors, oldest first.
+    pub factors: Vec<FactorRow>,
+    /// Whether a code app may be set up: allowed by the tenant and none there yet.
+    pub may_add_totp: bool,
+    /// Whether a passkey may be added.
+    pub may_add_passkey: bool,
+    /// What has just been done, said in one sentence.
+    pub done: Option<String>,
+    /// What could not be done.
+    pub problem: Option<Problem>,
+}
+page!(Factors, problem);
+
+/// One factor of the list.
+#[derive(Debug, Clone)]
+pub struct FactorRow {
+    /// Its id, for addresses.
+    pub id: String,
+    /// What it is.
+    pub kind: FactorKind,
+    /// The name that the person gave it; empty where it has none.
+    pub name: String,
+    /// When it was added.
+    pub added: When,
+    /// When it was last used.
+    pub used: Option<When>,
+    /// Whether the person may remove it: never the last way of signing in.
+    pub removable: bool,
+}
+
+/// What kind of factor a row shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactorKind {
+    /// A password.
+    Password,
+    /// An app that makes one-time codes.
+    Totp,
+    /// A passkey.
+    Passkey,
+    /// A provider's word.
+    Provider,
+}
+
+impl FactorRow {
+    /// What the row is called: its name, else its kind.
+    fn title(&self, look: &Look) -> String {
+        let kind = self.kind.word(look);
+        if self.name.is_empty() { kind.to_owned() } else { self.name.clone() }
+    }
+}
+
+impl FactorKind {
+    /// Whether a person may give it a name: of these one can have several.
+    fn has_name(self) -> bool {
+        matches!(self, Self::Passkey | Self::Totp)
+    }
+
+    /// The kind's name.
+    pub fn word(self, look: &Look) -> &'static str {
+        let f = &look.w.factors;
+        match self {
+            Self::Password => f.password.0,
+            Self::Totp => f.totp.0,
+            Self::Passkey => f.passkey.0,
+            Self::Provider => f.provider.0,
+        }
+    }
+}
+
+/// `GET /factors/{id}/remove`: asks before it is done.
+#[derive(Debug, Template)]
+#[template(path = "remove-factor.html")]
+pub struct RemoveFactor<'a> {
+    /// The tenant's look.
+    pub look: &'a Look,
+    /// Who is signed in.
+    pub person: Person<'a>,
+    /// What is to go.
+    pub factor: FactorRow,
+    /// Whether no second factor will be left.
+    pub weakens: bool,
+}
+page!(RemoveFactor);
+
+/// `GET /factors/{id}/name`: gives it another name.
+#[derive(Debug, Template)]
+#[template(path = "name-factor.html")]
+pub struct NameFactor<'a> {
+    /// The tenant's look.
+    pub look: &'a Look,
+    /// Who is signed in.
+    pub person: Person<'a>,
+    /// What is to be named.
+    pub factor: FactorRow,
+    /// Why the form is shown again.
+    pub problem: Option<Problem>,
+}
+page!(NameFactor, problem);

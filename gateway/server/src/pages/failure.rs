@@ -1,0 +1,122 @@
+//! Failures as people see them: each reason in plain words, with the way on.
+
+use axum::{http::StatusCode, response::Response};
+use cardea_core::Reason;
+
+use super::{Look, Notice, Page, Step, notice::Tone};
+
+/// What a failure's page may tell.
+#[derive(Debug, Clone)]
+pub struct Failure<'a> {
+    /// The tenant's look; [`Look::bare`] where no tenant is known.
+    pub look: &'a Look,
+    /// Why.
+    pub reason: Reason,
+    /// The app's name as people read it.
+    pub app: Option<&'a str>,
+    /// Who is signed in, so that a no to the wrong account is understood.
+    pub signed_in_as: Option<&'a str>,
+    /// Where a challenge is met: sign-in or step-up.
+    pub challenge: Option<&'a str>,
+    /// Where a new sign-in begins, for failures of one.
+    pub start_again: Option<&'a str>,
+    /// The id of the request's entry.
+    pub request_id: Option<String>,
+}
+
+impl<'a> Failure<'a> {
+    /// A failure of which only the reason is known.
+    pub fn new(look: &'a Look, reason: Reason) -> Self {
+        Self { look, reason, app: None, signed_in_as: None, challenge: None, start_again: None, request_id: None }
+    }
+
+    /// The page.
+    pub fn notice(&self) -> Notice<'a> {
+        let words = self.look.w.failure(self.reason);
+        let app = self.app.unwrap_or(&self.look.name);
+        Notice {
+            look: self.look,
+            status: StatusCode::from_u16(self.reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            tone: tone(self.reason),
+            title: words.title.with(app),
+            why: words.why.with(app),
+            next: words.next.to_string(),
+            signed_in_as: self.signed_in_as.map(str::to_owned),
+            steps: self.steps(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
+    /// The page as a response with its status and security headers.
+    pub fn respond(&self) -> Response {
+        self.notice().respond()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let w = &self.look.w.failure_steps;
+        let mut steps = Vec::new();
+        let mut add = |text: &super::words::Text, href: Option<&str>| {
+            if let Some(href) = href {
+                steps.push(Step { text: text.to_string(), href: href.to_owned() });
+            }
+        };
+        match self.reason {
+            Reason::SignInRequired | Reason::SessionEnded => add(&w.sign_in, self.challenge.or(self.start_again)),
+            Reason::StepUpRequired => add(&w.confirm, self.challenge),
+            _ => add(&w.start_again, self.start_again),
+        }
+        add(&w.apps, self.look.home.as_deref());
+        steps
+    }
+}
+
+/// What the page shows beside its title.
+fn tone(reason: Reason) -> Tone {
+    match reason {
+        Reason::SignInRequired
+        | Reason::StepUpRequired
+        | Reason::SessionEnded
+        | Reason::SignInExpired
+        | Reason::CodeSpent
+        | Reason::TooManyAttempts
+        | Reason::FactorRejected
+        | Reason::NotFound
+        | Reason::UnknownHost
+        | Reason::Conflict
+        | Reason::Draining
+        | Reason::Overloaded => Tone::Mend,
+        _ if reason.status() >= 500 => Tone::Fault,
+        _ => Tone::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use askama::Template;
+
+    #[test]
+    fn every_reason_has_a_page_with_its_status_and_id() {
+        let look = Look::bare();
+        for reason in Reason::ALL {
+            let mut failure = Failure::new(&look, *reason);
+            failure.request_id = Some("019ab000-0000-7000-8000-000000000000".to_owned());
+            let notice = failure.notice();
+            assert_eq!(notice.status.as_u16(), reason.status());
+            let html = notice.render().unwrap();
+            assert!(html.contains("019ab000-0000-7000-8000-000000000000"), "{reason}");
+            assert!(html.contains("<h1"), "{reason}");
+            assert!(!html.contains("{}"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn hostile_names_stay_text() {
+        let look = Look::bare();
+        let mut failure = Failure::new(&look, Reason::UpstreamBroken);
+        failure.app = Some("<img src=x onerror=alert(1)>");
+        let html = failure.notice().render().unwrap();
+        assert!(!html.contains("<img"), "{html}");
+        assert!(html.contains("&#60;img"), "{html}");
+    }
+}

@@ -1,0 +1,102 @@
+//! How a tenant's pages look: its name, its accent, where its style sheets are and where its forms may end.
+
+use axum::http::HeaderValue;
+use cardea_core::resources::TenantSpec;
+
+use super::{Words, assets, headers, words};
+
+/// A tenant's look. Made once when the tenant is loaded, borrowed by each page.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The tenant's name as people read it.
+    pub name: String,
+    /// The texts, in the language that the page is shown in.
+    pub w: &'static Words,
+    /// Where the portal is: `/` on the sign-in host, its whole address elsewhere; none where no tenant is known.
+    pub home: Option<String>,
+    accent: Option<String>,
+    prefix: &'static str,
+    policy: HeaderValue,
+    bare: bool,
+}
+
+impl Look {
+    /// The look at the tenant's sign-in host. `form_targets` are the origins that a sign-in may lead to: the tenant's
+    /// app hosts and the origins of its providers.
+    pub fn of(tenant: &TenantSpec, form_targets: &[String]) -> Self {
+        Self {
+            name: tenant.name.clone(),
+            w: &words::ENGLISH,
+            home: Some("/".to_owned()),
+            accent: tenant.accent.clone(),
+            prefix: assets::AT_SIGN_IN_HOST,
+            policy: headers::content_security_policy(form_targets),
+            bare: false,
+        }
+    }
+
+    /// The same look at one of the tenant's app hosts, where only `/.cardea/` is ours. `sign_in_origin` is the origin
+    /// of the sign-in host.
+    pub fn at_app_host(&self, sign_in_origin: &str) -> Self {
+        let targets = [sign_in_origin.to_owned()];
+        Self {
+            home: Some(format!("{sign_in_origin}/")),
+            prefix: assets::AT_APP_HOST,
+            policy: headers::content_security_policy(&targets),
+            ..self.clone()
+        }
+    }
+
+    /// The look of a page at a host of which we know no tenant: no address there is ours, so it loads nothing.
+    pub fn bare() -> Self {
+        Self {
+            name: "Cardea".to_owned(),
+            w: &words::ENGLISH,
+            home: None,
+            accent: None,
+            prefix: assets::AT_APP_HOST,
+            policy: headers::bare_policy(assets::bare_style_sha256()),
+            bare: true,
+        }
+    }
+
+    /// The `Content-Security-Policy` of pages in this look.
+    pub fn content_security_policy(&self) -> &HeaderValue {
+        &self.policy
+    }
+
+    /// Whether the page must carry its style in itself.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// The style of a page that can load none.
+    pub fn bare_style(&self) -> &'static str {
+        assets::BARE_STYLE
+    }
+
+    /// The address of one of our assets, named without its hash: `pages.css`.
+    pub fn asset(&self, name: &str) -> String {
+        format!("{}/{}", self.prefix, assets::hashed_name(name))
+    }
+
+    /// The address of the style sheet that holds the tenant's accent, where it has one.
+    pub fn accent_sheet(&self) -> Option<String> {
+        let digits = self.accent.as_deref()?.strip_prefix('#')?;
+        Some(format!("{}/accent-{}.css", self.prefix, digits.to_ascii_lowercase()))
+    }
+
+    /// The first letter of the tenant's name, for its mark.
+    pub fn initial(&self) -> String {
+        self.name.trim().chars().next().map_or_else(|| "·".to_owned(), |first| first.to_uppercase().collect())
+    }
+}
+
+/// Who is signed in, as the head of a page shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'a> {
+    /// Name as shown.
+    pub name: &'a str,
+    /// E-mail address.
+    pub email: &'a str,
+}

@@ -1,0 +1,39 @@
+//! Where a person is signed in.
+
+use askama::Template;
+
+use super::{Look, Person, page, when::When};
+
+/// `GET /sessions`.
+#[derive(Debug, Template)]
+#[template(path = "sessions.html")]
+pub struct Sessions<'a> {
+    /// The tenant's look.
+    pub look: &'a Look,
+    /// Who is signed in.
+    pub person: Person<'a>,
+    /// The sessions: this browser's first.
+    pub sessions: Vec<SessionRow>,
+    /// What has just been done, said in one sentence.
+    pub done: Option<String>,
+}
+page!(Sessions);
+
+/// One session of the list.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    /// Its public id, for addresses.
+    pub id: String,
+    /// Whether it is the one that looks at this page.
+    pub current: bool,
+    /// The browser and system, as far as they say ("Firefox on Linux").
+    pub browser: String,
+    /// The address that it was opened from.
+    pub address: String,
+    /// How strongly signed in: 1, 2 or 3.
+    pub assurance: u8,
+    /// When it was opened.
+    pub since: When,
+    /// When it was last used.
+    pub seen: Option<When>,
+}

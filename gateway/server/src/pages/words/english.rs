@@ -1,0 +1,267 @@
+//! The texts in English.
+
+use super::*;
+
+/// English.
+pub static ENGLISH: Words = Words {
+    lang: "en",
+    dir: "ltr",
+    common: COMMON,
+    sign_in: SIGN_IN,
+    password: PASSWORD,
+    code: CODE,
+    totp: TOTP,
+    passkey: PASSKEY,
+    step_up: STEP_UP,
+    invitation: INVITATION,
+    factors: FACTORS,
+    sessions: SESSIONS,
+    portal: PORTAL,
+    signed_out: SIGNED_OUT,
+    failure_steps: FAILURE_STEPS,
+    problem: PROBLEM,
+    time: TIME,
+};
+
+const COMMON: Common = Common {
+    skip: Text("Skip to the content"),
+    continue_: Text("Continue"),
+    back: Text("Back"),
+    cancel: Text("Cancel"),
+    or: Text("or"),
+    later: Text("Not now"),
+    email: Text("E-mail address"),
+    password: Text("Password"),
+    by_cardea: Text("Access by Cardea"),
+    request_id: Text("Request id"),
+    request_id_hint: Text("Give this id to whoever helps you: it finds exactly this request."),
+    sign_out: Text("Sign out"),
+    sign_out_everywhere: Text("Sign out everywhere"),
+    apps: Text("Apps"),
+    factors: Text("Ways to sign in"),
+    sessions: Text("Sessions"),
+    console: Text("Administration"),
+    navigation: Text("Your pages"),
+    not_you: Text("Not you?"),
+    signed_in_as: Text("Signed in as {}"),
+    assurance_1: Text("One factor"),
+    assurance_2: Text("Two factors"),
+    assurance_3: Text("Phishing-resistant"),
+    assurance_1_hint: Text("Signed in with one proof, such as a password."),
+    assurance_2_hint: Text("Signed in with two proofs, such as a password and a code."),
+    assurance_3_hint: Text("Signed in with a key that cannot be copied or phished."),
+    one_moment: Text("One moment"),
+    onward: Text("You are being taken on. If nothing happens, continue here."),
+    problem: Text("Please check"),
+    done: Text("Done"),
+    menu: Text("Menu"),
+};
+
+const SIGN_IN: SignInWords = SignInWords {
+    title: Text("Sign in"),
+    title_app: Text("Sign in to open {}"),
+    lead: Text("Use your work account at {}."),
+    email_hint: Text("name@example.com"),
+    continue_with: Text("Continue with {}"),
+    use_passkey: Text("Use a passkey"),
+    new_here: Text("No account yet? Ask your administrator for an invitation."),
+};
+
+const PASSWORD: PasswordWords = PasswordWords {
+    title: Text("Enter your password"),
+    submit: Text("Sign in"),
+    forgotten: Text("Forgotten your password?"),
+    forgotten_answer: Text(
+        "Your administrator can send you a new invitation. With a passkey you can sign in without it.",
+    ),
+};
+
+const CODE: CodeWords = CodeWords {
+    title: Text("Enter your code"),
+    lead: Text("Open your authenticator app and type the six digits that it shows."),
+    label: Text("One-time code"),
+    submit: Text("Verify"),
+    hint: Text("Each code works once and changes every 30 seconds."),
+    lost: Text("Can't get a code?"),
+    lost_answer: Text("Use another way that you have set up, or ask your administrator for a new invitation."),
+    use_passkey: Text("Use a passkey instead"),
+    start_again: Text("Start again"),
+};
+
+const TOTP: TotpWords = TotpWords {
+    title: Text("Set up an authenticator app"),
+    lead: Text("The app on your phone makes a new code every 30 seconds. You type it after your password."),
+    scan: Text("Scan this square with the app"),
+    qr_label: Text("QR code with the key that is written below"),
+    type_key: Text("Can't scan? Type this key instead"),
+    key: Text("Key"),
+    then_code: Text("Then type the code that it shows"),
+    submit: Text("Confirm and add"),
+};
+
+const PASSKEY: PasskeyWords = PasskeyWords {
+    title: Text("Add a passkey"),
+    lead: Text(
+        "A passkey signs you in with your fingerprint, face or device PIN. It can't be guessed, reused or phished.",
+    ),
+    name: Text("Name"),
+    name_hint: Text("So that you know it again, such as “Work laptop”."),
+    submit: Text("Add a passkey"),
+    needs_script: Text("Passkeys need JavaScript. Switch it on for this site, or use another way."),
+    unsupported: Text("This browser has no passkeys. Use another way, or another browser."),
+    cancelled: Text("No passkey was used. Try again, or use another way."),
+    failed: Text("That did not work. Try again, or use another way."),
+    waiting: Text("Follow the instructions of your browser …"),
+    already: Text("This device already holds a passkey for your account."),
+    retry: Text("The connection failed. Try again."),
+};
+
+const STEP_UP: StepUpWords = StepUpWords {
+    title: Text("Confirm it’s you"),
+    why_two: Text("{} asks for a second proof before it shows this page."),
+    why_three: Text("{} asks for a passkey or security key before it shows this page."),
+    why_fresh: Text("It has been a while since you signed in. This step wants a proof from the last few minutes."),
+    why_unavailable: Text("{} asks for a stronger proof than your account has yet."),
+    unavailable_title: Text("Set up a stronger sign-in first"),
+    use_passkey: Text("Use a passkey"),
+    use_code: Text("Use a code from your app"),
+    use_password: Text("Use your password"),
+    set_up: Text("Set up another way to sign in"),
+    not_now: Text("Not now"),
+    nothing_lost: Text("You stay signed in, and return to where you were going."),
+};
+
+const INVITATION: InvitationWords = InvitationWords {
+    title: Text("Welcome to {}"),
+    lead: Text("You have been invited to {}. Choose how you want to sign in."),
+    signed_as: Text("This invitation is for"),
+    choose: Text("Choose how to sign in"),
+    passkey_title: Text("With a passkey"),
+    passkey_lead: Text("Your fingerprint, face or device PIN. Quickest, and safest."),
+    passkey_submit: Text("Create a passkey"),
+    password_title: Text("With a password"),
+    password_lead: Text("At least {} characters. A few unrelated words are easy to remember and hard to guess."),
+    password: Text("New password"),
+    again: Text("The same once more"),
+    submit: Text("Set password and continue"),
+    second_title: Text("You’re in. Add a second way?"),
+    second_lead: Text("Some apps ask for a second proof. Set it up now, and they open without a detour."),
+    second_passkey: Text("Add a passkey"),
+    second_passkey_lead: Text("Fingerprint, face or device PIN."),
+    second_totp: Text("Set up an authenticator app"),
+    second_totp_lead: Text("A six-digit code from your phone."),
+    second_later: Text("Not now"),
+};
+
+const FACTORS: FactorsWords = FactorsWords {
+    title: Text("Ways to sign in"),
+    lead: Text("Keep at least two, so that a lost phone does not lock you out."),
+    password: Text("Password"),
+    totp: Text("Authenticator app"),
+    passkey: Text("Passkey"),
+    provider: Text("Sign-in by provider"),
+    added: Text("Added"),
+    last_used: Text("Last used"),
+    never_used: Text("Not used yet"),
+    remove: Text("Remove"),
+    remove_label: Text("Remove {}"),
+    rename: Text("Rename"),
+    rename_label: Text("Rename {}"),
+    last: Text("Your only way to sign in"),
+    add: Text("Add another"),
+    add_passkey: Text("Add a passkey"),
+    add_totp: Text("Set up an authenticator app"),
+    empty: Text("You sign in by your provider alone. Add a passkey to confirm important steps here."),
+    remove_title: Text("Remove {}?"),
+    remove_lead: Text("You will no longer be able to sign in with it. You can set it up again at any time."),
+    remove_weakens: Text("It is your only second proof: apps that ask for one will stay closed until you add another."),
+    remove_submit: Text("Remove {}"),
+    name_title: Text("Rename {}"),
+    name: Text("Name"),
+    name_hint: Text("Up to 80 characters."),
+    name_submit: Text("Save name"),
+    done_added: Text("Added. You can sign in with it from now on."),
+    done_removed: Text("Removed. It no longer signs you in."),
+    done_named: Text("The new name is saved."),
+    passkey_hint: Text("Fingerprint, face or device PIN. Quickest, and safest."),
+    totp_hint: Text("A six-digit code from your phone, after your password."),
+};
+
+const SESSIONS: SessionsWords = SessionsWords {
+    title: Text("Sessions"),
+    lead: Text("Where you are signed in. End whatever you don’t recognise."),
+    current: Text("This browser"),
+    since: Text("Signed in"),
+    seen: Text("Last used"),
+    address: Text("From"),
+    end: Text("End session"),
+    end_label: Text("End the session of {}"),
+    end_all: Text("Sign out everywhere"),
+    end_all_lead: Text("Ends every session, this one too."),
+    done_ended: Text("The session has ended. That browser has to sign in again."),
+    unknown_browser: Text("Unknown browser"),
+    on: Text("{} on "),
+};
+
+const PORTAL: PortalWords = PortalWords {
+    title: Text("Apps"),
+    greeting: Text("Hello, {}"),
+    signed_in: Text("Signed in"),
+    since: Text("since"),
+    empty_title: Text("No apps yet"),
+    empty: Text("Nothing is open to you here so far. Ask your administrator to add you to a group that has an app."),
+    asks_more: Text("Asks you to confirm it’s you"),
+    offer_title: Text("Add a second way to sign in"),
+    offer: Text("Some apps ask for a second proof. With a passkey that is one touch."),
+    offer_submit: Text("Set it up"),
+    opens: Text("Open"),
+};
+
+const SIGNED_OUT: SignedOutWords = SignedOutWords {
+    title: Text("You are signed out"),
+    lead: Text("Your session in this browser has ended, in every app of {}."),
+    title_everywhere: Text("You are signed out everywhere"),
+    lead_everywhere: Text("All your sessions at {} have ended, on every device."),
+    again: Text("Sign in again"),
+    close: Text("On a shared computer, close the browser too."),
+};
+
+const FAILURE_STEPS: FailureSteps = FailureSteps {
+    sign_in: Text("Sign in"),
+    confirm: Text("Confirm it’s you"),
+    start_again: Text("Start again"),
+    apps: Text("Go to my apps"),
+};
+
+const PROBLEM: ProblemWords = ProblemWords {
+    bad_email: Text("Enter an e-mail address, such as name@example.com."),
+    wrong_password: Text("E-mail address and password don’t belong together. Check both and try again."),
+    wrong_code: Text("That code is not right, or was already used. Wait for the next one and type it."),
+    wrong_passkey: Text("That passkey is not known here. Use another, or another way to sign in."),
+    too_many: Text("Too many tries. Wait {}, then try again."),
+    password_short: Text("Use at least {} characters."),
+    password_long: Text("Use at most {} characters."),
+    password_common: Text("Many people use this password, so it is tried first. Choose another."),
+    passwords_differ: Text("The two passwords differ. Type the same one twice."),
+    bad_name: Text("Give it a name of 1 to 80 characters."),
+    last_factor: Text("This is your only way to sign in. Add another first, then remove it."),
+    already_there: Text("This is set up already."),
+    expired: Text("That took too long. Start this step again."),
+    try_again: Text("Something went wrong on our side. Try again in a moment."),
+};
+
+const TIME: TimeWords = TimeWords {
+    now: Text("just now"),
+    minute_ago: Text("1 minute ago"),
+    minutes_ago: Text("{} minutes ago"),
+    hour_ago: Text("1 hour ago"),
+    hours_ago: Text("{} hours ago"),
+    day_ago: Text("1 day ago"),
+    days_ago: Text("{} days ago"),
+    second: Text("1 second"),
+    seconds: Text("{} seconds"),
+    minute: Text("1 minute"),
+    minutes: Text("{} minutes"),
+    hour: Text("1 hour"),
+    hours: Text("{} hours"),
+};
