@@ -1,21 +1,52 @@
-//! The house: every part of one gateway, built once and shared by all handlers.
+//! The house: every part of one gateway, built once and shared by all handlers. What more than one of API, portal, pages
+//! and command line does is done here, in one place each.
 
-use std::sync::Arc;
+mod doer;
+mod operator_key;
+mod people;
+mod session_cache;
+mod sessions;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock, Weak},
+};
 
 use arc_swap::ArcSwap;
-use cardea_core::{Clock, Entropy, TenantId, Timestamp};
+use cardea_audit::{Entry, Event};
+use cardea_core::{
+    Clock, Entropy, EntryId, TenantId, Timestamp,
+    resources::{TenantSpec, UpstreamSpec},
+};
 use cardea_identity::Sealer;
+use cardea_proxy::{
+    Proxy,
+    upstream::{Transport, tls},
+};
+use cardea_storage::{Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     config::Config,
     outgoing::OutgoingClient,
-    state::{State, TenantState},
+    state::{Sheet, State, TenantState},
 };
+
+pub use doer::{Doer, NoPermit};
+pub(crate) use people::subject;
+pub use people::{ChangeFault, Invited};
+use session_cache::SessionCache;
 
 /// Every part of one gateway. Handlers take it as `State<Arc<House>>`.
 pub struct House {
     /// The configuration that the process started with.
     pub config: Config,
+    /// Durable state.
+    pub store: Store,
+    /// Sessions, one-time values and tries, shared by all gateways of the house.
+    pub shared: Arc<dyn SharedState>,
+    /// The tenants' logs. Handlers that change something use [`House::record`].
+    pub log: Log,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The randomness.
@@ -26,9 +57,67 @@ pub struct House {
     pub sealer: Sealer,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
+    cache: SessionCache,
+    /// The data plane, once it runs: told of changes. Weak, since it holds us.
+    proxy: OnceLock<Weak<Proxy>>,
+}
+
+/// Why the house cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// The store.
+    #[error("the store in `{dir}` cannot be opened: {source}")]
+    Store {
+        /// The state folder.
+        dir: String,
+        /// Why.
+        source: StoreFault,
+    },
+    /// The operator's key.
+    #[error("{0}")]
+    Key(String),
+    /// What the store holds does not fit together.
+    #[error("{0}")]
+    Resources(#[from] cardea_core::Diagnostics),
+    /// Calls to others.
+    #[error(transparent)]
+    Outgoing(#[from] crate::outgoing::CallFault),
 }
 
 impl House {
+    /// Opens everything below the state folder, making what is not there, and prepares what the store holds.
+    pub async fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, OpenFault> {
+        let dir = config.state_dir.display().to_string();
+        let store_fault = |source| OpenFault::Store { dir: dir.clone(), source };
+        operator_key::make_folder(&config.state_dir).map_err(OpenFault::Key)?;
+        let sealer = operator_key::sealer(&config.operator_key(), &*entropy).map_err(OpenFault::Key)?;
+        let store = Store::open(&config.database()).await.map_err(store_fault)?;
+        let shared: Arc<dyn SharedState> = match &config.redis {
+            Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
+            None => Arc::new(SqlShared::new(store.clone())),
+        };
+        let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.map_err(store_fault)?;
+        let house = Arc::new(Self {
+            cache: SessionCache::new(config.limits.sessions_cached),
+            http: OutgoingClient::new()?,
+            state: ArcSwap::default(),
+            proxy: OnceLock::new(),
+            config,
+            store,
+            shared,
+            log,
+            clock,
+            entropy,
+            sealer,
+        });
+        house.load_state().await?;
+        Ok(house)
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -38,4 +127,107 @@ impl House {
     pub fn tenant(&self, id: &TenantId) -> Option<Arc<TenantState>> {
         self.state.load().tenants.get(id).cloned()
     }
+
+    /// Whether cookies and URLs are those of TLS.
+    pub fn is_secure(&self) -> bool {
+        self.config.is_tls()
+    }
+
+    /// Writes an entry of something that was done, and returns once it is on disk: only then may it be answered.
+    pub async fn record(&self, tenant: &TenantId, doer: &Doer, event: Event) -> Result<(), StoreFault> {
+        self.log.record_durable(self.entry(tenant, doer, event)).await
+    }
+
+    /// Notes something that changed nothing, such as a sign-in that was refused; written within milliseconds.
+    pub fn note(&self, tenant: &TenantId, doer: &Doer, event: Event) {
+        self.log.record(self.entry(tenant, doer, event));
+    }
+
+    fn entry(&self, tenant: &TenantId, doer: &Doer, event: Event) -> Entry {
+        let at = self.now();
+        Entry {
+            id: EntryId::mint(at, &*self.entropy),
+            at,
+            tenant: Some(tenant.clone()),
+            actor: doer.actor.clone(),
+            session: doer.session,
+            client: doer.client.clone(),
+            event,
+        }
+    }
+
+    /// Whether work can be done: the stores answer and entries can be written.
+    pub async fn is_ready(&self) -> Result<(), StoreFault> {
+        self.store.ping().await?;
+        self.shared.ping().await?;
+        if self.log.admits() { Ok(()) } else { Err(StoreFault::Log("entries wait too long".to_owned())) }
+    }
+
+    /// Reads what the store holds and prepares it; tenants that did not change are kept as they are.
+    pub async fn load_state(&self) -> Result<(), OpenFault> {
+        let fault = |source| OpenFault::Store { dir: self.config.state_dir.display().to_string(), source };
+        let bundle = self.store.bundle().await.map_err(fault)?;
+        let mut versions = BTreeMap::new();
+        for id in bundle.tenants.keys() {
+            if let Some((version, _)) = self.store.active_policies(id).await.map_err(fault)? {
+                versions.insert(id.clone(), version.version);
+            }
+        }
+        let before = self.state.load_full();
+        let sheet = Sheet {
+            config: &self.config,
+            bundle,
+            versions: &versions,
+            before: &before,
+            transports: &|tenant, upstream| self.transport(tenant, upstream),
+        };
+        let state = State::compile(sheet)?;
+        let snapshot = state.snapshot(&self.config);
+        self.state.store(Arc::new(state));
+        self.cache.clear();
+        if let Some(proxy) = self.proxy() {
+            proxy.swap(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Tells the house which data plane it serves; once.
+    pub fn attach(&self, proxy: &Arc<Proxy>) {
+        let _ = self.proxy.set(Arc::downgrade(proxy));
+    }
+
+    /// How a service is reached. Files of roots are named from the configuration's folder.
+    fn transport(&self, tenant: &TenantSpec, upstream: &UpstreamSpec) -> Result<Transport, String> {
+        if upstream.spiffe_id.is_some() {
+            return Err(format!("tenant `{}` has no certificate authority yet", tenant.id));
+        }
+        if upstream.url.scheme() == "http" {
+            return Ok(Transport::Plain);
+        }
+        let roots = match &upstream.ca_file {
+            Some(file) => {
+                let path = self.config.folder.join(file);
+                let read = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+                Some(read.map_err(|error| format!("ca_file `{}` cannot be read: {error}", path.display()))?)
+            }
+            None => None,
+        };
+        tls::public(roots.as_deref()).map(Transport::Tls).map_err(|error| error.to_string())
+    }
+
+    fn proxy(&self) -> Option<Arc<Proxy>> {
+        self.proxy.get().and_then(Weak::upgrade)
+    }
+}
+
+/// An error with its causes, for log lines: the outermost message alone names only the step.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }

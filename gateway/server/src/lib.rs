@@ -3,10 +3,14 @@
 pub mod agent;
 pub mod api;
 pub mod ca;
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod folder;
 pub mod house;
+pub mod logging;
+pub mod ops;
 pub mod outgoing;
 pub mod pages;
 pub mod portal;

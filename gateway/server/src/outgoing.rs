@@ -80,11 +80,10 @@ impl OutgoingClient {
         let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
         let request = request.map(|body| Full::new(Bytes::from(body)));
         let exchange = async {
-            let answer = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| CallFault::Unreachable { host: host.clone(), cause: error_chain(&error) })?;
+            let answer = self.client.request(request).await.map_err(|error| CallFault::Unreachable {
+                host: host.clone(),
+                cause: crate::house::with_causes(&error),
+            })?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, LARGEST).collect().await.map_err(|_| CallFault::BadAnswer(host.clone()))?;
             Ok(Response::from_parts(head, body.to_bytes()))
@@ -95,16 +94,4 @@ impl OutgoingClient {
 
 fn setup(error: impl std::fmt::Display) -> CallFault {
     CallFault::Setup(error.to_string())
-}
-
-/// An error with its causes: hyper's own message names only the step.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

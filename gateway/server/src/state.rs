@@ -7,19 +7,23 @@ use std::{
 
 use cardea_audit::PolicyRef;
 use cardea_core::{
-    AppId, Diagnostics, TenantId,
-    resources::{AppSpec, Bundle, PolicyText, TenantBundle},
+    Diagnostic, Diagnostics, TenantId,
+    resources::{AppSpec, Bundle, PolicyText, TenantBundle, TenantSpec, UpstreamSpec},
 };
-use cardea_policy::{Engine, Sources, built_in};
-use cardea_proxy::{App, OwnApp, Site, SiteRole, Snapshot, Tenant};
+use cardea_policy::{AppModel, Engine, Sources, built_in};
+use cardea_proxy::{
+    App, OwnApp, Site, SiteRole, Snapshot, Tenant,
+    routing::OwnApps,
+    upstream::{Transport, Upstream},
+};
 
-use crate::config::Config;
+use crate::{checks::path_of, config::Config};
 
 /// Every tenant, ready to answer.
 #[derive(Debug, Default)]
 pub struct State {
     /// The operator's guard-rails.
-    pub guard_rails: Arc<[PolicyText]>,
+    pub guard_rails: Vec<PolicyText>,
     /// The tenants.
     pub tenants: BTreeMap<TenantId, Arc<TenantState>>,
 }
@@ -35,6 +39,69 @@ pub struct TenantState {
     pub engine: Arc<Engine>,
     /// The tenant as the request path knows it.
     pub route: Arc<Tenant>,
+    /// Its apps as the request path knows them.
+    apps: Vec<Arc<App>>,
+}
+
+/// How the connection to an app's service is protected: by the tenant's CA, other roots, or not at all.
+pub type Transports<'a> = &'a (dyn Fn(&TenantSpec, &UpstreamSpec) -> Result<Transport, String> + Send + Sync);
+
+/// What a state is compiled from.
+pub struct Sheet<'a> {
+    /// Hosts, ports and the trust domain.
+    pub config: &'a Config,
+    /// What administrators wrote.
+    pub bundle: Bundle,
+    /// The active policy version of each tenant.
+    pub versions: &'a BTreeMap<TenantId, u64>,
+    /// The state in force: what did not change is taken over, connections included.
+    pub before: &'a State,
+    /// How services are reached.
+    pub transports: Transports<'a>,
+}
+
+impl State {
+    /// Prepares everything. Mistakes of all tenants come back together, and then nothing is changed.
+    pub fn compile(sheet: Sheet<'_>) -> Result<Self, Diagnostics> {
+        let mut found = Diagnostics::default();
+        let mut tenants = BTreeMap::new();
+        let same_rails = sheet.bundle.guard_rails == sheet.before.guard_rails;
+        for (id, bundle) in &sheet.bundle.tenants {
+            let version = sheet.versions.get(id).copied().unwrap_or_default();
+            let before = sheet.before.tenants.get(id);
+            let unchanged = before.filter(|old| same_rails && old.bundle == *bundle && old.policy.version == version);
+            match unchanged.map(|old| Ok(Arc::clone(old))).unwrap_or_else(|| tenant(&sheet, bundle, version, before)) {
+                Ok(tenant) => {
+                    tenants.insert(id.clone(), tenant);
+                }
+                Err(errors) => found.extend(errors),
+            }
+        }
+        found.or_ok(Self { guard_rails: sheet.bundle.guard_rails, tenants })
+    }
+
+    /// What the data plane routes by.
+    pub fn snapshot(&self, config: &Config) -> Snapshot {
+        let mut hosts: HashMap<Box<str>, Arc<Site>> = HashMap::new();
+        for tenant in self.tenants.values() {
+            let mut add = |host: &str, role: SiteRole| {
+                let site = Site { host: host.into(), tenant: Arc::clone(&tenant.route), role };
+                hosts.insert(host.into(), Arc::new(site));
+            };
+            add(&tenant.bundle.tenant.sign_in_host, SiteRole::SignIn);
+            for app in &tenant.apps {
+                for host in &app.spec.hosts {
+                    add(host, SiteRole::App(Arc::clone(app)));
+                }
+            }
+        }
+        Snapshot { hosts, trusted_proxies: config.trusted_proxies.clone() }
+    }
+
+    /// The tenant that a host belongs to.
+    pub fn tenant_at(&self, host: &str) -> Option<&Arc<TenantState>> {
+        self.tenants.values().find(|tenant| tenant.has_host(host))
+    }
 }
 
 impl TenantState {
@@ -52,4 +119,80 @@ impl TenantState {
     pub fn app_at(&self, host: &str) -> Option<&AppSpec> {
         self.bundle.apps.values().find(|app| app.hosts.iter().any(|one| one == host))
     }
+}
+
+fn tenant(
+    sheet: &Sheet<'_>,
+    bundle: &TenantBundle,
+    version: u64,
+    before: Option<&Arc<TenantState>>,
+) -> Result<Arc<TenantState>, Diagnostics> {
+    let spec = &bundle.tenant;
+    let engine = Engine::compile(&Sources::of(bundle, &sheet.bundle.guard_rails)).map_err(|mut found| {
+        for one in &mut found.0 {
+            one.source = path_of(&spec.id, &one.source);
+        }
+        found
+    })?;
+    let engine = Arc::new(engine);
+    let policy = PolicyRef { version, hash: engine.hash().into() };
+    let route = Arc::new(Tenant {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        accent: spec.accent.clone(),
+        sign_in_host: spec.sign_in_host.as_str().into(),
+        sign_in_origin: sheet.config.origin(&spec.sign_in_host),
+        trust_domain: format!("{}.{}", spec.id, sheet.config.trust_domain),
+        engine: Arc::clone(&engine),
+        policy: policy.clone(),
+        own: own_apps(&engine)?,
+    });
+    let mut found = Diagnostics::default();
+    let mut apps = Vec::new();
+    for app in bundle.apps.values() {
+        match self::app(sheet, spec, app, &engine, before) {
+            Ok(app) => apps.push(Arc::new(app)),
+            Err(errors) => found.extend(errors),
+        }
+    }
+    found.or_ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, apps }))
+}
+
+fn own_apps(engine: &Engine) -> Result<OwnApps, Diagnostics> {
+    let ours = |which, id: &cardea_core::AppId| model(engine, id).map(|model| Arc::new(App::ours(which, model)));
+    Ok(OwnApps {
+        sign_in: ours(OwnApp::SignIn, &built_in::sign_in())?,
+        portal: ours(OwnApp::Portal, &built_in::portal())?,
+        console: ours(OwnApp::Console, &built_in::console())?,
+        machines: ours(OwnApp::Machines, &built_in::machines())?,
+    })
+}
+
+fn model(engine: &Engine, id: &cardea_core::AppId) -> Result<Arc<AppModel>, Diagnostics> {
+    engine.app(id).cloned().ok_or_else(|| Diagnostic::new("policies", format!("app `{id}` was not compiled")).into())
+}
+
+fn app(
+    sheet: &Sheet<'_>,
+    tenant: &TenantSpec,
+    spec: &AppSpec,
+    engine: &Engine,
+    before: Option<&Arc<TenantState>>,
+) -> Result<App, Diagnostics> {
+    let source = format!("tenants/{}/apps/{}.toml", tenant.id, spec.id);
+    let wrong = |message: String| Diagnostics::from(Diagnostic::new(&source, message));
+    let Some(wanted) = &spec.upstream else { return Err(wrong(format!("app `{}` has no upstream", spec.id))) };
+    // Connections outlive a change of policies: the pool is the old app's where the service is the same.
+    let kept = before
+        .and_then(|old| old.apps.iter().find(|app| app.spec.id == spec.id))
+        .and_then(|app| app.upstream.as_ref())
+        .filter(|upstream| upstream.spec() == wanted);
+    let upstream = match kept {
+        Some(upstream) => Arc::clone(upstream),
+        None => {
+            let transport = (sheet.transports)(tenant, wanted).map_err(&wrong)?;
+            Arc::new(Upstream::new(wanted, transport).map_err(|error| wrong(error.to_string()))?)
+        }
+    };
+    App::new(spec.clone(), model(engine, &spec.id)?, upstream)
 }

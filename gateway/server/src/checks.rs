@@ -1,0 +1,84 @@
+//! Whether a bundle of resources would work: its policies validate, and their tests pass.
+
+use cardea_core::{
+    Diagnostics, TenantId, Timestamp,
+    resources::{Bundle, PolicyText, TenantBundle},
+};
+use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
+use serde::Serialize;
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+pub struct Checked {
+    /// Mistakes, with their places.
+    pub diagnostics: Diagnostics,
+    /// The tests of policies that validate.
+    pub tests: Vec<TenantTests>,
+}
+
+/// How the tests of one tenant went.
+#[derive(Debug, Serialize)]
+pub struct TenantTests {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Each test.
+    pub tests: Vec<TestOutcome>,
+}
+
+impl Checked {
+    /// Whether nothing was found.
+    pub fn passed(&self) -> bool {
+        self.diagnostics.0.is_empty() && self.failed().next().is_none()
+    }
+
+    /// The tests that did not come out as they should.
+    pub fn failed(&self) -> impl Iterator<Item = (&TenantId, &TestOutcome)> {
+        self.tests.iter().flat_map(|one| one.tests.iter().filter(|test| !test.passed).map(|test| (&one.tenant, test)))
+    }
+
+    /// How many tests there were.
+    pub fn count(&self) -> usize {
+        self.tests.iter().map(|one| one.tests.len()).sum()
+    }
+}
+
+/// Checks every tenant of a bundle that has been read.
+pub fn bundle(bundle: &Bundle, now: Timestamp) -> Checked {
+    let mut checked = Checked::default();
+    for (id, tenant) in &bundle.tenants {
+        match self::tenant(tenant, &bundle.guard_rails, now) {
+            Ok(tests) => checked.tests.push(TenantTests { tenant: id.clone(), tests }),
+            Err(found) => {
+                for mut one in found.0 {
+                    one.source = path_of(id, &one.source);
+                    // A guard-rail's mistake shows in every tenant; it is told once.
+                    if !checked.diagnostics.0.contains(&one) {
+                        checked.diagnostics.push(one);
+                    }
+                }
+            }
+        }
+    }
+    checked
+}
+
+/// Checks one tenant; its tests run only if its policies validate.
+pub fn tenant(
+    tenant: &TenantBundle,
+    guard_rails: &[PolicyText],
+    now: Timestamp,
+) -> Result<Vec<TestOutcome>, Diagnostics> {
+    let engine = Engine::compile(&Sources::of(tenant, guard_rails))?;
+    Ok(run_tests(&engine, &tenant.policies.tests, now))
+}
+
+/// The file that a policy or app lies in, from the name by which the engine knows it.
+pub fn path_of(tenant: &TenantId, source: &str) -> String {
+    match source.split_once('/') {
+        Some(("guard-rail" | "guard-rails", name)) => format!("guard-rails/{}.cedar", name.trim_end_matches(".cedar")),
+        Some(("apps", app)) => format!("tenants/{tenant}/apps/{}.toml", app.trim_end_matches(".toml")),
+        Some(("policies", name)) => format!("tenants/{tenant}/policies/{}.cedar", name.trim_end_matches(".cedar")),
+        Some(_) => source.to_owned(),
+        None => format!("tenants/{tenant}/policies/{}.cedar", source.trim_end_matches(".cedar")),
+    }
+}

@@ -1,0 +1,96 @@
+//! A folder of resources on disk: read whole as relative paths and texts, written so that a second writing changes
+//! nothing.
+
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use cardea_core::{Diagnostic, Diagnostics, resources::Bundle};
+
+/// Reads and checks the resources in `dir`; mistakes name the files as `dir` was named.
+pub fn read(dir: &Path) -> Result<Bundle, Diagnostics> {
+    let files = texts(dir)?;
+    Bundle::read(&files).map_err(|mut found| {
+        for one in &mut found.0 {
+            one.source = dir.join(&one.source).display().to_string();
+        }
+        found
+    })
+}
+
+/// Every file below `dir` that may be a resource. Hidden files and `README.md` are people's own.
+fn texts(dir: &Path) -> Result<BTreeMap<String, String>, Diagnostics> {
+    if !dir.is_dir() {
+        return Err(Diagnostic::new(dir.display().to_string(), "there is no such folder")
+            .help("name the folder that holds `tenants/`")
+            .into());
+    }
+    let (mut files, mut found) = (BTreeMap::new(), Diagnostics::default());
+    let mut open: Vec<PathBuf> = vec![dir.to_owned()];
+    while let Some(folder) = open.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                found.push(unreadable(&folder, &error));
+                continue;
+            }
+        };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with('.') || name == "README.md" {
+                continue;
+            }
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            match std::fs::read_to_string(&path) {
+                Ok(text) => {
+                    files.insert(relative(dir, &path), text);
+                }
+                Err(error) => found.push(unreadable(&path, &error)),
+            }
+        }
+    }
+    found.or_ok(files)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    Diagnostic::new(path.display().to_string(), format!("cannot be read: {error}"))
+        .help("resources are UTF-8 texts that this user may read")
+}
+
+fn relative(dir: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(dir).unwrap_or(path);
+    below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// Writes a bundle below `dir` and removes resource files that it no longer has; says how many files changed.
+pub fn write(dir: &Path, bundle: &Bundle) -> std::io::Result<usize> {
+    std::fs::create_dir_all(dir)?;
+    let wanted = bundle.write();
+    let mut changed = 0;
+    for old in texts(dir).unwrap_or_default().keys() {
+        let ours = old.starts_with("tenants/") || old.starts_with("guard-rails/");
+        if ours && !wanted.contains_key(old) {
+            std::fs::remove_file(dir.join(old))?;
+            changed += 1;
+        }
+    }
+    for (path, text) in &wanted {
+        let path = dir.join(path);
+        match std::fs::read_to_string(&path) {
+            Ok(there) if there == *text => continue,
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, text)?;
+        changed += 1;
+    }
+    Ok(changed)
+}

@@ -1,0 +1,94 @@
+//! The operator's key: 32 random bytes in a file that only the gateway may read. Made on first start.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cardea_core::{Entropy, Secret, entropy};
+use cardea_identity::Sealer;
+use zeroize::Zeroizing;
+
+/// Makes the state folder, open to its owner only, where it is not there.
+pub(super) fn make_folder(dir: &Path) -> Result<(), String> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| format!("the state folder `{}` cannot be made: {error}", dir.display()))
+}
+
+/// The sealer under the key in `path`, which is made if there is none.
+pub(super) fn sealer(path: &Path, source: &dyn Entropy) -> Result<Sealer, String> {
+    let key = match std::fs::read_to_string(path) {
+        Ok(text) => read(path, &Zeroizing::new(text))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path, source)?,
+        Err(error) => return Err(format!("`{}` cannot be read: {error}", path.display())),
+    };
+    Sealer::new(&key).map_err(|error| error.to_string())
+}
+
+fn read(path: &Path, text: &str) -> Result<Secret<[u8; 32]>, String> {
+    let shown = path.display();
+    let mode = std::fs::metadata(path).map_err(|error| format!("`{shown}`: {error}"))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(format!("`{shown}` may be read by others (mode {:o}): run `chmod 600 {shown}`", mode & 0o777));
+    }
+    let bytes =
+        Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| format!("`{shown}` is not 32 bytes of base64"))?);
+    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| format!("`{shown}` is not 32 bytes of base64"))?;
+    Ok(Secret::new(key))
+}
+
+/// Written beside its place, flushed, then moved: a crash here leaves no half key, and a second starter loses the race
+/// and reads ours.
+fn make(path: &Path, source: &dyn Entropy) -> Result<Secret<[u8; 32]>, String> {
+    let key = entropy::bytes::<32>(source);
+    let text = Zeroizing::new(format!("{}\n", STANDARD.encode(key)));
+    let beside = path.with_extension(format!("new-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::hard_link(&beside, path)?;
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    let written = write();
+    let _ = std::fs::remove_file(&beside);
+    match written {
+        Ok(()) => Ok(Secret::new(key)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let theirs = std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+            read(path, &Zeroizing::new(theirs))
+        }
+        Err(error) => Err(format!("`{}` cannot be made: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cardea_core::entropy::Fixed;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_reads_it() {
+        let folder = std::env::temp_dir().join(format!("cardea-key-{}", std::process::id()));
+        make_folder(&folder).unwrap();
+        let path = folder.join("operator.key");
+        let sealed = sealer(&path, &Fixed::new(1)).unwrap().seal("p", b"x", &Fixed::new(3)).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(sealer(&path, &Fixed::new(2)).unwrap().open("p", &sealed).unwrap().expose(), b"x");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(sealer(&path, &Fixed::new(2)).unwrap_err().contains("chmod 600"));
+        std::fs::write(&path, "short").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(sealer(&path, &Fixed::new(2)).unwrap_err().contains("32 bytes"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,316 @@
+//! What is done to people and their sessions, in one place each: the change, the eviction from memory, the entry.
+
+use std::sync::Arc;
+
+use cardea_audit::{Event, Subject};
+use cardea_core::{
+    Diagnostic, GroupId, SessionId, TenantId, Timestamp, UserId, caller::UserFacts, diagnostic::nearest,
+};
+use cardea_identity::{
+    Email, Factor, Status, Ticket, TicketHash, User,
+    invitation::Invitation,
+    one_time::Purpose,
+    session::{End, EndReason},
+};
+use cardea_storage::{Inserted, StoreFault, TicketKind, TicketRecord};
+
+use super::{Doer, House};
+use crate::state::TenantState;
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeFault {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// There is nobody and nothing of that name.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// What stands contradicts it.
+    #[error("{0}")]
+    Conflict(String),
+    /// What was asked for is not possible.
+    #[error("{0}")]
+    Invalid(Diagnostic),
+}
+
+/// A person just invited.
+#[derive(Debug, Clone)]
+pub struct Invited {
+    /// Who.
+    pub user: User,
+    /// The link, to be sent to the person; shown once.
+    pub url: String,
+    /// Until when it may be used.
+    pub expires: Timestamp,
+}
+
+/// How an entry names a user.
+pub(crate) fn subject(user: &User) -> Subject {
+    Subject { id: user.id, email: user.email.to_string() }
+}
+
+impl TenantState {
+    /// What decisions may know of a user: groups with all that stand above them.
+    pub fn facts(&self, user: &User) -> Arc<UserFacts> {
+        Arc::new(UserFacts {
+            id: user.id,
+            email: user.email.to_string(),
+            name: user.name.clone(),
+            groups: self.bundle.all_groups(&user.groups),
+        })
+    }
+
+    /// `groups`, each once and sorted, if the tenant has them all.
+    pub fn known_groups(&self, groups: &[GroupId]) -> Result<Vec<GroupId>, ChangeFault> {
+        for group in groups {
+            if !self.bundle.groups.contains_key(group) {
+                let one = Diagnostic::new("groups", format!("there is no group `{group}`"));
+                let near = nearest(group.as_str(), self.bundle.groups.keys().map(GroupId::as_str));
+                return Err(ChangeFault::Invalid(match near {
+                    Some(near) => one.help(format!("did you mean `{near}`?")),
+                    None => one,
+                }));
+            }
+        }
+        let mut groups = groups.to_vec();
+        groups.sort();
+        groups.dedup();
+        Ok(groups)
+    }
+}
+
+impl House {
+    /// Ends one session, whoever holds it. Tells whether it was live until now.
+    pub async fn end_session(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        why: EndReason,
+        doer: &Doer,
+    ) -> Result<bool, StoreFault> {
+        let Some(session) = self.shared.session(tenant, id).await? else { return Ok(false) };
+        let ended = self.shared.session_end(tenant, id, End { at: self.now(), why }).await?;
+        self.forget_session(id);
+        if !ended {
+            return Ok(false);
+        }
+        let event = if why == EndReason::Reuse {
+            Event::SessionReuse { user: session.user, session: id }
+        } else {
+            let user = self.subject_of(tenant, session.user).await?;
+            match why {
+                EndReason::SignedOut => Event::SignedOut { user, everywhere: false, sessions: 1 },
+                _ => Event::SessionEnded { user, session: Some(id), cause: why.as_str().into(), sessions: 1 },
+            }
+        };
+        self.record(tenant, doer, event).await?;
+        Ok(true)
+    }
+
+    /// Ends a user's sessions, but one if given; tells how many ended.
+    pub async fn end_sessions_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        except: Option<SessionId>,
+        why: EndReason,
+        doer: &Doer,
+    ) -> Result<u64, StoreFault> {
+        let ended = self.end_quietly(tenant, user, except, why).await?;
+        let user = self.subject_of(tenant, user).await?;
+        let event = match why {
+            EndReason::SignedOut => Event::SignedOut { user, everywhere: true, sessions: ended },
+            _ => Event::SessionEnded { user, session: None, cause: why.as_str().into(), sessions: ended },
+        };
+        self.record(tenant, doer, event).await?;
+        Ok(ended)
+    }
+
+    async fn end_quietly(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        except: Option<SessionId>,
+        why: EndReason,
+    ) -> Result<u64, StoreFault> {
+        let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
+        let ended = self.shared.end_all_of_user(tenant, user, except, End { at: self.now(), why }).await?;
+        self.forget_user(user);
+        for session in open.iter().filter(|session| Some(session.id) != except) {
+            self.forget_session(session.id);
+        }
+        Ok(ended)
+    }
+
+    /// Suspends a user and ends every session; tells how many ended.
+    pub async fn suspend_user(&self, tenant: &TenantId, id: UserId, doer: &Doer) -> Result<u64, ChangeFault> {
+        let user = self.store.user(tenant, id).await?.ok_or(ChangeFault::NotFound("user"))?;
+        if user.status == Status::Suspended {
+            return Err(ChangeFault::Conflict(format!("`{}` is suspended already", user.email)));
+        }
+        // First the door, then those inside: a sign-in that races this finds the door shut.
+        if !self.store.set_status(tenant, id, user.status, Status::Suspended, self.now()).await? {
+            return Err(ChangeFault::Conflict(format!("`{}` was changed by somebody else just now", user.email)));
+        }
+        let sessions = self.end_quietly(tenant, id, None, EndReason::Suspended).await?;
+        self.record(tenant, doer, Event::UserSuspended { user: subject(&user), sessions }).await?;
+        Ok(sessions)
+    }
+
+    /// Lets a suspended user sign in again. Who never chose a factor is invited still.
+    pub async fn activate_user(&self, tenant: &TenantId, id: UserId, doer: &Doer) -> Result<User, ChangeFault> {
+        let mut user = self.store.user(tenant, id).await?.ok_or(ChangeFault::NotFound("user"))?;
+        let known =
+            !self.store.factors(tenant, id).await?.is_empty() || !self.store.identities(tenant, id).await?.is_empty();
+        let to = if known { Status::Active } else { Status::Invited };
+        if !self.store.set_status(tenant, id, Status::Suspended, to, self.now()).await? {
+            return Err(ChangeFault::Conflict(format!("`{}` is not suspended", user.email)));
+        }
+        user.status = to;
+        self.forget_user(id);
+        self.record(tenant, doer, Event::UserActivated { user: subject(&user) }).await?;
+        Ok(user)
+    }
+
+    /// Puts a user into exactly these groups.
+    pub async fn set_groups(
+        &self,
+        tenant: &TenantState,
+        id: UserId,
+        groups: &[GroupId],
+        doer: &Doer,
+    ) -> Result<(), ChangeFault> {
+        let after = tenant.known_groups(groups)?;
+        let user = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
+        let before =
+            self.store.set_groups(tenant.id(), id, &after, self.now()).await?.ok_or(ChangeFault::NotFound("user"))?;
+        self.forget_user(id);
+        let event = Event::GroupsChanged { user: subject(&user), before, after, provider: None };
+        self.record(tenant.id(), doer, event).await?;
+        Ok(())
+    }
+
+    /// Adds a person to the pool and makes the link by which they choose their first factor.
+    pub async fn invite_user(
+        &self,
+        tenant: &TenantState,
+        email: Email,
+        name: &str,
+        groups: &[GroupId],
+        doer: &Doer,
+    ) -> Result<Invited, ChangeFault> {
+        let groups = tenant.known_groups(groups)?;
+        let now = self.now();
+        let user = User {
+            id: UserId::mint(now, &*self.entropy),
+            tenant: tenant.id().clone(),
+            email,
+            name: name.trim().to_owned(),
+            status: Status::Invited,
+            groups,
+            created: now,
+            changed: now,
+            last_seen: None,
+        };
+        match self.store.insert_user(&user).await? {
+            Inserted::Done => {}
+            Inserted::EmailTaken => {
+                return Err(ChangeFault::Conflict(format!("`{}` is in the pool already", user.email)));
+            }
+            Inserted::IdUsed => return Err(ChangeFault::Conflict("try again".to_owned())),
+        }
+        self.send_invitation(tenant, user, &[], doer).await
+    }
+
+    /// Makes a new link for somebody in the pool: one who did not use the first, or who lost every factor. Older links
+    /// are worthless from now on.
+    pub async fn invite_again(&self, tenant: &TenantState, id: UserId, doer: &Doer) -> Result<Invited, ChangeFault> {
+        let user = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
+        if !matches!(user.status, Status::Invited | Status::Active) {
+            return Err(ChangeFault::Conflict(format!("`{}` is suspended: activate first", user.email)));
+        }
+        self.store.revoke_tickets_of(tenant.id(), TicketKind::Invitation, &id.to_string()).await?;
+        let factors = self.store.factors(tenant.id(), id).await?;
+        self.send_invitation(tenant, user, &factors, doer).await
+    }
+
+    async fn send_invitation(
+        &self,
+        tenant: &TenantState,
+        user: User,
+        factors: &[Factor],
+        doer: &Doer,
+    ) -> Result<Invited, ChangeFault> {
+        let now = self.now();
+        let ticket = Ticket::draw(&*self.entropy);
+        let expires = now.plus(Purpose::Invitation.life());
+        let payload = serde_json::to_value(Invitation::new(&user, factors)).map_err(StoreFault::from)?;
+        let record = TicketRecord {
+            hash: ticket.hash(),
+            tenant: tenant.id().clone(),
+            kind: TicketKind::Invitation,
+            subject: user.id.to_string(),
+            payload,
+            author: doer.name(),
+            created: now,
+            expires,
+            used: None,
+        };
+        self.store.insert_ticket(&record).await?;
+        let event = Event::UserInvited { user: subject(&user), groups: user.groups.clone(), expires };
+        self.record(tenant.id(), doer, event).await?;
+        let origin = self.config.origin(&tenant.bundle.tenant.sign_in_host);
+        let url = format!("{origin}/sign-in/invitation/{}", ticket.expose_text());
+        Ok(Invited { user, url, expires })
+    }
+
+    /// The person whom an invitation's link opens the door for, with their factors; the link stays good.
+    pub async fn invitation(
+        &self,
+        tenant: &TenantId,
+        hash: &TicketHash,
+    ) -> Result<Option<(User, Vec<Factor>)>, StoreFault> {
+        let ticket = self.store.peek_ticket(tenant, TicketKind::Invitation, hash, self.now()).await?;
+        let Some(invitation) = ticket.and_then(|one| serde_json::from_value::<Invitation>(one.payload).ok()) else {
+            return Ok(None);
+        };
+        let Some(user) = self.store.user(tenant, invitation.user).await? else { return Ok(None) };
+        let factors = self.store.factors(tenant, user.id).await?;
+        Ok(invitation.check(&user, &factors).is_ok().then_some((user, factors)))
+    }
+
+    /// Spends an invitation's link: true for exactly one of any number of racing takers.
+    pub async fn take_invitation(&self, tenant: &TenantId, hash: &TicketHash) -> Result<bool, StoreFault> {
+        Ok(self.store.take_ticket(tenant, TicketKind::Invitation, hash, self.now()).await?.is_some())
+    }
+
+    async fn subject_of(&self, tenant: &TenantId, id: UserId) -> Result<Subject, StoreFault> {
+        let user = self.store.user(tenant, id).await?;
+        Ok(user.as_ref().map_or_else(|| Subject { id, email: String::new() }, subject))
+    }
+
+    /// A session changed or ended: whoever holds it in memory lets go, and open streams are asked again.
+    pub fn forget_session(&self, id: SessionId) {
+        self.cache.forget_session(id);
+        if let Some(proxy) = self.proxy() {
+            proxy.changed();
+        }
+    }
+
+    /// A user changed: sessions are read anew, and open streams are asked again.
+    pub fn forget_user(&self, id: UserId) {
+        self.cache.forget_user(id);
+        if let Some(proxy) = self.proxy() {
+            proxy.changed();
+        }
+    }
+
+    /// All sessions of a tenant changed.
+    pub fn forget_tenant(&self) {
+        self.cache.clear();
+        if let Some(proxy) = self.proxy() {
+            proxy.changed();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Sessions as the data plane asks for them: by handle, from memory or the store, with rotation and the discovery of
+//! reuse. Whatever cannot be read is a fault, never "not signed in".
+
+use std::sync::Arc;
+
+use cardea_core::{SessionId, TenantId, Timestamp};
+use cardea_identity::{
+    HandleHash, HandleRecord, Session, User, assurance,
+    session::{EndReason, Standing, judge},
+};
+use cardea_proxy::{LiveSession, Sessions, StoreFault, access::OpenedBy};
+use futures_util::future::BoxFuture;
+
+use super::{Doer, House};
+use crate::state::TenantState;
+
+impl Sessions for House {
+    fn cached(&self, tenant: &TenantId, handle: &HandleHash, now: Timestamp) -> Option<Arc<LiveSession>> {
+        self.cache.get(tenant, handle, now)
+    }
+
+    fn find<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        handle: &'a HandleHash,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+        Box::pin(async move { self.find_session(tenant, handle, now).await.map_err(fault) })
+    }
+
+    fn current<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        session: SessionId,
+        host: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+        Box::pin(async move { self.current_session(tenant, session, host, now).await.map_err(fault) })
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        session: &'a Arc<LiveSession>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreFault>> {
+        Box::pin(async move { self.rotate_handle(session, now).await.map_err(fault) })
+    }
+}
+
+impl House {
+    async fn find_session(
+        &self,
+        tenant: &TenantId,
+        handle: &HandleHash,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, cardea_storage::StoreFault> {
+        let Some(state) = self.tenant(tenant) else { return Ok(None) };
+        let asked_at = self.cache.generation();
+        let Some((record, session)) = self.shared.session_by_handle(tenant, handle).await? else { return Ok(None) };
+        if !record.fits(tenant, &record.host, &session) {
+            return Ok(None);
+        }
+        let rules = &state.bundle.tenant.session;
+        match judge(&record, &session, rules, now) {
+            Standing::Live | Standing::Rotate => {}
+            Standing::Ended(why) => {
+                // The first who finds a session past its limits writes that it ended.
+                if session.ended.is_none() {
+                    self.end_session(tenant, session.id, why, &Doer::gateway()).await?;
+                }
+                return Ok(None);
+            }
+            Standing::Reused => {
+                tracing::warn!(tenant = %tenant, session = %session.id, "a replaced handle was used again");
+                self.end_session(tenant, session.id, EndReason::Reuse, &Doer::gateway()).await?;
+                return Ok(None);
+            }
+        }
+        let Some(user) = self.user_who_may_enter(&session).await? else { return Ok(None) };
+        let live = self.live(&state, &record, &session, &user).await?;
+        if session.needs_touch(rules, now) {
+            self.shared.session_touch(tenant, session.id, now).await?;
+            self.store.user_seen(tenant, user.id, now).await?;
+        }
+        self.cache.put(&live, now, asked_at);
+        Ok(Some(live))
+    }
+
+    async fn current_session(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, cardea_storage::StoreFault> {
+        let Some(state) = self.tenant(tenant) else { return Ok(None) };
+        let Some(session) = self.shared.session(tenant, id).await? else { return Ok(None) };
+        if session.ended.is_some() || now >= session.expires {
+            return Ok(None);
+        }
+        let Some(user) = self.user_who_may_enter(&session).await? else { return Ok(None) };
+        // An open stream has no handle of its own any more; this one opens nothing.
+        let record = HandleRecord {
+            hash: HandleHash::from_bytes([0; 32]),
+            tenant: tenant.clone(),
+            session: id,
+            host: host.to_owned(),
+            issued_at: now,
+            superseded_at: None,
+        };
+        Ok(Some(self.live(&state, &record, &session, &user).await?))
+    }
+
+    async fn user_who_may_enter(&self, session: &Session) -> Result<Option<User>, cardea_storage::StoreFault> {
+        let user = self.store.user(&session.tenant, session.user).await?;
+        Ok(user.filter(User::may_enter))
+    }
+
+    async fn live(
+        &self,
+        state: &TenantState,
+        record: &HandleRecord,
+        session: &Session,
+        user: &User,
+    ) -> Result<Arc<LiveSession>, cardea_storage::StoreFault> {
+        let rules = &state.bundle.tenant.session;
+        let enrolled = self.store.factors(&session.tenant, user.id).await?;
+        let reachable = assurance::reachable(&session.proofs, &enrolled).unwrap_or(session.assurance);
+        // A handle that has been replaced is never replaced again.
+        let rotate_at = record.superseded_at.is_none().then(|| record.issued_at.plus(rules.rotate()));
+        let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
+        let reachable = reachable.max(session.assurance);
+        Ok(Arc::new(LiveSession::new(session, opened, state.facts(user), reachable)))
+    }
+
+    async fn rotate_handle(
+        &self,
+        live: &LiveSession,
+        now: Timestamp,
+    ) -> Result<Option<String>, cardea_storage::StoreFault> {
+        let Some(session) = self.shared.session(&live.tenant, live.id).await? else { return Ok(None) };
+        if session.ended.is_some() || !self.shared.handle_supersede(&live.tenant, &live.handle, now).await? {
+            return Ok(None);
+        }
+        // If we crash here, the old handle works for its grace and the person signs in again: never two live handles.
+        let (handle, record) = HandleRecord::issue(&session, &live.host, now, &*self.entropy);
+        self.shared.handle_insert(&record, &session).await?;
+        self.cache.forget_handle(&live.handle);
+        Ok(Some(handle.expose_text()))
+    }
+}
+
+fn fault(error: cardea_storage::StoreFault) -> StoreFault {
+    tracing::error!(error = %crate::house::with_causes(&error), "a store failed");
+    StoreFault(error.to_string())
+}

@@ -1,0 +1,76 @@
+//! What the operator's machines ask: is it alive, may it be sent work, how much does it do. On an address of its own,
+//! loopback unless told otherwise, since metrics name tenants and apps.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use cardea_proxy::Drain;
+use http::{StatusCode, header::CONTENT_TYPE};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::net::TcpListener;
+
+use crate::House;
+
+/// The listener and what it shows.
+pub struct Ops {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+#[derive(Clone)]
+struct Shown {
+    house: Arc<House>,
+    registry: Arc<Registry>,
+    drain: Drain,
+}
+
+impl Ops {
+    /// Binds the address.
+    pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address that was bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until the process ends; while the gateway drains, it is alive but not ready.
+    pub async fn serve(self, house: Arc<House>, registry: Arc<Registry>, drain: Drain) {
+        let router = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(Shown { house, registry, drain });
+        if let Err(error) = axum::serve(self.socket, router).await {
+            tracing::error!(%error, "the ops listener ended");
+        }
+    }
+}
+
+async fn ready(State(shown): State<Shown>) -> Response {
+    if shown.drain.has_begun() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    match shown.house.is_ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &shown.registry) {
+        Ok(()) => {
+            ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
