@@ -108,12 +108,18 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
     best.max(vouched)
 }
 
-/// The best assurance that a person could show with the factors they have enrolled, beside what was proven already.
-/// A challenge for more than this would be a dead end.
-pub fn reachable(proofs: &[Proof], enrolled: &[Factor]) -> Option<Assurance> {
+/// The best assurance that a person could show with the factors they have enrolled, beside what was proven already and
+/// what a provider could vouch for at best. A challenge for more than this would be a dead end.
+pub fn reachable(proofs: &[Proof], enrolled: &[Factor], vouched: Option<Assurance>) -> Option<Assurance> {
     let now = Timestamp::default();
-    let more = enrolled.iter().map(|factor| Proof { means: best_means(factor), at: now });
-    of(&proofs.iter().cloned().chain(more).collect::<Vec<_>>())
+    let more: Vec<_> = enrolled.iter().map(|factor| Proof { means: best_means(factor), at: now }).collect();
+    of(&joined(proofs, &more)).max(vouched)
+}
+
+/// Old proofs and new ones; a new proof of the same factor or provider replaces the old one.
+pub fn joined(before: &[Proof], new: &[Proof]) -> Vec<Proof> {
+    let kept = before.iter().filter(|old| !new.iter().any(|proof| proof.same_means(old)));
+    kept.chain(new).cloned().collect()
 }
 
 fn best_means(factor: &Factor) -> Means {
@@ -125,5 +131,57 @@ fn best_means(factor: &Factor) -> Means {
             user_verified: *reach >= Assurance::Two,
             bound: *reach == Assurance::Three,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{now, passkey_factor, password_factor, totp_factor};
+    use cardea_core::entropy::Fixed;
+
+    fn id() -> FactorId {
+        FactorId::mint(now(), &Fixed::new(5))
+    }
+
+    fn proofs(means: &[Means]) -> Vec<Proof> {
+        means.iter().map(|means| Proof { means: means.clone(), at: now() }).collect()
+    }
+
+    #[test]
+    fn assurance_follows_from_what_was_shown() {
+        let password = Means::Password { factor: id() };
+        let totp = Means::Totp { factor: id() };
+        let passkey = |user_verified, bound| Means::Passkey { factor: id(), user_verified, bound };
+        let provider = ProviderId::parse("corp").unwrap();
+        let oidc = |assurance| Means::Oidc { provider: provider.clone(), assurance };
+        for (shown, level) in [
+            (vec![], None),
+            (vec![password.clone()], Some(Assurance::One)),
+            (vec![totp.clone()], None),
+            (vec![totp.clone(), totp.clone()], None),
+            (vec![password.clone(), password.clone()], Some(Assurance::One)),
+            (vec![password.clone(), totp.clone()], Some(Assurance::Two)),
+            (vec![passkey(true, false)], Some(Assurance::Two)),
+            (vec![passkey(true, true)], Some(Assurance::Three)),
+            (vec![passkey(false, true)], Some(Assurance::One)),
+            (vec![passkey(false, false), password.clone()], Some(Assurance::Two)),
+            (vec![passkey(false, false), totp.clone()], Some(Assurance::One)),
+            (vec![oidc(Assurance::One)], Some(Assurance::One)),
+            (vec![oidc(Assurance::Two)], Some(Assurance::Two)),
+            (vec![oidc(Assurance::One), totp], Some(Assurance::Two)),
+        ] {
+            assert_eq!(of(&proofs(&shown)), level, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_never_asks_for_more_than_the_person_has() {
+        let signed_in = proofs(&[Means::Password { factor: id() }]);
+        let reach = |factors: &[Factor]| reachable(&signed_in, factors, None);
+        assert_eq!(reach(&[password_factor()]), Some(Assurance::One));
+        assert_eq!(reach(&[password_factor(), totp_factor()]), Some(Assurance::Two));
+        assert_eq!(reach(&[passkey_factor(Assurance::Two)]), Some(Assurance::Two));
+        assert_eq!(reachable(&signed_in, &[], Some(Assurance::Three)), Some(Assurance::Three));
     }
 }

@@ -3,13 +3,23 @@
 //! as a value for a store to keep.
 
 pub mod assurance;
+pub mod cookie;
+pub mod factors;
 pub mod guard;
+pub mod hand_over;
+pub mod invitation;
 pub mod keys;
+pub mod oidc;
 pub mod one_time;
 pub mod pool;
+pub mod return_to;
 pub mod sealing;
 pub mod session;
+pub mod sign_in;
 pub mod token;
+
+#[cfg(test)]
+mod testing;
 
 pub use pool::{Email, Factor, FactorData, FactorKind, LinkedIdentity, Status, User};
 pub use sealing::{Sealed, Sealer};

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use cardea_core::{TenantId, Timestamp};
-use serde::{Deserialize, Serialize};
+use cardea_core::{Entropy, TenantId, Timestamp};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{sealing::Sealed, token::TicketHash};
+use crate::{
+    sealing::{CannotOpen, Sealed, Sealer},
+    token::{Ticket, TicketHash},
+};
 
 /// A value that is kept until it is taken, once.
 ///
@@ -25,6 +28,44 @@ pub struct OneTime {
     pub body: Sealed,
     /// From when it is as good as gone.
     pub expires: Timestamp,
+}
+
+impl OneTime {
+    /// Seals `value` under a new ticket, good from `now` for the purpose's life.
+    pub fn issue<T: Serialize>(
+        purpose: Purpose,
+        tenant: &TenantId,
+        value: &T,
+        sealer: &Sealer,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<(Ticket, Self), CannotOpen> {
+        let ticket = Ticket::draw(entropy);
+        let hash = ticket.hash();
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(value).map_err(|_| CannotOpen)?);
+        let body = sealer.seal(&place(purpose, tenant, &hash), &plain, entropy)?;
+        let expires = now.plus(purpose.life());
+        Ok((ticket, Self { purpose, hash, tenant: tenant.clone(), body, expires }))
+    }
+
+    /// The value, if it was issued for this purpose and tenant and is still good.
+    pub fn open<T: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        tenant: &TenantId,
+        sealer: &Sealer,
+        now: Timestamp,
+    ) -> Result<T, CannotOpen> {
+        if self.purpose != purpose || self.tenant != *tenant || now >= self.expires {
+            return Err(CannotOpen);
+        }
+        let plain = sealer.open(&place(purpose, tenant, &self.hash), &self.body)?;
+        serde_json::from_slice(plain.expose()).map_err(|_| CannotOpen)
+    }
+}
+
+fn place(purpose: Purpose, tenant: &TenantId, hash: &TicketHash) -> String {
+    format!("one-time/{}/{tenant}/{hash}", purpose.as_str())
 }
 
 /// What a one-time value is for.
@@ -62,5 +103,38 @@ impl Purpose {
             // Three days: over a weekend, not over a holiday.
             Self::Invitation => Duration::from_secs(3 * 24 * 3600),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{now, tenant};
+    use cardea_core::{Secret, entropy::Fixed};
+
+    #[test]
+    fn a_value_opens_for_its_purpose_tenant_and_time_only() {
+        let sealer = Sealer::new(&Secret::new([3; 32])).unwrap();
+        let (ticket, kept) =
+            OneTime::issue(Purpose::Invitation, &tenant(), &"ada", &sealer, now(), &Fixed::new(1)).unwrap();
+        assert_eq!(kept.hash, ticket.hash());
+        let open = |purpose, tenant: &TenantId, at| kept.open::<String>(purpose, tenant, &sealer, at);
+        assert_eq!(open(Purpose::Invitation, &tenant(), now()).unwrap(), "ada");
+        assert!(open(Purpose::HandOver, &tenant(), now()).is_err());
+        assert!(open(Purpose::Invitation, &TenantId::parse("south").unwrap(), now()).is_err());
+        assert!(open(Purpose::Invitation, &tenant(), kept.expires).is_err());
+    }
+
+    /// Keycloak CVE-2026-1529: an invitation whose signature nobody checked.
+    #[test]
+    fn a_value_moved_to_another_place_does_not_open() {
+        let sealer = Sealer::new(&Secret::new([3; 32])).unwrap();
+        let entropy = Fixed::new(1);
+        let (_, kept) = OneTime::issue(Purpose::Flow, &tenant(), &"ada", &sealer, now(), &entropy).unwrap();
+        let (other, _) = OneTime::issue(Purpose::Flow, &tenant(), &"bob", &sealer, now(), &entropy).unwrap();
+        let moved = OneTime { hash: other.hash(), ..kept.clone() };
+        assert!(moved.open::<String>(Purpose::Flow, &tenant(), &sealer, now()).is_err());
+        let renamed = OneTime { purpose: Purpose::Invitation, ..kept };
+        assert!(renamed.open::<String>(Purpose::Invitation, &tenant(), &sealer, now()).is_err());
     }
 }

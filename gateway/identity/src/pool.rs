@@ -154,7 +154,7 @@ impl fmt::Debug for FactorData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Password { .. } => f.write_str("Password(***)"),
-            Self::Totp { last_step, .. } => write!(f, "Totp(***, last_step {last_step:?})"),
+            Self::Totp { last_step, .. } => write!(f, "Totp(***, last step {last_step:?})"),
             Self::Passkey { credential_id, .. } => write!(f, "Passkey({credential_id})"),
         }
     }

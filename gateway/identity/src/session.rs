@@ -160,10 +160,10 @@ impl Session {
     }
 
     /// The same session after the person has proven more. Its assurance is worked out anew; its greatest age stays.
+    /// INVARIANT: whoever stores it drops every handle to it but the new one: what was known before is worth nothing after.
     #[must_use]
-    pub fn stepped_up(mut self, proof: Proof, now: Timestamp) -> Self {
-        self.proofs.retain(|old| !old.same_means(&proof));
-        self.proofs.push(proof);
+    pub fn stepped_up(mut self, proofs: &[Proof], now: Timestamp) -> Self {
+        self.proofs = assurance::joined(&self.proofs, proofs);
         self.assurance = assurance::of(&self.proofs).unwrap_or(self.assurance);
         self.signed_in_at = now;
         self.last_seen = now;

@@ -1,0 +1,5 @@
+//! The factors of the pool: how each is enrolled and checked.
+
+pub mod passkey;
+pub mod password;
+pub mod totp;

@@ -1,0 +1,186 @@
+//! Passkeys (WebAuthn Level 3): enrolling, and proving with or without a user name. User verification is always asked
+//! for and checked; a challenge lives in the store, once, and is taken before it is verified.
+//!
+//! Challenges are drawn by webauthn-rs from the system, the one randomness here that is not given.
+
+use cardea_core::{Assurance, FactorId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+use webauthn_rs::{
+    Webauthn, WebauthnBuilder,
+    prelude::{
+        DiscoverableAuthentication, Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential,
+        RegisterPublicKeyCredential,
+    },
+};
+
+use crate::{
+    assurance::Means,
+    pool::{Factor, FactorData, User},
+};
+
+/// The relying party: a tenant's sign-in host.
+#[derive(Debug)]
+pub struct Site(Webauthn);
+
+/// A passkey that is being enrolled, between the two halves of the ceremony.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Enrolment(PasskeyRegistration);
+
+/// A proof that is being asked for, between the two halves of the ceremony.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Ceremony {
+    /// From a known person, with one of their passkeys.
+    Named(Box<PasskeyAuthentication>),
+    /// From whoever the passkey says it is.
+    Discoverable(Box<DiscoverableAuthentication>),
+}
+
+/// A passkey has proven itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// Which one.
+    pub factor: FactorId,
+    /// What it proves.
+    pub means: Means,
+    /// What to keep instead: the counter or a backup flag has moved.
+    pub update: Option<FactorData>,
+}
+
+/// Why a passkey proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The browser's answer is not one.
+    #[error("the answer is not a passkey's")]
+    Malformed,
+    /// It is not one of this person's, or is known already.
+    #[error("the passkey is none of this person's")]
+    Foreign,
+    /// The ceremony failed: challenge, origin, signature, counter.
+    #[error("the passkey does not verify: {0}")]
+    Unverified(String),
+}
+
+/// The sign-in host cannot be a relying party.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` cannot be a passkey's home: it must be a host name")]
+pub struct NoSite(String);
+
+impl Site {
+    /// The relying party of a sign-in host, reached at `origin`. Its id is the host: a passkey made here works at no
+    /// other host, not even a parent.
+    pub fn new(host: &str, origin: &str, name: &str) -> Result<Self, NoSite> {
+        let fail = || NoSite(origin.to_owned());
+        let url = Url::parse(origin).map_err(|_| fail())?;
+        let builder = WebauthnBuilder::new(host, &url).map_err(|_| fail())?;
+        // INVARIANT: one exact origin, port included: no subdomains, no other ports.
+        builder.rp_name(name).build().map(Self).map_err(|_| fail())
+    }
+
+    /// Begins to enrol a passkey. The options are for `PublicKeyCredential.parseCreationOptionsFromJSON`; authenticators
+    /// that the person has enrolled already will not offer themselves.
+    pub fn begin_enrolment(&self, user: &User, enrolled: &[Factor]) -> Result<(Value, Enrolment), Rejected> {
+        let known = passkeys(enrolled).map(|(_, passkey)| passkey.cred_id().clone()).collect();
+        let (options, state) = self
+            .0
+            .start_passkey_registration(user.id.as_uuid(), user.email.as_str(), &user.name, Some(known))
+            .map_err(unverified)?;
+        let mut options = public_key(&options)?;
+        // Discoverable, so that it also works without an e-mail address; what cannot store one still enrols.
+        options["authenticatorSelection"]["residentKey"] = Value::from("preferred");
+        Ok((options, Enrolment(state)))
+    }
+
+    /// Ends it: what to keep of the new passkey. The caller makes sure that no other person of the tenant has it: the
+    /// store refuses a second factor with the same credential id.
+    pub fn finish_enrolment(&self, answer: Value, state: &Enrolment) -> Result<FactorData, Rejected> {
+        let answer: RegisterPublicKeyCredential = read(answer)?;
+        let passkey = self.0.finish_passkey_registration(&answer, &state.0).map_err(unverified)?;
+        kept(&passkey)
+    }
+
+    /// Asks for one of the person's own passkeys.
+    pub fn ask(&self, enrolled: &[Factor]) -> Result<(Value, Ceremony), Rejected> {
+        let known: Vec<_> = passkeys(enrolled).map(|(_, passkey)| passkey).collect();
+        if known.is_empty() {
+            // An empty list would let any passkey answer.
+            return Err(Rejected::Foreign);
+        }
+        let (options, state) = self.0.start_passkey_authentication(&known).map_err(unverified)?;
+        Ok((public_key(&options)?, Ceremony::Named(Box::new(state))))
+    }
+
+    /// Asks for any passkey that this site knows; it names its owner.
+    pub fn ask_anyone(&self) -> Result<(Value, Ceremony), Rejected> {
+        let (options, state) = self.0.start_discoverable_authentication().map_err(unverified)?;
+        Ok((public_key(&options)?, Ceremony::Discoverable(Box::new(state))))
+    }
+
+    /// Whom the answer says it is of; nothing is proven yet.
+    pub fn claimed(answer: &Value) -> Option<UserId> {
+        let answer: PublicKeyCredential = serde_json::from_value(answer.clone()).ok()?;
+        let handle = uuid::Uuid::from_slice(answer.get_user_unique_id()?).ok()?;
+        UserId::parse(&handle.to_string()).ok()
+    }
+
+    /// Checks the answer against the challenge and the person's passkeys. Consumes the ceremony: its challenge is spent,
+    /// whatever comes out.
+    pub fn finish(
+        &self,
+        answer: Value,
+        ceremony: Ceremony,
+        user: &User,
+        enrolled: &[Factor],
+    ) -> Result<Used, Rejected> {
+        let answer: PublicKeyCredential = read(answer)?;
+        if answer.get_user_unique_id().is_some_and(|handle| handle != user.id.as_uuid().as_bytes().as_slice()) {
+            return Err(Rejected::Foreign);
+        }
+        let (factor, mut passkey) = passkeys(enrolled)
+            .find(|(_, passkey)| passkey.cred_id().as_ref() as &[u8] == answer.get_credential_id())
+            .ok_or(Rejected::Foreign)?;
+        let result = match ceremony {
+            Ceremony::Named(state) => self.0.finish_passkey_authentication(&answer, &state),
+            Ceremony::Discoverable(state) => self.0.finish_discoverable_authentication_v2(&answer, *state, &passkey),
+        }
+        .map_err(unverified)?;
+        let bound = matches!(&factor.data, FactorData::Passkey { reach: Assurance::Three, .. });
+        let means = Means::Passkey {
+            factor: factor.id,
+            user_verified: result.user_verified(),
+            bound: bound && !result.backup_eligible(),
+        };
+        let moved = passkey.update_credential(&result) == Some(true);
+        let update = if moved { Some(kept(&passkey)?) } else { None };
+        Ok(Used { factor: factor.id, means, update })
+    }
+}
+
+/// What a store keeps of a passkey. It reaches assurance 2: 3 asks for a key that cannot leave its hardware, and without
+/// a verified attestation the browser's word for that is all there is.
+fn kept(passkey: &Passkey) -> Result<FactorData, Rejected> {
+    let credential = serde_json::to_value(passkey).map_err(|_| Rejected::Malformed)?;
+    let id = credential["cred"]["cred_id"].as_str().ok_or(Rejected::Malformed)?.to_owned();
+    Ok(FactorData::Passkey { credential_id: id, credential, reach: Assurance::Two })
+}
+
+fn passkeys(enrolled: &[Factor]) -> impl Iterator<Item = (&Factor, Passkey)> {
+    enrolled.iter().filter_map(|factor| match &factor.data {
+        FactorData::Passkey { credential, .. } => Some((factor, serde_json::from_value(credential.clone()).ok()?)),
+        _ => None,
+    })
+}
+
+fn public_key(options: &impl Serialize) -> Result<Value, Rejected> {
+    let mut options = serde_json::to_value(options).map_err(|_| Rejected::Malformed)?;
+    Ok(options["publicKey"].take())
+}
+
+fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Rejected> {
+    serde_json::from_value(answer).map_err(|_| Rejected::Malformed)
+}
+
+fn unverified(error: webauthn_rs::prelude::WebauthnError) -> Rejected {
+    Rejected::Unverified(error.to_string())
+}

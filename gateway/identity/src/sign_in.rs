@@ -1,0 +1,335 @@
+//! A sign-in as an explicit machine: each state says what it awaits, each step consumes it, and a step that does not
+//! belong to the state is refused. Between two requests the state lies sealed in the store under a ticket that changes
+//! with every step, so that nothing shown before a step is worth anything after it.
+//!
+//! A sign-in is complete at the tenant's `factors.minimum`, not at all that the person could show: what needs more asks
+//! for it by a challenge when it is needed, and the person sees why.
+
+use cardea_core::{Assurance, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    assurance::{self, Means, Proof},
+    factors::passkey::Ceremony,
+    oidc::Attempt,
+    pool::{Email, Factor, FactorKind, User},
+    return_to::ReturnTo,
+    token::TicketHash,
+};
+
+/// Where a sign-in ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// The address that the person wanted.
+    pub to: ReturnTo,
+    /// The hash of the flow cookie that the app host gave to the browser; absent where the sign-in host itself is the
+    /// destination.
+    pub flow: Option<TicketHash>,
+}
+
+/// A sign-in, or a step-up, under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flow {
+    tenant: TenantId,
+    destination: Destination,
+    aim: Aim,
+    state: State,
+}
+
+/// What is to come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Aim {
+    /// A new session.
+    SignIn,
+    /// More assurance, or a fresh proof, for a session that there is.
+    StepUp {
+        /// The session.
+        session: SessionId,
+        /// Whose it is: nobody else's factor counts.
+        user: UserId,
+        /// What it rests on so far.
+        proofs: Vec<Proof>,
+        /// What is asked for.
+        need: Need,
+    },
+}
+
+/// What a step-up is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// At least this assurance.
+    Assurance(Assurance),
+    /// A proof of now, by something known or a passkey: a code alone would only show that the phone is at hand.
+    Fresh,
+}
+
+impl Need {
+    /// Reads the `need` of a step-up's address: `2`, `3` or `fresh`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "2" => Some(Self::Assurance(Assurance::Two)),
+            "3" => Some(Self::Assurance(Assurance::Three)),
+            "fresh" => Some(Self::Fresh),
+            _ => None,
+        }
+    }
+}
+
+/// What the flow awaits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum State {
+    Identity,
+    Passkey { ceremony: Ceremony },
+    Password { email: Email },
+    Factor { user: UserId, email: Email, proofs: Vec<Proof>, ceremony: Option<Ceremony> },
+    Provider { provider: ProviderId, attempt: Attempt },
+}
+
+/// What a flow awaits, for choosing a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits<'a> {
+    /// Who it is.
+    Identity,
+    /// The answer of any passkey.
+    Passkey,
+    /// The password that belongs to the address.
+    Password(&'a Email),
+    /// A second factor of this person; for a step-up any that serves.
+    Factor(UserId, &'a Email),
+    /// The provider's answer.
+    Provider(&'a ProviderId),
+}
+
+/// What a step leads to.
+#[derive(Debug)]
+pub enum Step {
+    /// More is needed: keep this and ask.
+    Ask(Flow),
+    /// Done.
+    Done(Done),
+}
+
+/// A sign-in, or a step-up, that is complete. INVARIANT: made by the steps of a [`Flow`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Who.
+    pub user: UserId,
+    /// What was proven in this flow; for a step-up only what is new.
+    pub proofs: Vec<Proof>,
+    /// What is to come of it.
+    pub aim: Aim,
+    /// Where it ends.
+    pub destination: Destination,
+}
+
+/// What the rules need to know of a person.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The person.
+    pub user: &'a User,
+    /// The factors that they have enrolled.
+    pub factors: &'a [Factor],
+    /// What the tenant allows.
+    pub rules: &'a FactorRules,
+}
+
+impl Known<'_> {
+    /// Whether the person can use a factor of this kind here.
+    pub fn has(&self, kind: FactorKind) -> bool {
+        allowed(self.rules, kind) && self.factors.iter().any(|factor| factor.kind() == kind)
+    }
+}
+
+/// Whether the tenant allows factors of this kind.
+pub const fn allowed(rules: &FactorRules, kind: FactorKind) -> bool {
+    match kind {
+        FactorKind::Password => rules.password,
+        FactorKind::Totp => rules.totp,
+        FactorKind::Passkey => rules.passkey,
+    }
+}
+
+impl Flow {
+    /// Begins a sign-in that ends at `destination`.
+    pub const fn begin(tenant: TenantId, destination: Destination) -> Self {
+        Self { tenant, destination, aim: Aim::SignIn, state: State::Identity }
+    }
+
+    /// Begins a step-up of a session of `user`.
+    pub fn step_up(user: &User, session: SessionId, proofs: Vec<Proof>, need: Need, destination: Destination) -> Self {
+        let aim = Aim::StepUp { session, user: user.id, proofs, need };
+        let state = State::Factor { user: user.id, email: user.email.clone(), proofs: vec![], ceremony: None };
+        Self { tenant: user.tenant.clone(), destination, aim, state }
+    }
+
+    /// The tenant.
+    pub const fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Where it ends.
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What is to come of it.
+    pub const fn aim(&self) -> &Aim {
+        &self.aim
+    }
+
+    /// What it awaits.
+    pub const fn awaits(&self) -> Awaits<'_> {
+        match &self.state {
+            State::Identity => Awaits::Identity,
+            State::Passkey { .. } => Awaits::Passkey,
+            State::Password { email } => Awaits::Password(email),
+            State::Factor { user, email, .. } => Awaits::Factor(*user, email),
+            State::Provider { provider, .. } => Awaits::Provider(provider),
+        }
+    }
+
+    /// An address was given: the password is next, whoever it is and whether or not they exist.
+    pub fn identified(self, email: Email) -> Result<Self, Reason> {
+        match (&self.aim, &self.state) {
+            (Aim::SignIn, State::Identity | State::Passkey { .. } | State::Password { .. }) => {
+                Ok(Self { state: State::Password { email }, ..self })
+            }
+            _ => Err(Reason::SignInExpired),
+        }
+    }
+
+    /// A passkey's challenge went out. Before anybody is known it asks whoever holds one; after that, the person.
+    pub fn challenged(self, ceremony: Ceremony) -> Result<Self, Reason> {
+        let state = match (self.state, ceremony) {
+            (State::Identity | State::Passkey { .. } | State::Password { .. }, c @ Ceremony::Discoverable(_)) => {
+                State::Passkey { ceremony: c }
+            }
+            (State::Factor { user, email, proofs, .. }, c @ Ceremony::Named(_)) => {
+                State::Factor { user, email, proofs, ceremony: Some(c) }
+            }
+            _ => return Err(Reason::SignInExpired),
+        };
+        Ok(Self { state, ..self })
+    }
+
+    /// Takes the challenge out, before the answer to it is verified: it is spent, whatever comes of that.
+    pub fn spend_challenge(mut self) -> Result<(Self, Ceremony), Reason> {
+        let ceremony = match &mut self.state {
+            State::Passkey { ceremony } => {
+                let spent = ceremony.clone();
+                self.state = State::Identity;
+                spent
+            }
+            State::Factor { ceremony, .. } => ceremony.take().ok_or(Reason::SignInExpired)?,
+            _ => return Err(Reason::SignInExpired),
+        };
+        Ok((self, ceremony))
+    }
+
+    /// The browser goes to a provider.
+    pub fn sent_to(self, provider: ProviderId, attempt: Attempt) -> Result<Self, Reason> {
+        match (&self.aim, &self.state) {
+            (Aim::SignIn, State::Identity | State::Password { .. } | State::Passkey { .. })
+            | (Aim::StepUp { .. }, State::Factor { .. }) => {
+                Ok(Self { state: State::Provider { provider, attempt }, ..self })
+            }
+            _ => Err(Reason::SignInExpired),
+        }
+    }
+
+    /// The browser comes back from a provider, which must be the one it was sent to (RFC 9700 section 4.4).
+    pub fn back_from(self, provider: &ProviderId) -> Result<(Self, Attempt), Reason> {
+        match self.state {
+            State::Provider { provider: sent, attempt } if sent == *provider => {
+                Ok((Self { state: State::Identity, ..self }, attempt))
+            }
+            _ => Err(Reason::SignInExpired),
+        }
+    }
+
+    /// Something was proven, of `known`. Says what is next.
+    ///
+    /// Refuses a factor of a kind that the tenant does not allow, of a person who may not enter, of another person than
+    /// the one that the flow is about, and one that does not belong to the state.
+    pub fn proven(self, known: Known<'_>, means: Means, now: Timestamp) -> Result<Step, Reason> {
+        self.check(&known, &means)?;
+        let before = match &self.state {
+            State::Factor { proofs, .. } => proofs.clone(),
+            _ => vec![],
+        };
+        let proofs = [before, vec![Proof { means, at: now }]].concat();
+        if self.is_complete(&proofs, known.rules) {
+            let Self { destination, aim, .. } = self;
+            return Ok(Step::Done(Done { user: known.user.id, proofs, aim, destination }));
+        }
+        if !self.can_be_completed(&proofs, &known) {
+            return Err(Reason::FactorNotAllowed);
+        }
+        let (user, email) = (known.user.id, known.user.email.clone());
+        Ok(Step::Ask(Self { state: State::Factor { user, email, proofs, ceremony: None }, ..self }))
+    }
+
+    fn check(&self, known: &Known<'_>, means: &Means) -> Result<(), Reason> {
+        if known.user.tenant != self.tenant {
+            return Err(Reason::FactorRejected);
+        }
+        if !known.user.may_enter() {
+            return Err(Reason::UserSuspended);
+        }
+        if matches!(&self.aim, Aim::StepUp { user, .. } if *user != known.user.id) {
+            return Err(Reason::FactorRejected);
+        }
+        let kind = match means {
+            Means::Password { .. } => Some(FactorKind::Password),
+            Means::Totp { .. } => Some(FactorKind::Totp),
+            Means::Passkey { .. } => Some(FactorKind::Passkey),
+            Means::Oidc { .. } => None,
+        };
+        if kind.is_some_and(|kind| !allowed(known.rules, kind)) {
+            return Err(Reason::FactorNotAllowed);
+        }
+        let fits = match (&self.state, means) {
+            (State::Password { email }, Means::Password { .. }) => *email == known.user.email,
+            // `spend_challenge` and `back_from` leave `Identity` behind.
+            (State::Identity, Means::Passkey { .. } | Means::Oidc { .. }) => true,
+            (State::Factor { user, .. }, Means::Totp { .. } | Means::Passkey { .. }) => *user == known.user.id,
+            // A password is asked for again only where the session, not the flow, holds the first proof.
+            (State::Factor { user, .. }, Means::Password { .. }) => {
+                *user == known.user.id && matches!(self.aim, Aim::StepUp { .. })
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(Reason::SignInExpired) }
+    }
+
+    fn is_complete(&self, proofs: &[Proof], rules: &FactorRules) -> bool {
+        match &self.aim {
+            // A provider's people are the provider's to check; `minimum` is about the pool's own factors.
+            Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. })) => true,
+            Aim::SignIn => assurance::of(proofs) >= Some(rules.minimum),
+            Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
+                assurance::of(&assurance::joined(before, proofs)) >= Some(*level)
+            }
+            Aim::StepUp { need: Need::Fresh, .. } => {
+                proofs.iter().any(|proof| !matches!(proof.means, Means::Totp { .. }))
+            }
+        }
+    }
+
+    fn can_be_completed(&self, proofs: &[Proof], known: &Known<'_>) -> bool {
+        let usable: Vec<_> =
+            known.factors.iter().filter(|factor| allowed(known.rules, factor.kind())).cloned().collect();
+        match &self.aim {
+            Aim::SignIn => assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum),
+            Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
+                assurance::reachable(&assurance::joined(before, proofs), &usable, None) >= Some(*level)
+            }
+            Aim::StepUp { need: Need::Fresh, .. } => usable.iter().any(|factor| factor.kind() != FactorKind::Totp),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "sign_in_tests.rs"]
+mod tests;
