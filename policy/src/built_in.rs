@@ -1,29 +1,52 @@
 //! Cardea's own apps: their pages and APIs go the same way as everybody's, decided by policies that ship with it.
 
-use cardea_core::AppId;
+use cardea_core::{AppId, GroupId};
 
 /// Sign-in pages, `/.cardea/…` on app hosts, sign-out, assets, keys and discovery: open to everybody, always.
 pub fn sign_in() -> AppId {
-    id("cardea-sign-in")
+    id(NAMES[0])
 }
 
 /// The person's portal: any user.
 pub fn portal() -> AppId {
-    id("cardea-portal")
+    id(NAMES[1])
 }
 
 /// The console and the admin API: administrators at assurance 2.
 pub fn console() -> AppId {
-    id("cardea-console")
+    id(NAMES[2])
 }
 
 /// Enrolment and renewal of workload certificates.
 pub fn machines() -> AppId {
-    id("cardea-machines")
+    id(NAMES[3])
 }
 
 /// The group whose members administer their tenant; known in every tenant.
 pub const ADMINISTRATORS: &str = "administrators";
+
+/// The policies that decide for them.
+pub(crate) const POLICIES: &str = include_str!("built_in.cedar");
+
+pub(crate) fn administrators() -> Option<GroupId> {
+    GroupId::parse(ADMINISTRATORS).ok()
+}
+
+pub(crate) fn apps() -> [AppId; 4] {
+    [sign_in(), portal(), console(), machines()]
+}
+
+/// Whether the app is one of ours.
+pub(crate) fn is_own(app: &AppId) -> bool {
+    app.as_str().starts_with("cardea-") && NAMES.contains(&app.as_str())
+}
+
+/// Whether not even a guard-rail may narrow the app: the pages through which everybody must pass, and the machines'.
+pub(crate) fn is_fixed(app: &AppId) -> bool {
+    [NAMES[0], NAMES[3]].contains(&app.as_str())
+}
+
+const NAMES: [&str; 4] = ["cardea-sign-in", "cardea-portal", "cardea-console", "cardea-machines"];
 
 #[allow(clippy::expect_used, reason = "the four names are written above; a test parses each")]
 fn id(name: &str) -> AppId {

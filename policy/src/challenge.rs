@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use cardea_core::Assurance;
+use cardea_core::{Assurance, Caller};
+
+use crate::{Engine, Question};
 
 /// The least that would turn a no into a yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +47,36 @@ impl Challenge {
             Self::Three => Some(Assurance::Three),
         }
     }
+}
+
+/// Puts the question again with what stronger sign-ins would bring, the least first.
+///
+/// A visitor is always asked to sign in: who it will be, and so what will be allowed, is not known before. Services and
+/// workloads do not sign in, so nothing can be asked of them. A step-up proves a factor anew, so it is a fresh sign-in
+/// too; to reach assurance 3 takes a passkey, so policies that ask for that factor are met as well.
+pub(crate) fn least(engine: &Engine, question: &Question<'_>, reach: Assurance) -> Option<Challenge> {
+    match question.principal.caller() {
+        Caller::Visitor if !engine.decide(question).allowed => return Some(Challenge::SignIn),
+        Caller::User(_) => {}
+        Caller::Visitor | Caller::Service { .. } | Caller::Workload { .. } => return None,
+    }
+    let now = question.facts.assurance;
+    if engine.decide(question).allowed {
+        return None;
+    }
+    let stronger = |need: Challenge| {
+        let Some(level) = need.assurance() else { return true };
+        level <= reach && Some(level) > now
+    };
+    [Challenge::Fresh, Challenge::Two, Challenge::Three].into_iter().filter(|need| stronger(*need)).find(|need| {
+        let mut factors: Vec<&str> = question.facts.factors.to_vec();
+        if *need == Challenge::Three {
+            factors.push("passkey");
+        }
+        let mut facts = question.facts;
+        facts.signed_in = Some(0);
+        facts.assurance = need.assurance().or(now);
+        facts.factors = &factors;
+        engine.decide(&Question { facts, ..*question }).allowed
+    })
 }

@@ -1,13 +1,29 @@
 //! All that decides for one tenant, compiled once and never changed: a new set is a new engine.
 
-use std::{collections::HashMap, sync::Arc};
-
-use cardea_core::{
-    AppId, Assurance, Diagnostics, GroupId,
-    resources::{AppSpec, PolicyText, TenantBundle},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
-use crate::{AppModel, Challenge, Explanation, Question, Verdict, built_in};
+use cardea_core::{
+    AppId, Assurance, Diagnostic, Diagnostics, GroupId,
+    resources::{AppSpec, PolicyText, TenantBundle},
+};
+use cedar_policy_core::{
+    ast::{Effect, Literal, SlotEnv, ValueKind},
+    evaluator::Evaluator,
+    extensions::Extensions,
+};
+
+use crate::{
+    AppModel, Challenge, Explanation, PolicyError, Question, Verdict, built_in, context,
+    diagnose::Known,
+    hash,
+    index::{Asked, Index},
+    read::Reader,
+    rule::{Layer, Needs, Rule},
+    schema::Schema,
+};
 
 /// What an engine is compiled from.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +42,23 @@ pub struct Sources<'a> {
 #[derive(Debug)]
 pub struct Engine {
     apps: HashMap<AppId, Arc<AppModel>>,
+    rules: Vec<Rule>,
+    slices: Slices,
     schema: String,
     hash: String,
-    open: usize,
+    warnings: Vec<Diagnostic>,
+    groups: HashSet<GroupId>,
+}
+
+/// Which layers decide for which apps.
+#[derive(Debug)]
+struct Slices {
+    /// The tenant's apps: its policies under the operator's guard-rails.
+    tenant: Index,
+    /// Portal and console: what is built in under the operator's guard-rails.
+    own: Index,
+    /// Sign-in pages and machines: what is built in alone. INVARIANT: no text that anybody writes can lock these.
+    fixed: Index,
 }
 
 impl<'a> Sources<'a> {
@@ -41,28 +71,43 @@ impl<'a> Sources<'a> {
             guard_rails,
         }
     }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            groups: self.groups.iter().map(|group| group.as_str()).chain([built_in::ADMINISTRATORS]).collect(),
+            apps: self.apps.iter().map(|app| app.id.as_str()).collect(),
+        }
+    }
 }
 
 impl Engine {
     /// Compiles and strictly validates; every mistake of every text comes back together.
     pub fn compile(sources: &Sources<'_>) -> Result<Self, Diagnostics> {
-        let mut found = Diagnostics::default();
-        let mut apps = HashMap::new();
-        for id in [built_in::sign_in(), built_in::portal(), built_in::console(), built_in::machines()] {
-            apps.insert(id.clone(), Arc::new(AppModel::plain(id)));
-        }
-        for spec in &sources.apps {
-            match AppModel::compile(spec) {
-                Ok(app) => {
-                    apps.insert(spec.id.clone(), Arc::new(app));
-                }
-                Err(errors) => found.extend(errors),
+        let (apps, mut found) = compile_apps(&sources.apps);
+        let schema = match Schema::generate(&sources.apps) {
+            Ok(schema) => schema,
+            Err(errors) => {
+                found.extend(errors);
+                return Err(found);
             }
-        }
-        found.or_ok(Self { apps, schema: String::new(), hash: String::new(), open: 0 })
+        };
+        let built_in = [PolicyText { name: "cardea".to_owned(), text: built_in::POLICIES.to_owned() }];
+        let mut reader = Reader::new(&schema, sources.known());
+        reader.read(Layer::BuiltIn, &built_in);
+        reader.read(Layer::GuardRail, sources.guard_rails);
+        reader.read(Layer::Tenant, sources.policies);
+        found.extend(reader.found);
+        let (rules, warnings) = (reader.rules, reader.warnings);
+        let hash = hash::of(&[
+            (Layer::BuiltIn, &built_in[..]),
+            (Layer::GuardRail, sources.guard_rails),
+            (Layer::Tenant, sources.policies),
+        ]);
+        let groups = sources.groups.iter().map(|group| (*group).clone()).chain(built_in::administrators()).collect();
+        found.or_ok(Self { apps, slices: Slices::of(&rules), rules, schema: schema.text, hash, warnings, groups })
     }
 
-    /// Checks without keeping anything, as the editor does while one types; also names policies that can never match.
+    /// Everything wrong with these texts, as the editor asks while one types.
     pub fn check(sources: &Sources<'_>) -> Diagnostics {
         Self::compile(sources).err().unwrap_or_default()
     }
@@ -72,16 +117,29 @@ impl Engine {
         self.apps.get(id)
     }
 
-    /// Answers a question.
+    /// The names of all apps, the built-in ones included.
+    pub fn app_ids(&self) -> impl Iterator<Item = &AppId> {
+        self.apps.keys()
+    }
+
+    /// The tenant's groups.
+    pub(crate) fn groups(&self) -> &HashSet<GroupId> {
+        &self.groups
+    }
+
+    /// Answers a question. Some `permit` must hold, no `forbid` may, and no policy may fail to evaluate.
     pub fn decide(&self, question: &Question<'_>) -> Verdict {
-        let _ = question;
-        Verdict::default()
+        let rules: Vec<&Rule> = self.candidates(question);
+        if rules.is_empty() {
+            return Verdict::default();
+        }
+        evaluate(question, &rules)
     }
 
     /// After a deny: the least that would turn it into a yes, for a caller who can reach assurance `reach`.
+    /// `None` where nothing would.
     pub fn challenge(&self, question: &Question<'_>, reach: Assurance) -> Option<Challenge> {
-        let _ = (question, reach);
-        None
+        crate::challenge::least(self, question, reach)
     }
 
     /// Tells why, in full.
@@ -99,8 +157,145 @@ impl Engine {
         &self.hash
     }
 
-    /// How many policies have an open scope and so cost about a microsecond on every request.
+    /// What is odd but not wrong, such as a policy that can never match.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// How many policies there are, guard-rails and built-in ones included.
+    pub fn policies(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// How many policies name neither a resource nor a principal in their scope, and so cost about a microsecond on
+    /// every request for a tenant's app.
     pub fn open_policies(&self) -> usize {
-        self.open
+        self.slices.tenant.open()
+    }
+
+    /// The rules whose scope can hold.
+    pub(crate) fn candidates(&self, question: &Question<'_>) -> Vec<&Rule> {
+        let index = self.slices.for_app(question.target.app());
+        let found = with_asked(question, |asked| index.candidates(&self.rules, &asked));
+        self.numbered(&found)
+    }
+
+    /// The rules whose resource and action can hold, whoever asks.
+    pub(crate) fn near(&self, question: &Question<'_>) -> Vec<&Rule> {
+        let index = self.slices.for_app(question.target.app());
+        let found = with_asked(question, |asked| index.near(&self.rules, &asked));
+        self.numbered(&found)
+    }
+
+    /// Every rule that has a say in this question's app: what the index is measured against.
+    #[cfg(test)]
+    pub(crate) fn whole(&self, question: &Question<'_>) -> Vec<&Rule> {
+        self.rules.iter().filter(|rule| layer_decides(rule.layer, question.target.app())).collect()
+    }
+
+    fn numbered(&self, numbers: &[u32]) -> Vec<&Rule> {
+        numbers.iter().filter_map(|nth| self.rules.get(*nth as usize)).collect()
+    }
+}
+
+/// Evaluates `rules`, all of them: every policy that determines the verdict is named.
+pub(crate) fn evaluate(question: &Question<'_>, rules: &[&Rule]) -> Verdict {
+    let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.with(rule.needs));
+    let (request, entities) =
+        match context::request(question, needs).and_then(|r| Ok((r, context::entities(question)?))) {
+            Ok(both) => both,
+            Err(message) => {
+                let errors = vec![PolicyError { policy: "context".into(), message }];
+                return Verdict { errors, ..Verdict::default() };
+            }
+        };
+    let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
+    let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for rule in rules {
+        match holds(&evaluator, rule) {
+            Ok(false) => {}
+            Ok(true) if rule.effect == Effect::Permit => permits.push(Arc::clone(&rule.id)),
+            Ok(true) => forbids.push(Arc::clone(&rule.id)),
+            Err(message) => errors.push(PolicyError { policy: Arc::clone(&rule.id), message }),
+        }
+    }
+    let allowed = !permits.is_empty() && forbids.is_empty() && errors.is_empty();
+    // A permit determines nothing where a forbid holds or a policy failed.
+    let mut determined_by = match (allowed, forbids.is_empty()) {
+        (true, _) => permits,
+        (false, false) => forbids,
+        (false, true) => errors.iter().map(|error| Arc::clone(&error.policy)).collect(),
+    };
+    determined_by.sort_unstable();
+    Verdict { allowed, determined_by, errors }
+}
+
+fn holds(evaluator: &Evaluator<'_>, rule: &Rule) -> Result<bool, String> {
+    match evaluator.interpret(&rule.condition, &SlotEnv::new()) {
+        Ok(value) => match value.value {
+            ValueKind::Lit(Literal::Bool(holds)) => Ok(holds),
+            other => Err(format!("`{other}` is neither true nor false")),
+        },
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn with_asked<T>(question: &Question<'_>, ask: impl FnOnce(Asked<'_>) -> T) -> T {
+    let action = question.target.action_entity();
+    let resource = question.target.resource_entity();
+    let group = action.ancestors().next().unwrap_or_else(|| action.uid());
+    ask(Asked {
+        resources: [resource.uid(), question.target.app_uid()],
+        actions: [action.uid(), group],
+        principal: &question.principal.entity,
+        resource_kind: resource.uid().entity_type(),
+    })
+}
+
+fn compile_apps(specs: &[&AppSpec]) -> (HashMap<AppId, Arc<AppModel>>, Diagnostics) {
+    let mut found = Diagnostics::default();
+    let mut apps: HashMap<_, _> =
+        built_in::apps().into_iter().map(|id| (id.clone(), Arc::new(AppModel::plain(id)))).collect();
+    for spec in specs {
+        match AppModel::compile(spec) {
+            Ok(app) => {
+                if apps.insert(spec.id.clone(), Arc::new(app)).is_some() {
+                    let one = Diagnostic::new(format!("apps/{}", spec.id), format!("app id `{}` is taken", spec.id));
+                    found.push(
+                        one.help("ids that start with `cardea-` are the gateway's own; every other is used once"),
+                    );
+                }
+            }
+            Err(errors) => found.extend(errors),
+        }
+    }
+    (apps, found)
+}
+
+fn layer_decides(layer: Layer, app: &AppId) -> bool {
+    match layer {
+        Layer::BuiltIn => built_in::is_own(app),
+        Layer::GuardRail => !built_in::is_fixed(app),
+        Layer::Tenant => !built_in::is_own(app),
+    }
+}
+
+impl Slices {
+    fn of(rules: &[Rule]) -> Self {
+        Self {
+            tenant: Index::build(rules, |rule| rule.layer != Layer::BuiltIn),
+            own: Index::build(rules, |rule| rule.layer != Layer::Tenant),
+            fixed: Index::build(rules, |rule| rule.layer == Layer::BuiltIn),
+        }
+    }
+
+    fn for_app(&self, app: &AppId) -> &Index {
+        if !built_in::is_own(app) {
+            &self.tenant
+        } else if built_in::is_fixed(app) {
+            &self.fixed
+        } else {
+            &self.own
+        }
     }
 }

@@ -2,139 +2,145 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use cardea_core::{Assurance, Caller};
 
-use crate::{Challenge, PolicyError};
+use crate::{
+    CallerView, Challenge, ChallengeView, Engine, Explanation, PolicyView, Question, ResourceView, Verdict,
+    VerdictWord,
+    context::values,
+    rule::{Needs, Rule},
+    witness::{Witness, json},
+};
 
-/// Everything about one decision: the "decision card".
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Explanation {
-    /// Who asked.
-    pub caller: CallerView,
-    /// The action's name: `GET`, `approve`, ….
-    pub action: String,
-    /// The app asked.
-    pub app: String,
-    /// What it was asked for.
-    pub resource: ResourceView,
-    /// The context as the policies saw it.
-    pub context: BTreeMap<String, serde_json::Value>,
-    /// The outcome.
-    pub verdict: VerdictWord,
-    /// What would turn a no into a yes.
-    pub challenge: Option<ChallengeView>,
-    /// The outcome in one plain sentence.
-    pub reason_text: String,
-    /// The policies that could have a say: the determining ones first, then those that came near.
-    pub policies: Vec<PolicyView>,
-    /// Policies that failed to evaluate.
-    pub errors: Vec<PolicyError>,
-}
+/// How many policies that came near are told of; more would hide the ones that matter.
+const NEAR_MAX: usize = 20;
 
-/// Who asked, as people read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallerView {
-    /// `visitor`, `user`, `service` or `workload`.
-    pub kind: String,
-    /// A user's name, a service's name, a workload's SPIFFE ID, or `visitor`.
-    pub label: String,
-    /// A user's e-mail address.
-    pub email: Option<String>,
-    /// The groups that policies see.
-    pub groups: Vec<String>,
-}
-
-/// What was asked for, as policies see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResourceView {
-    /// The entity's type, such as `Record`, or `App`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The entity's id.
-    pub id: String,
-    /// Its attributes.
-    pub attributes: BTreeMap<String, String>,
-}
-
-/// The outcome in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VerdictWord {
-    /// Allowed.
-    Allow,
-    /// Denied, and no stronger sign-in would change that.
-    Deny,
-    /// Denied now; a stronger sign-in would be allowed.
-    Challenge,
-}
-
-/// What a challenge asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChallengeView {
-    /// `sign-in`, `fresh`, `2` or `3`.
-    pub need: Challenge,
-}
-
-/// One policy and how it met the question.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PolicyView {
-    /// Its id.
-    pub id: Arc<str>,
-    /// `permit` or `forbid`.
-    pub effect: String,
-    /// `built-in`, `guard-rail` or `tenant`.
-    pub layer: String,
-    /// Its Cedar text.
-    pub text: String,
-    /// Whether it determined the verdict.
-    pub determined: bool,
-    /// Whether principal, action and resource fit.
-    pub scope_matches: bool,
-    /// Each condition, ticked, crossed or unknown.
-    pub conditions: Vec<ConditionView>,
-}
-
-/// One condition of a policy: a conjunct of a `when` or `unless`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ConditionView {
-    /// Its Cedar text; those of an `unless` start with that word.
-    pub text: String,
-    /// Whether it speaks for the policy; absent where it failed to evaluate.
-    pub holds: Option<bool>,
-    /// The values that it saw.
-    pub saw: Vec<Saw>,
-}
-
-/// A value that a condition saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Saw {
-    /// Where it stands: `resource.study`, `context.assurance`, ….
-    pub path: String,
-    /// The value; null where there was none.
-    pub value: serde_json::Value,
-}
-
-pub(crate) fn explain(
-    engine: &crate::Engine,
-    question: &crate::Question<'_>,
-    reach: cardea_core::Assurance,
-) -> Explanation {
+pub(crate) fn explain(engine: &Engine, question: &Question<'_>, reach: Assurance) -> Explanation {
     let verdict = engine.decide(question);
-    let challenge = engine.challenge(question, reach);
+    let challenge = if verdict.allowed { None } else { engine.challenge(question, reach) };
+    let policies = policies(engine, question, &verdict);
     Explanation {
-        caller: CallerView { kind: String::new(), label: String::new(), email: None, groups: Vec::new() },
+        caller: caller(question.principal.caller()),
         action: question.target.action().to_owned(),
         app: question.target.app().to_string(),
-        resource: ResourceView {
-            kind: question.target.resource_type().to_owned(),
-            id: question.target.resource_id().to_owned(),
-            attributes: question.target.attributes().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        resource: resource(question),
+        context: context(question),
+        verdict: match (verdict.allowed, challenge) {
+            (true, _) => VerdictWord::Allow,
+            (false, Some(_)) => VerdictWord::Challenge,
+            (false, None) => VerdictWord::Deny,
         },
-        context: BTreeMap::new(),
-        verdict: if verdict.allowed { VerdictWord::Allow } else { VerdictWord::Deny },
         challenge: challenge.map(|need| ChallengeView { need }),
-        reason_text: String::new(),
-        policies: Vec::new(),
+        reason_text: reason(&verdict, challenge, &policies),
+        policies,
         errors: verdict.errors,
     }
+}
+
+fn policies(engine: &Engine, question: &Question<'_>, verdict: &Verdict) -> Vec<PolicyView> {
+    let Ok(witness) = Witness::of(question) else { return Vec::new() };
+    let mut views: Vec<_> = engine.near(question).into_iter().map(|rule| view(rule, verdict, &witness)).collect();
+    // Nearest first: what determined, then what fits in scope, then what wants the least.
+    views.sort_by_key(|view| {
+        let missing = view.conditions.iter().filter(|condition| condition.holds != Some(true)).count();
+        (!view.determined, !view.scope_matches, missing)
+    });
+    let kept = views.iter().filter(|view| view.determined).count().max(NEAR_MAX);
+    views.truncate(kept);
+    views
+}
+
+fn view(rule: &Rule, verdict: &Verdict, witness: &Witness) -> PolicyView {
+    let misfits = witness.scope_misfits(rule);
+    let scope_matches = misfits.is_empty();
+    PolicyView {
+        id: Arc::clone(&rule.id),
+        effect: rule.effect.to_string(),
+        layer: rule.layer.word().to_owned(),
+        text: rule.text.to_string(),
+        determined: verdict.determined_by.contains(&rule.id),
+        scope_matches,
+        conditions: misfits.into_iter().chain(witness.conditions(rule)).collect(),
+    }
+}
+
+fn caller(caller: &Caller) -> CallerView {
+    let groups = |groups: &[cardea_core::GroupId]| groups.iter().map(ToString::to_string).collect();
+    let view = |kind: &str, label: &str| CallerView {
+        kind: kind.to_owned(),
+        label: label.to_owned(),
+        email: None,
+        groups: Vec::new(),
+    };
+    match caller {
+        Caller::Visitor => view("visitor", "visitor"),
+        Caller::User(user) => CallerView {
+            email: Some(user.email.clone()),
+            groups: groups(&user.groups),
+            ..view("user", if user.name.is_empty() { &user.email } else { &user.name })
+        },
+        Caller::Service { id, groups: own } => CallerView { groups: groups(own), ..view("service", id) },
+        Caller::Workload { spiffe_id } => view("workload", spiffe_id),
+    }
+}
+
+fn resource(question: &Question<'_>) -> ResourceView {
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    ResourceView {
+        kind: question.target.resource_type().to_owned(),
+        id: question.target.resource_id().to_owned(),
+        attributes: question.target.attributes().map(own).collect(),
+    }
+}
+
+fn context(question: &Question<'_>) -> BTreeMap<String, serde_json::Value> {
+    let mut shown = BTreeMap::new();
+    for (name, value) in values::<&'static str>(&question.facts, Needs::ALL).unwrap_or_default() {
+        shown.insert(name.to_owned(), json(&value));
+    }
+    // Cedar's own value means nothing to a reader, and a visitor's sign-in has no age at all.
+    shown.insert("time".to_owned(), question.facts.time.to_string().into());
+    shown.insert("client".to_owned(), question.facts.client.to_canonical().to_string().into());
+    shown.insert("signed_in".to_owned(), question.facts.signed_in.into());
+    shown
+}
+
+fn reason(verdict: &Verdict, challenge: Option<Challenge>, policies: &[PolicyView]) -> String {
+    if verdict.allowed {
+        return format!("Allowed, because {}.", holds(&verdict.determined_by, "permits", "permit"));
+    }
+    let why = if let Some(error) = verdict.errors.first() {
+        format!("Denied, because `{}` failed to evaluate: {}.", error.policy, error.message)
+    } else if verdict.determined_by.is_empty() {
+        format!("Denied, because no policy permits it.{}", nearest(policies))
+    } else {
+        format!("Denied, because {}.", holds(&verdict.determined_by, "forbids", "forbid"))
+    };
+    match challenge {
+        None => why,
+        Some(Challenge::SignIn) => format!("{why} Nobody is signed in."),
+        Some(Challenge::Fresh) => format!("{why} A fresh sign-in would be allowed."),
+        Some(Challenge::Two) => format!("{why} A second factor (assurance 2) would be allowed."),
+        Some(Challenge::Three) => format!("{why} A passkey (assurance 3) would be allowed."),
+    }
+}
+
+fn holds(ids: &[Arc<str>], one: &str, many: &str) -> String {
+    let named: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+    match named.split_last() {
+        None => "nothing speaks against it".to_owned(),
+        Some((last, [])) => format!("{last} {one} it"),
+        Some((last, rest)) => format!("{} and {last} {many} it", rest.join(", ")),
+    }
+}
+
+/// The permit that lacks the least.
+fn nearest(policies: &[PolicyView]) -> String {
+    let Some(near) = policies.iter().find(|view| view.effect == "permit") else { return String::new() };
+    let Some(missing) = near.conditions.iter().find(|condition| condition.holds != Some(true)) else {
+        return String::new();
+    };
+    let saw = missing.saw.iter().map(|saw| format!("{} is {}", saw.path, saw.value)).collect::<Vec<_>>().join(", ");
+    let saw = if saw.is_empty() { String::new() } else { format!(" ({saw})") };
+    format!(" `{}` comes nearest, but `{}` does not hold{saw}.", near.id, missing.text)
 }

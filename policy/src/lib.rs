@@ -17,18 +17,29 @@
 
 mod app_model;
 pub mod built_in;
+mod card;
 mod challenge;
+mod context;
+mod diagnose;
 mod engine;
 mod explain;
+mod format;
+mod hash;
+mod index;
 mod question;
+mod read;
+mod rule;
+mod schema;
 mod tests_run;
 mod verdict;
+mod witness;
 mod words;
 
 pub use app_model::{AppModel, Target};
+pub use card::{CallerView, ChallengeView, ConditionView, Explanation, PolicyView, ResourceView, Saw, VerdictWord};
 pub use challenge::Challenge;
 pub use engine::{Engine, Sources};
-pub use explain::{CallerView, ChallengeView, ConditionView, Explanation, PolicyView, ResourceView, Saw, VerdictWord};
+pub use format::format;
 pub use question::{Facts, Principal, Question};
 pub use tests_run::{TestOutcome, run_tests};
 pub use verdict::{PolicyError, Verdict};

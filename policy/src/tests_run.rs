@@ -1,14 +1,20 @@
 //! A tenant's own tests of its policies, run before a change takes effect.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use cardea_core::{
-    Timestamp,
+    AppId, Assurance, Caller, GroupId, Timestamp, UserId,
+    caller::UserFacts,
+    diagnostic::nearest,
+    entropy,
     resources::{Expectation, TestSpec},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::{AppModel, Engine, Facts, Principal, Question};
 
 /// How one test went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,18 +33,105 @@ pub struct TestOutcome {
     pub message: Option<String>,
 }
 
-/// Puts every test to the engine. `now` is the time that policies see.
+/// Puts every test to the engine. `now` is the time that policies see; a test's user can reach every assurance.
+///
+/// A visitor's no is `challenge`, since signing in may help; a test may also expect it as `deny`.
 pub fn run_tests(engine: &Engine, tests: &[TestSpec], now: Timestamp) -> Vec<TestOutcome> {
-    let _ = (engine, now);
-    tests
-        .iter()
-        .map(|test| TestOutcome {
+    tests.iter().map(|test| run(engine, test, now)).collect()
+}
+
+fn run(engine: &Engine, test: &TestSpec, now: Timestamp) -> TestOutcome {
+    let put = |app: &AppModel, method: &str, path: &str| {
+        let target = app.locate(method, path)?;
+        let principal = Principal::of(&caller(test));
+        let question = Question { principal: &principal, target: &target, facts: facts(test, now, method, path) };
+        let explanation = engine.explain(&question, Assurance::Three);
+        let got = match explanation.verdict {
+            crate::VerdictWord::Allow => Expectation::Allow,
+            crate::VerdictWord::Deny => Expectation::Deny,
+            crate::VerdictWord::Challenge => Expectation::Challenge,
+        };
+        let determined_by =
+            explanation.policies.into_iter().filter(|policy| policy.determined).map(|policy| policy.id).collect();
+        Some((got, determined_by, explanation.reason_text))
+    };
+    let done = parts(engine, test).and_then(|(app, method, path)| {
+        put(app, method, path).ok_or_else(|| format!("`{method}` is not a method that the gateway passes on"))
+    });
+    match done {
+        Ok((got, determined_by, reason)) => outcome(test, got, determined_by, &reason),
+        Err(message) => TestOutcome {
             name: test.name.clone(),
             passed: false,
             expected: test.expect,
             got: None,
             determined_by: Vec::new(),
-            message: Some("not run".to_owned()),
-        })
-        .collect()
+            message: Some(message),
+        },
+    }
+}
+
+fn outcome(test: &TestSpec, got: Expectation, determined_by: Vec<Arc<str>>, reason: &str) -> TestOutcome {
+    let visitor_kept_out = test.caller.is_none() && test.expect == Expectation::Deny && got == Expectation::Challenge;
+    let passed = got == test.expect || visitor_kept_out;
+    let message = (!passed).then(|| format!("expected `{}`, got `{}`. {reason}", word(test.expect), word(got)));
+    TestOutcome { name: test.name.clone(), passed, expected: test.expect, got: Some(got), determined_by, message }
+}
+
+fn parts<'a>(engine: &'a Engine, test: &'a TestSpec) -> Result<(&'a AppModel, &'a str, &'a str), String> {
+    let Some(app) = engine.app(&test.app) else {
+        let near = nearest(test.app.as_str(), engine.app_ids().map(AppId::as_str));
+        return Err(format!("there is no app `{}`{}", test.app, meant(near)));
+    };
+    for group in test.caller.iter().flat_map(|caller| &caller.groups) {
+        if !engine.groups().contains(group) {
+            let near = nearest(group.as_str(), engine.groups().iter().map(GroupId::as_str));
+            return Err(format!("there is no group `{group}`{}", meant(near)));
+        }
+    }
+    match test.request.split_once(' ') {
+        Some((method, path)) if path.starts_with('/') && !path.contains(['?', '#']) => Ok((app, method, path)),
+        _ => {
+            Err(format!("request `{}` is not a method and a path: write `GET /studies`, without a query", test.request))
+        }
+    }
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default()
+}
+
+fn caller(test: &TestSpec) -> Caller {
+    let Some(user) = &test.caller else { return Caller::Visitor };
+    Caller::User(Arc::new(UserFacts {
+        // One id for all made-up users: tests speak of e-mail addresses.
+        id: UserId::mint(Timestamp::from_secs(0), &entropy::Fixed::new(0)),
+        email: user.user.clone(),
+        name: user.user.clone(),
+        groups: user.groups.clone(),
+    }))
+}
+
+fn facts<'a>(test: &'a TestSpec, now: Timestamp, method: &'a str, path: &'a str) -> Facts<'a> {
+    let client = test.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let visitor = Facts::visitor(now, client, method, "app.test", path);
+    if test.caller.is_none() {
+        return visitor;
+    }
+    let assurance = test.assurance.unwrap_or(Assurance::One);
+    let signed_in = u64::from(test.signed_in_minutes_ago.unwrap_or(0)) * 60;
+    let factors: &[&str] = match assurance {
+        Assurance::One => &["password"],
+        Assurance::Two => &["password", "totp"],
+        Assurance::Three => &["passkey"],
+    };
+    Facts { assurance: Some(assurance), signed_in: Some(signed_in), factors, ..visitor }
+}
+
+const fn word(expectation: Expectation) -> &'static str {
+    match expectation {
+        Expectation::Allow => "allow",
+        Expectation::Deny => "deny",
+        Expectation::Challenge => "challenge",
+    }
 }
