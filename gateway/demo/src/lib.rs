@@ -1,1 +1,6 @@
-//! What the demonstration needs and nothing else may use: a records service and a stand-in OpenID provider.
+//! What the demonstration needs and nothing else may use: a small records service that speaks mTLS only, a stand-in
+//! OpenID provider, and the tenants, people and policies that `cardea demo` begins with. Packages leave this crate off.
+
+pub mod provider;
+pub mod records;
+pub mod seed;
