@@ -1,13 +1,16 @@
-//! Who asks, and may they? The only place where a [`Permit`](crate::Permit) is made.
+//! Who asks, and may they? The only place where a [`Permit`] is made.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use cardea_core::{Assurance, SessionId, TenantId, Timestamp, caller::UserFacts};
+use cardea_audit::event::{ContextFacts, Decision, ResourceFacts, Verdict as Word};
+use cardea_core::{Assurance, Caller, EntryId, SessionId, TenantId, Timestamp, caller::UserFacts};
+use cardea_identity::{HandleHash, Session};
+use cardea_policy::{Challenge, Facts, Principal, Question, Target, Verdict};
 
-use cardea_identity::HandleHash;
+use crate::{Canonical, Permit, Tenant};
 
 /// A live session with all that a decision needs, prebuilt. Kept in memory by the server, shared by requests.
 #[derive(Debug)]
@@ -25,20 +28,53 @@ pub struct LiveSession {
     /// How sure we are.
     pub assurance: Assurance,
     /// The factors used: `password`, `totp`, `passkey`, `oidc`.
-    pub factors: Vec<Arc<str>>,
+    pub factors: Vec<&'static str>,
     /// When the user last proved a factor.
     pub signed_in_at: Timestamp,
     /// When it ends, used or not.
     pub ends_at: Timestamp,
-    /// When its handle is due to be replaced.
-    pub rotate_at: Timestamp,
+    /// When its handle is due to be replaced; none where that is not this handle's to ask.
+    pub rotate_at: Option<Timestamp>,
     /// The strongest assurance that the user's enrolled factors can reach: what a challenge may ask for.
     pub reachable: Assurance,
-    /// Set when the session has ended while requests still hold it.
-    pub ended: AtomicBool,
+    principal: Principal,
+    factor_words: Vec<Arc<str>>,
+    ended: AtomicBool,
+}
+
+/// Which handle opened a session, where, and when it is to be replaced.
+#[derive(Debug, Clone)]
+pub struct OpenedBy {
+    /// The handle's hash.
+    pub handle: HandleHash,
+    /// Its host.
+    pub host: Arc<str>,
+    /// When it is due to be replaced; none for a superseded handle in its last minute.
+    pub rotate_at: Option<Timestamp>,
 }
 
 impl LiveSession {
+    /// Prepares a session, which the caller has judged to be live, for many requests.
+    pub fn new(session: &Session, opened: OpenedBy, user: Arc<UserFacts>, reachable: Assurance) -> Self {
+        let factors = session.factor_names();
+        Self {
+            id: session.id,
+            tenant: session.tenant.clone(),
+            host: opened.host,
+            handle: opened.handle,
+            principal: Principal::of(&Caller::User(Arc::clone(&user))),
+            user,
+            assurance: session.assurance,
+            factor_words: factors.iter().map(|name| Arc::from(*name)).collect(),
+            factors,
+            signed_in_at: session.signed_in_at,
+            ends_at: session.expires,
+            rotate_at: opened.rotate_at,
+            reachable,
+            ended: AtomicBool::new(false),
+        }
+    }
+
     /// Marks the session as ended for everybody who still holds it.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
@@ -47,5 +83,114 @@ impl LiveSession {
     /// Whether it may still be used at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         !self.ended.load(Ordering::Acquire) && now < self.ends_at
+    }
+
+    /// The user as policies see them.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+/// Who asks, with all that policies may know of them.
+#[derive(Debug, Clone)]
+pub(crate) enum Asker {
+    /// Somebody with a session.
+    Session(Arc<LiveSession>),
+    /// Anybody else.
+    Other(Arc<Principal>),
+}
+
+impl Asker {
+    pub(crate) fn principal(&self) -> &Principal {
+        match self {
+            Self::Session(session) => &session.principal,
+            Self::Other(principal) => principal,
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Arc<LiveSession>> {
+        match self {
+            Self::Session(session) => Some(session),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn facts<'a>(&'a self, canonical: &'a Canonical, now: Timestamp) -> Facts<'a> {
+        let session = self.session();
+        Facts {
+            assurance: session.map(|s| s.assurance),
+            signed_in: session.map(|s| now.since(s.signed_in_at).as_secs()),
+            time: now,
+            client: canonical.client(),
+            factors: session.map_or(&[][..], |s| &s.factors),
+            method: canonical.method().as_str(),
+            host: canonical.host(),
+            path: canonical.path(),
+        }
+    }
+}
+
+/// The answer to a question: a permit, or a no with what would change it.
+pub(crate) enum Answer {
+    Allowed(Permit),
+    Denied(Option<Challenge>),
+}
+
+/// Puts the question. What is not plainly allowed is denied, and a challenge is computed only then.
+pub(crate) fn decide(
+    tenant: &Tenant,
+    asker: &Asker,
+    target: &Target,
+    canonical: &Canonical,
+    (entry, now): (EntryId, Timestamp),
+) -> (Answer, Decision) {
+    let facts = asker.facts(canonical, now);
+    let question = Question { principal: asker.principal(), target, facts };
+    let verdict = tenant.engine.decide(&question);
+    if verdict.allowed && verdict.errors.is_empty() {
+        return (Answer::Allowed(Permit::new(entry)), record(tenant, asker, &question, verdict, Word::Allow));
+    }
+    let reach = asker.session().map_or(Assurance::Three, |session| session.reachable);
+    let challenge = match asker.principal().caller() {
+        Caller::Visitor | Caller::User(_) => tenant.engine.challenge(&question, reach),
+        Caller::Service { .. } | Caller::Workload { .. } => None,
+    };
+    let word = if challenge.is_some() { Word::Challenge } else { Word::Deny };
+    (Answer::Denied(challenge), record(tenant, asker, &question, verdict, word))
+}
+
+/// Whether the question would still be allowed, for streams that are under way. Makes no permit.
+pub(crate) fn still_allowed(
+    tenant: &Tenant,
+    asker: &Asker,
+    target: &Target,
+    canonical: &Canonical,
+    now: Timestamp,
+) -> bool {
+    let question = Question { principal: asker.principal(), target, facts: asker.facts(canonical, now) };
+    let verdict = tenant.engine.decide(&question);
+    verdict.allowed && verdict.errors.is_empty()
+}
+
+fn record(tenant: &Tenant, asker: &Asker, question: &Question<'_>, verdict: Verdict, word: Word) -> Decision {
+    let (target, facts) = (question.target, &question.facts);
+    Decision {
+        verdict: word,
+        determined_by: verdict.determined_by,
+        errors: verdict.errors.into_iter().map(|error| error.policy).collect(),
+        policy: tenant.policy.clone(),
+        action: target.action().into(),
+        resource: ResourceFacts {
+            kind: target.resource_type().into(),
+            id: target.resource_id().into(),
+            attributes: target.attributes().map(|(name, value)| (name.into(), value.into())).collect(),
+        },
+        context: ContextFacts {
+            assurance: facts.assurance.map_or(0, Assurance::level),
+            time: facts.time,
+            signed_in: facts.signed_in.and_then(|secs| i64::try_from(secs).ok()).unwrap_or(i64::MAX),
+            client: facts.client,
+            factors: asker.session().map_or_else(Vec::new, |session| session.factor_words.clone()),
+        },
     }
 }

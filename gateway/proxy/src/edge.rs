@@ -1,11 +1,20 @@
-//! The one view of a request: made once, at the edge, before anything reads it.
+//! The one view of a request: made once, at the edge, before anything else reads it.
+//!
+//! INVARIANT: what has two readings is refused, never repaired. Routing, policy, entry and the upstream's request line
+//! are all made from [`Canonical`], so they cannot disagree.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
-use http::Method;
+use cardea_core::Reason;
+use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
+
+use crate::routing::{Site, SiteRole, Snapshot};
+
+mod host;
+mod path;
 
 /// Which listener a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,29 +32,78 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Whether it is TLS.
     pub tls: bool,
-    /// The name that the client asked a certificate for, lower case.
+    /// The name that the client asked a certificate for.
     pub sni: Option<Arc<str>>,
     /// The SPIFFE ID of the client's certificate, verified by the listener's TLS configuration.
     pub workload: Option<Arc<str>>,
     /// The listener.
     pub door: Door,
+    /// Set once the connection has become a tunnel, so that its bytes are no longer read as HTTP.
+    pub(crate) tunnel: Arc<AtomicBool>,
 }
 
-/// A request as everybody sees it: routing, policy, entry and upstream are all made from this.
+impl Connection {
+    /// A connection from `peer` through `door`, without TLS.
+    pub fn plain(peer: SocketAddr, door: Door) -> Self {
+        Self { peer, tls: false, sni: None, workload: None, door, tunnel: Arc::default() }
+    }
+}
+
+/// A request as everybody sees it.
 #[derive(Debug, Clone)]
 pub struct Canonical {
     method: Method,
     host: Arc<str>,
+    port: Option<u16>,
     path: Arc<str>,
-    query: Option<Arc<str>>,
+    target: PathAndQuery,
     client: IpAddr,
     tls: bool,
     websocket: bool,
     navigation: bool,
+    html: bool,
 }
 
 impl Canonical {
-    /// The method.
+    /// Reads a request's head. The site is found on the way, since an app may keep encoded slashes.
+    pub fn read(
+        head: &Parts,
+        connection: &Connection,
+        snapshot: &Snapshot,
+    ) -> Result<(Self, Option<Arc<Site>>), Reason> {
+        let websocket = asks_for_websocket(head);
+        let method = match head.method {
+            Method::CONNECT if websocket => Method::GET,
+            Method::CONNECT | Method::TRACE => return Err(Reason::MethodNotAllowed),
+            ref other => other.clone(),
+        };
+        check_framing(head)?;
+        let (host, port) = host::of(&head.uri, &head.headers)?;
+        if connection.tls && !named_by(connection.sni.as_deref(), &host) {
+            return Err(Reason::Misdirected);
+        }
+        let site = snapshot.hosts.get(&*host).cloned();
+        let keeps_slashes =
+            matches!(&site.as_deref().map(|s| &s.role), Some(SiteRole::App(app)) if app.spec.encoded_slashes);
+        let (path, target) = path::of(&head.uri, keeps_slashes)?;
+        let trusted = snapshot.trusts(connection.peer.ip());
+        let html = accepts_html(&head.headers);
+        let canonical = Self {
+            navigation: html && method == Method::GET && !websocket,
+            client: client(connection.peer.ip(), trusted, &head.headers, snapshot)?,
+            tls: connection.tls || trusted && says_https(&head.headers),
+            method,
+            host,
+            port,
+            path,
+            target,
+            websocket,
+            html,
+        };
+        Ok((canonical, site))
+    }
+
+    /// The method; `GET` for a WebSocket over HTTP/2 (RFC 8441), as it would be over HTTP/1.1.
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -55,7 +113,12 @@ impl Canonical {
         &self.host
     }
 
-    /// The decoded path. No segment holds a slash, so splitting it is unambiguous.
+    /// The port that the client named beside the host.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The decoded path. No segment holds a slash, so splitting it is unambiguous; a trailing slash is kept.
     pub fn path(&self) -> &Arc<str> {
         &self.path
     }
@@ -65,9 +128,14 @@ impl Canonical {
         self.path.split('/').skip(1)
     }
 
+    /// Path and query as the upstream gets them: encoded again from the decoded path, in one way.
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
     /// The query as it was sent, without `?`.
     pub fn query(&self) -> Option<&str> {
-        self.query.as_deref()
+        self.target.query()
     }
 
     /// The client's address: the peer's, or what listed proxies say.
@@ -75,7 +143,7 @@ impl Canonical {
         self.client
     }
 
-    /// Whether the client spoke TLS to us.
+    /// Whether the client spoke TLS, to us or to a listed proxy.
     pub fn tls(&self) -> bool {
         self.tls
     }
@@ -89,4 +157,87 @@ impl Canonical {
     pub fn navigation(&self) -> bool {
         self.navigation
     }
+
+    /// Whether the answer may be a page.
+    pub fn html(&self) -> bool {
+        self.html
+    }
+}
+
+/// Whether the certificate was asked for under the name that the request is for (RFC 9110 section 7.4). A client that
+/// named nothing may only ask for an address.
+fn named_by(sni: Option<&str>, host: &str) -> bool {
+    match sni {
+        Some(sni) => sni.trim_end_matches('.').eq_ignore_ascii_case(host),
+        None => host.parse::<IpAddr>().is_ok(),
+    }
+}
+
+/// Refuses what hyper lets pass with a choice of its own. HTTP/1 framing proper is [`crate::framing`]'s.
+fn check_framing(head: &Parts) -> Result<(), Reason> {
+    let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let ambiguous = match (encodings.next(), encodings.next()) {
+        (None, _) => false,
+        (Some(one), None) => {
+            !one.as_bytes().eq_ignore_ascii_case(b"chunked") || head.headers.contains_key(header::CONTENT_LENGTH)
+        }
+        (Some(_), Some(_)) => true,
+    };
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    if ambiguous || (lengths.next().is_some() && lengths.next().is_some()) {
+        return Err(Reason::AmbiguousFraming);
+    }
+    Ok(())
+}
+
+fn asks_for_websocket(head: &Parts) -> bool {
+    if head.method == Method::CONNECT {
+        return head.extensions.get::<hyper::ext::Protocol>().is_some_and(|p| p.as_str() == "websocket");
+    }
+    head.method == Method::GET
+        && head.headers.get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && head.headers.get_all(header::CONNECTION).iter().any(|v| lists(v.as_bytes(), b"upgrade"))
+}
+
+/// Whether a comma-separated list holds `token`, in any case.
+pub(crate) fn lists(value: &[u8], token: &[u8]) -> bool {
+    value.split(|&b| b == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|value| {
+        value.as_bytes().split(|&b| b == b',').any(|part| {
+            let kind = part.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+            kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
+        })
+    })
+}
+
+/// The client's address. Only `X-Forwarded-For` is read, and only from listed proxies: the right-most address that is
+/// not itself listed. `Forwarded` is not read, since most proxies pass on a client's own unseen.
+fn client(peer: IpAddr, trusted: bool, headers: &HeaderMap, snapshot: &Snapshot) -> Result<IpAddr, Reason> {
+    if !trusted {
+        return Ok(peer.to_canonical());
+    }
+    let mut found = peer;
+    for value in headers.get_all("x-forwarded-for").iter().rev() {
+        let text = value.to_str().map_err(|_| Reason::BadHeader)?;
+        for hop in text.rsplit(',') {
+            found = hop.trim().parse().map_err(|_| Reason::BadHeader)?;
+            if !snapshot.trusts(found) {
+                return Ok(found.to_canonical());
+            }
+        }
+    }
+    Ok(found.to_canonical())
+}
+
+fn says_https(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all("x-forwarded-proto").iter();
+    matches!((values.next(), values.next()), (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+/// A request target that is a path, or an absolute address of one.
+fn is_origin_or_absolute(uri: &Uri) -> bool {
+    uri.path().starts_with('/')
 }

@@ -6,36 +6,11 @@ use cardea_core::{AppId, EntryId, Reason};
 
 use crate::routing::Tenant;
 
-/// What would turn a no into a yes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Signing in at all.
-    SignIn,
-    /// Signing in again: what was proved is too old.
-    Fresh,
-    /// Assurance 2.
-    Two,
-    /// Assurance 3.
-    Three,
-}
-
-impl Need {
-    /// As it stands in URLs and problem details: `sign-in`, `fresh`, `2`, `3`.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::SignIn => "sign-in",
-            Self::Fresh => "fresh",
-            Self::Two => "2",
-            Self::Three => "3",
-        }
-    }
-}
-
 /// A challenge with the address that meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     /// What is needed.
-    pub need: Need,
+    pub need: cardea_policy::Challenge,
     /// Where a browser gets it.
     pub url: String,
 }

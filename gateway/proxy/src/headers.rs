@@ -1,1 +1,252 @@
-//! Header hygiene in both directions.
+//! Header hygiene in both directions. What identifies the caller never comes from outside.
+//!
+//! Names are compared after folding: every character but letters and digits counts as `-`, in any case, since CGI and
+//! its heirs fold them so (`X_Forwarded.User`). A name that folds to a protected one is dropped; another with `_` is
+//! refused, since two services would read it as two names.
+
+use std::sync::OnceLock;
+
+use cardea_core::{Reason, resources::Claim};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::edge::lists;
+
+pub(crate) mod cookies;
+pub(crate) mod outbound;
+
+/// Headers between two hops only (RFC 9110 section 7.6.1), and those that this hop answers itself.
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "expect",
+];
+
+/// Headers by which proxies tell services what the client asked: ours alone to set.
+const TOLD_BY_PROXIES: [&str; 12] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-original-forwarded-for",
+    "x-rewrite-url",
+    "x-request-id",
+];
+
+/// Headers that make a service act by another method than the one that was decided on.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Whether only the gateway may set this header; `name` is folded.
+fn is_protected(name: &str) -> bool {
+    name.starts_with("cardea-") || name.starts_with("x-forwarded-") || TOLD_BY_PROXIES.contains(&name)
+}
+
+/// Removes from a request what must not come from outside, and refuses names with two readings.
+pub(crate) fn clean(headers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) -> Result<(), Reason> {
+    let mut dropped: Vec<HeaderName> = Vec::new();
+    for name in headers.keys() {
+        match judge(name.as_str(), mapped) {
+            Judgement::Keep => {}
+            Judgement::Drop => dropped.push(name.clone()),
+            Judgement::Refuse => return Err(Reason::BadHeader),
+        }
+    }
+    dropped.extend(listed_by_connection(headers));
+    for name in dropped {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+enum Judgement {
+    Keep,
+    Drop,
+    Refuse,
+}
+
+fn judge(name: &str, mapped: &[(HeaderName, Claim)]) -> Judgement {
+    let bears_identity = |folded: &str| is_protected(folded) || mapped.iter().any(|(ours, _)| folds_to(ours, folded));
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return match name {
+            _ if METHOD_OVERRIDES.contains(&name) => Judgement::Refuse,
+            _ if HOP_BY_HOP.contains(&name) || bears_identity(name) => Judgement::Drop,
+            _ => Judgement::Keep,
+        };
+    }
+    let folded = fold(name);
+    match folded.as_str() {
+        folded if bears_identity(folded) || HOP_BY_HOP.contains(&folded) => Judgement::Drop,
+        _ if name.contains('_') => Judgement::Refuse,
+        folded if METHOD_OVERRIDES.contains(&folded) || is_framing(folded) => Judgement::Refuse,
+        _ => Judgement::Keep,
+    }
+}
+
+/// Names that say where a message goes, how long it is or who sends it: an odd spelling of one has two readings.
+fn is_framing(folded: &str) -> bool {
+    matches!(folded, "host" | "content-length" | "cookie" | "authorization" | "content-type")
+}
+
+fn fold(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+fn folds_to(ours: &HeaderName, folded: &str) -> bool {
+    let ours = ours.as_str();
+    ours == folded || ours.len() == folded.len() && fold(ours) == folded
+}
+
+/// Names that the sender's `Connection` lists. Removed before ours are set, so that it cannot strip ours.
+fn listed_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for part in value.as_bytes().split(|&b| b == b',') {
+            let part = part.trim_ascii();
+            if part.eq_ignore_ascii_case(b"close") || part.eq_ignore_ascii_case(b"keep-alive") {
+                continue;
+            }
+            names.extend(HeaderName::from_bytes(part));
+        }
+    }
+    names
+}
+
+/// Removes from trailers what no trailer may say (RFC 9110 section 6.5.1), and all that identifies the caller.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) {
+    let dropped: Vec<_> = trailers
+        .keys()
+        .filter(|name| {
+            let odd = !matches!(judge(name.as_str(), mapped), Judgement::Keep);
+            odd || is_framing(&fold(name.as_str()))
+        })
+        .cloned()
+        .collect();
+    for name in dropped {
+        trailers.remove(name);
+    }
+}
+
+/// Whether the client takes trailers: the one thing in `TE` that is worth passing on (gRPC needs it).
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(header::TE).iter().any(|value| lists(value.as_bytes(), b"trailers"))
+}
+
+/// Removes from an upstream's answer what is between it and us, and cookies that would overwrite ours.
+pub(crate) fn clean_answer(headers: &mut HeaderMap, tls: bool) {
+    let mut dropped: Vec<_> = headers.keys().filter(|name| HOP_BY_HOP.contains(&name.as_str())).cloned().collect();
+    dropped.extend(listed_by_connection(headers));
+    for name in dropped {
+        headers.remove(name);
+    }
+    // It would lead browsers past us.
+    headers.remove(header::ALT_SVC);
+    cookies::keep_ours_from_answer(headers);
+    headers.append(header::VIA, via().clone());
+    secure(headers, tls);
+}
+
+/// HSTS over TLS, unless the service has words of its own.
+pub(crate) fn secure(headers: &mut HeaderMap, tls: bool) {
+    // A year: what browsers ask for before they keep a host in their lists.
+    static HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+    if tls && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS.clone());
+    }
+}
+
+pub(crate) fn via() -> &'static HeaderValue {
+    static VIA: OnceLock<HeaderValue> = OnceLock::new();
+    VIA.get_or_init(|| HeaderValue::from_static("1.1 cardea"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapped() -> Vec<(HeaderName, Claim)> {
+        vec![
+            (HeaderName::from_static("remote-user"), Claim::Email),
+            (HeaderName::from_static("x_legacy_user"), Claim::Sub),
+        ]
+    }
+
+    fn after(name: &str) -> Result<bool, Reason> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("forged"));
+        clean(&mut headers, &mapped()).map(|()| !headers.is_empty())
+    }
+
+    #[test]
+    fn identity_headers_are_dropped_in_every_spelling() {
+        for name in [
+            "Cardea-Assertion",
+            "cardea_assertion",
+            "CARDEA.ASSERTION",
+            "cardea-anything",
+            "Remote-User",
+            "remote_user",
+            "Remote.User",
+            "X-Legacy-User",
+            "X_Legacy_User",
+            "X-Forwarded-User",
+            "X_Forwarded_User",
+            "x-forwarded-uri",
+            "X-Forwarded-Prefix",
+            "x_forwarded.proto",
+            "Forwarded",
+            "X-Real-IP",
+            "x_real_ip",
+            "X-Original-URL",
+            "Via_",
+        ] {
+            let outcome = after(name);
+            if name == "Via_" {
+                assert_eq!(outcome, Err(Reason::BadHeader), "a name with `_` that is nobody's is refused");
+            } else {
+                assert_eq!(outcome, Ok(false), "{name} came through");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_app_calls_its_own_comes_through() {
+        for name in ["Accept", "X-Api-Version", "If-None-Match", "x.vendor", "Authorization", "X-Forwarder"] {
+            assert_eq!(after(name), Ok(true), "{name}");
+        }
+        for name in ["x_custom", "content_length", "content.length", "X-HTTP-Method-Override", "x_http_method"] {
+            assert_eq!(after(name), Err(Reason::BadHeader), "{name}");
+        }
+    }
+
+    #[test]
+    fn connection_lists_strip_only_what_the_client_sent() {
+        let mut headers = HeaderMap::new();
+        headers.insert("connection", HeaderValue::from_static("close, X-Own , cardea-assertion, te"));
+        headers.insert("x-own", HeaderValue::from_static("1"));
+        headers.insert("accept", HeaderValue::from_static("*/*"));
+        clean(&mut headers, &[]).unwrap();
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn trailers_cannot_say_who_calls() {
+        let mut trailers = HeaderMap::new();
+        for name in ["cardea-assertion", "remote_user", "x-forwarded-user", "content-length", "x-checksum", "host"] {
+            trailers.insert(name, HeaderValue::from_static("x"));
+        }
+        clean_trailers(&mut trailers, &mapped());
+        assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-checksum"]);
+    }
+}

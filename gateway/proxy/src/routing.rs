@@ -2,8 +2,16 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use cardea_core::{TenantId, resources::AppSpec};
+use cardea_audit::PolicyRef;
+use cardea_core::{
+    Diagnostic, Diagnostics, Reason, TenantId,
+    resources::{AppSpec, AssertionMode, AuditMode, Claim},
+};
+use cardea_policy::{AppModel, Engine};
+use http::HeaderName;
 use ipnet::IpNet;
+
+use crate::{Canonical, Connection, Door, metrics::Meters, upstream::Upstream};
 
 /// Everything that configuration and resources decide, swapped whole.
 #[derive(Debug, Default)]
@@ -49,8 +57,25 @@ pub struct Tenant {
     pub sign_in_origin: String,
     /// The SPIFFE trust domain of its workloads, `<tenant>.<trust_domain>`.
     pub trust_domain: String,
-    /// Cardea's own apps at this tenant.
-    pub own: HashMap<OwnApp, Arc<App>>,
+    /// Its policies, compiled.
+    pub engine: Arc<Engine>,
+    /// Their version and hash, as entries name them.
+    pub policy: PolicyRef,
+    /// Cardea's own apps at this tenant: all four.
+    pub own: OwnApps,
+}
+
+/// Cardea's own apps at one tenant.
+#[derive(Debug)]
+pub struct OwnApps {
+    /// `cardea-sign-in`.
+    pub sign_in: Arc<App>,
+    /// `cardea-portal`.
+    pub portal: Arc<App>,
+    /// `cardea-console`.
+    pub console: Arc<App>,
+    /// `cardea-machines`.
+    pub machines: Arc<App>,
 }
 
 /// Cardea's own apps.
@@ -69,15 +94,83 @@ pub enum OwnApp {
 /// An app, compiled for the request path.
 #[derive(Debug)]
 pub struct App {
-    /// What the administrator wrote; built by the gateway for its own apps.
+    /// What the administrator wrote; for Cardea's own apps, their name and nothing else.
     pub spec: AppSpec,
     /// Which of ours it is; none for a tenant's.
     pub own: Option<OwnApp>,
+    /// Its addresses and actions, compiled.
+    pub model: Arc<AppModel>,
+    /// Where it is forwarded to; none for ours.
+    pub upstream: Option<Arc<Upstream>>,
+    /// Headers that carry claims, and the claim that fills each.
+    pub(crate) mapped: Vec<(HeaderName, Claim)>,
+    /// Its counters, found on first use.
+    pub(crate) meters: std::sync::OnceLock<Meters>,
+}
+
+impl App {
+    /// A tenant's app.
+    pub fn new(spec: AppSpec, model: Arc<AppModel>, upstream: Arc<Upstream>) -> Result<Self, Diagnostics> {
+        let mut found = Diagnostics::default();
+        let mut mapped = Vec::with_capacity(spec.headers.len());
+        for (name, claim) in &spec.headers {
+            match HeaderName::try_from(name.as_str()) {
+                Ok(name) => mapped.push((name, *claim)),
+                Err(_) => found.push(
+                    Diagnostic::new(format!("apps/{}.toml", spec.id), format!("`{name}` is not a header name"))
+                        .help("use letters, digits and `-`"),
+                ),
+            }
+        }
+        found.or_ok(Self { spec, own: None, model, upstream: Some(upstream), mapped, meters: Default::default() })
+    }
+
+    /// One of Cardea's own apps.
+    pub fn ours(which: OwnApp, model: Arc<AppModel>) -> Self {
+        let id = model.id().clone();
+        let spec = AppSpec {
+            name: id.to_string(),
+            id,
+            description: String::new(),
+            hosts: Vec::new(),
+            claims: Vec::new(),
+            assertion: AssertionMode::Session,
+            audit: AuditMode::Grouped,
+            encoded_slashes: false,
+            in_portal: false,
+            start_path: "/".to_owned(),
+            upstream: None,
+            headers: Default::default(),
+            resources: Vec::new(),
+            actions: Vec::new(),
+        };
+        Self { spec, own: Some(which), model, upstream: None, mapped: Vec::new(), meters: Default::default() }
+    }
 }
 
 impl Snapshot {
     /// Whether `address` is a proxy whose word is believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.trusted_proxies.iter().any(|net| net.contains(&address))
     }
+}
+
+/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours; on sign-in hosts everything is.
+pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection) -> Result<Arc<App>, Reason> {
+    let own = &site.tenant.own;
+    let first = canonical.segments().next().unwrap_or_default();
+    let app = match &site.role {
+        SiteRole::App(_) if connection.door == Door::Machines => return Err(Reason::NotFound),
+        SiteRole::App(_) if first == ".cardea" => &own.sign_in,
+        SiteRole::App(app) => app,
+        SiteRole::SignIn => match first {
+            "ca" => &own.machines,
+            _ if connection.door == Door::Machines => return Err(Reason::NotFound),
+            "" | "factors" | "sessions" => &own.portal,
+            "admin" | "api" => &own.console,
+            _ => &own.sign_in,
+        },
+    };
+    Ok(Arc::clone(app))
 }

@@ -1,0 +1,309 @@
+//! Reads HTTP/1 framing along with hyper, and stricter: what hyper would settle by a choice of its own (RFC 9112
+//! section 6.3 allows that) is refused with an answer and an entry like every other refusal.
+//!
+//! A [`Guard`] lies below hyper. It lets a head through once the head is whole and has one reading. In place of one
+//! that has not, it hands hyper a request that says so ([`REFUSED`]), and then nothing more: the connection closes
+//! after the answer.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use cardea_core::Reason;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+mod head;
+
+/// The header of a stand-in request: its value is the reason's code. A client that sends it refuses itself.
+pub(crate) const REFUSED: &str = "cardea-refused";
+
+/// Longest head. 64 KiB: cookies of several apps and a long query fit; what is longer is an attack or a defect.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// An HTTP/1 connection whose framing is watched.
+pub(crate) struct Guard<IO> {
+    io: IO,
+    state: State,
+    /// The part of a head that has come so far and is not yet let through.
+    held: Vec<u8>,
+    /// What is let through but did not fit hyper's buffer.
+    ready: Vec<u8>,
+    tunnel: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Head,
+    Body(u64),
+    ChunkSize { size: u64, digits: u8, at: SizeLine },
+    ChunkData(u64),
+    ChunkEnd { carriage: bool },
+    Trailers { line: usize, total: usize, carriage: bool },
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SizeLine {
+    Digits,
+    Extension(u8),
+    Carriage,
+}
+
+/// Longest chunk extension. They mean nothing to us, and no honest client sends any.
+const EXTENSION_MAX: u8 = 64;
+
+const CHUNK: State = State::ChunkSize { size: 0, digits: 0, at: SizeLine::Digits };
+
+impl<IO> Guard<IO> {
+    /// Watches a connection. Once `tunnel` is set its bytes are let through as they are.
+    pub(crate) fn new(io: IO, tunnel: Arc<AtomicBool>) -> Self {
+        Self { io, state: State::Head, held: Vec::new(), ready: Vec::new(), tunnel }
+    }
+
+    /// Sorts `bytes`, which have just come: appends what may pass to `out`, holds back an unfinished head.
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = match self.state {
+                State::Over => rest.len(),
+                State::Head => self.take_head(rest, out),
+                _ => {
+                    let taken = self.take_body(rest)?;
+                    out.extend_from_slice(&rest[..taken]);
+                    taken
+                }
+            };
+            rest = &rest[taken..];
+        }
+        Ok(())
+    }
+
+    fn take_head(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        // The end of a head may straddle two reads: look again at the last three bytes held.
+        let from = self.held.len().saturating_sub(3);
+        let before = self.held.len();
+        self.held.extend_from_slice(bytes);
+        // An empty line before a request is allowed (RFC 9112 section 2.2), and dropped.
+        while self.held.starts_with(b"\r\n") {
+            self.held.drain(..2);
+            if self.held.len() < 2 {
+                return bytes.len();
+            }
+        }
+        let dropped = (before + bytes.len()) - self.held.len();
+        let Some(end) = head::end(&self.held, from.saturating_sub(dropped)) else {
+            if self.held.len() > HEAD_MAX {
+                self.refuse(Reason::HeadersTooLarge, out);
+            } else if head::is_hopeless(&self.held) {
+                self.refuse(Reason::AmbiguousFraming, out);
+            }
+            return bytes.len();
+        };
+        let unused = self.held.len() - end;
+        let verdict = if end > HEAD_MAX { Err(Reason::HeadersTooLarge) } else { head::check(&self.held[..end]) };
+        match verdict {
+            Ok(framing) => {
+                out.extend_from_slice(&self.held[..end]);
+                self.held.clear();
+                self.state = match framing {
+                    head::Framing::None | head::Framing::Length(0) => State::Head,
+                    head::Framing::Length(length) => State::Body(length),
+                    head::Framing::Chunked => CHUNK,
+                };
+            }
+            Err(reason) => self.refuse(reason, out),
+        }
+        bytes.len() - unused
+    }
+
+    /// Puts the stand-in in place of what cannot be let through; hears nothing more from the client.
+    fn refuse(&mut self, reason: Reason, out: &mut Vec<u8>) {
+        self.state = State::Over;
+        self.held = Vec::new();
+        let stand_in = format!(
+            "GET / HTTP/1.1\r\nhost: refused.invalid\r\n{REFUSED}: {}\r\nconnection: close\r\n\r\n",
+            reason.code()
+        );
+        out.extend_from_slice(stand_in.as_bytes());
+    }
+
+    /// How much of `bytes` belongs to the body at hand.
+    fn take_body(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (taken, next) = match self.state {
+            State::Body(left) => {
+                let taken = share(left, bytes);
+                let left = left - taken as u64;
+                (taken, if left == 0 { State::Head } else { State::Body(left) })
+            }
+            State::ChunkData(left) => {
+                let taken = share(left, bytes);
+                let left = left - taken as u64;
+                (taken, if left == 0 { State::ChunkEnd { carriage: false } } else { State::ChunkData(left) })
+            }
+            state => (1, after(state, bytes[0]).ok_or_else(broken)?),
+        };
+        self.state = next;
+        Ok(taken)
+    }
+}
+
+fn share(left: u64, bytes: &[u8]) -> usize {
+    usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the body's framing has two readings")
+}
+
+/// The state after one byte of chunked framing; `None` where it is not exactly what RFC 9112 section 7.1 says.
+fn after(state: State, byte: u8) -> Option<State> {
+    Some(match state {
+        State::ChunkSize { size, digits, at: SizeLine::Digits } => match byte {
+            b'\r' if digits > 0 => State::ChunkSize { size, digits, at: SizeLine::Carriage },
+            b';' if digits > 0 => State::ChunkSize { size, digits, at: SizeLine::Extension(0) },
+            _ if digits < 15 => {
+                let digit = u64::from(char::from(byte).to_digit(16)?);
+                State::ChunkSize { size: size << 4 | digit, digits: digits + 1, at: SizeLine::Digits }
+            }
+            _ => return None,
+        },
+        State::ChunkSize { size, digits, at: SizeLine::Extension(length) } => match byte {
+            b'\r' => State::ChunkSize { size, digits, at: SizeLine::Carriage },
+            b'\n' | 0 => return None,
+            _ if length < EXTENSION_MAX => State::ChunkSize { size, digits, at: SizeLine::Extension(length + 1) },
+            _ => return None,
+        },
+        State::ChunkSize { size, at: SizeLine::Carriage, .. } if byte == b'\n' => match size {
+            0 => State::Trailers { line: 0, total: 0, carriage: false },
+            _ => State::ChunkData(size),
+        },
+        State::ChunkEnd { carriage: false } if byte == b'\r' => State::ChunkEnd { carriage: true },
+        State::ChunkEnd { carriage: true } if byte == b'\n' => CHUNK,
+        State::Trailers { line, total, carriage: false } => match byte {
+            b'\r' => State::Trailers { line, total, carriage: true },
+            b'\n' | 0 => return None,
+            _ if total < HEAD_MAX => State::Trailers { line: line + 1, total: total + 1, carriage: false },
+            _ => return None,
+        },
+        State::Trailers { line: 0, carriage: true, .. } if byte == b'\n' => State::Head,
+        State::Trailers { total, carriage: true, .. } if byte == b'\n' => {
+            State::Trailers { line: 0, total, carriage: false }
+        }
+        _ => return None,
+    })
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let guard = &mut *self;
+        loop {
+            if guard.tunnel.load(Ordering::Acquire) {
+                guard.ready.append(&mut guard.held);
+                if guard.ready.is_empty() {
+                    return Pin::new(&mut guard.io).poll_read(cx, buf);
+                }
+            }
+            if !guard.ready.is_empty() {
+                let now = guard.ready.len().min(buf.remaining());
+                buf.put_slice(&guard.ready[..now]);
+                guard.ready.drain(..now);
+                return Poll::Ready(Ok(()));
+            }
+            if guard.state == State::Over {
+                return guard.poll_discard(cx);
+            }
+            let start = buf.filled().len();
+            ready!(Pin::new(&mut guard.io).poll_read(cx, buf))?;
+            let came = &buf.filled()[start..];
+            if came.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if guard.passes_as_is(came)? {
+                return Poll::Ready(Ok(()));
+            }
+            let came = came.to_vec();
+            buf.set_filled(start);
+            let mut out = std::mem::take(&mut guard.ready);
+            let done = guard.take(&came, &mut out);
+            guard.ready = out;
+            done?;
+        }
+    }
+}
+
+impl<IO> Guard<IO> {
+    /// The usual case, without a copy: one whole head and nothing else, or a stretch of a body.
+    fn passes_as_is(&mut self, came: &[u8]) -> io::Result<bool> {
+        match self.state {
+            State::Head if self.held.is_empty() => {
+                if head::end(came, 0) != Some(came.len()) || came.len() > HEAD_MAX {
+                    return Ok(false);
+                }
+                let Ok(framing) = head::check(came) else { return Ok(false) };
+                self.state = match framing {
+                    head::Framing::None | head::Framing::Length(0) => State::Head,
+                    head::Framing::Length(length) => State::Body(length),
+                    head::Framing::Chunked => CHUNK,
+                };
+                Ok(true)
+            }
+            State::Body(left) | State::ChunkData(left) if left >= came.len() as u64 => {
+                self.take_body(came)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> Guard<IO> {
+    /// Reads on without listening, so that closing with unread bytes does not reset the connection before the answer
+    /// has arrived. Hyper is told neither of bytes nor of an end: it would drop the answer under way.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        // Bounded per call: a client that never stops is cut by the answer's `connection: close`.
+        for _ in 0..64 {
+            let mut buf = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                _ => break,
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests;

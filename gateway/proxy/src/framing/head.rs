@@ -1,0 +1,113 @@
+//! One HTTP/1 head, read as strictly as RFC 9112 is written.
+
+use cardea_core::Reason;
+
+/// How the body after a head is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// Where the first head ends, its empty line included; `from` is how much has been searched before.
+pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(found) = bytes[at..].iter().position(|&b| b == b'\n') {
+        at += found + 1;
+        if bytes[..at].ends_with(b"\r\n\r\n") || bytes[..at].ends_with(b"\n\n") {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Whether an unfinished head can no longer become one: it is not text at all (TLS spoken to a plain port, say).
+pub(super) fn is_hopeless(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|b| !b.is_ascii_graphic() && *b != b'\r') || bytes.contains(&0)
+}
+
+/// Checks a whole head.
+pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
+    let mut lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").ok_or(Reason::AmbiguousFraming));
+    let request = lines.next().unwrap_or(Err(Reason::AmbiguousFraming))?;
+    let http_11 = check_request_line(request)?;
+    let (mut length, mut chunked) = (None, false);
+    for line in lines {
+        let line = match line {
+            Ok([]) => break,
+            other => other?,
+        };
+        let colon = line.iter().position(|&b| b == b':').ok_or(Reason::AmbiguousFraming)?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        // Folded lines, spaces before the colon and odd names all fail here.
+        if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
+            return Err(if name.iter().any(|b| b.is_ascii_whitespace()) {
+                Reason::AmbiguousFraming
+            } else {
+                Reason::BadHeader
+            });
+        }
+        if value.iter().any(|&b| b == 0x7f || b < b' ' && b != b'\t') {
+            return Err(Reason::BadHeader);
+        }
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let one = number(value).ok_or(Reason::AmbiguousFraming)?;
+                if length.replace(one).is_some() {
+                    return Err(Reason::AmbiguousFraming);
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Reason::AmbiguousFraming);
+                }
+                chunked = true;
+            }
+            _ => {}
+        }
+    }
+    match (length, chunked) {
+        (Some(_), true) => Err(Reason::AmbiguousFraming),
+        (None, true) => Ok(Framing::Chunked),
+        (Some(length), false) => Ok(Framing::Length(length)),
+        (None, false) => Ok(Framing::None),
+    }
+}
+
+/// `GET /path HTTP/1.1`, with one space each. Says whether it is HTTP/1.1.
+fn check_request_line(line: &[u8]) -> Result<bool, Reason> {
+    let mut parts = line.split(|&b| b == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Reason::AmbiguousFraming);
+    };
+    if method.is_empty() || !method.iter().all(|&b| is_token(b)) {
+        return Err(Reason::AmbiguousFraming);
+    }
+    // A fragment never belongs in a request; hyper would cut it off unseen.
+    if target.is_empty() || target.iter().any(|&b| !b.is_ascii_graphic() || b == b'#') {
+        return Err(Reason::AmbiguousPath);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(true),
+        b"HTTP/1.0" => Ok(false),
+        _ => Err(Reason::AmbiguousFraming),
+    }
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    let digits = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    digits.then(|| value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}

@@ -1,0 +1,105 @@
+use super::*;
+
+/// Feeds `bytes` in pieces of `size` and gives what hyper would read.
+fn through(bytes: &[u8], size: usize) -> Result<String, String> {
+    let mut guard = Guard::new((), Arc::default());
+    let mut out = Vec::new();
+    for piece in bytes.chunks(size) {
+        guard.take(piece, &mut out).map_err(|e| e.to_string())?;
+    }
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+fn refusal(bytes: &[u8]) -> Option<String> {
+    let whole = through(bytes, bytes.len()).unwrap();
+    for size in [1, 2, 3, 7] {
+        assert_eq!(through(bytes, size).unwrap(), whole, "read in pieces of {size} it says something else");
+    }
+    let (_, after) = whole.split_once("cardea-refused: ")?;
+    after.split("\r\n").next().map(str::to_owned)
+}
+
+#[test]
+fn what_has_one_reading_passes_unchanged() {
+    for good in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0a;x=y\r\n0123456789\r\n0\r\nt: v\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+    ] {
+        for size in [1, 2, 5, 1000] {
+            assert_eq!(through(good.as_bytes(), size).as_deref(), Ok(good), "in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_head_with_two_readings_is_refused() {
+    for (head, reason) in [
+        ("POST / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length: 3, 3\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length: +3\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length: -0\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length: 0x3\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length:\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: ,chunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: xchunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: identity\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding : chunked\r\n\r\n", "ambiguous-framing"),
+        ("POST / HTTP/1.1\r\nx: y\r\n transfer-encoding: chunked\r\n\r\n", "ambiguous-framing"),
+        ("GET / HTTP/1.1\nhost: a\n\n", "ambiguous-framing"),
+        ("GET / HTTP/1.1\r\nhost: a\n\r\n", "ambiguous-framing"),
+        ("GET / HTTP/1.1\r\nx: a\rb\r\n\r\n", "bad-header"),
+        ("GET / HTTP/1.1\r\nx: a\0b\r\n\r\n", "ambiguous-framing"),
+        ("GET / HTTP/1.1\r\nx\u{80}: a\r\n\r\n", "bad-header"),
+        ("GET / HTTP/1.1\r\n: a\r\n\r\n", "bad-header"),
+        ("GET  / HTTP/1.1\r\n\r\n", "ambiguous-framing"),
+        ("GET / HTTP/1.1 x\r\n\r\n", "ambiguous-framing"),
+        ("GET / HTTP/2.0\r\n\r\n", "ambiguous-framing"),
+        ("GET /x#/public HTTP/1.1\r\n\r\n", "ambiguous-path"),
+        ("GET /\u{e9} HTTP/1.1\r\n\r\n", "ambiguous-path"),
+        ("\u{16}\u{3}\u{1}", "ambiguous-framing"),
+    ] {
+        let found = refusal(head.as_bytes());
+        let allowed = [Some(reason), Some("ambiguous-framing")];
+        assert!(allowed.contains(&found.as_deref()) && found.is_some(), "{head:?} was {found:?}");
+    }
+}
+
+#[test]
+fn what_follows_a_refused_head_is_not_heard() {
+    let smuggle = b"POST / HTTP/1.1\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n";
+    assert!(!through(smuggle, smuggle.len()).unwrap().contains("admin"));
+}
+
+#[test]
+fn chunks_are_read_to_the_letter() {
+    for body in [
+        "3 \r\nabc\r\n",
+        "+3\r\nabc\r\n",
+        "0x3\r\nabc\r\n",
+        "3\nabc\r\n",
+        "3\r\nabcd\r\n",
+        "\r\n",
+        "3;\n\r\nabc\r\n",
+        "ffffffffffffffff1\r\n",
+        "3\r\nabc\n0\r\n\r\n",
+        "0\r\nx\n\r\n",
+    ] {
+        let request = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{body}");
+        assert!(through(request.as_bytes(), 1).is_err(), "{body:?}");
+        assert!(through(request.as_bytes(), 1000).is_err(), "{body:?}");
+    }
+}
+
+#[test]
+fn an_endless_head_is_refused() {
+    let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(HEAD_MAX));
+    assert_eq!(refusal(head.as_bytes()).as_deref(), Some("headers-too-large"));
+}
