@@ -1,1 +1,125 @@
-// passkeys
+// Passkeys, the one thing on these pages that needs a script. Everything else works without it.
+//
+// A `form[data-passkey]` names what to do (`get`, `conditional`: get, and offer it in the e-mail field too, `create`), where the
+// options come from (`data-options`) and where the answer goes (`action`). Its fields travel with both:
+//
+//   POST options  {…fields}                → 200 {publicKey: {…}}          (WebAuthn level 3, section 5.1.8 and 5.1.9)
+//   POST action   {…fields, credential}    → 200 {location: "/…"}
+//
+// A refusal is problem+json: its `detail` (else the page's own words) is shown, its `location` followed if there is one.
+
+/** The conditional request under way, if any: a browser runs one request at a time. */
+let waiting = null;
+
+for (const form of document.querySelectorAll("form[data-passkey]")) {
+  if (!supported()) {
+    say(form, "unsupported");
+    form.querySelector(".button").disabled = true;
+    continue;
+  }
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    waiting?.abort();
+    waiting = null;
+    void run(form);
+  });
+  if (form.dataset.passkey === "conditional") void offer(form);
+}
+
+/** Runs the ceremony that the person asked for, and says how it went. */
+async function run(form) {
+  const button = form.querySelector(".button");
+  button.disabled = true;
+  say(form, "waiting");
+  try {
+    const options = await post(form.dataset.options, fields(form));
+    const credential = form.dataset.passkey === "create" ? await create(options) : await get(options);
+    await finish(form, credential);
+  } catch (error) {
+    explain(form, error);
+    button.disabled = false;
+    button.focus();
+  }
+}
+
+/** Lets the browser offer a passkey in the e-mail field. Silent: whoever types an address never hears of it. */
+async function offer(form) {
+  if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+  const abort = new AbortController();
+  waiting = abort;
+  try {
+    const options = await post(form.dataset.options, fields(form));
+    if (abort.signal.aborted) return;
+    const credential = await get(options, { mediation: "conditional", signal: abort.signal });
+    await finish(form, credential);
+  } catch (error) {
+    if (error instanceof Refused && error.answered) explain(form, error);
+  }
+}
+
+function get(options, how = {}) {
+  return navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options.publicKey), ...how });
+}
+
+function create(options) {
+  return navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey) });
+}
+
+async function finish(form, credential) {
+  if (!credential) throw new DOMException("no credential", "NotAllowedError");
+  try {
+    const answer = await post(form.getAttribute("action"), { ...fields(form), credential: credential.toJSON() });
+    go(answer.location);
+  } catch (error) {
+    if (error instanceof Refused) error.answered = true;
+    throw error;
+  }
+}
+
+/** Sends JSON and reads JSON; a refusal becomes an error with the server's own words. */
+async function post(url, body) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "application/json, application/problem+json" },
+    body: JSON.stringify(body),
+    credentials: "same-origin",
+  });
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  throw new Refused(answer);
+}
+
+class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.title ?? "");
+    this.location = problem.location;
+    this.answered = false;
+  }
+}
+
+function explain(form, error) {
+  if (error instanceof Refused && error.location) return go(error.location);
+  if (error instanceof Refused && error.message) return say(form, null, error.message);
+  if (error instanceof TypeError) return say(form, "retry");
+  if (error?.name === "InvalidStateError") return say(form, "already");
+  if (error?.name === "NotAllowedError" || error?.name === "AbortError") return say(form, "cancelled");
+  say(form, "failed");
+}
+
+function say(form, word, text = form.dataset[word]) {
+  form.querySelector(".status").textContent = text;
+}
+
+function fields(form) {
+  return Object.fromEntries(new FormData(form));
+}
+
+/** Follows an address of the answer: a page, never a script. */
+function go(address) {
+  const url = new URL(address, location.href);
+  if (url.protocol === "https:" || url.protocol === "http:") location.assign(url);
+}
+
+function supported() {
+  return Boolean(globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON && PublicKeyCredential.parseCreationOptionsFromJSON);
+}

@@ -49,15 +49,25 @@ pub fn bare_style_sha256() -> &'static str {
     &HASH
 }
 
+/// Every asset under the name that it is served by.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    ASSETS.iter().map(|asset| (asset.hashed.as_str(), asset.bytes))
+}
+
+/// The style sheet of an accent, named by its six hexadecimal digits.
+pub fn accent(digits: &str) -> Option<String> {
+    Colour::parse(digits).map(accent_sheet)
+}
+
 /// Answers with the asset of that name, the accent that it spells, or 404.
 pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     if let Some(asset) = ASSETS.iter().find(|asset| asset.hashed == name) {
         return respond(asset.mime, &asset.hashed, Body::from(asset.bytes), &headers);
     }
-    let accent = name.strip_prefix("accent-").and_then(|rest| rest.strip_suffix(".css"));
-    match accent.and_then(Colour::parse) {
+    let named = name.strip_prefix("accent-").and_then(|rest| rest.strip_suffix(".css"));
+    match named.and_then(accent) {
         // A pure function of its address: nothing to store, nothing of a tenant to give away.
-        Some(colour) => respond(CSS, &name, Body::from(accent_sheet(colour)), &headers),
+        Some(sheet) => respond(CSS, &name, Body::from(sheet), &headers),
         None => {
             let mut missing = Response::new(Body::empty());
             *missing.status_mut() = StatusCode::NOT_FOUND;

@@ -26,6 +26,8 @@ pub enum Problem {
     PasswordLong(usize),
     /// The new password is one that everybody tries first.
     PasswordCommon,
+    /// The new password is made of the person's own name or address.
+    PasswordPersonal,
     /// The two new passwords differ.
     PasswordsDiffer,
     /// The name is empty or too long.
@@ -78,6 +80,7 @@ impl Problem {
             Self::PasswordShort(least) => p.password_short.with(least),
             Self::PasswordLong(most) => p.password_long.with(most),
             Self::PasswordCommon => p.password_common.to_string(),
+            Self::PasswordPersonal => p.password_personal.to_string(),
             Self::PasswordsDiffer => p.passwords_differ.to_string(),
             Self::BadName => p.bad_name.to_string(),
             Self::LastFactor => p.last_factor.to_string(),

@@ -143,7 +143,7 @@ words! {
     FailureSteps { sign_in, confirm, start_again, apps }
     /// What is wrong with a form.
     ProblemWords {
-        bad_email, wrong_password, wrong_code, wrong_passkey, too_many, password_short, password_long, password_common,
+        bad_email, wrong_password, wrong_code, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,
         passwords_differ, bad_name, last_factor, already_there, expired, try_again,
     }
     /// How long and how long ago.

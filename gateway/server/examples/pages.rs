@@ -1,0 +1,270 @@
+//! Renders every page with sample data into a folder, for designers and for checks in a browser:
+//! `cargo run -p cardea --example pages -- <folder>`.
+
+use std::{env, error::Error, fs, path::Path, time::Duration};
+
+use cardea::pages::{
+    AppCard, Code, EnrolPasskey, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, NameFactor, Page, Password,
+    Person, Portal, Problem, ProviderButton, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut,
+    StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
+};
+use cardea_core::{Assurance, Reason, TenantId, Timestamp, resources::TenantSpec};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = env::args().nth(1).ok_or("name the folder to write to")?;
+    let out = Out { folder: Path::new(&folder) };
+    out.assets()?;
+    let north = look("North Laboratory", Some("#6a3fb5"))?;
+    let plain = look("Cardea Demo", None)?;
+    let long = look(LONG, Some("#ffe14d"))?;
+    for (name, look, person) in
+        [("", &plain, ADA), ("tinted-", &north, ADA), ("long-", &long, LONG_PERSON), ("rtl-", &plain, RTL)]
+    {
+        sign_in(&out, name, look, person)?;
+        home(&out, name, look, person)?;
+    }
+    failures(&out, &north)
+}
+
+const LONG: &str = "The Royal Institute for Records of Clinical, Analytical and Quality Laboratories";
+const ADA: Person<'static> = Person { name: "Ada Lovell", email: "ada@north.example" };
+const RTL: Person<'static> = Person { name: "نور الدين", email: "nour@north.example" };
+const LONG_PERSON: Person<'static> = Person {
+    name: "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh of Marjoribanks-Cholmondeley",
+    email: "wolfeschlegelsteinhausenbergerdorff.featherstonehaugh@laboratories.royal-institute.example",
+};
+const CARRIED: &[(&str, &str)] = &[("to", "https://records.north.example/studies?a=1&b=2"), ("flow", "abc")];
+
+fn look(name: &str, accent: Option<&str>) -> Result<Look, Box<dyn Error>> {
+    let tenant = TenantSpec {
+        id: TenantId::parse("north")?,
+        name: name.to_owned(),
+        sign_in_host: "sign-in.north.example".to_owned(),
+        accent: accent.map(str::to_owned),
+        factors: Default::default(),
+        session: Default::default(),
+    };
+    Ok(Look::of(&tenant, &["https://records.north.example".to_owned()]))
+}
+
+fn providers() -> Vec<ProviderButton<'static>> {
+    ["North University", "Example Workspace"]
+        .map(|name| ProviderButton { name, href: "/sign-in/with/x?to=y".to_owned() })
+        .into()
+}
+
+fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Result<(), Box<dyn Error>> {
+    let plain = SignIn {
+        look,
+        email: "",
+        problem: None,
+        carried: CARRIED,
+        app: None,
+        passkey: true,
+        pool: true,
+        providers: providers(),
+    };
+    out.page(name, "sign-in", &plain)?;
+    out.page(
+        name,
+        "sign-in-wrong",
+        &SignIn { app: Some("Study Records"), email: "ada@", problem: Some(Problem::BadEmail), ..plain },
+    )?;
+    let password = Password {
+        look,
+        email: person.email,
+        problem: Some(Problem::WrongPassword),
+        carried: CARRIED,
+        passkey: true,
+        back: "/sign-in",
+    };
+    out.page(name, "password", &password)?;
+    let code = Code { look, email: person.email, problem: None, carried: CARRIED, passkey: false, back: "/sign-in" };
+    out.page(name, "code", &code)?;
+    let waiting = Some(Problem::TooMany(Duration::from_secs(130)));
+    out.page(name, "code-wrong", &Code { problem: waiting, passkey: true, ..code })?;
+    let step_up = |need, passkey, code| StepUp {
+        look,
+        person,
+        need,
+        app: Some("Study Records"),
+        passkey,
+        code,
+        password: false,
+        providers: Vec::new(),
+        problem: None,
+        carried: CARRIED,
+        back: "/",
+    };
+    out.page(name, "step-up", &step_up(Need::Two, true, true))?;
+    out.page(name, "step-up-code", &step_up(Need::Fresh, false, true))?;
+    out.page(name, "step-up-none", &step_up(Need::Unavailable, false, false))?;
+    let invitation = Invitation {
+        look,
+        person,
+        action: "/sign-in/invitation/x",
+        passkey_options: Some("/sign-in/invitation/x/passkey/options"),
+        passkey_finish: "/sign-in/invitation/x/passkey",
+        password: true,
+        password_least: 12,
+        problem: None,
+        carried: &[],
+    };
+    out.page(name, "invitation", &invitation)?;
+    let short = Some(Problem::PasswordShort(12));
+    out.page(name, "invitation-wrong", &Invitation { passkey_options: None, problem: short, ..invitation })?;
+    out.page(name, "second-factor", &SecondFactor { look, person, totp: true, passkey: true, onward: "/" })?;
+    out.page(name, "signed-out", &SignedOut { look, everywhere: true, sign_in: "/sign-in" })?;
+    let qr =
+        totp::qr_svg("otpauth://totp/North:ada%40north.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=North")
+            .ok_or("no qr")?;
+    let key = totp::grouped_key("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP");
+    out.page(
+        name,
+        "enrol-totp",
+        &EnrolTotp { look, person, qr: &qr, key: &key, problem: None, carried: &[("seed", "x")], back: "/factors" },
+    )?;
+    out.page(name, "enrol-passkey", &EnrolPasskey { look, person, problem: None, carried: &[], back: "/factors" })
+}
+
+fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Result<(), Box<dyn Error>> {
+    let now = Timestamp::from_secs(1_795_350_000);
+    let ago = |seconds| When::new(now.minus(Duration::from_secs(seconds)), now);
+    let app = |name: &str, description: &str, host: &str, asks_more| AppCard {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        host: host.to_owned(),
+        href: format!("https://{host}/"),
+        asks_more,
+    };
+    let apps = vec![
+        app("Study Records", "Studies, samples and their approvals.", "records.north.example", false),
+        app("Instrument Calendar", "Who measures when.", "calendar.north.example", false),
+        app("Quality Manual", "", "manual.north.example", true),
+        app(
+            LONG,
+            "Everything that a very long name can do to a card, and a description that runs over more than one line as well.",
+            "a-very-long-host-name-of-a-department.laboratories.royal-institute.example",
+            true,
+        ),
+    ];
+    let portal = Portal {
+        look,
+        person,
+        apps,
+        assurance: 2,
+        since: ago(7300),
+        administrator: true,
+        offer_second: false,
+        done: None,
+    };
+    out.page(name, "portal", &portal)?;
+    let empty =
+        Portal { apps: Vec::new(), assurance: 1, since: ago(10), administrator: false, offer_second: true, ..portal };
+    out.page(name, "portal-empty", &empty)?;
+    let row = |kind, called: &str, used, removable| FactorRow {
+        id: "019ab000-0000-7000-8000-000000000001".to_owned(),
+        kind,
+        name: called.to_owned(),
+        added: ago(9_000_000),
+        used,
+        removable,
+    };
+    let rows = vec![
+        row(FactorKind::Password, "", Some(ago(40)), false),
+        row(FactorKind::Passkey, "Work laptop", Some(ago(90_000)), true),
+        row(FactorKind::Passkey, LONG, None, true),
+        row(FactorKind::Totp, "", Some(ago(400)), true),
+        row(FactorKind::Provider, "North University", None, false),
+    ];
+    let factors = Factors {
+        look,
+        person,
+        factors: rows.clone(),
+        may_add_totp: true,
+        may_add_passkey: true,
+        done: Some(look.w.factors.done_added.to_string()),
+        problem: None,
+    };
+    out.page(name, "factors", &factors)?;
+    out.page(
+        name,
+        "factors-empty",
+        &Factors { factors: Vec::new(), done: None, problem: Some(Problem::LastFactor), ..factors },
+    )?;
+    out.page(name, "remove-factor", &RemoveFactor { look, person, factor: rows[1].clone(), weakens: true })?;
+    out.page(
+        name,
+        "name-factor",
+        &NameFactor { look, person, factor: rows[1].clone(), problem: Some(Problem::BadName) },
+    )?;
+    let session = |current, browser: &str, address: &str, assurance, seen| SessionRow {
+        id: "019ab000-0000-7000-8000-000000000002".to_owned(),
+        current,
+        browser: browser.to_owned(),
+        address: address.to_owned(),
+        assurance,
+        since: ago(7300),
+        seen,
+    };
+    let sessions = vec![
+        session(true, "Firefox on Linux", "192.0.2.7", Assurance::Two.level(), Some(ago(3))),
+        session(
+            false,
+            "Safari on iPhone",
+            "2001:db8:1234:5678:9abc:def0:1234:5678",
+            Assurance::Three.level(),
+            Some(ago(5000)),
+        ),
+        session(false, look.w.sessions.unknown_browser.0, "", Assurance::One.level(), None),
+    ];
+    out.page(name, "sessions", &Sessions { look, person, sessions, done: None })
+}
+
+fn failures(out: &Out<'_>, look: &Look) -> Result<(), Box<dyn Error>> {
+    for reason in Reason::ALL {
+        let failure = Failure {
+            app: Some("Study Records"),
+            signed_in_as: (*reason == Reason::Denied).then_some(ADA.email),
+            challenge: Some("/sign-in/step-up?need=2"),
+            request_id: Some("019ab1c2-3d4e-7f60-8a9b-0c1d2e3f4a5b".to_owned()),
+            ..Failure::new(look, *reason)
+        };
+        out.page("failure-", reason.code(), &failure.notice())?;
+    }
+    let bare = Look::bare();
+    let mut failure = Failure::new(&bare, Reason::UnknownHost);
+    failure.request_id = Some("019ab1c2-3d4e-7f60-8a9b-0c1d2e3f4a5b".to_owned());
+    out.page("bare-", "unknown-host", &failure.notice())
+}
+
+struct Out<'a> {
+    folder: &'a Path,
+}
+
+impl Out<'_> {
+    /// Writes a page, and beside it the policy that a browser must hold it to.
+    fn page(&self, prefix: &str, name: &str, page: &impl Page) -> Result<(), Box<dyn Error>> {
+        let mut html = page.render()?;
+        if prefix == "rtl-" {
+            html = html.replacen("dir=\"ltr\"", "dir=\"rtl\"", 1);
+        }
+        let file = self.folder.join(format!("{prefix}{name}.html"));
+        fs::write(&file, html)?;
+        fs::write(file.with_extension("csp"), page.look().content_security_policy().as_bytes())?;
+        Ok(())
+    }
+
+    fn assets(&self) -> Result<(), Box<dyn Error>> {
+        let folder = self.folder.join("assets");
+        fs::create_dir_all(&folder)?;
+        for (name, bytes) in assets::all() {
+            fs::write(folder.join(name), bytes)?;
+        }
+        for accent in ["6a3fb5", "ffe14d"] {
+            let sheet = assets::accent(accent).ok_or("no colour")?;
+            fs::write(folder.join(format!("accent-{accent}.css")), sheet)?;
+        }
+        Ok(())
+    }
+}
