@@ -2,6 +2,7 @@
 //! reads no clock, draws no randomness: time and entropy are given, and what must outlive a request is handed back
 //! as a value for a store to keep.
 
+pub mod assertion;
 pub mod assurance;
 pub mod cookie;
 pub mod factors;

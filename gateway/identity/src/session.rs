@@ -67,6 +67,8 @@ pub enum EndReason {
     Reuse,
     /// A factor that it rests on was removed or replaced.
     FactorChanged,
+    /// Another session took its place: the person stepped up, or signed in again in the same browser.
+    Replaced,
 }
 
 impl EndReason {
@@ -80,6 +82,7 @@ impl EndReason {
             Self::Administrator => "administrator",
             Self::Reuse => "reuse",
             Self::FactorChanged => "factor-changed",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -159,16 +162,21 @@ impl Session {
         })
     }
 
-    /// The same session after the person has proven more. Its assurance is worked out anew; its greatest age stays.
-    /// INVARIANT: whoever stores it drops every handle to it but the new one: what was known before is worth nothing after.
+    /// The session that takes this one's place once the person has proven more. A new id, and so new handles on every
+    /// host: whatever was known before the step is worth nothing after it. Its greatest age stays.
     #[must_use]
-    pub fn stepped_up(mut self, proofs: &[Proof], now: Timestamp) -> Self {
-        self.proofs = assurance::joined(&self.proofs, proofs);
-        self.assurance = assurance::of(&self.proofs).unwrap_or(self.assurance);
-        self.signed_in_at = now;
-        self.last_seen = now;
-        self.version += 1;
-        self
+    pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let proofs = assurance::joined(&self.proofs, proofs);
+        Self {
+            id: SessionId::mint(now, entropy),
+            assurance: assurance::of(&proofs).unwrap_or(self.assurance),
+            proofs,
+            signed_in_at: now,
+            last_seen: now,
+            ended: None,
+            version: 0,
+            ..self.clone()
+        }
     }
 
     /// The same session, ended; the first end stands.
@@ -233,3 +241,7 @@ impl HandleRecord {
         self.tenant == *tenant && session.tenant == *tenant && self.session == session.id && self.host == host
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

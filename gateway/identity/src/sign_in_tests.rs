@@ -1,1 +1,179 @@
+use super::*;
+use crate::{
+    pool::Status,
+    return_to::Origins,
+    testing::{now, passkey_factor, password_factor, tenant, totp_factor, user},
+};
+use cardea_core::entropy::Fixed;
 
+fn destination() -> Destination {
+    let origins = Origins { scheme: "https", port: 443 };
+    Destination { to: origins.home("records.north.example"), flow: None }
+}
+
+fn at_password(ada: &User) -> Flow {
+    Flow::begin(tenant(), destination()).identified(ada.email.clone()).unwrap()
+}
+
+fn known<'a>(user: &'a User, factors: &'a [Factor], rules: &'a FactorRules) -> Known<'a> {
+    Known { user, factors, rules }
+}
+
+fn needs(minimum: Assurance) -> FactorRules {
+    FactorRules { minimum, ..FactorRules::default() }
+}
+
+fn password(factors: &[Factor]) -> Means {
+    Means::Password { factor: factors[0].id }
+}
+
+fn totp(factors: &[Factor]) -> Means {
+    Means::Totp { factor: factors[1].id }
+}
+
+#[test]
+fn a_password_completes_a_sign_in_where_it_suffices() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), totp_factor()];
+    let rules = needs(Assurance::One);
+    let step = at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now()).unwrap();
+    let Step::Done(done) = step else { panic!("more was asked") };
+    assert_eq!((done.user, assurance::of(&done.proofs)), (ada.id, Some(Assurance::One)));
+}
+
+#[test]
+fn where_two_are_needed_the_second_is_asked_for() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), totp_factor()];
+    let rules = needs(Assurance::Two);
+    let step = at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now()).unwrap();
+    let Step::Ask(flow) = step else { panic!("one factor was enough") };
+    assert_eq!(flow.awaits(), Awaits::Factor(ada.id, &ada.email));
+    let Step::Done(done) = flow.proven(known(&ada, &factors, &rules), totp(&factors), now()).unwrap() else {
+        panic!("two factors were not enough")
+    };
+    assert_eq!(assurance::of(&done.proofs), Some(Assurance::Two));
+}
+
+#[test]
+fn who_has_no_second_factor_is_told_so() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor()];
+    let rules = needs(Assurance::Two);
+    let refused = at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now());
+    assert_eq!(refused.unwrap_err(), Reason::FactorNotAllowed);
+}
+
+/// Requirement P5: every step out of order is refused.
+#[test]
+fn steps_out_of_order_are_refused() {
+    let ada = user("ada@north.example");
+    let bob = user("bob@north.example");
+    let factors = [password_factor(), totp_factor(), passkey_factor(Assurance::Two)];
+    let passkey = Means::Passkey { factor: factors[2].id, user_verified: true, bound: false };
+    let rules = needs(Assurance::Two);
+    let begin = || Flow::begin(tenant(), destination());
+    let at_factor = || match at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now()) {
+        Ok(Step::Ask(flow)) => flow,
+        _ => panic!("no second factor asked for"),
+    };
+    let expired = |outcome: Result<Step, Reason>| assert_eq!(outcome.unwrap_err(), Reason::SignInExpired);
+
+    expired(begin().proven(known(&ada, &factors, &rules), password(&factors), now()));
+    expired(begin().proven(known(&ada, &factors, &rules), totp(&factors), now()));
+    expired(at_password(&ada).proven(known(&ada, &factors, &rules), totp(&factors), now()));
+    expired(at_password(&ada).proven(known(&ada, &factors, &rules), passkey.clone(), now()));
+    expired(at_password(&ada).proven(known(&bob, &factors, &rules), password(&factors), now()));
+    expired(at_factor().proven(known(&bob, &factors, &rules), totp(&factors), now()));
+    expired(at_factor().proven(known(&ada, &factors, &rules), password(&factors), now()));
+    assert_eq!(at_factor().identified(bob.email.clone()).unwrap_err(), Reason::SignInExpired);
+    assert_eq!(begin().spend_challenge().unwrap_err(), Reason::SignInExpired);
+    assert_eq!(at_factor().spend_challenge().unwrap_err(), Reason::SignInExpired);
+    let provider = ProviderId::parse("corp").unwrap();
+    assert_eq!(begin().back_from(&provider).unwrap_err(), Reason::SignInExpired);
+    assert!(at_factor().proven(known(&ada, &factors, &rules), passkey, now()).is_ok());
+}
+
+#[test]
+fn a_factor_that_the_tenant_forbids_proves_nothing() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor()];
+    let rules = FactorRules { password: false, ..FactorRules::default() };
+    let refused = at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now());
+    assert_eq!(refused.unwrap_err(), Reason::FactorNotAllowed);
+}
+
+#[test]
+fn who_may_not_enter_does_not_by_any_factor() {
+    let mut ada = user("ada@north.example");
+    let factors = [password_factor()];
+    for status in [Status::Invited, Status::Suspended, Status::Deleted] {
+        ada.status = status;
+        let rules = FactorRules::default();
+        let refused = at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now());
+        assert_eq!(refused.unwrap_err(), Reason::UserSuspended);
+    }
+}
+
+#[test]
+fn another_tenants_person_proves_nothing_here() {
+    let mut ada = user("ada@north.example");
+    let factors = [password_factor()];
+    let flow = at_password(&ada);
+    ada.tenant = TenantId::parse("south").unwrap();
+    let refused = flow.proven(known(&ada, &factors, &FactorRules::default()), password(&factors), now());
+    assert_eq!(refused.unwrap_err(), Reason::FactorRejected);
+}
+
+fn stepping_up(ada: &User, factors: &[Factor], need: Need) -> Flow {
+    let session = SessionId::mint(now(), &Fixed::new(1));
+    let before = vec![Proof { means: password(factors), at: now() }];
+    Flow::step_up(ada, session, before, need, destination())
+}
+
+#[test]
+fn a_step_up_takes_the_missing_factor_of_the_same_person() {
+    let ada = user("ada@north.example");
+    let bob = user("bob@north.example");
+    let factors = [password_factor(), totp_factor()];
+    let rules = FactorRules::default();
+    let flow = || stepping_up(&ada, &factors, Need::Assurance(Assurance::Two));
+    let Step::Done(done) = flow().proven(known(&ada, &factors, &rules), totp(&factors), now()).unwrap() else {
+        panic!("the second factor was not enough")
+    };
+    assert_eq!(done.proofs.len(), 1, "only what is new");
+    let refused = flow().proven(known(&bob, &factors, &rules), totp(&factors), now());
+    assert_eq!(refused.unwrap_err(), Reason::FactorRejected, "somebody else's factor raised the session");
+    // The password again is nothing new: the second factor is still asked for.
+    assert!(matches!(flow().proven(known(&ada, &factors, &rules), password(&factors), now()), Ok(Step::Ask(_))));
+}
+
+#[test]
+fn a_fresh_proof_is_more_than_a_code() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), totp_factor()];
+    let rules = FactorRules::default();
+    let flow = || stepping_up(&ada, &factors, Need::Fresh);
+    assert!(matches!(flow().proven(known(&ada, &factors, &rules), totp(&factors), now()), Ok(Step::Ask(_))));
+    assert!(matches!(flow().proven(known(&ada, &factors, &rules), password(&factors), now()), Ok(Step::Done(_))));
+}
+
+#[test]
+fn a_providers_answer_belongs_to_the_provider_that_was_asked() {
+    let (corp, other) = (ProviderId::parse("corp").unwrap(), ProviderId::parse("other").unwrap());
+    let sent = || Flow::begin(tenant(), destination()).sent_to(corp.clone(), Attempt::for_tests()).unwrap();
+    assert_eq!(sent().back_from(&other).unwrap_err(), Reason::SignInExpired);
+    let (flow, _) = sent().back_from(&corp).unwrap();
+    let ada = user("ada@north.example");
+    let vouched = Means::Oidc { provider: corp.clone(), assurance: Assurance::One };
+    let rules = needs(Assurance::Two);
+    assert!(matches!(flow.proven(known(&ada, &[], &rules), vouched, now()), Ok(Step::Done(_))));
+}
+
+#[test]
+fn a_flow_survives_the_store() {
+    let ada = user("ada@north.example");
+    let kept = serde_json::to_vec(&at_password(&ada)).unwrap();
+    let back: Flow = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(back.awaits(), Awaits::Password(&ada.email));
+}

@@ -252,6 +252,12 @@ impl Attempt {
     pub fn state(&self) -> &str {
         &self.state
     }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        let (state, nonce, verifier) = ("state".to_owned(), "nonce".to_owned(), "verifier".to_owned());
+        Self { state, nonce, verifier, begun: crate::testing::now(), fresh: false }
+    }
 }
 
 impl std::fmt::Debug for Attempt {

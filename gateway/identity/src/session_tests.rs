@@ -1,0 +1,86 @@
+use super::*;
+use crate::{
+    assurance::Means,
+    testing::{now, tenant, user},
+};
+use cardea_core::{FactorId, entropy::Fixed};
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+fn proof(means: fn(FactorId) -> Means) -> Proof {
+    Proof { means: means(crate::testing::password_factor().id), at: now() }
+}
+
+fn begun() -> (Session, HandleRecord, SessionRules) {
+    let rules = SessionRules::default();
+    let ada = user("ada@north.example");
+    let proofs = vec![proof(|factor| Means::Password { factor })];
+    let start = Start { tenant: tenant(), user: ada.id, proofs, agent: String::new(), rules: &rules, now: now() };
+    let session = Session::begin(start, &Fixed::new(3)).unwrap();
+    let (_, handle) = HandleRecord::issue(&session, "records.north.example", now(), &Fixed::new(4));
+    (session, handle, rules)
+}
+
+#[test]
+fn a_session_lives_until_a_limit_is_reached() {
+    let (mut session, mut handle, rules) = begun();
+    let at = |session: &Session, handle: &HandleRecord, after| judge(handle, session, &rules, now().plus(after));
+    assert_eq!(at(&session, &handle, minutes(14)), Standing::Live);
+    assert_eq!(at(&session, &handle, minutes(15)), Standing::Rotate);
+    assert_eq!(at(&session, &handle, minutes(60)), Standing::Ended(EndReason::Idle));
+    session.last_seen = now().plus(minutes(719));
+    handle.issued_at = session.last_seen;
+    assert_eq!(at(&session, &handle, minutes(719)), Standing::Live);
+    assert_eq!(at(&session, &handle, minutes(720)), Standing::Ended(EndReason::Absolute));
+}
+
+#[test]
+fn a_replaced_handle_works_a_minute_and_then_betrays_its_thief() {
+    let (session, mut handle, rules) = begun();
+    handle.superseded_at = Some(now());
+    assert_eq!(judge(&handle, &session, &rules, now().plus(GRACE)), Standing::Live);
+    assert_eq!(judge(&handle, &session, &rules, now().plus(Duration::from_secs(61))), Standing::Reused);
+}
+
+#[test]
+fn an_ended_session_stays_ended_for_every_handle() {
+    let (session, handle, rules) = begun();
+    let ended = session.ended(EndReason::SignedOut, now()).ended(EndReason::Idle, now());
+    assert_eq!(judge(&handle, &ended, &rules, now()), Standing::Ended(EndReason::SignedOut));
+}
+
+#[test]
+fn a_handle_opens_its_own_host_and_tenant_only() {
+    let (session, handle, _) = begun();
+    assert!(handle.fits(&tenant(), "records.north.example", &session));
+    assert!(!handle.fits(&tenant(), "id.north.example", &session));
+    assert!(!handle.fits(&TenantId::parse("south").unwrap(), "records.north.example", &session));
+}
+
+#[test]
+fn a_step_up_makes_another_session_that_lives_no_longer() {
+    let (session, _, _) = begun();
+    let later = now().plus(minutes(30));
+    let raised = session.stepped_up(&[proof(|factor| Means::Totp { factor })], later, &Fixed::new(6));
+    assert_ne!(raised.id, session.id);
+    assert_eq!((raised.assurance, raised.signed_in_at), (Assurance::Two, later));
+    assert_eq!(raised.expires, session.expires);
+    assert_eq!(raised.factor_names(), ["password", "totp"]);
+}
+
+#[test]
+fn nothing_proven_begins_no_session() {
+    let rules = SessionRules::default();
+    let start = |proofs| Start {
+        tenant: tenant(),
+        user: user("ada@north.example").id,
+        proofs,
+        agent: String::new(),
+        rules: &rules,
+        now: now(),
+    };
+    assert!(Session::begin(start(vec![]), &Fixed::new(1)).is_none());
+    assert!(Session::begin(start(vec![proof(|factor| Means::Totp { factor })]), &Fixed::new(1)).is_none());
+}
