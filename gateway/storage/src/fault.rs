@@ -6,9 +6,14 @@ pub enum StoreFault {
     /// The database failed or cannot be reached.
     #[error("the database does not answer as it should")]
     Sql(#[from] sqlx::Error),
-    /// The migrations failed.
-    #[error("the database cannot be brought up to date")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database was written by a newer Cardea.
+    #[error("the database is of version {stands}, and this program knows versions up to {knows}")]
+    Newer {
+        /// The database's version.
+        stands: i64,
+        /// The newest that is known.
+        knows: i64,
+    },
     /// Redis failed or cannot be reached.
     #[error("redis does not answer as it should")]
     Redis(#[from] redis::RedisError),

@@ -1,9 +1,13 @@
 //! Who a provider's people are in the pool. Keyed by provider, issuer and subject; never by e-mail.
 
-use cardea_core::{TenantId, Timestamp, UserId};
+use cardea_core::{ProviderId, TenantId, Timestamp, UserId};
 use cardea_identity::{LinkedIdentity, User};
 
-use crate::{Store, StoreFault};
+use crate::{
+    Store, StoreFault,
+    changes::{Change, announce},
+    row::Read,
+};
 
 /// What came of linking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +20,10 @@ pub enum Linked {
     NoUser,
 }
 
+/// Finds one account at one provider.
+const FIND: &str =
+    "SELECT user_id FROM identities WHERE tenant = $1 AND provider = $2 AND issuer = $3 AND subject = $4";
+
 impl Store {
     /// Links a user to an account at a provider.
     pub async fn link_identity(
@@ -25,8 +33,40 @@ impl Store {
         identity: &LinkedIdentity,
         now: Timestamp,
     ) -> Result<Linked, StoreFault> {
-        let _ = (tenant, user, identity, now);
-        todo!()
+        let mut tx = self.write().await?;
+        let known = sqlx::query("SELECT 1 FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if known.is_none() {
+            return Ok(Linked::NoUser);
+        }
+        let owner = sqlx::query(FIND)
+            .bind(tenant.as_str())
+            .bind(identity.provider.as_str())
+            .bind(identity.issuer.as_str())
+            .bind(identity.subject.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(row) = owner {
+            let same = row.parsed("user_id", UserId::parse)? == user;
+            return Ok(if same { Linked::Done } else { Linked::Taken });
+        }
+        sqlx::query(
+            "INSERT INTO identities (tenant, provider, issuer, subject, user_id, linked_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(tenant.as_str())
+        .bind(identity.provider.as_str())
+        .bind(identity.issuer.as_str())
+        .bind(identity.subject.as_str())
+        .bind(user.to_string())
+        .bind(now.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
+        tx.commit().await?;
+        Ok(Linked::Done)
     }
 
     /// The user whom an account at a provider belongs to.
@@ -35,14 +75,37 @@ impl Store {
         tenant: &TenantId,
         identity: &LinkedIdentity,
     ) -> Result<Option<User>, StoreFault> {
-        let _ = (tenant, identity);
-        todo!()
+        let row = sqlx::query(FIND)
+            .bind(tenant.as_str())
+            .bind(identity.provider.as_str())
+            .bind(identity.issuer.as_str())
+            .bind(identity.subject.as_str())
+            .fetch_optional(self.reader())
+            .await?;
+        match row {
+            Some(row) => self.user(tenant, row.parsed("user_id", UserId::parse)?).await,
+            None => Ok(None),
+        }
     }
 
     /// A user's accounts at providers.
     pub async fn identities(&self, tenant: &TenantId, user: UserId) -> Result<Vec<LinkedIdentity>, StoreFault> {
-        let _ = (tenant, user);
-        todo!()
+        let rows = sqlx::query(
+            "SELECT provider, issuer, subject FROM identities WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider",
+        )
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LinkedIdentity {
+                    provider: row.parsed("provider", ProviderId::parse)?,
+                    issuer: row.text("issuer")?,
+                    subject: row.text("subject")?,
+                })
+            })
+            .collect()
     }
 
     /// Unlinks; tells whether there was a link.
@@ -51,8 +114,71 @@ impl Store {
         tenant: &TenantId,
         user: UserId,
         identity: &LinkedIdentity,
+        now: Timestamp,
     ) -> Result<bool, StoreFault> {
-        let _ = (tenant, user, identity);
-        todo!()
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND issuer = $4 AND subject = $5",
+        )
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .bind(identity.provider.as_str())
+        .bind(identity.issuer.as_str())
+        .bind(identity.subject.as_str())
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Dir, t0, tenant, user};
+
+    fn at(issuer: &str, subject: &str) -> LinkedIdentity {
+        LinkedIdentity {
+            provider: ProviderId::parse("work").unwrap(),
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_elsewhere_names_one_user_of_one_pool() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+        store.insert_user(&ada).await.unwrap();
+        store.insert_user(&bob).await.unwrap();
+        let acme = tenant("acme");
+        let account = at("https://idp.example", "1");
+        assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Done);
+        assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Done);
+        assert_eq!(store.link_identity(&acme, bob.id, &account, t0()).await.unwrap(), Linked::Taken);
+        assert_eq!(store.user_by_identity(&acme, &account).await.unwrap().unwrap().id, ada.id);
+        assert_eq!(store.identities(&acme, ada.id).await.unwrap(), [account.clone()]);
+        for other in [at("https://other.example", "1"), at("https://idp.example", "2")] {
+            assert_eq!(store.user_by_identity(&acme, &other).await.unwrap(), None);
+        }
+        assert_eq!(store.user_by_identity(&tenant("beta"), &account).await.unwrap(), None);
+        assert!(store.unlink_identity(&acme, ada.id, &account, t0()).await.unwrap());
+        assert!(!store.unlink_identity(&acme, ada.id, &account, t0()).await.unwrap());
+        assert_eq!(store.user_by_identity(&acme, &account).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_user_of_another_pool_cannot_be_linked() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let ada = user("acme", "ada@x.example");
+        store.insert_user(&ada).await.unwrap();
+        let linked = store.link_identity(&tenant("beta"), ada.id, &at("i", "1"), t0()).await.unwrap();
+        assert_eq!(linked, Linked::NoUser);
     }
 }

@@ -19,6 +19,8 @@ mod row;
 mod shared;
 mod store;
 mod tenants;
+#[cfg(test)]
+mod testing;
 mod tickets;
 mod users;
 
@@ -30,7 +32,7 @@ pub use identities::Linked;
 pub use keys::SealedRecord;
 pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, Moment};
 pub use policies::{Activation, NewVersion, Version};
-pub use resources::{Applied, Plan, ResourceChange};
+pub use resources::{Applied, Applying, Plan, ResourceChange};
 pub use shared::{RedisShared, SharedState, SqlShared};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};

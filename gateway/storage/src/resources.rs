@@ -1,11 +1,20 @@
 //! Resources as a whole: loading the bundle, planning a change of it, applying the plan in one transaction.
 
+use std::{collections::BTreeMap, fmt};
+
 use cardea_core::{
     AppId, GroupId, ProviderId, TenantId, Timestamp,
-    resources::{AppSpec, Bundle, GroupSpec, PolicySet, PolicyText, ProviderSpec, TenantSpec},
+    resources::{AppSpec, Bundle, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
 };
+use sqlx::{Any, Transaction};
 
-use crate::{Store, StoreFault};
+use crate::{
+    NewVersion, Store, StoreFault,
+    changes::{Change, announce},
+    policies,
+    row::Read,
+    tenants,
+};
 
 /// One difference between two bundles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +48,6 @@ pub struct Plan {
     pub before: Bundle,
     /// The changes, in the order in which they are made.
     pub changes: Vec<ResourceChange>,
-    /// Which of the changes add something, for showing: `+`, and `~` or `-` for the others.
-    pub lines: Vec<String>,
 }
 
 /// What came of applying a plan.
@@ -52,36 +59,315 @@ pub enum Applied {
     Moved,
 }
 
+/// Who applies, and how a policy set is named.
+pub struct Applying<'a> {
+    /// Who applies: an e-mail address, or `operator`.
+    pub author: &'a str,
+    /// What the author says of it; stands beside new policy versions.
+    pub note: &'a str,
+    /// The hash that names a policy set.
+    pub hash: &'a (dyn Fn(&PolicySet) -> String + Send + Sync),
+    /// The present moment.
+    pub now: Timestamp,
+}
+
 impl Plan {
     /// The way from `before` to `after`.
     pub fn between(before: Bundle, after: &Bundle) -> Self {
-        let _ = after;
-        Self { before, changes: Vec::new(), lines: Vec::new() }
+        let mut changes = Vec::new();
+        for id in before.tenants.keys().filter(|id| !after.tenants.contains_key(*id)) {
+            changes.push(ResourceChange::DropTenant(id.clone()));
+        }
+        for (id, tenant) in &after.tenants {
+            plan_tenant(&mut changes, id, before.tenants.get(id), tenant);
+        }
+        if before.guard_rails != after.guard_rails {
+            changes.push(ResourceChange::GuardRails(after.guard_rails.clone()));
+        }
+        Self { before, changes }
     }
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
+
+    /// One line for each change: `+` added, `~` changed, `-` removed.
+    pub fn lines(&self) -> Vec<String> {
+        self.changes.iter().map(|change| format!("{} {change}", self.sign(change))).collect()
+    }
+
+    fn sign(&self, change: &ResourceChange) -> char {
+        let tenant = |id| self.before.tenants.get(id);
+        let known = match change {
+            ResourceChange::DropTenant(_)
+            | ResourceChange::DropApp(..)
+            | ResourceChange::DropProvider(..)
+            | ResourceChange::DropGroup(..) => return '-',
+            ResourceChange::GuardRails(_) => !self.before.guard_rails.is_empty(),
+            ResourceChange::PutTenant(spec) => tenant(&spec.id).is_some(),
+            ResourceChange::PutApp(id, app) => tenant(id).is_some_and(|t| t.apps.contains_key(&app.id)),
+            ResourceChange::PutProvider(id, one) => tenant(id).is_some_and(|t| t.providers.contains_key(&one.id)),
+            ResourceChange::PutGroup(id, group) => tenant(id).is_some_and(|t| t.groups.contains_key(&group.id)),
+            ResourceChange::Policies(id, _) => tenant(id).is_some_and(|t| t.policies != PolicySet::default()),
+        };
+        if known { '~' } else { '+' }
+    }
+}
+
+impl fmt::Display for ResourceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GuardRails(_) => f.write_str("guard-rails"),
+            Self::PutTenant(TenantSpec { id, .. }) | Self::DropTenant(id) => write!(f, "tenant {id}"),
+            Self::PutApp(tenant, AppSpec { id, .. }) | Self::DropApp(tenant, id) => write!(f, "{tenant}: app {id}"),
+            Self::PutProvider(tenant, ProviderSpec { id, .. }) | Self::DropProvider(tenant, id) => {
+                write!(f, "{tenant}: provider {id}")
+            }
+            Self::PutGroup(tenant, GroupSpec { id, .. }) | Self::DropGroup(tenant, id) => {
+                write!(f, "{tenant}: group {id}")
+            }
+            Self::Policies(tenant, _) => write!(f, "{tenant}: policies"),
+        }
+    }
+}
+
+fn plan_tenant(changes: &mut Vec<ResourceChange>, id: &TenantId, was: Option<&TenantBundle>, is: &TenantBundle) {
+    use ResourceChange as C;
+    if was.is_none_or(|was| was.tenant != is.tenant) {
+        changes.push(C::PutTenant(is.tenant.clone()));
+    }
+    let put = |one: &GroupSpec| C::PutGroup(id.clone(), one.clone());
+    plan_map(changes, was.map(|w| &w.groups), &is.groups, put, |gone| C::DropGroup(id.clone(), gone));
+    let put = |one: &AppSpec| C::PutApp(id.clone(), one.clone());
+    plan_map(changes, was.map(|w| &w.apps), &is.apps, put, |gone| C::DropApp(id.clone(), gone));
+    let put = |one: &ProviderSpec| C::PutProvider(id.clone(), one.clone());
+    plan_map(changes, was.map(|w| &w.providers), &is.providers, put, |gone| C::DropProvider(id.clone(), gone));
+    // A new tenant gets its first version even if it is empty: there is always one that decides.
+    if was.is_none_or(|was| was.policies != is.policies) {
+        changes.push(C::Policies(id.clone(), is.policies.clone()));
+    }
+}
+
+fn plan_map<K: Ord + Clone, V: PartialEq>(
+    changes: &mut Vec<ResourceChange>,
+    was: Option<&BTreeMap<K, V>>,
+    is: &BTreeMap<K, V>,
+    put: impl Fn(&V) -> ResourceChange,
+    drop: impl Fn(K) -> ResourceChange,
+) {
+    let gone = was.into_iter().flat_map(BTreeMap::keys).filter(|id| !is.contains_key(*id));
+    changes.extend(gone.cloned().map(drop));
+    let other = is.iter().filter(|(id, one)| was.and_then(|was| was.get(*id)) != Some(*one));
+    changes.extend(other.map(|(_, one)| put(one)));
 }
 
 impl Store {
     /// Everything that administrators wrote, with each tenant's active policies.
     pub async fn bundle(&self) -> Result<Bundle, StoreFault> {
-        todo!()
+        let mut tx = self.reader().begin().await?;
+        load(&mut tx).await
     }
 
-    /// Makes all changes of the plan in one transaction. `hash` names a policy set; `author` and `note` stand beside
-    /// its new version.
-    pub async fn apply(
-        &self,
-        plan: &Plan,
-        author: &str,
-        note: &str,
-        hash: &(dyn Fn(&PolicySet) -> String + Send + Sync),
-        now: Timestamp,
-    ) -> Result<Applied, StoreFault> {
-        let _ = (plan, author, note, hash, now);
-        todo!()
+    /// Makes all changes of the plan in one transaction, and announces them.
+    pub async fn apply(&self, plan: &Plan, with: &Applying<'_>) -> Result<Applied, StoreFault> {
+        let mut tx = self.write().await?;
+        if load(&mut tx).await? != plan.before {
+            return Ok(Applied::Moved);
+        }
+        for change in &plan.changes {
+            make(&mut tx, change, with).await?;
+        }
+        announce(&mut tx, None, &Change::Resources, with.now).await?;
+        tx.commit().await?;
+        Ok(Applied::Done)
+    }
+}
+
+async fn make(tx: &mut Transaction<'_, Any>, change: &ResourceChange, with: &Applying<'_>) -> Result<(), StoreFault> {
+    match change {
+        ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await,
+        ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await,
+        ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await,
+        ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await,
+        ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await,
+        ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await,
+        ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await,
+        ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await,
+        ResourceChange::DropGroup(tenant, id) => {
+            sqlx::query("DELETE FROM memberships WHERE tenant = $1 AND group_id = $2")
+                .bind(tenant.as_str())
+                .bind(id.as_str())
+                .execute(&mut **tx)
+                .await?;
+            drop(tx, tenant, GroupSpec::KIND, id.as_str()).await
+        }
+        ResourceChange::Policies(tenant, set) => {
+            let hash = (with.hash)(set);
+            let new = NewVersion { set, hash: &hash, author: with.author, note: with.note };
+            policies::insert(tx, tenant, &new, with.now).await.map(|_| ())
+        }
+    }
+}
+
+async fn put<R: Resource>(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    id: &str,
+    spec: &R,
+) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO resources (tenant, kind, id, spec) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (tenant, kind, id) DO UPDATE SET spec = excluded.spec",
+    )
+    .bind(tenant.as_str())
+    .bind(R::KIND)
+    .bind(id)
+    .bind(serde_json::to_string(spec)?)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn drop(tx: &mut Transaction<'_, Any>, tenant: &TenantId, kind: &str, id: &str) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM resources WHERE tenant = $1 AND kind = $2 AND id = $3")
+        .bind(tenant.as_str())
+        .bind(kind)
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn put_guard_rails(tx: &mut Transaction<'_, Any>, rails: &[PolicyText]) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM guard_rails").execute(&mut **tx).await?;
+    for rail in rails {
+        sqlx::query("INSERT INTO guard_rails (name, text) VALUES ($1, $2)")
+            .bind(rail.name.as_str())
+            .bind(rail.text.as_str())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The whole bundle, as of one moment.
+async fn load(tx: &mut Transaction<'_, Any>) -> Result<Bundle, StoreFault> {
+    let mut bundle = Bundle::default();
+    let sql = "SELECT t.spec, v.body FROM tenants t \
+               LEFT JOIN policy_versions v ON v.tenant = t.id AND v.version = t.active_policy ORDER BY t.id";
+    for row in sqlx::query(sql).fetch_all(&mut **tx).await? {
+        let mut tenant = TenantBundle::new(row.json("spec")?);
+        if row.opt_text("body")?.is_some() {
+            tenant.policies = row.json("body")?;
+        }
+        bundle.tenants.insert(tenant.tenant.id.clone(), tenant);
+    }
+    let sql = "SELECT tenant, kind, spec FROM resources ORDER BY tenant, kind, id";
+    for row in sqlx::query(sql).fetch_all(&mut **tx).await? {
+        let Some(tenant) = bundle.tenants.get_mut(&row.parsed("tenant", TenantId::parse)?) else { continue };
+        match row.text("kind")?.as_str() {
+            AppSpec::KIND => insert(&mut tenant.apps, row.json("spec")?, |one: &AppSpec| one.id.clone()),
+            ProviderSpec::KIND => {
+                insert(&mut tenant.providers, row.json("spec")?, |one: &ProviderSpec| one.id.clone());
+            }
+            GroupSpec::KIND => insert(&mut tenant.groups, row.json("spec")?, |one: &GroupSpec| one.id.clone()),
+            other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
+        }
+    }
+    for row in sqlx::query("SELECT name, text FROM guard_rails ORDER BY name").fetch_all(&mut **tx).await? {
+        bundle.guard_rails.push(PolicyText { name: row.text("name")?, text: row.text("text")? });
+    }
+    Ok(bundle)
+}
+
+fn insert<K: Ord, V>(into: &mut BTreeMap<K, V>, one: V, id: impl Fn(&V) -> K) {
+    into.insert(id(&one), one);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Dir, t0, tenant, user};
+
+    fn bundle(files: &[(&str, &str)]) -> Bundle {
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        Bundle::read(&files).unwrap()
+    }
+
+    const ACME: (&str, &str) =
+        ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n");
+    const STAFF: (&str, &str) = ("tenants/acme/groups/staff.toml", "id = \"staff\"\nname = \"Staff\"\n");
+    const WIKI: (&str, &str) = (
+        "tenants/acme/apps/wiki.toml",
+        "id = \"wiki\"\nname = \"Wiki\"\nhosts = [\"wiki.localhost\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n",
+    );
+    const POLICY: (&str, &str) = ("tenants/acme/policies/main.cedar", "permit(principal, action, resource);");
+    const RAIL: (&str, &str) = ("guard-rails/base.cedar", "forbid(principal, action, resource) when { false };");
+
+    fn with<'a>() -> Applying<'a> {
+        Applying { author: "operator", note: "first", hash: &|set| format!("h{}", set.policies.len()), now: t0() }
+    }
+
+    async fn apply(store: &Store, after: &Bundle) -> Vec<String> {
+        let plan = Plan::between(store.bundle().await.unwrap(), after);
+        assert_eq!(store.apply(&plan, &with()).await.unwrap(), Applied::Done);
+        plan.lines()
+    }
+
+    #[tokio::test]
+    async fn what_was_applied_loads_the_same_and_a_second_apply_changes_nothing() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let after = bundle(&[ACME, STAFF, WIKI, POLICY, RAIL]);
+        let lines = apply(&store, &after).await;
+        let expected =
+            ["+ tenant acme", "+ acme: group staff", "+ acme: app wiki", "+ acme: policies", "+ guard-rails"];
+        assert_eq!(lines, expected);
+        assert_eq!(store.bundle().await.unwrap(), after);
+        assert!(Plan::between(store.bundle().await.unwrap(), &after).is_empty());
+        assert_eq!(store.tenants().await.unwrap().len(), 1);
+        let (version, _) = store.active_policies(&tenant("acme")).await.unwrap().unwrap();
+        assert_eq!((version.version, version.hash.as_str(), version.note.as_str()), (1, "h1", "first"));
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_from_the_bundle_is_gone_from_the_store() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        apply(&store, &bundle(&[ACME, STAFF, WIKI, POLICY, RAIL])).await;
+        let mut ada = user("acme", "ada@x.example");
+        ada.groups = vec![GroupId::parse("staff").unwrap()];
+        store.insert_user(&ada).await.unwrap();
+        let after = bundle(&[ACME, POLICY]);
+        assert_eq!(apply(&store, &after).await, ["- acme: group staff", "- acme: app wiki", "~ guard-rails"]);
+        assert_eq!(store.bundle().await.unwrap(), after);
+        assert!(store.user(&ada.tenant, ada.id).await.unwrap().unwrap().groups.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_plan_made_from_what_no_longer_stands_changes_nothing() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let plan = Plan::between(store.bundle().await.unwrap(), &bundle(&[ACME, WIKI]));
+        let first = bundle(&[ACME, STAFF]);
+        apply(&store, &first).await;
+        assert_eq!(store.apply(&plan, &with()).await.unwrap(), Applied::Moved);
+        assert_eq!(store.bundle().await.unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_made_anew_under_an_old_name_starts_empty() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        apply(&store, &bundle(&[ACME, POLICY])).await;
+        let ada = user("acme", "ada@x.example");
+        store.insert_user(&ada).await.unwrap();
+        assert_eq!(apply(&store, &Bundle::default()).await, ["- tenant acme"]);
+        assert_eq!(store.tenant(&tenant("acme")).await.unwrap(), None);
+        apply(&store, &bundle(&[ACME])).await;
+        assert_eq!(store.user_by_email(&ada.tenant, &ada.email).await.unwrap(), None);
+        assert_eq!(store.user(&ada.tenant, ada.id).await.unwrap(), None);
+        assert_eq!(store.insert_user(&ada).await.unwrap(), crate::Inserted::IdUsed);
     }
 }

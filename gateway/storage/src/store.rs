@@ -1,32 +1,177 @@
-//! The durable store: one writer, several readers.
+//! The durable store: one writer, several readers, tables brought up to date on opening.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt::Write as _,
+    path::Path,
+    sync::{Arc, Once},
+};
+
+use sqlx::{Any, AnyPool, Executor, Row, Transaction, any::AnyPoolOptions};
 
 use crate::StoreFault;
 
 /// The durable store. Cloning shares it.
+///
+/// Contract: each function is one transaction. Once it has returned `Ok`, its effect survives a crash of the process
+/// and of the machine (WAL, `synchronous = FULL`); an `Err` says nothing about whether it took effect.
 #[derive(Debug, Clone)]
-pub struct Store(pub(crate) Arc<Pools>);
+pub struct Store(Arc<Pools>);
 
-/// The connections: SQLite takes one writer at a time, so there is one.
+/// SQLite takes one writer at a time: with one connection, writers queue here and not in busy loops.
 #[derive(Debug)]
-pub(crate) struct Pools {
-    pub(crate) reader: sqlx::AnyPool,
-    pub(crate) writer: sqlx::AnyPool,
+struct Pools {
+    reader: AnyPool,
+    writer: AnyPool,
 }
+
+/// Readers. Four: what two cores can use, with some waiting for the disk.
+const READERS: u32 = 4;
+
+/// For the writer. `FULL`: in WAL mode `NORMAL` may lose acknowledged commits when the machine stops.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+
+/// For readers: one that tries to write is a defect, and fails.
+const READER_PRAGMAS: &str =
+    "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;";
 
 impl Store {
     /// Opens the SQLite file at `path`, creating it (mode 0600) and bringing its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreFault> {
-        let _ = path;
-        todo!()
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        create_private(path)?;
+        let url = sqlite_url(path)?;
+        let writer = connect(&url, 1, PRAGMAS).await?;
+        migrate(&writer).await?;
+        let reader = connect(&url, READERS, READER_PRAGMAS).await?;
+        Ok(Self(Arc::new(Pools { reader, writer })))
     }
 
     /// Whether it answers: for readiness.
     pub async fn ping(&self) -> Result<(), StoreFault> {
-        todo!()
+        sqlx::query("SELECT 1").fetch_one(self.reader()).await?;
+        Ok(())
     }
 
     /// Ends all connections, having written what is to be written.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.0.reader.close().await;
+        self.0.writer.close().await;
+    }
+
+    /// Where to read. A read sees every write that was acknowledged before it.
+    pub(crate) fn reader(&self) -> &AnyPool {
+        &self.0.reader
+    }
+
+    /// Begins to write. `IMMEDIATE`: a transaction that first reads could otherwise lose its right to write to another
+    /// process.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Any>, StoreFault> {
+        Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+async fn connect(url: &str, most: u32, pragmas: &'static str) -> Result<AnyPool, StoreFault> {
+    let options = AnyPoolOptions::new()
+        .max_connections(most)
+        .min_connections(1)
+        // Connections to a file neither age nor rest.
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(sqlx::raw_sql(pragmas)).await.map(|_| ()) })
+        });
+    Ok(options.connect(url).await?)
+}
+
+/// Makes the file before SQLite does, so that it is never readable by others; SQLite gives `-wal` and `-shm` its mode.
+fn create_private(path: &Path) -> Result<(), StoreFault> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let made = options.open(path).map(|_| ());
+    made.map_err(|source| StoreFault::File { path: path.display().to_string(), source })
+}
+
+fn sqlite_url(path: &Path) -> Result<String, StoreFault> {
+    let fault = |source| StoreFault::File { path: path.display().to_string(), source };
+    let path = std::path::absolute(path).map_err(fault)?;
+    let mut url = "sqlite://".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    Ok(url)
+}
+
+/// Each file once, in this order; a file that has been handed out is never changed.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_house.sql"))];
+
+/// Brings the tables up to date, in one transaction: two processes that start together do it once.
+async fn migrate(writer: &AnyPool) -> Result<(), StoreFault> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)").execute(&mut *tx).await?;
+    let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM migrations").fetch_one(&mut *tx).await?;
+    let stands: i64 = row.try_get("version")?;
+    let knows = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    if stands > knows {
+        return Err(StoreFault::Newer { stands, knows });
+    }
+    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > stands) {
+        sqlx::raw_sql(*sql).execute(&mut *tx).await?;
+        sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(*version).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Dir;
+
+    #[tokio::test]
+    async fn the_file_is_private_and_opens_again() {
+        let dir = Dir::new();
+        let path = dir.path().join("a folder%with?odd#name");
+        std::fs::create_dir(&path).unwrap();
+        let path = path.join("cardea.db");
+        for _ in 0..2 {
+            let store = Store::open(&path).await.unwrap();
+            store.ping().await.unwrap();
+            for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+                let mode = std::os::unix::fs::PermissionsExt::mode(&file.unwrap().metadata().unwrap().permissions());
+                assert_eq!(mode & 0o777, 0o600);
+            }
+            store.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        sqlx::query("DELETE FROM users").execute(store.reader()).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_newer_file_and_an_unreachable_one_are_faults() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let mut tx = store.write().await.unwrap();
+        sqlx::query("INSERT INTO migrations (version) VALUES (999)").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        store.close().await;
+        let again = Store::open(&dir.path().join("cardea.db")).await.unwrap_err();
+        assert!(matches!(again, StoreFault::Newer { stands: 999, .. }), "{again}");
+        let nowhere = Store::open(&dir.path().join("no/such/folder/cardea.db")).await.unwrap_err();
+        assert!(matches!(nowhere, StoreFault::File { .. }), "{nowhere}");
+    }
 }

@@ -4,8 +4,9 @@
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::TicketHash;
 use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
 
-use crate::{Store, StoreFault};
+use crate::{Store, StoreFault, row::Read};
 
 /// What a ticket is for. A ticket of one kind is never found for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,11 +41,36 @@ pub struct TicketRecord {
     pub used: Option<Timestamp>,
 }
 
+impl TicketKind {
+    /// Its stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::Enrolment => "enrolment",
+        }
+    }
+}
+
 impl Store {
     /// Keeps a new ticket.
     pub async fn insert_ticket(&self, ticket: &TicketRecord) -> Result<(), StoreFault> {
-        let _ = ticket;
-        todo!()
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO tickets (hash, tenant, kind, subject, payload, author, created_at, expires_at, used_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(ticket.hash.to_string())
+        .bind(ticket.tenant.as_str())
+        .bind(ticket.kind.as_str())
+        .bind(ticket.subject.as_str())
+        .bind(serde_json::to_string(&ticket.payload)?)
+        .bind(ticket.author.as_str())
+        .bind(ticket.created.as_micros())
+        .bind(ticket.expires.as_micros())
+        .bind(ticket.used.map(Timestamp::as_micros))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
     /// A ticket that could be taken now.
@@ -55,8 +81,16 @@ impl Store {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<TicketRecord>, StoreFault> {
-        let _ = (tenant, kind, hash, now);
-        todo!()
+        let row = sqlx::query(
+            "SELECT * FROM tickets WHERE hash = $1 AND tenant = $2 AND kind = $3 AND used_at IS NULL AND expires_at > $4",
+        )
+        .bind(hash.to_string())
+        .bind(tenant.as_str())
+        .bind(kind.as_str())
+        .bind(now.as_micros())
+        .fetch_optional(self.reader())
+        .await?;
+        row.as_ref().map(ticket).transpose()
     }
 
     /// Takes a ticket: given to exactly one taker.
@@ -67,8 +101,21 @@ impl Store {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<TicketRecord>, StoreFault> {
-        let _ = (tenant, kind, hash, now);
-        todo!()
+        let mut tx = self.write().await?;
+        let rows = sqlx::query(
+            "UPDATE tickets SET used_at = $4 WHERE hash = $1 AND tenant = $2 AND kind = $3 \
+             AND used_at IS NULL AND expires_at > $4 RETURNING *",
+        )
+        .bind(hash.to_string())
+        .bind(tenant.as_str())
+        .bind(kind.as_str())
+        .bind(now.as_micros())
+        .fetch_all(&mut *tx)
+        .await?;
+        let taken = rows.first().map(ticket).transpose()?;
+        // If we crash before this, nobody has taken it.
+        tx.commit().await?;
+        Ok(taken)
     }
 
     /// Tickets of a kind that can still be taken, newest first, at most 200; of one subject if given.
@@ -79,14 +126,29 @@ impl Store {
         subject: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<TicketRecord>, StoreFault> {
-        let _ = (tenant, kind, subject, now);
-        todo!()
+        let rows = sqlx::query(
+            "SELECT * FROM tickets WHERE tenant = $1 AND kind = $2 AND ($3 = '' OR subject = $3) \
+             AND used_at IS NULL AND expires_at > $4 ORDER BY created_at DESC, hash LIMIT 200",
+        )
+        .bind(tenant.as_str())
+        .bind(kind.as_str())
+        .bind(subject.unwrap_or_default())
+        .bind(now.as_micros())
+        .fetch_all(self.reader())
+        .await?;
+        rows.iter().map(ticket).collect()
     }
 
     /// Takes back a ticket that was not used; tells whether there was one.
     pub async fn revoke_ticket(&self, tenant: &TenantId, hash: &TicketHash) -> Result<bool, StoreFault> {
-        let _ = (tenant, hash);
-        todo!()
+        let mut tx = self.write().await?;
+        let done = sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND hash = $2 AND used_at IS NULL")
+            .bind(tenant.as_str())
+            .bind(hash.to_string())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Takes back all unused tickets of a subject, as before a new invitation; tells how many.
@@ -96,7 +158,102 @@ impl Store {
         kind: TicketKind,
         subject: &str,
     ) -> Result<u64, StoreFault> {
-        let _ = (tenant, kind, subject);
-        todo!()
+        let mut tx = self.write().await?;
+        let sql = "DELETE FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3 AND used_at IS NULL";
+        let done = sqlx::query(sql).bind(tenant.as_str()).bind(kind.as_str()).bind(subject).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn ticket(row: &AnyRow) -> Result<TicketRecord, StoreFault> {
+    Ok(TicketRecord {
+        hash: row.parsed("hash", TicketHash::parse)?,
+        tenant: row.parsed("tenant", TenantId::parse)?,
+        kind: match row.text("kind")?.as_str() {
+            "invitation" => TicketKind::Invitation,
+            "enrolment" => TicketKind::Enrolment,
+            other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
+        },
+        subject: row.text("subject")?,
+        payload: row.json("payload")?,
+        author: row.text("author")?,
+        created: row.time("created_at")?,
+        expires: row.time("expires_at")?,
+        used: row.opt_time("used_at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Dir, t0, tenant};
+    use std::time::Duration;
+
+    fn record(byte: u8) -> TicketRecord {
+        TicketRecord {
+            hash: TicketHash::from_bytes([byte; 32]),
+            tenant: tenant("acme"),
+            kind: TicketKind::Enrolment,
+            subject: "records".to_owned(),
+            payload: serde_json::json!({"dns": ["records.internal"]}),
+            author: "operator".to_owned(),
+            created: t0(),
+            expires: t0().plus(Duration::from_secs(60)),
+            used: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn of_fifty_who_race_for_a_ticket_one_gets_it() {
+        let dir = Dir::new();
+        let (ours, theirs) = (dir.store().await, dir.store().await);
+        let made = record(1);
+        ours.insert_ticket(&made).await.unwrap();
+        let now = t0();
+        let peeked = ours.peek_ticket(&made.tenant, made.kind, &made.hash, now).await.unwrap();
+        assert_eq!(peeked, Some(made.clone()));
+        let racing = (0..50).map(|nth| {
+            let store = if nth % 2 == 0 { &ours } else { &theirs };
+            store.take_ticket(&made.tenant, made.kind, &made.hash, now)
+        });
+        let taken: Vec<_> =
+            futures_util::future::join_all(racing).await.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(taken, [TicketRecord { used: Some(now), ..made.clone() }]);
+        assert_eq!(ours.peek_ticket(&made.tenant, made.kind, &made.hash, now).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_ticket_opens_nothing_else() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let made = record(1);
+        store.insert_ticket(&made).await.unwrap();
+        for (what, tenant, kind, hash, now) in [
+            ("another tenant", tenant("beta"), made.kind, made.hash, t0()),
+            ("another kind", made.tenant.clone(), TicketKind::Invitation, made.hash, t0()),
+            ("another token", made.tenant.clone(), made.kind, TicketHash::from_bytes([2; 32]), t0()),
+            ("too late", made.tenant.clone(), made.kind, made.hash, made.expires),
+        ] {
+            assert_eq!(store.take_ticket(&tenant, kind, &hash, now).await.unwrap(), None, "{what}");
+            assert_eq!(store.peek_ticket(&tenant, kind, &hash, now).await.unwrap(), None, "{what}");
+        }
+        store.take_ticket(&made.tenant, made.kind, &made.hash, t0()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_revoked_ticket_is_gone_and_a_used_one_cannot_be_revoked() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let (one, two) = (record(1), record(2));
+        store.insert_ticket(&one).await.unwrap();
+        store.insert_ticket(&two).await.unwrap();
+        assert_eq!(store.tickets(&one.tenant, one.kind, Some("records"), t0()).await.unwrap().len(), 2);
+        assert_eq!(store.tickets(&one.tenant, one.kind, Some("other"), t0()).await.unwrap().len(), 0);
+        assert!(store.revoke_ticket(&one.tenant, &one.hash).await.unwrap());
+        assert_eq!(store.take_ticket(&one.tenant, one.kind, &one.hash, t0()).await.unwrap(), None);
+        store.take_ticket(&two.tenant, two.kind, &two.hash, t0()).await.unwrap().unwrap();
+        assert!(!store.revoke_ticket(&two.tenant, &two.hash).await.unwrap());
+        assert_eq!(store.revoke_tickets_of(&two.tenant, two.kind, "records").await.unwrap(), 0);
     }
 }

@@ -6,7 +6,14 @@ use std::collections::BTreeMap;
 use cardea_core::{GroupId, TenantId, Timestamp, UserId};
 use cardea_identity::{Email, FactorKind, Status, User};
 
-use crate::{Store, StoreFault};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction, any::AnyRow};
+
+use crate::{
+    Store, StoreFault,
+    changes::{Change, announce},
+    factors,
+    row::{Read, const_sql, containing},
+};
 
 /// What came of adding a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,41 +59,99 @@ pub struct UserPage {
     pub next: Option<String>,
 }
 
+/// The longest page.
+const LONGEST_PAGE: u32 = 200;
+
+/// What is read of a user; groups come apart.
+const COLUMNS: &str = "SELECT id, tenant, email, name, status, created_at, changed_at, last_seen_at FROM users";
+
 impl Store {
     /// Adds a user with their groups.
     pub async fn insert_user(&self, user: &User) -> Result<Inserted, StoreFault> {
-        let _ = user;
-        todo!()
+        let mut tx = self.write().await?;
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM users WHERE id = $1) AS ids, \
+             (SELECT COUNT(*) FROM users WHERE tenant = $2 AND email = $3 AND status <> 'deleted') AS emails",
+        )
+        .bind(user.id.to_string())
+        .bind(user.tenant.as_str())
+        .bind(user.email.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        if row.count("ids")? > 0 {
+            return Ok(Inserted::IdUsed);
+        }
+        if row.count("emails")? > 0 {
+            return Ok(Inserted::EmailTaken);
+        }
+        insert(&mut tx, user).await?;
+        announce(&mut tx, Some(&user.tenant), &Change::User(user.id), user.created).await?;
+        tx.commit().await?;
+        Ok(Inserted::Done)
     }
 
     /// A user, unless deleted.
     pub async fn user(&self, tenant: &TenantId, id: UserId) -> Result<Option<User>, StoreFault> {
-        let _ = (tenant, id);
-        todo!()
+        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND id = $2 AND status <> 'deleted'"))
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(self.reader())
+            .await?;
+        self.with_groups(row).await
     }
 
     /// The user of that address, unless deleted.
     pub async fn user_by_email(&self, tenant: &TenantId, email: &Email) -> Result<Option<User>, StoreFault> {
-        let _ = (tenant, email);
-        todo!()
+        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND email = $2 AND status <> 'deleted'"))
+            .bind(tenant.as_str())
+            .bind(email.as_str())
+            .fetch_optional(self.reader())
+            .await?;
+        self.with_groups(row).await
     }
 
     /// A page of users, by address.
     pub async fn users(&self, tenant: &TenantId, query: &UserQuery) -> Result<UserPage, StoreFault> {
-        let _ = (tenant, query);
-        todo!()
+        let limit = query.limit.clamp(1, LONGEST_PAGE);
+        let rows = sqlx::query(const_sql!(
+            COLUMNS,
+            " WHERE tenant = $1 AND status <> 'deleted' AND email > $2 AND ($3 = '' OR status = $3) \
+             AND ($4 = '' OR lower(name) LIKE $4 ESCAPE '\\' OR email LIKE $4 ESCAPE '\\') \
+             AND ($5 = '' OR EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = users.id AND m.group_id = $5)) \
+             ORDER BY email LIMIT $6"
+        ))
+        .bind(tenant.as_str())
+        .bind(query.cursor.as_deref().unwrap_or_default())
+        .bind(query.status.map_or("", Status::as_str))
+        .bind(query.query.as_deref().map(str::trim).filter(|q| !q.is_empty()).map(containing).unwrap_or_default())
+        .bind(query.group.as_ref().map_or("", GroupId::as_str))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(self.reader())
+        .await?;
+        let mut users = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        let more = users.len() > limit as usize;
+        users.truncate(limit as usize);
+        let next = users.last().filter(|_| more).map(|last| last.email.as_str().to_owned());
+        Ok(UserPage { items: self.summaries(users).await?, next })
     }
 
     /// How many users there are of each status.
     pub async fn user_counts(&self, tenant: &TenantId) -> Result<BTreeMap<&'static str, u64>, StoreFault> {
-        let _ = tenant;
-        todo!()
+        let mut counts: BTreeMap<_, _> =
+            Status::ALL.into_iter().filter(|s| *s != Status::Deleted).map(|s| (s.as_str(), 0)).collect();
+        let sql =
+            "SELECT status, COUNT(*) AS users FROM users WHERE tenant = $1 AND status <> 'deleted' GROUP BY status";
+        for row in sqlx::query(sql).bind(tenant.as_str()).fetch_all(self.reader()).await? {
+            counts.insert(status(&row)?.as_str(), row.count("users")?);
+        }
+        Ok(counts)
     }
 
     /// How many users are put directly into each group.
     pub async fn group_sizes(&self, tenant: &TenantId) -> Result<BTreeMap<GroupId, u64>, StoreFault> {
-        let _ = tenant;
-        todo!()
+        let sql = "SELECT group_id, COUNT(*) AS users FROM memberships WHERE tenant = $1 GROUP BY group_id";
+        let rows = sqlx::query(sql).bind(tenant.as_str()).fetch_all(self.reader()).await?;
+        rows.iter().map(|row| Ok((row.parsed("group_id", GroupId::parse)?, row.count("users")?))).collect()
     }
 
     /// Sets a user's status, if it is `from`; tells whether it was. Deleting is [`Store::delete_user`].
@@ -98,8 +163,20 @@ impl Store {
         to: Status,
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
-        let _ = (tenant, id, from, to, now);
-        todo!()
+        if from == Status::Deleted || to == Status::Deleted {
+            return Ok(false);
+        }
+        let mut tx = self.write().await?;
+        let done =
+            sqlx::query("UPDATE users SET status = $4, changed_at = $5 WHERE tenant = $1 AND id = $2 AND status = $3")
+                .bind(tenant.as_str())
+                .bind(id.to_string())
+                .bind(from.as_str())
+                .bind(to.as_str())
+                .bind(now.as_micros())
+                .execute(&mut *tx)
+                .await?;
+        finish(tx, tenant, id, done.rows_affected(), now).await
     }
 
     /// Sets a user's name; tells whether there is such a user.
@@ -110,8 +187,17 @@ impl Store {
         name: &str,
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
-        let _ = (tenant, id, name, now);
-        todo!()
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE users SET name = $3, changed_at = $4 WHERE tenant = $1 AND id = $2 AND status <> 'deleted'",
+        )
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .bind(name)
+        .bind(now.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        finish(tx, tenant, id, done.rows_affected(), now).await
     }
 
     /// Puts a user into exactly these groups; gives those before, or nothing if there is no such user.
@@ -122,19 +208,185 @@ impl Store {
         groups: &[GroupId],
         now: Timestamp,
     ) -> Result<Option<Vec<GroupId>>, StoreFault> {
-        let _ = (tenant, id, groups, now);
-        todo!()
+        let mut tx = self.write().await?;
+        let done =
+            sqlx::query("UPDATE users SET changed_at = $3 WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
+                .bind(tenant.as_str())
+                .bind(id.to_string())
+                .bind(now.as_micros())
+                .execute(&mut *tx)
+                .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let before = groups_of(&mut tx, id).await?;
+        sqlx::query("DELETE FROM memberships WHERE user_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        insert_groups(&mut tx, tenant, id, groups).await?;
+        announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
+        tx.commit().await?;
+        Ok(Some(before))
     }
 
     /// Notes that a user was seen; never moves back.
     pub async fn user_seen(&self, tenant: &TenantId, id: UserId, at: Timestamp) -> Result<(), StoreFault> {
-        let _ = (tenant, id, at);
-        todo!()
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "UPDATE users SET last_seen_at = $3 WHERE tenant = $1 AND id = $2 AND status <> 'deleted' \
+             AND (last_seen_at IS NULL OR last_seen_at < $3)",
+        )
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .bind(at.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
     }
 
-    /// Deletes a user with factors, identities and groups; the id stays taken. Tells whether there was one.
+    /// Deletes a user with factors, identities and groups; the id stays taken. Tells whether there was one. Sessions
+    /// are the shared state's: end them too.
     pub async fn delete_user(&self, tenant: &TenantId, id: UserId, now: Timestamp) -> Result<bool, StoreFault> {
-        let _ = (tenant, id, now);
-        todo!()
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE users SET status = 'deleted', email = '', name = '', changed_at = $3 \
+             WHERE tenant = $1 AND id = $2 AND status <> 'deleted'",
+        )
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .bind(now.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 1 {
+            for sql in DELETE {
+                sqlx::query(*sql).bind(id.to_string()).execute(&mut *tx).await?;
+            }
+        }
+        finish(tx, tenant, id, done.rows_affected(), now).await
+    }
+
+    async fn with_groups(&self, row: Option<AnyRow>) -> Result<Option<User>, StoreFault> {
+        let Some(row) = row else { return Ok(None) };
+        let mut user = user(&row)?;
+        user.groups = groups_of(&mut *self.reader().acquire().await?, user.id).await?;
+        Ok(Some(user))
+    }
+
+    /// Adds groups and kinds of factors to a page of users, with one question for each.
+    async fn summaries(&self, users: Vec<User>) -> Result<Vec<UserSummary>, StoreFault> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = (1..=users.len()).map(|nth| format!("${nth}")).collect::<Vec<_>>().join(", ");
+        let mut groups: BTreeMap<String, Vec<GroupId>> = BTreeMap::new();
+        let sql = format!("SELECT user_id, group_id FROM memberships WHERE user_id IN ({marks}) ORDER BY group_id");
+        for row in bound(&sql, &users).fetch_all(self.reader()).await? {
+            groups.entry(row.text("user_id")?).or_default().push(row.parsed("group_id", GroupId::parse)?);
+        }
+        let mut kinds: BTreeMap<String, Vec<FactorKind>> = BTreeMap::new();
+        let sql = format!("SELECT DISTINCT user_id, kind FROM factors WHERE user_id IN ({marks})");
+        for row in bound(&sql, &users).fetch_all(self.reader()).await? {
+            kinds.entry(row.text("user_id")?).or_default().push(factors::kind(&row)?);
+        }
+        let summary = |mut user: User| {
+            let id = user.id.to_string();
+            user.groups = groups.remove(&id).unwrap_or_default();
+            let mut factors = kinds.remove(&id).unwrap_or_default();
+            factors.sort_unstable();
+            UserSummary { user, factors }
+        };
+        Ok(users.into_iter().map(summary).collect())
     }
 }
+
+/// What goes with a user.
+const DELETE: &[&str] = &[
+    "DELETE FROM memberships WHERE user_id = $1",
+    "DELETE FROM factors WHERE user_id = $1",
+    "DELETE FROM identities WHERE user_id = $1",
+];
+
+fn bound<'q>(sql: &str, users: &[User]) -> sqlx::query::Query<'q, Any, sqlx::any::AnyArguments> {
+    // Only placeholders are composed; every value is bound.
+    users.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, user| query.bind(user.id.to_string()))
+}
+
+/// Commits a change of one user, if there was one.
+async fn finish(
+    mut tx: Transaction<'_, Any>,
+    tenant: &TenantId,
+    id: UserId,
+    changed: u64,
+    now: Timestamp,
+) -> Result<bool, StoreFault> {
+    if changed == 0 {
+        return Ok(false);
+    }
+    announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn insert(tx: &mut Transaction<'_, Any>, user: &User) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO users (id, tenant, email, name, status, created_at, changed_at, last_seen_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(user.id.to_string())
+    .bind(user.tenant.as_str())
+    .bind(user.email.as_str())
+    .bind(user.name.as_str())
+    .bind(user.status.as_str())
+    .bind(user.created.as_micros())
+    .bind(user.changed.as_micros())
+    .bind(user.last_seen.map(Timestamp::as_micros))
+    .execute(&mut **tx)
+    .await?;
+    insert_groups(tx, &user.tenant, user.id, &user.groups).await
+}
+
+async fn insert_groups(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    id: UserId,
+    groups: &[GroupId],
+) -> Result<(), StoreFault> {
+    for group in groups {
+        sqlx::query("INSERT INTO memberships (tenant, user_id, group_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .bind(group.as_str())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn groups_of(connection: &mut AnyConnection, id: UserId) -> Result<Vec<GroupId>, StoreFault> {
+    let rows = sqlx::query("SELECT group_id FROM memberships WHERE user_id = $1 ORDER BY group_id")
+        .bind(id.to_string())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| row.parsed("group_id", GroupId::parse)).collect()
+}
+
+/// The user of a row, without groups.
+pub(crate) fn user(row: &AnyRow) -> Result<User, StoreFault> {
+    Ok(User {
+        id: row.parsed("id", UserId::parse)?,
+        tenant: row.parsed("tenant", TenantId::parse)?,
+        email: row.parsed("email", Email::parse)?,
+        name: row.text("name")?,
+        status: status(row)?,
+        groups: Vec::new(),
+        created: row.time("created_at")?,
+        changed: row.time("changed_at")?,
+        last_seen: row.opt_time("last_seen_at")?,
+    })
+}
+
+fn status(row: &AnyRow) -> Result<Status, StoreFault> {
+    row.parsed("status", |text| Status::parse(text).ok_or_else(|| format!("unknown status `{text}`")))
+}
+
+#[cfg(test)]
+#[path = "users_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+use super::*;
+use crate::testing::{Dir, t0, tenant, user};
+use cardea_core::{Assurance, entropy::Fixed};
+use cardea_identity::{Sealed, User};
+
+fn factor(seed: u64, data: FactorData) -> Factor {
+    let id = FactorId::mint(t0(), &Fixed::new(seed));
+    Factor { id, name: format!("factor {seed}"), data, created: t0(), last_used: None }
+}
+
+fn password(seed: u64) -> Factor {
+    factor(seed, FactorData::Password { phc: format!("$argon2id$v=19${seed}") })
+}
+
+fn totp(seed: u64) -> Factor {
+    factor(seed, FactorData::Totp { secret: Sealed::from_stored("sealed"), last_step: None })
+}
+
+fn passkey(seed: u64, counter: u32) -> FactorData {
+    FactorData::Passkey {
+        credential_id: format!("cred-{seed}"),
+        credential: serde_json::json!({"counter": counter, "cred": {"y": 1, "x": 2}}),
+        reach: Assurance::Two,
+    }
+}
+
+async fn store_with_ada(dir: &Dir) -> (Store, User) {
+    let (store, ada) = (dir.store().await, user("acme", "ada@x.example"));
+    store.insert_user(&ada).await.unwrap();
+    (store, ada)
+}
+
+#[tokio::test]
+async fn factors_come_back_as_they_were_put() {
+    let dir = Dir::new();
+    let (store, ada) = store_with_ada(&dir).await;
+    let all = [password(1), totp(2), factor(3, passkey(3, 0))];
+    for one in &all {
+        assert_eq!(store.insert_factor(&ada.tenant, ada.id, one).await.unwrap(), FactorInserted::Done);
+    }
+    let mut kept = store.factors(&ada.tenant, ada.id).await.unwrap();
+    kept.sort_by_key(|one| one.name.clone());
+    assert_eq!(kept, all);
+    assert_eq!(store.factors(&tenant("beta"), ada.id).await.unwrap(), []);
+    let (owner, found) = store.factor_by_credential(&ada.tenant, "cred-3").await.unwrap().unwrap();
+    assert_eq!((owner, found.id), (ada.id, all[2].id));
+    assert_eq!(store.factor_by_credential(&tenant("beta"), "cred-3").await.unwrap(), None);
+    let query = crate::UserQuery { limit: 1, ..Default::default() };
+    let page = store.users(&ada.tenant, &query).await.unwrap();
+    assert_eq!(page.items[0].factors, [FactorKind::Password, FactorKind::Totp, FactorKind::Passkey]);
+}
+
+#[tokio::test]
+async fn a_passkey_belongs_to_one_user_of_the_pool() {
+    let dir = Dir::new();
+    let (store, ada) = store_with_ada(&dir).await;
+    let bob = user("acme", "bob@x.example");
+    store.insert_user(&bob).await.unwrap();
+    let (mine, his) = (factor(1, passkey(9, 0)), factor(2, passkey(9, 0)));
+    assert_eq!(store.insert_factor(&ada.tenant, ada.id, &mine).await.unwrap(), FactorInserted::Done);
+    assert_eq!(store.insert_factor(&bob.tenant, bob.id, &his).await.unwrap(), FactorInserted::CredentialTaken);
+    assert_eq!(store.insert_factor(&tenant("beta"), ada.id, &password(3)).await.unwrap(), FactorInserted::NoUser);
+}
+
+#[tokio::test]
+async fn of_fifty_who_show_the_same_code_one_is_let_in() {
+    let dir = Dir::new();
+    let (store, ada) = store_with_ada(&dir).await;
+    let app = totp(1);
+    store.insert_factor(&ada.tenant, ada.id, &app).await.unwrap();
+    let racing = (0..50).map(|_| store.advance_totp(&ada.tenant, ada.id, app.id, 100, t0()));
+    let spent: Vec<_> = futures_util::future::join_all(racing).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(spent.iter().filter(|s| **s).count(), 1);
+    assert!(!store.advance_totp(&ada.tenant, ada.id, app.id, 99, t0()).await.unwrap(), "an earlier step");
+    assert!(store.advance_totp(&ada.tenant, ada.id, app.id, 101, t0()).await.unwrap());
+    let kept = store.factors(&ada.tenant, ada.id).await.unwrap();
+    assert!(matches!(kept[0].data, FactorData::Totp { last_step: Some(101), .. }));
+    assert_eq!(kept[0].last_used, Some(t0()));
+}
+
+#[tokio::test]
+async fn of_two_who_raise_a_counter_one_succeeds() {
+    let dir = Dir::new();
+    let (store, ada) = store_with_ada(&dir).await;
+    let key = factor(1, passkey(1, 0));
+    store.insert_factor(&ada.tenant, ada.id, &key).await.unwrap();
+    let (one, two) = (passkey(1, 1), passkey(1, 2));
+    let racing = [&one, &two].map(|to| store.replace_factor_data(&ada.tenant, ada.id, key.id, &key.data, to, t0()));
+    let done: Vec<_> = futures_util::future::join_all(racing).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(done.iter().filter(|d| **d).count(), 1);
+    for (what, to) in [("another credential", passkey(2, 1)), ("another kind", password(2).data)] {
+        let now = store.factors(&ada.tenant, ada.id).await.unwrap().remove(0).data;
+        assert!(!store.replace_factor_data(&ada.tenant, ada.id, key.id, &now, &to, t0()).await.unwrap(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_owner_renames_and_removes() {
+    let dir = Dir::new();
+    let (store, ada) = store_with_ada(&dir).await;
+    let bob = user("acme", "bob@x.example");
+    store.insert_user(&bob).await.unwrap();
+    let mine = password(1);
+    store.insert_factor(&ada.tenant, ada.id, &mine).await.unwrap();
+    assert!(!store.rename_factor(&ada.tenant, bob.id, mine.id, "his").await.unwrap());
+    assert_eq!(store.remove_factor(&ada.tenant, bob.id, mine.id, t0()).await.unwrap(), None);
+    assert!(store.rename_factor(&ada.tenant, ada.id, mine.id, "old").await.unwrap());
+    let removed = store.remove_factor(&ada.tenant, ada.id, mine.id, t0()).await.unwrap();
+    assert_eq!(removed, Some(Factor { name: "old".to_owned(), ..mine.clone() }));
+    assert_eq!(store.remove_factor(&ada.tenant, ada.id, mine.id, t0()).await.unwrap(), None);
+}

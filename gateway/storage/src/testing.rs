@@ -1,0 +1,71 @@
+//! What this crate's tests share: a folder that goes away, a store in it, people.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use cardea_core::{TenantId, Timestamp, UserId, entropy::Fixed, resources::TenantSpec};
+use cardea_identity::{Email, Status, User};
+
+use crate::Store;
+
+/// A folder of its own, removed at the end.
+#[derive(Debug)]
+pub(crate) struct Dir(PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Self {
+        static NTH: AtomicU32 = AtomicU32::new(0);
+        let name = format!("cardea-storage-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) async fn store(&self) -> Store {
+        Store::open(&self.0.join("cardea.db")).await.unwrap()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn tenant(name: &str) -> TenantId {
+    TenantId::parse(name).unwrap()
+}
+
+pub(crate) fn spec(name: &str) -> TenantSpec {
+    serde_json::from_value(serde_json::json!({
+        "id": name, "name": name, "sign_in_host": format!("{name}.localhost"),
+    }))
+    .unwrap()
+}
+
+/// The moment at which most tests begin.
+pub(crate) fn t0() -> Timestamp {
+    Timestamp::from_secs(1_763_800_000)
+}
+
+pub(crate) fn user(of: &str, email: &str) -> User {
+    let email = Email::parse(email).unwrap();
+    let seed = email.as_str().bytes().fold(of.len() as u64, |a, b| a.wrapping_mul(31).wrapping_add(b.into()));
+    User {
+        id: UserId::mint(t0(), &Fixed::new(seed)),
+        tenant: tenant(of),
+        name: email.as_str().to_owned(),
+        email,
+        status: Status::Active,
+        groups: vec![],
+        created: t0(),
+        changed: t0(),
+        last_seen: None,
+    }
+}
