@@ -10,8 +10,8 @@ use cedar_policy_core::{
 
 use crate::{Facts, Question, rule::Needs, schema::CONTEXT};
 
-/// Seconds since the sign-in of somebody who is not signed in: longer ago than any policy asks.
-const NEVER: i64 = i64::MAX;
+/// Seconds since the sign-in of somebody who is not signed in: 30,000 years, and yet far from overflowing in sums.
+const NEVER: i64 = 1_000_000_000_000;
 
 /// The request, or why it cannot be put.
 pub(crate) fn request(question: &Question<'_>, needs: Needs) -> Result<Request, String> {

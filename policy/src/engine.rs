@@ -272,6 +272,7 @@ fn compile_apps(specs: &[&AppSpec]) -> (HashMap<AppId, Arc<AppModel>>, Diagnosti
     (apps, found)
 }
 
+#[cfg(test)]
 fn layer_decides(layer: Layer, app: &AppId) -> bool {
     match layer {
         Layer::BuiltIn => built_in::is_own(app),

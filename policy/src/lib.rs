@@ -30,6 +30,8 @@ mod question;
 mod read;
 mod rule;
 mod schema;
+#[cfg(test)]
+mod soundness;
 mod tests_run;
 mod verdict;
 mod witness;

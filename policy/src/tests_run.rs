@@ -51,8 +51,9 @@ fn run(engine: &Engine, test: &TestSpec, now: Timestamp) -> TestOutcome {
             crate::VerdictWord::Deny => Expectation::Deny,
             crate::VerdictWord::Challenge => Expectation::Challenge,
         };
-        let determined_by =
+        let mut determined_by: Vec<_> =
             explanation.policies.into_iter().filter(|policy| policy.determined).map(|policy| policy.id).collect();
+        determined_by.sort_unstable();
         Some((got, determined_by, explanation.reason_text))
     };
     let done = parts(engine, test).and_then(|(app, method, path)| {

@@ -1,0 +1,120 @@
+//! What an administrator reads on a decision card.
+
+use cardea_core::{
+    Assurance, Caller, GroupId, Timestamp,
+    caller::UserFacts,
+    resources::{AppSpec, PolicyText},
+};
+use cardea_policy::{Engine, Explanation, Facts, Principal, Question, Sources, VerdictWord};
+
+const POLICIES: &str = r#"
+// Chemists write in their study.
+@id("own-study")
+permit(principal in Group::"chemists", action in Action::"write", resource is Record in App::"records")
+when { resource.study == "S-1" && context.assurance >= 2 }
+unless { context.client.isInRange(ip("192.0.2.0/24"))
+  || context.path == "/" };
+
+@id("leads")
+permit(principal in Group::"leads", action, resource in App::"records");
+
+@id("readers")
+permit(principal, action in Action::"read", resource in App::"records");
+"#;
+
+fn explained(path: &str, groups: &[&str], assurance: Assurance) -> Explanation {
+    let app: AppSpec = toml::from_str(
+        r#"
+        id = "records"
+        name = "Records"
+        hosts = ["records.localhost"]
+        [upstream]
+        url = "http://127.0.0.1:9"
+        [[resources]]
+        pattern = "/studies/{study}/records/{record}"
+        type = "Record"
+        "#,
+    )
+    .unwrap();
+    let groups_known: Vec<GroupId> = ["chemists", "leads"].map(|group| group.parse().unwrap()).into();
+    let policies = [PolicyText { name: "records".to_owned(), text: POLICIES.to_owned() }];
+    let sources =
+        Sources { apps: vec![&app], groups: groups_known.iter().collect(), policies: &policies, guard_rails: &[] };
+    let engine = Engine::compile(&sources).unwrap();
+    let principal = Principal::of(&Caller::User(
+        UserFacts {
+            id: "019a0000-0000-7000-8000-000000000001".parse().unwrap(),
+            email: "ida@acme.test".to_owned(),
+            name: "Ida".to_owned(),
+            groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+        }
+        .into(),
+    ));
+    let target = engine.app(&app.id).unwrap().locate("PUT", path).unwrap();
+    let time = Timestamp::from_secs(1_763_800_000);
+    let facts = Facts {
+        assurance: Some(assurance),
+        signed_in: Some(60),
+        factors: &["password"],
+        ..Facts::visitor(time, [10, 0, 0, 1].into(), "PUT", "records.localhost", path)
+    };
+    engine.explain(&Question { principal: &principal, target: &target, facts }, Assurance::Two)
+}
+
+fn ticks(card: &Explanation, id: &str) -> Vec<(String, Option<bool>)> {
+    let policy = card.policies.iter().find(|policy| &*policy.id == id).unwrap();
+    policy.conditions.iter().map(|one| (one.text.clone(), one.holds)).collect()
+}
+
+#[test]
+fn an_allowed_request_ticks_every_condition() {
+    let card = explained("/studies/S-1/records/R-2", &["chemists"], Assurance::Two);
+    assert_eq!(card.verdict, VerdictWord::Allow);
+    assert_eq!(card.reason_text, "Allowed, because `own-study` permits it.");
+    assert_eq!(card.resource.id, "records/studies/S-1/records/R-2");
+    assert_eq!(card.resource.attributes["study"], "S-1");
+    assert_eq!(card.context["assurance"], 2);
+    assert_eq!(
+        ticks(&card, "own-study"),
+        [
+            (r#"resource.study == "S-1""#.to_owned(), Some(true)),
+            ("context.assurance >= 2".to_owned(), Some(true)),
+            (r#"unless context.client.isInRange(ip("192.0.2.0/24")) || context.path == "/""#.to_owned(), Some(true)),
+        ]
+    );
+}
+
+#[test]
+fn a_challenge_shows_the_condition_that_lacks_and_what_it_saw() {
+    let card = explained("/studies/S-1/records/R-2", &["chemists"], Assurance::One);
+    assert_eq!(card.verdict, VerdictWord::Challenge);
+    assert_eq!(card.challenge.unwrap().need.need(), "2");
+    let policy = &card.policies[0];
+    assert_eq!((&*policy.id, policy.scope_matches, policy.determined), ("own-study", true, false));
+    let lacking = &policy.conditions[1];
+    assert_eq!(lacking.holds, Some(false));
+    assert_eq!((lacking.saw[0].path.as_str(), &lacking.saw[0].value), ("context.assurance", &1.into()));
+    assert_eq!(
+        card.reason_text,
+        "Denied, because no policy permits it. `own-study` comes nearest, but `context.assurance >= 2` does not hold \
+         (context.assurance is 1). A second factor (assurance 2) would be allowed."
+    );
+}
+
+#[test]
+fn who_is_in_no_group_sees_the_scope_that_does_not_fit() {
+    let card = explained("/studies/S-1/records/R-2", &[], Assurance::Two);
+    assert_eq!(card.verdict, VerdictWord::Deny);
+    assert!(card.challenge.is_none());
+    let leads = ticks(&card, "leads");
+    assert_eq!(leads, [(r#"principal in Group::"leads""#.to_owned(), Some(false))]);
+    assert!(card.policies.iter().all(|policy| !policy.scope_matches && &*policy.id != "readers"));
+}
+
+#[test]
+fn a_card_survives_its_json() {
+    let card = explained("/", &["chemists"], Assurance::One);
+    let json = serde_json::to_string(&card).unwrap();
+    assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), card);
+    assert!(json.contains(r#""verdict":"deny","challenge":null"#), "{json}");
+}
