@@ -3,8 +3,8 @@
 // A `form[data-passkey]` names what to do (`get`, `conditional`: get, and offer it in the e-mail field too, `create`), where the
 // options come from (`data-options`) and where the answer goes (`action`). Its fields travel with both:
 //
-//   POST options  {…fields}                → 200 {publicKey: {…}}          (WebAuthn level 3, section 5.1.8 and 5.1.9)
-//   POST action   {…fields, credential}    → 200 {location: "/…"}
+//   POST options  {…fields}                       → 200 {publicKey: {…}, …more}   (WebAuthn level 3, sections 5.1.8, 5.1.9)
+//   POST action   {…fields, …more, credential}    → 200 {location: "/…"}
 //
 // A refusal is problem+json: its `detail` (else the page's own words) is shown, its `location` followed if there is one.
 
@@ -34,7 +34,7 @@ async function run(form) {
   try {
     const options = await post(form.dataset.options, fields(form));
     const credential = form.dataset.passkey === "create" ? await create(options) : await get(options);
-    await finish(form, credential);
+    await finish(form, options, credential);
   } catch (error) {
     explain(form, error);
     button.disabled = false;
@@ -51,7 +51,7 @@ async function offer(form) {
     const options = await post(form.dataset.options, fields(form));
     if (abort.signal.aborted) return;
     const credential = await get(options, { mediation: "conditional", signal: abort.signal });
-    await finish(form, credential);
+    await finish(form, options, credential);
   } catch (error) {
     if (error instanceof Refused && error.answered) explain(form, error);
   }
@@ -65,10 +65,10 @@ function create(options) {
   return navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey) });
 }
 
-async function finish(form, credential) {
+async function finish(form, { publicKey, ...more }, credential) {
   if (!credential) throw new DOMException("no credential", "NotAllowedError");
   try {
-    const answer = await post(form.getAttribute("action"), { ...fields(form), credential: credential.toJSON() });
+    const answer = await post(form.getAttribute("action"), { ...fields(form), ...more, credential: credential.toJSON() });
     go(answer.location);
   } catch (error) {
     if (error instanceof Refused) error.answered = true;

@@ -8,15 +8,15 @@ use cardea::pages::{
     Person, Portal, Problem, ProviderButton, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut,
     StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
-use cardea_core::{Assurance, Reason, TenantId, Timestamp, resources::TenantSpec};
+use cardea_core::{Assurance, Reason, Timestamp};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args().nth(1).ok_or("name the folder to write to")?;
     let out = Out { folder: Path::new(&folder) };
     out.assets()?;
-    let north = look("North Laboratory", Some("#6a3fb5"))?;
-    let plain = look("Cardea Demo", None)?;
-    let long = look(LONG, Some("#ffe14d"))?;
+    let north = look("North Laboratory", Some("#6a3fb5"));
+    let plain = look("Cardea Demo", None);
+    let long = look(LONG, Some("#ffe14d"));
     for (name, look, person) in
         [("", &plain, ADA), ("tinted-", &north, ADA), ("long-", &long, LONG_PERSON), ("rtl-", &plain, RTL)]
     {
@@ -35,16 +35,8 @@ const LONG_PERSON: Person<'static> = Person {
 };
 const CARRIED: &[(&str, &str)] = &[("to", "https://records.north.example/studies?a=1&b=2"), ("flow", "abc")];
 
-fn look(name: &str, accent: Option<&str>) -> Result<Look, Box<dyn Error>> {
-    let tenant = TenantSpec {
-        id: TenantId::parse("north")?,
-        name: name.to_owned(),
-        sign_in_host: "sign-in.north.example".to_owned(),
-        accent: accent.map(str::to_owned),
-        factors: Default::default(),
-        session: Default::default(),
-    };
-    Ok(Look::of(&tenant, &["https://records.north.example".to_owned()]))
+fn look(name: &str, accent: Option<&str>) -> Look {
+    Look::new(name, accent, &["https://records.north.example".to_owned()])
 }
 
 fn providers() -> Vec<ProviderButton<'static>> {

@@ -33,7 +33,8 @@ impl<'a> Failure<'a> {
     /// The page.
     pub fn notice(&self) -> Notice<'a> {
         let words = self.look.w.failure(self.reason);
-        let app = self.app.unwrap_or(&self.look.name);
+        // Membership is the tenant's to give, whichever app was asked.
+        let app = self.app.filter(|_| self.reason != Reason::NotAMember).unwrap_or(&self.look.name);
         Notice {
             look: self.look,
             status: StatusCode::from_u16(self.reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),

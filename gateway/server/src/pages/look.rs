@@ -1,7 +1,6 @@
 //! How a tenant's pages look: its name, its accent, where its style sheets are and where its forms may end.
 
 use axum::http::HeaderValue;
-use cardea_core::resources::TenantSpec;
 
 use super::{Words, assets, headers, words};
 
@@ -21,30 +20,25 @@ pub struct Look {
 }
 
 impl Look {
-    /// The look at the tenant's sign-in host. `form_targets` are the origins that a sign-in may lead to: the tenant's
-    /// app hosts and the origins of its providers.
-    pub fn of(tenant: &TenantSpec, form_targets: &[String]) -> Self {
+    /// The look at a tenant's sign-in host. `form_targets` are the origins that a sign-in may lead to: the tenant's app
+    /// hosts and the origins of its providers.
+    pub fn new(name: &str, accent: Option<&str>, form_targets: &[String]) -> Self {
         Self {
-            name: tenant.name.clone(),
+            name: name.to_owned(),
             w: &words::ENGLISH,
             home: Some("/".to_owned()),
-            accent: tenant.accent.clone(),
+            accent: accent.map(str::to_owned),
             prefix: assets::AT_SIGN_IN_HOST,
             policy: headers::content_security_policy(form_targets),
             bare: false,
         }
     }
 
-    /// The same look at one of the tenant's app hosts, where only `/.cardea/` is ours. `sign_in_origin` is the origin
-    /// of the sign-in host.
-    pub fn at_app_host(&self, sign_in_origin: &str) -> Self {
-        let targets = [sign_in_origin.to_owned()];
-        Self {
-            home: Some(format!("{sign_in_origin}/")),
-            prefix: assets::AT_APP_HOST,
-            policy: headers::content_security_policy(&targets),
-            ..self.clone()
-        }
+    /// The look at any host of a tenant, app hosts included, where only `/.cardea/` is ours: for failures. `origin` is
+    /// the sign-in host's.
+    pub fn anywhere(name: &str, accent: Option<&str>, origin: &str) -> Self {
+        let targets = [origin.to_owned()];
+        Self { home: Some(format!("{origin}/")), prefix: assets::AT_APP_HOST, ..Self::new(name, accent, &targets) }
     }
 
     /// The look of a page at a host of which we know no tenant: no address there is ours, so it loads nothing.
