@@ -12,7 +12,7 @@ include!(concat!(env!("OUT_DIR"), "/table.rs"));
 /// The policy that the console's pages are served with. Scripts and styles come from files only, nothing may frame it,
 /// and text never becomes markup: `svelte-trusted-html` is the framework's own factory for its compiled templates.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html";
 
 /// One file of the built console.
