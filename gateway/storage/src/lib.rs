@@ -8,6 +8,7 @@
 
 mod certificates;
 mod changes;
+mod counts;
 mod factors;
 mod fault;
 mod identities;
@@ -26,6 +27,7 @@ mod users;
 
 pub use certificates::CertificateRecord;
 pub use changes::{Announced, Change};
+pub use counts::VerdictCounts;
 pub use factors::FactorInserted;
 pub use fault::StoreFault;
 pub use identities::Linked;
