@@ -1,7 +1,10 @@
 //! The house: every part of one gateway, built once and shared by all handlers. What more than one of API, portal, pages
 //! and command line does is done here, in one place each.
 
+mod assertions;
 mod doer;
+mod doors;
+mod keys;
 mod operator_key;
 mod people;
 mod session_cache;
@@ -27,12 +30,17 @@ use cardea_storage::{Log, LogLimits, RedisShared, SharedState, SqlShared, Store,
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
+    ca::{Ca, CaFault},
     config::Config,
     outgoing::OutgoingClient,
     state::{Sheet, State, TenantState},
 };
 
+use assertions::Minted;
 pub use doer::{Doer, NoPermit};
+pub use doors::Own;
+use keys::KeyRing;
+pub use keys::KeysFault;
 pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
 use session_cache::SessionCache;
@@ -57,6 +65,13 @@ pub struct House {
     pub sealer: Sealer,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
+    /// The internal CA.
+    pub ca: Ca,
+    /// The internal CA.
+    pub ca: Ca,
+    /// Assertion keys.
+    pub(crate) keys: KeyRing,
+    minted: Minted,
     cache: SessionCache,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
@@ -79,6 +94,15 @@ pub enum OpenFault {
     /// What the store holds does not fit together.
     #[error("{0}")]
     Resources(#[from] cardea_core::Diagnostics),
+    /// The internal CA.
+    #[error(transparent)]
+    Authority(#[from] CaFault),
+    /// Keys of assertions.
+    #[error(transparent)]
+    Keys(#[from] KeysFault),
+    /// The internal CA.
+    #[error(transparent)]
+    Ca(#[from] crate::ca::CaFault),
     /// Calls to others.
     #[error(transparent)]
     Outgoing(#[from] crate::outgoing::CallFault),
@@ -102,8 +126,12 @@ impl House {
         };
         let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.map_err(store_fault)?;
         let house = Arc::new(Self {
+            ca: Ca::default(),
+            keys: KeyRing::default(),
+            minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),
             http: OutgoingClient::new()?,
+            ca: Ca::default(),
             state: ArcSwap::default(),
             proxy: OnceLock::new(),
             config,
@@ -173,6 +201,9 @@ impl House {
                 versions.insert(id.clone(), version.version);
             }
         }
+        self.ca.prepare(self, &bundle.tenants).await?;
+        self.ca.prepare(self, &bundle.tenants).await?;
+        self.prepare_keys(bundle.tenants.keys()).await?;
         let before = self.state.load_full();
         let sheet = Sheet {
             config: &self.config,
@@ -198,8 +229,8 @@ impl House {
 
     /// How a service is reached. Files of roots are named from the configuration's folder.
     fn transport(&self, tenant: &TenantSpec, upstream: &UpstreamSpec) -> Result<Transport, String> {
-        if upstream.spiffe_id.is_some() {
-            return Err(format!("tenant `{}` has no certificate authority yet", tenant.id));
+        if let Some(spiffe_id) = &upstream.spiffe_id {
+            return self.ca.transport(&tenant.id, spiffe_id);
         }
         if upstream.url.scheme() == "http" {
             return Ok(Transport::Plain);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cardea_core::{SessionId, TenantId, Timestamp};
+use cardea_core::{Assurance, SessionId, TenantId, Timestamp, resources::ProviderSpec};
 use cardea_identity::{
     HandleHash, HandleRecord, Session, User, assurance,
     session::{EndReason, Standing, judge},
@@ -125,7 +125,9 @@ impl House {
     ) -> Result<Arc<LiveSession>, cardea_storage::StoreFault> {
         let rules = &state.bundle.tenant.session;
         let enrolled = self.store.factors(&session.tenant, user.id).await?;
-        let reachable = assurance::reachable(&session.proofs, &enrolled).unwrap_or(session.assurance);
+        let linked = self.store.identities(&session.tenant, user.id).await?;
+        let vouched = linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max();
+        let reachable = assurance::reachable(&session.proofs, &enrolled, vouched).unwrap_or(session.assurance);
         // A handle that has been replaced is never replaced again.
         let rotate_at = record.superseded_at.is_none().then(|| record.issued_at.plus(rules.rotate()));
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
@@ -148,6 +150,11 @@ impl House {
         self.cache.forget_handle(&live.handle);
         Ok(Some(handle.expose_text()))
     }
+}
+
+/// The most that a provider's word is worth here; 1 where the tenant says nothing.
+fn best_word(provider: &ProviderSpec) -> Assurance {
+    provider.assurance.values().max().copied().unwrap_or(Assurance::One)
 }
 
 fn fault(error: cardea_storage::StoreFault) -> StoreFault {

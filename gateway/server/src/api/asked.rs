@@ -1,0 +1,92 @@
+//! What every handler of the API takes: the tenant that was asked, who asks, and a body that is JSON and says so.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, request::Parts},
+};
+use cardea_core::{Caller, Reason, caller::UserFacts};
+use cardea_proxy::Admitted;
+use http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::{House, house::Doer, state::TenantState};
+
+/// A question to the API, admitted.
+pub(super) struct Asked {
+    pub house: Arc<House>,
+    pub tenant: Arc<TenantState>,
+    pub admitted: Admitted,
+    headers: HeaderMap,
+}
+
+impl Asked {
+    /// Whoever asks, with the right to make one change.
+    pub(super) fn doer(&self) -> Result<Doer, Problem> {
+        Ok(Doer::admitted(&self.admitted)?.with_agent(&self.headers))
+    }
+
+    /// The administrator who asks; the built-in policies admit only users.
+    pub(super) fn user(&self) -> Result<&Arc<UserFacts>, Problem> {
+        match self.admitted.caller() {
+            Caller::User(user) => Ok(user),
+            _ => Err(Problem::new(Reason::Denied, "the admin API is for users")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<House>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, house: &Arc<House>) -> Result<Self, Problem> {
+        let internal = || Problem::new(Reason::Internal, "the request did not come through the gateway's door");
+        let admitted = parts.extensions.get::<Admitted>().cloned().ok_or_else(internal)?;
+        let tenant = house.tenant(&admitted.tenant().id).ok_or_else(|| Problem::not_found("tenant"))?;
+        Ok(Self { house: Arc::clone(house), tenant, admitted, headers: parts.headers.clone() })
+    }
+}
+
+/// A JSON body. It must say that it is JSON: no form of another site can (Fetch standard, CORS-safelisted types).
+pub(super) struct Sent<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<House>> for Sent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, house: &Arc<House>) -> Result<Self, Problem> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::bad("the body is not marked as `application/json`"));
+        }
+        let bytes = axum::body::to_bytes(request.into_body(), house.config.limits.own_body_bytes)
+            .await
+            .map_err(|_| Problem::new(Reason::BodyTooLarge, "the body is larger than the limit, or broke off"))?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::bad(error.to_string()))
+    }
+}
+
+/// A part of the address that names something.
+pub(super) struct Named<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<House>> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, house: &Arc<House>) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, house).await;
+        path.map(|Path(named)| Self(named)).map_err(|_| Problem::not_found("address"))
+    }
+}
+
+/// The query's parameters.
+pub(super) struct Filter<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<House>> for Filter<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, house: &Arc<House>) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, house).await;
+        query.map(|Query(filter)| Self(filter)).map_err(|error| Problem::bad(error.body_text()))
+    }
+}

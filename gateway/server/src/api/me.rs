@@ -1,0 +1,57 @@
+//! `GET /me`: who is asking, and how strongly signed in.
+
+use axum::Json;
+use cardea_core::Reason;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    asked::Asked,
+    problem::{Answer, Problem},
+    times::text,
+};
+
+/// Who is asking.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Me {
+    user: Who,
+    tenant: TenantName,
+    /// 1, 2 or 3.
+    assurance: u8,
+    /// The factors shown: `password`, `totp`, `passkey`, `oidc`.
+    factors: Vec<&'static str>,
+    /// When a factor was last proven.
+    signed_in_at: String,
+    session_id: String,
+}
+
+/// A person.
+#[derive(Debug, Serialize, ToSchema)]
+struct Who {
+    id: String,
+    name: String,
+    email: String,
+}
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+struct TenantName {
+    id: String,
+    name: String,
+}
+
+/// Who one is, and how strongly signed in.
+#[utoipa::path(get, path = "/me", tag = "overview", responses((status = 200, body = Me)))]
+pub(super) async fn me(asked: Asked) -> Answer<Json<Me>> {
+    let user = asked.user()?;
+    let session =
+        asked.admitted.session().ok_or_else(|| Problem::new(Reason::SignInRequired, "nobody is signed in"))?;
+    Ok(Json(Me {
+        user: Who { id: user.id.to_string(), name: user.name.clone(), email: user.email.clone() },
+        tenant: TenantName { id: asked.tenant.id().to_string(), name: asked.tenant.bundle.tenant.name.clone() },
+        assurance: session.assurance.level(),
+        factors: session.factors.clone(),
+        signed_in_at: text(session.signed_in_at),
+        session_id: session.id.to_string(),
+    }))
+}

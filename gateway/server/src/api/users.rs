@@ -1,0 +1,275 @@
+//! `/users`: the tenant's people, found, invited, suspended and brought back.
+
+use axum::Json;
+use cardea_core::{GroupId, UserId};
+use cardea_identity::{Email, Factor, FactorKind, Session, Status, User};
+use cardea_storage::{UserQuery, UserSummary};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    asked::{Asked, Filter, Named, Sent},
+    problem::{Answer, Problem},
+    times::text,
+};
+
+/// A person of the pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserView {
+    id: String,
+    name: String,
+    email: String,
+    /// `invited`, `active` or `suspended`.
+    status: &'static str,
+    /// Groups that the person is put in; those above them are not listed.
+    groups: Vec<String>,
+    /// Kinds of factors enrolled: `password`, `totp`, `passkey`.
+    factors: Vec<&'static str>,
+    created_at: String,
+    last_seen_at: Option<String>,
+}
+
+/// A person with what belongs to them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserDetails {
+    #[serde(flatten)]
+    user: UserView,
+    factor_list: Vec<FactorView>,
+    sessions: Vec<SessionView>,
+}
+
+/// An enrolled factor.
+#[derive(Debug, Serialize, ToSchema)]
+struct FactorView {
+    id: String,
+    /// `password`, `totp` or `passkey`.
+    kind: &'static str,
+    name: String,
+    created_at: String,
+    last_used_at: Option<String>,
+}
+
+/// A live session.
+#[derive(Debug, Serialize, ToSchema)]
+struct SessionView {
+    id: String,
+    started_at: String,
+    last_seen_at: String,
+    /// 1, 2 or 3.
+    assurance: u8,
+    factors: Vec<&'static str>,
+    /// The client's address, where it is kept.
+    client: Option<String>,
+    /// The browser, shortened: `Firefox on Linux`.
+    user_agent: Option<String>,
+}
+
+/// A page of people.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserPage {
+    items: Vec<UserView>,
+    /// To be sent as `cursor` for the next page.
+    next: Option<String>,
+}
+
+/// Which people to list.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct UserFilter {
+    /// Part of the name or address.
+    query: Option<String>,
+    /// `invited`, `active` or `suspended`.
+    status: Option<String>,
+    /// Put directly into this group.
+    group: Option<String>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many, up to 200; 50 where not given.
+    limit: Option<u32>,
+}
+
+/// A person to be invited.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    email: String,
+    name: String,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    groups: Vec<GroupId>,
+}
+
+/// A person just invited.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct InvitedView {
+    user: UserView,
+    /// To be sent to the person; shown this once, good for three days.
+    invitation_url: String,
+}
+
+/// The groups that a person is to be in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Groups {
+    #[schema(value_type = Vec<String>)]
+    groups: Vec<GroupId>,
+}
+
+/// Fifty: a screen and a half.
+const PAGE: u32 = 50;
+
+impl UserView {
+    fn of(user: User, factors: &[FactorKind]) -> Self {
+        Self {
+            id: user.id.to_string(),
+            name: user.name,
+            email: user.email.to_string(),
+            status: user.status.as_str(),
+            groups: user.groups.iter().map(ToString::to_string).collect(),
+            factors: factors.iter().map(|kind| kind.as_str()).collect(),
+            created_at: text(user.created),
+            last_seen_at: user.last_seen.map(text),
+        }
+    }
+}
+
+impl From<UserSummary> for UserView {
+    fn from(summary: UserSummary) -> Self {
+        Self::of(summary.user, &summary.factors)
+    }
+}
+
+impl From<&Factor> for FactorView {
+    fn from(factor: &Factor) -> Self {
+        Self {
+            id: factor.id.to_string(),
+            kind: factor.kind().as_str(),
+            name: factor.name.clone(),
+            created_at: text(factor.created),
+            last_used_at: factor.last_used.map(text),
+        }
+    }
+}
+
+impl From<&Session> for SessionView {
+    fn from(session: &Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            started_at: text(session.created),
+            last_seen_at: text(session.last_seen),
+            assurance: session.assurance.level(),
+            factors: session.factor_names(),
+            client: None,
+            user_agent: Some(session.agent.clone()).filter(|agent| !agent.is_empty()),
+        }
+    }
+}
+
+/// Find people.
+#[utoipa::path(get, path = "/users", tag = "people", params(UserFilter), responses((status = 200, body = UserPage)))]
+pub(super) async fn list(asked: Asked, Filter(filter): Filter<UserFilter>) -> Answer<Json<UserPage>> {
+    let status = match filter.status.as_deref().filter(|text| !text.is_empty()) {
+        Some(text) => Some(Status::parse(text).ok_or_else(|| Problem::bad(format!("`{text}` is not a status")))?),
+        None => None,
+    };
+    let group = filter.group.as_deref().filter(|text| !text.is_empty()).map(GroupId::parse).transpose();
+    let query = UserQuery {
+        query: filter.query.filter(|text| !text.trim().is_empty()),
+        status,
+        group: group.map_err(|error| Problem::bad(error.to_string()))?,
+        cursor: filter.cursor,
+        limit: filter.limit.unwrap_or(PAGE).clamp(1, 200),
+    };
+    let page = asked.house.store.users(asked.tenant.id(), &query).await?;
+    Ok(Json(UserPage { items: page.items.into_iter().map(UserView::from).collect(), next: page.next }))
+}
+
+/// Invite a person into the pool.
+#[utoipa::path(
+    post, path = "/users", tag = "people", request_body = NewUser,
+    responses((status = 201, body = InvitedView), (status = 409, description = "the address is in the pool already"))
+)]
+pub(super) async fn invite(asked: Asked, Sent(new): Sent<NewUser>) -> Answer<(StatusCode, Json<InvitedView>)> {
+    let email = Email::parse(&new.email).map_err(|error| Problem::bad(error.to_string()))?;
+    let name = checked_name(&new.name)?;
+    let invited = asked.house.invite_user(&asked.tenant, email, name, &new.groups, &asked.doer()?).await?;
+    let view = InvitedView { user: UserView::of(invited.user, &[]), invitation_url: invited.url };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// 120: longer than the longest name seen, short enough for a table.
+fn checked_name(name: &str) -> Answer<&str> {
+    let name = name.trim();
+    let fine = (1..=120).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fine { Ok(name) } else { Err(Problem::bad("a name has 1 to 120 characters")) }
+}
+
+/// One person, with factors and sessions.
+#[utoipa::path(
+    get, path = "/users/{id}", tag = "people", params(("id" = String, Path)),
+    responses((status = 200, body = UserDetails), (status = 404, description = "there is no such user"))
+)]
+pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<UserDetails>> {
+    let tenant = asked.tenant.id();
+    let user = asked.house.store.user(tenant, id).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let factors = asked.house.store.factors(tenant, id).await?;
+    let sessions = asked.house.shared.sessions_of_user(tenant, id, asked.house.now()).await?;
+    let mut kinds: Vec<_> = factors.iter().map(Factor::kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(Json(UserDetails {
+        user: UserView::of(user, &kinds),
+        factor_list: factors.iter().map(FactorView::from).collect(),
+        sessions: sessions.iter().map(SessionView::from).collect(),
+    }))
+}
+
+/// Suspend a person and end every session of theirs.
+#[utoipa::path(
+    post, path = "/users/{id}/suspend", tag = "people", params(("id" = String, Path)),
+    responses((status = 204), (status = 409, description = "suspended already, or oneself"))
+)]
+pub(super) async fn suspend(asked: Asked, Named(id): Named<UserId>) -> Answer<StatusCode> {
+    if asked.user()?.id == id {
+        return Err(Problem::new(
+            cardea_core::Reason::Conflict,
+            "you cannot suspend yourself: ask another administrator",
+        ));
+    }
+    asked.house.suspend_user(asked.tenant.id(), id, &asked.doer()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Let a suspended person sign in again.
+#[utoipa::path(
+    post, path = "/users/{id}/activate", tag = "people", params(("id" = String, Path)),
+    responses((status = 204), (status = 409, description = "not suspended"))
+)]
+pub(super) async fn activate(asked: Asked, Named(id): Named<UserId>) -> Answer<StatusCode> {
+    asked.house.activate_user(asked.tenant.id(), id, &asked.doer()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Make a new invitation link; older ones are worthless from now on.
+#[utoipa::path(
+    post, path = "/users/{id}/invite", tag = "people", params(("id" = String, Path)),
+    responses((status = 200, body = InvitedView), (status = 409, description = "suspended"))
+)]
+pub(super) async fn invite_again(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<InvitedView>> {
+    let invited = asked.house.invite_again(&asked.tenant, id, &asked.doer()?).await?;
+    Ok(Json(InvitedView { user: UserView::of(invited.user, &[]), invitation_url: invited.url }))
+}
+
+/// Put a person into exactly these groups.
+#[utoipa::path(
+    put, path = "/users/{id}/groups", tag = "people", params(("id" = String, Path)), request_body = Groups,
+    responses((status = 204), (status = 422, description = "a group is unknown"))
+)]
+pub(super) async fn set_groups(
+    asked: Asked,
+    Named(id): Named<UserId>,
+    Sent(wanted): Sent<Groups>,
+) -> Answer<StatusCode> {
+    asked.house.set_groups(&asked.tenant, id, &wanted.groups, &asked.doer()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

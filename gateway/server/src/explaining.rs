@@ -1,0 +1,144 @@
+//! Decisions told: one that was made, from its entry and the policy set that made it, or one that is only tried.
+
+use std::{net::IpAddr, sync::Arc};
+
+use cardea_audit::{Actor, Entry, Event, PolicyRef, Request, Verdict};
+use cardea_core::{AppId, Assurance, Caller, Timestamp};
+use cardea_identity::Email;
+use cardea_policy::{Engine, Explanation, Facts, Principal, Question, Sources};
+use cardea_storage::{Store, StoreFault};
+
+use crate::state::{State, TenantState};
+
+/// A request that is only tried.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The app asked.
+    pub app: AppId,
+    /// The method, in capitals.
+    pub method: String,
+    /// The path, decoded; a query is left off.
+    pub path: String,
+    /// Who asks; a visitor where absent.
+    pub caller: Option<Email>,
+    /// How strongly signed in; 1 where absent.
+    pub assurance: Option<Assurance>,
+}
+
+/// Why a decision cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Untold {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// What was asked about does not exist, or cannot be decided.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// What would come of a request, and why. Forwards nothing and writes no entry.
+pub async fn trial(store: &Store, tenant: &TenantState, trial: &Trial, now: Timestamp) -> Result<Explanation, Untold> {
+    let (caller, reach) = who(store, tenant, trial).await?;
+    let path = trial.path.split(['?', '#']).next().unwrap_or_default();
+    if !path.starts_with('/') {
+        return Err(Untold::Unknown(format!("path `{path}` does not start with `/`")));
+    }
+    let host = tenant.bundle.apps.get(&trial.app).and_then(|app| app.hosts.first());
+    let host = host.unwrap_or(&tenant.bundle.tenant.sign_in_host);
+    let model = tenant.engine.app(&trial.app).ok_or_else(|| unknown_app(&trial.app))?;
+    let target = model
+        .locate(&trial.method, path)
+        .ok_or_else(|| Untold::Unknown(format!("`{}` is a method that no policy knows", trial.method)))?;
+    let signed_in = matches!(caller, Caller::User(_));
+    let assurance = signed_in.then(|| trial.assurance.unwrap_or(Assurance::One));
+    let facts = Facts {
+        assurance,
+        signed_in: signed_in.then_some(0),
+        factors: factors_of(assurance),
+        ..Facts::visitor(now, LOOPBACK, &trial.method, host, path)
+    };
+    let principal = Principal::of(&caller);
+    let question = Question { principal: &principal, target: &target, facts };
+    Ok(tenant.engine.explain(&question, reach))
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// The factors by which that assurance is usually shown.
+const fn factors_of(assurance: Option<Assurance>) -> &'static [&'static str] {
+    match assurance {
+        None => &[],
+        Some(Assurance::One) => &["password"],
+        Some(Assurance::Two) => &["password", "totp"],
+        Some(Assurance::Three) => &["passkey"],
+    }
+}
+
+async fn who(store: &Store, tenant: &TenantState, trial: &Trial) -> Result<(Caller, Assurance), Untold> {
+    let Some(email) = &trial.caller else { return Ok((Caller::Visitor, Assurance::One)) };
+    let user = store.user_by_email(tenant.id(), email).await?;
+    let user = user.ok_or_else(|| Untold::Unknown(format!("there is no user `{email}` in this tenant's pool")))?;
+    let enrolled = store.factors(tenant.id(), user.id).await?;
+    let reach = cardea_identity::assurance::reachable(&[], &enrolled, None).unwrap_or(Assurance::One);
+    Ok((Caller::User(tenant.facts(&user)), reach.max(trial.assurance.unwrap_or(Assurance::One))))
+}
+
+fn unknown_app(app: &AppId) -> Untold {
+    Untold::Unknown(format!("there is no app `{app}`"))
+}
+
+/// Tells the decision of an entry again, with the policy set that made it; `None` for an entry without a decision.
+pub async fn entry(store: &Store, state: &State, entry: &Entry) -> Result<Option<Explanation>, Untold> {
+    let (Some(id), Event::Request(request)) = (&entry.tenant, &entry.event) else { return Ok(None) };
+    let (Some(decision), Actor::Caller(caller)) = (&request.decision, &entry.actor) else { return Ok(None) };
+    let tenant = state.tenants.get(id).ok_or_else(|| Untold::Unknown(format!("tenant `{id}` is gone")))?;
+    let engine = engine_of(store, state, tenant, &decision.policy).await?;
+    let app = request.app.as_ref().ok_or_else(|| Untold::Unknown("the entry names no app".to_owned()))?;
+    let model = engine.app(app).ok_or_else(|| unknown_app(app))?;
+    let target = model
+        .locate(&request.method, &request.path)
+        .ok_or_else(|| Untold::Unknown(format!("`{}` is a method that no policy knows", request.method)))?;
+    let factors: Vec<&str> = decision.context.factors.iter().map(AsRef::as_ref).collect();
+    let principal = Principal::of(caller);
+    let question = Question { principal: &principal, target: &target, facts: facts(request, decision, &factors) };
+    // The entry says what came out; how far the caller could reach then is read off it.
+    let reach = match decision.verdict {
+        Verdict::Challenge => Assurance::Three,
+        Verdict::Allow | Verdict::Deny => Assurance::from_level(decision.context.assurance).unwrap_or(Assurance::One),
+    };
+    Ok(Some(engine.explain(&question, reach)))
+}
+
+fn facts<'a>(request: &'a Request, decision: &cardea_audit::Decision, factors: &'a [&'a str]) -> Facts<'a> {
+    let context = &decision.context;
+    let assurance = Assurance::from_level(context.assurance);
+    Facts {
+        assurance,
+        signed_in: assurance.and_then(|_| u64::try_from(context.signed_in).ok()),
+        factors,
+        ..Facts::visitor(context.time, context.client, &request.method, &request.host, &request.path)
+    }
+}
+
+async fn engine_of(
+    store: &Store,
+    state: &State,
+    tenant: &TenantState,
+    policy: &PolicyRef,
+) -> Result<Arc<Engine>, Untold> {
+    if tenant.policy == *policy {
+        return Ok(Arc::clone(&tenant.engine));
+    }
+    let (_, set) = store
+        .policy_version(tenant.id(), policy.version)
+        .await?
+        .ok_or_else(|| Untold::Unknown(format!("policy version {} is gone", policy.version)))?;
+    let mut then = tenant.bundle.clone();
+    then.policies = set;
+    let engine = Engine::compile(&Sources::of(&then, &state.guard_rails))
+        .map_err(|_| Untold::Unknown(format!("policy version {} does not fit today's apps", policy.version)))?;
+    if engine.hash() != &*policy.hash {
+        tracing::info!(version = policy.version, "guard-rails or built-in policies have changed since this decision");
+    }
+    Ok(Arc::new(engine))
+}
