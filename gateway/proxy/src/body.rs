@@ -10,19 +10,22 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 
+use crate::{streams::Tie, upstream::pool::Lease};
+
 /// What went wrong while a body was passing.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body on its way through, in either direction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Body(Kind);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Kind {
     #[default]
     Empty,
     Full(Option<Bytes>),
     Incoming(Incoming),
+    Answering(Box<Answering>),
     Boxed(UnsyncBoxBody<Bytes, BodyError>),
 }
 
@@ -38,6 +41,15 @@ impl Body {
         if bytes.is_empty() { Self::empty() } else { Self(Kind::Full(Some(bytes))) }
     }
 
+    /// A service's answer, tied to its permit; the connection is kept once it has passed.
+    pub(crate) fn answering(incoming: Incoming, mut lease: Lease, tie: Tie) -> Self {
+        if incoming.is_end_stream() {
+            lease.give_back();
+            return Self::empty();
+        }
+        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie })))
+    }
+
     /// Any other body, such as one of axum's.
     pub fn new<B>(body: B) -> Self
     where
@@ -45,6 +57,46 @@ impl Body {
         B::Error: Into<BodyError>,
     {
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+/// A service's answer on its way.
+struct Answering {
+    incoming: Incoming,
+    lease: Lease,
+    tie: Tie,
+}
+
+impl Answering {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.tie.poll_cut(cx) {
+            return Poll::Ready(Some(Err("the permit no longer holds".into())));
+        }
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                self.tie.watch(cx);
+                return Poll::Pending;
+            }
+        };
+        // Given back with the last piece: hyper may not ask for the end that follows it.
+        if frame.is_none() || self.incoming.is_end_stream() {
+            self.lease.give_back();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match &self.0 {
+            Kind::Empty => "empty",
+            Kind::Full(_) => "full",
+            Kind::Incoming(_) => "incoming",
+            Kind::Answering(_) => "answering",
+            Kind::Boxed(_) => "boxed",
+        };
+        f.debug_tuple("Body").field(&kind).finish()
     }
 }
 
@@ -63,6 +115,7 @@ impl HttpBody for Body {
             Kind::Empty => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Answering(body) => body.poll_frame(cx),
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -72,6 +125,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Answering(body) => body.incoming.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -81,6 +135,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Answering(body) => body.incoming.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }

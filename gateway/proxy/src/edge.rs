@@ -204,7 +204,7 @@ pub(crate) fn lists(value: &[u8], token: &[u8]) -> bool {
     value.split(|&b| b == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT).iter().any(|value| {
         value.as_bytes().split(|&b| b == b',').any(|part| {
             let kind = part.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();

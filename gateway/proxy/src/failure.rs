@@ -1,16 +1,20 @@
-//! The one place where refusals and faults become responses.
+//! The one place where refusals and faults become responses: status, headers, challenge. Pages for people are drawn by
+//! [`Faces`]; programs get RFC 9457 problem details.
 
 use std::{sync::Arc, time::Duration};
 
 use cardea_core::{AppId, EntryId, Reason};
+use cardea_policy::Challenge as Need;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 
-use crate::routing::Tenant;
+use crate::{Body, Faces, headers, routing::Tenant};
 
 /// A challenge with the address that meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     /// What is needed.
-    pub need: cardea_policy::Challenge,
+    pub need: Need,
     /// Where a browser gets it.
     pub url: String,
 }
@@ -36,6 +40,23 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
+/// A no on its way to [`answer`], before it is known whom it is told to.
+#[derive(Debug)]
+pub(crate) struct Fail {
+    pub(crate) reason: Reason,
+    pub(crate) challenge: Option<Challenge>,
+    /// The cookie that binds the challenge to this browser.
+    pub(crate) flow_cookie: Option<HeaderValue>,
+    /// Whether a browser that opens a page is led to the challenge at once.
+    pub(crate) lead: bool,
+}
+
+impl From<Reason> for Fail {
+    fn from(reason: Reason) -> Self {
+        Self { reason, challenge: None, flow_cookie: None, lead: false }
+    }
+}
+
 impl Failure {
     /// A failure of which only the reason is known.
     pub fn new(reason: Reason, entry: EntryId) -> Self {
@@ -47,7 +68,96 @@ impl Failure {
             app_name: None,
             signed_in_as: None,
             challenge: None,
-            retry_after: None,
+            retry_after: retry_after(reason),
         }
     }
+
+    /// Problem details for a program (RFC 9457). They say what would help, never why a policy said no.
+    pub fn problem(&self) -> Response<Body> {
+        let code = self.reason.code();
+        let mut problem = json!({
+            "type": format!("urn:cardea:reason:{code}"),
+            "title": title(self.reason),
+            "status": self.reason.status(),
+            "reason": code,
+            "request_id": self.entry,
+        });
+        if let (Some(challenge), Some(fields)) = (&self.challenge, problem.as_object_mut()) {
+            fields.insert("challenge".to_owned(), json!({ "need": challenge.need.need(), "url": challenge.url }));
+        }
+        let mut response = Response::new(Body::full(problem.to_string()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+/// The code as a short sentence: `step-up-required` is `Step up required`.
+fn title(reason: Reason) -> String {
+    let mut words = reason.code().replace('-', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+/// Faults that pass by themselves say when it is worth trying again (RFC 9110 section 10.2.3).
+fn retry_after(reason: Reason) -> Option<Duration> {
+    match reason {
+        Reason::Overloaded => Some(Duration::from_secs(1)),
+        Reason::StoreUnavailable | Reason::LogUnavailable | Reason::Draining => Some(Duration::from_secs(5)),
+        _ => None,
+    }
+}
+
+/// Answers a failure. Every header that failures have in common is set here.
+pub(crate) fn answer(failure: &Failure, fail: &Fail, html: bool, tls: bool, faces: &dyn Faces) -> Response<Body> {
+    let lead = failure.challenge.as_ref().filter(|_| fail.lead);
+    let mut response = match lead {
+        Some(challenge) => led_to(&challenge.url),
+        None if html => faces.page(failure),
+        None => failure.problem(),
+    };
+    if lead.is_none() {
+        *response.status_mut() =
+            StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    let headers = response.headers_mut();
+    if let Some(cookie) = &fail.flow_cookie {
+        headers.append(header::SET_COOKIE, cookie.clone());
+    }
+    if failure.reason.status() == 401 && lead.is_none() {
+        headers.insert(header::WWW_AUTHENTICATE, demanded(failure));
+    }
+    if let Some(after) = failure.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    }
+    if failure.reason == Reason::HeadersTooLarge || failure.reason == Reason::AmbiguousFraming {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Cookie"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(headers::outbound::REQUEST_ID.clone(), headers::outbound::request_id(failure.entry));
+    headers::secure(headers, tls);
+    response
+}
+
+fn led_to(url: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(url) = HeaderValue::from_str(url) {
+        response.headers_mut().insert(header::LOCATION, url);
+    }
+    response
+}
+
+/// What a program must bring (RFC 6750 section 3; for step-up RFC 9470 section 3).
+fn demanded(failure: &Failure) -> HeaderValue {
+    let need = failure.challenge.as_ref().map(|challenge| challenge.need);
+    HeaderValue::from_static(match need {
+        Some(Need::Fresh) => r#"Bearer error="insufficient_user_authentication", max_age="0""#,
+        Some(Need::Two) => r#"Bearer error="insufficient_user_authentication", acr_values="urn:cardea:assurance:2""#,
+        Some(Need::Three) => r#"Bearer error="insufficient_user_authentication", acr_values="urn:cardea:assurance:3""#,
+        Some(Need::SignIn) | None => r#"Bearer realm="cardea""#,
+    })
 }

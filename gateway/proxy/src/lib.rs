@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod body;
+mod challenge;
 pub mod drain;
 pub mod edge;
 pub mod failure;
@@ -15,10 +16,13 @@ mod framing;
 pub mod headers;
 pub mod listener;
 pub mod metrics;
+mod origin;
 pub mod own;
 pub mod permit;
 pub mod pipeline;
 pub mod routing;
+mod story;
+mod streams;
 pub mod trace_context;
 pub mod upstream;
 

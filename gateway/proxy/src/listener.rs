@@ -1,12 +1,30 @@
 //! Accepts connections, speaks TLS and HTTP, and hands each request to the pipeline.
+//!
+//! HTTP/1.1 or HTTP/2 is settled by ALPN; a plain listener speaks HTTP/1.1 only.
 
 use std::{
+    convert::Infallible,
     net::{SocketAddr, TcpListener as StdListener},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use crate::{Door, Drain, Proxy};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Body, Connection, Door, Drain, Proxy, framing::Guard, upstream::tls::spiffe_id};
 
 /// How a listener's connections are protected.
 #[derive(Clone)]
@@ -44,6 +62,16 @@ pub struct Listener {
     door: Door,
 }
 
+/// Time for a TLS handshake. Ten seconds: three lost packets on a slow line.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Time for a request's head, and for a kept connection to say something. A minute and a quarter: what nginx allows,
+/// so that proxies before us, tuned to it, close first.
+const HEAD: Duration = Duration::from_secs(75);
+
+/// How long to wait after the system refused a connection (too many open files): it will refuse the next one too.
+const PAUSE: Duration = Duration::from_millis(100);
+
 impl Listener {
     /// Binds an address. Port 0 takes a free one; see [`Listener::address`].
     pub fn bind(address: SocketAddr, security: Security, door: Door) -> Result<Self, ListenError> {
@@ -51,8 +79,7 @@ impl Listener {
             return Err(ListenError::PlainBeyondLoopback(address));
         }
         let bind = |source| ListenError::Bind { address, source };
-        let socket = StdListener::bind(address).map_err(bind)?;
-        socket.set_nonblocking(true).map_err(bind)?;
+        let socket = open(address).map_err(bind)?;
         let address = socket.local_addr().map_err(bind)?;
         Ok(Self { socket, address, security, door })
     }
@@ -64,7 +91,189 @@ impl Listener {
 
     /// Serves until `drain` begins, then lets what is under way finish for at most `grace`.
     pub async fn serve(self, proxy: Arc<Proxy>, drain: Drain, grace: Duration) {
-        let _ = (self.socket, self.security, self.door, proxy, grace);
-        drain.begun().await;
+        let socket = match TcpListener::from_std(self.socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(%error, address = %self.address, "the listener cannot be served");
+                return;
+            }
+        };
+        let tls = match &self.security {
+            Security::Plain => None,
+            Security::Tls(config) => Some(TlsAcceptor::from(tightened(config, self.door))),
+        };
+        let (tracker, kill) = (TaskTracker::new(), CancellationToken::new());
+        loop {
+            let (stream, peer) = tokio::select! {
+                () = drain.begun() => break,
+                accepted = socket.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let serving = Serving { proxy: Arc::clone(&proxy), drain: drain.clone() };
+            let (tls, kill, door) = (tls.clone(), kill.clone(), self.door);
+            tracker.spawn(async move {
+                tokio::select! {
+                    () = kill.cancelled() => {}
+                    () = serving.connection(stream, peer, tls, door) => {}
+                }
+            });
+        }
+        drop(socket);
+        tracker.close();
+        proxy.tunnels.close();
+        let all_ended = async { tokio::join!(tracker.wait(), proxy.tunnels.wait()) };
+        if tokio::time::timeout(grace, all_ended).await.is_err() {
+            proxy.cut_all();
+            kill.cancel();
+            tracker.wait().await;
+        }
+    }
+}
+
+/// Opens a socket that a restarted gateway can take over at once.
+fn open(address: SocketAddr) -> std::io::Result<StdListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    // 1024: a burst of reconnecting clients after a restart.
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+/// The server's configuration with what must hold on every listener.
+fn tightened(config: &rustls::ServerConfig, door: Door) -> Arc<rustls::ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Early data can be replayed.
+    config.max_early_data_size = 0;
+    if door == Door::Machines {
+        // A resumed session would not show its certificate again.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Arc::new(config)
+}
+
+struct Serving {
+    proxy: Arc<Proxy>,
+    drain: Drain,
+}
+
+impl Serving {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, door: Door) {
+        // Best effort: without it answers are only slower.
+        let _ = stream.set_nodelay(true);
+        let mut connection = Connection::plain(peer, door);
+        let Some(tls) = tls else { return self.http1(stream, connection).await };
+        let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "handshake failed"),
+            Err(_) => return tracing::debug!(%peer, "handshake took too long"),
+        };
+        let session = stream.get_ref().1;
+        connection.tls = true;
+        connection.sni = session.server_name().map(Arc::from);
+        let certificate = session.peer_certificates().and_then(|chain| chain.first());
+        connection.workload = certificate.and_then(spiffe_id).map(Arc::from);
+        if certificate.is_some() && connection.workload.is_none() {
+            return tracing::debug!(%peer, "a client certificate without one SPIFFE ID");
+        }
+        if session.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, connection).await;
+        } else {
+            self.http1(stream, connection).await;
+        }
+    }
+
+    async fn http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {
+        let guarded = Guard::new(stream, Arc::clone(&connection.tunnel));
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_headers(128)
+            .pipeline_flush(true)
+            .serve_connection(TokioIo::new(guarded), service(Arc::clone(&self.proxy), connection))
+            .with_upgrades();
+        let mut serving = pin!(serving);
+        let _open = Counted::new(&self.proxy);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = self.drain.begun() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke off");
+        }
+    }
+
+    async fn http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {
+        let serving = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(256)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(256)
+            .max_header_list_size(65_536)
+            // Windows bound what a client can make us hold: 256 KiB a stream, 1 MiB a connection.
+            .initial_stream_window_size(262_144)
+            .initial_connection_window_size(1_048_576)
+            .max_send_buf_size(262_144)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .enable_connect_protocol()
+            .serve_connection(TokioIo::new(stream), service(Arc::clone(&self.proxy), connection));
+        let mut serving = pin!(serving);
+        let _open = Counted::new(&self.proxy);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = self.drain.begun() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke off");
+        }
+    }
+}
+
+fn service(
+    proxy: Arc<Proxy>,
+    connection: Connection,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+> {
+    let connection = Arc::new(connection);
+    service_fn(move |request: Request<Incoming>| {
+        let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
+        async move { Ok(proxy.handle(connection, request.map(Body::from)).await) }
+    })
+}
+
+/// An open connection in the metrics.
+struct Counted(Arc<Proxy>);
+
+impl Counted {
+    fn new(proxy: &Arc<Proxy>) -> Self {
+        proxy.metrics().connections.inc();
+        Self(Arc::clone(proxy))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics().connections.dec();
     }
 }

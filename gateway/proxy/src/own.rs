@@ -2,7 +2,10 @@
 //!
 //! INVARIANT: an answer that cannot be had is a [`StoreFault`], never "not signed in". Nothing here returns a default.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 use cardea_audit::Entry;
 use cardea_core::{Caller, EntryId, SessionId, TenantId, Timestamp};
@@ -10,7 +13,7 @@ use cardea_identity::HandleHash;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 
-use crate::{App, Body, Canonical, Failure, LiveSession, Permit, Site, Tenant};
+use crate::{App, Body, Canonical, Failure, LiveSession, Permit, Site, Tenant, pipeline::Way, story::Story};
 
 /// A store did not answer, or answered nonsense. Becomes `503 store-unavailable`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -85,7 +88,8 @@ pub trait Recorder: Send + Sync + 'static {
     fn record_before(&self, entry: Entry) -> BoxFuture<'_, Result<(), StoreFault>>;
 }
 
-/// Cardea's own pages and APIs, called with an [`Admitted`] among the request's extensions.
+/// Cardea's own pages and APIs, called with an [`Admitted`] among the request's extensions. An answer that is a failure
+/// puts its [`cardea_core::Reason`] among the response's extensions, for the entry.
 pub trait OwnPages: Send + Sync + 'static {
     /// Answers a request that has been admitted.
     fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>>;
@@ -103,7 +107,7 @@ pub struct Admitted(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    permit: std::sync::Mutex<Option<Permit>>,
+    permit: Mutex<Option<Permit>>,
     site: Arc<Site>,
     app: Arc<App>,
     canonical: Arc<Canonical>,
@@ -114,6 +118,19 @@ struct Inner {
 }
 
 impl Admitted {
+    pub(crate) fn new(permit: Permit, way: &Way, story: &Story) -> Self {
+        Self(Arc::new(Inner {
+            permit: Mutex::new(Some(permit)),
+            site: Arc::clone(&way.site),
+            app: Arc::clone(&way.app),
+            canonical: Arc::clone(&way.canonical),
+            caller: way.asker.principal().caller().clone(),
+            session: way.asker.session().cloned(),
+            entry: story.entry,
+            at: story.at,
+        }))
+    }
+
     /// The permit, once. A second taker gets none: one permit serves one change.
     pub fn take_permit(&self) -> Option<Permit> {
         self.0.permit.lock().ok().and_then(|mut permit| permit.take())

@@ -1,12 +1,34 @@
 //! The way of a request, from top to bottom.
+//!
+//! Time limits, load shedding and panic catching stand around it in [`Proxy::handle`], as plain code: each of their
+//! ends is an answer and an entry like any other, which a layer outside could give neither.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use cardea_core::{Clock, Entropy, SessionId};
-use http::{Request, Response};
+use cardea_core::{Caller, Clock, Entropy, EntryId, Reason, SessionId, Timestamp};
+use cardea_policy::Principal;
+use futures_util::FutureExt;
+use http::{Request, Response, request::Parts as Head};
+use prometheus_client::registry::Registry;
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::task::TaskTracker;
 
-use crate::{Assertions, Body, Connection, Faces, OwnPages, Recorder, Sessions, Snapshot};
+use crate::{
+    Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, OwnPages, Permit, Recorder, Sessions, Site,
+    Snapshot, StoreFault, access,
+    access::{Answer, Asker},
+    failure::{self, Fail},
+    framing,
+    headers::{self, cookies, outbound},
+    metrics::Metrics,
+    origin, routing,
+    story::Story,
+    streams::{Asked, Streams},
+};
+
+mod caller;
+mod forwarding;
 
 /// What the rest of the gateway lends to the data plane.
 #[derive(Clone)]
@@ -31,18 +53,18 @@ pub struct Parts {
 /// Limits of the data plane.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Requests worked on at once; beyond it, `503 overloaded`.
+    /// Requests whose answer is not yet decided, at once; beyond it, `503 overloaded`.
     pub concurrency: usize,
-    /// Time until the answer's head is decided; upstreams have limits of their own below it.
+    /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own.
     pub head: Duration,
-    /// The port that browsers see in URLs; none for the scheme's own.
+    /// The port that browsers see in URLs; as the client names it where absent.
     pub public_port: Option<u16>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // Ninety seconds: longer than the longest usual upstream limit, shorter than what browsers wait.
-        Self { concurrency: 10_000, head: Duration::from_secs(90), public_port: None }
+        // Thirty seconds: a store that has not answered by then will not, and password hashing queues at most seconds.
+        Self { concurrency: 10_000, head: Duration::from_secs(30), public_port: None }
     }
 }
 
@@ -52,18 +74,30 @@ pub struct Proxy {
     parts: Parts,
     limits: Limits,
     snapshot: ArcSwap<Snapshot>,
+    slots: Semaphore,
+    streams: Arc<Streams>,
+    metrics: Metrics,
+    visitor: Arc<Principal>,
+    /// Tunnels, which outlive their connection's HTTP.
+    pub(crate) tunnels: TaskTracker,
 }
 
 impl Proxy {
     /// Opens the house; metrics are registered in `registry`.
-    pub fn new(
-        parts: Parts,
-        limits: Limits,
-        snapshot: Snapshot,
-        registry: &mut prometheus_client::registry::Registry,
-    ) -> Arc<Self> {
-        let _ = registry;
-        Arc::new(Self { parts, limits, snapshot: ArcSwap::from_pointee(snapshot) })
+    pub fn new(parts: Parts, limits: Limits, snapshot: Snapshot, registry: &mut Registry) -> Arc<Self> {
+        let metrics = Metrics::new(registry);
+        let proxy = Arc::new(Self {
+            parts,
+            slots: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
+            limits,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            streams: Streams::new(metrics.open_streams.clone()),
+            metrics,
+            visitor: Arc::new(Principal::of(&Caller::Visitor)),
+            tunnels: TaskTracker::new(),
+        });
+        proxy.streams.serve(Arc::downgrade(&proxy));
+        proxy
     }
 
     /// Swaps in a new snapshot; open streams are asked again.
@@ -78,16 +112,201 @@ impl Proxy {
     }
 
     /// Something that decisions rest on has changed (a session, user or group): open streams are asked again.
-    pub fn changed(&self) {}
+    pub fn changed(&self) {
+        self.streams.change();
+    }
 
     /// Cuts every open stream of a session, without asking.
     pub fn cut(&self, session: SessionId) {
-        let _ = session;
+        self.streams.cut(session);
     }
 
-    /// Answers one request of a connection. Never fails: every failure is an answer.
-    pub async fn handle(self: &Arc<Self>, connection: Arc<Connection>, request: Request<Body>) -> Response<Body> {
-        let _ = (connection, request, &self.parts, &self.limits);
-        Response::new(Body::empty())
+    /// Cuts every open stream: the gateway closes.
+    pub(crate) fn cut_all(&self) {
+        self.streams.cut_all();
     }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn mint(&self, at: Timestamp) -> EntryId {
+        EntryId::mint(at, &*self.parts.entropy)
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn recorder(&self) -> &dyn Recorder {
+        &*self.parts.recorder
+    }
+
+    /// Answers one request of a connection. Never fails: every failure is an answer, and every end an entry.
+    pub async fn handle(self: &Arc<Self>, connection: Arc<Connection>, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let mut story = Story::begin(self, &connection, &head.method, &head.headers);
+        let ended = match self.slots.try_acquire() {
+            Ok(_slot) => AssertUnwindSafe(self.walk(&mut story, &connection, head, body)).catch_unwind().await,
+            Err(_) => Ok(Err(Reason::Overloaded.into())),
+        };
+        match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
+            Ok(response) => {
+                story.end(response.status().as_u16(), response.extensions().get::<Reason>().copied());
+                response
+            }
+            Err(fail) => self.refuse(story, &fail),
+        }
+    }
+
+    /// The picture in DESIGN section 3, line by line.
+    async fn walk(
+        self: &Arc<Self>,
+        story: &mut Story,
+        connection: &Arc<Connection>,
+        mut head: Head,
+        body: Body,
+    ) -> Result<Response<Body>, Fail> {
+        refused_below(&head)?;
+        // Read before anything is decided: a change from here on makes open streams ask again.
+        let changes = self.streams.changes();
+        let snapshot = self.snapshot.load_full();
+        let (canonical, site) = Canonical::read(&head, connection, &snapshot)?;
+        let canonical = Arc::new(canonical);
+        story.is_about(&canonical);
+        let site = story.site.insert(site.ok_or(Reason::UnknownHost)?).clone();
+        let app = story.app.insert(routing::route(&site, &canonical, connection)?).clone();
+        let trailers = headers::takes_trailers(&head.headers);
+        headers::clean(&mut head.headers, &app.mapped)?;
+        let edge = story.stage(&self.metrics.edge, story.began);
+
+        if !self.parts.recorder.admits(&site.tenant.id) {
+            return Err(Reason::LogUnavailable.into());
+        }
+        let (asker, lapsed) = self.within(self.caller(&site, &canonical, connection, &head.headers)).await?;
+        story.caller = asker.principal().caller().clone();
+        story.session = asker.session().map(|session| session.id);
+        if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
+            origin::check_change(&canonical, &head.headers)?;
+        }
+        let target = app.model.locate(canonical.method().as_str(), canonical.path());
+        let target = target.ok_or(Reason::MethodNotAllowed)?;
+        let (answer, decision) = access::decide(&site.tenant, &asker, &target, &canonical, (story.entry, story.at));
+        story.decision = Some(decision);
+        let permit = match answer {
+            Answer::Allowed(permit) => permit,
+            Answer::Denied(need) => return Err(self.denied(need, lapsed, &site, &canonical, &head.headers)),
+        };
+        story.stage(&self.metrics.access, edge);
+
+        let way = Way { site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
+        let response = match way.app.own {
+            Some(_) => self.within(self.own_page(story, &way, permit, head, body)).await?,
+            None => self.forward(story, &way, permit, head, body).await?,
+        };
+        Ok(self.finish(story, &way, response).await)
+    }
+
+    /// Our own pages and APIs, which take the permit from the request's [`Admitted`].
+    async fn own_page(
+        &self,
+        story: &Story,
+        way: &Way,
+        permit: Permit,
+        mut head: Head,
+        body: Body,
+    ) -> Result<Response<Body>, Fail> {
+        head.uri = way.canonical.target().clone().into();
+        head.extensions.insert(Admitted::new(permit, way, story));
+        Ok(self.parts.own.call(Request::from_parts(head, body)).await)
+    }
+
+    /// What every answer carries, and the next handle where this one is due.
+    async fn finish(&self, story: &Story, way: &Way, mut response: Response<Body>) -> Response<Body> {
+        let tls = way.canonical.tls();
+        let headers = response.headers_mut();
+        headers.insert(outbound::REQUEST_ID.clone(), outbound::request_id(story.entry));
+        headers::secure(headers, tls);
+        if let Some(cookie) = self.rotated(story, way, headers).await {
+            headers.append(http::header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// Says no, with what would help.
+    fn refuse(&self, story: Story, fail: &Fail) -> Response<Body> {
+        let failure = Failure {
+            tenant: story.site.as_ref().map(|site| Arc::clone(&site.tenant)),
+            app: story.app.as_ref().map(|app| app.spec.id.clone()),
+            app_name: story.app.as_ref().map(|app| app.spec.name.clone()),
+            signed_in_as: match &story.caller {
+                Caller::User(user) => Some(user.email.clone()),
+                _ => None,
+            },
+            challenge: fail.challenge.clone(),
+            ..Failure::new(fail.reason, story.entry)
+        };
+        let draw = || failure::answer(&failure, fail, story.html, story.tls, &*self.parts.faces);
+        // A page that cannot be drawn is a defect, but the answer stays a no.
+        let response = std::panic::catch_unwind(AssertUnwindSafe(draw))
+            .unwrap_or_else(|_panic| failure::answer(&failure, fail, false, story.tls, &*self.parts.faces));
+        tracing::debug!(reason = fail.reason.code(), entry = %story.entry, "request refused");
+        story.end(response.status().as_u16(), Some(fail.reason));
+        response
+    }
+
+    /// Ends what takes longer than the limit.
+    async fn within<T>(&self, step: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
+        tokio::time::timeout(self.limits.head, step).await.unwrap_or_else(|_| Err(Reason::TimedOut.into()))
+    }
+
+    /// Asks the question of an open stream again, with everything as it is now.
+    pub(crate) async fn ask_again(&self, asked: &Asked) -> Result<bool, StoreFault> {
+        let now = self.now();
+        let snapshot = self.snapshot();
+        let canonical = &asked.canonical;
+        let Some(site) = snapshot.hosts.get(&**canonical.host()) else { return Ok(false) };
+        let Ok(app) = routing::route(site, canonical, &asked.connection) else { return Ok(false) };
+        if app.spec.id != asked.app {
+            return Ok(false);
+        }
+        let asker = match asked.asker.session() {
+            None => asked.asker.clone(),
+            Some(was) => match self.parts.sessions.current(&site.tenant.id, was.id, canonical.host(), now).await? {
+                Some(session) if session.id == was.id && session.is_live(now) => Asker::Session(session),
+                _ => return Ok(false),
+            },
+        };
+        let Some(target) = app.model.locate(canonical.method().as_str(), canonical.path()) else { return Ok(false) };
+        Ok(access::still_allowed(&site.tenant, &asker, &target, canonical, now))
+    }
+}
+
+/// Everything that was found out before a request was admitted.
+pub(crate) struct Way {
+    pub(crate) site: Arc<Site>,
+    pub(crate) app: Arc<App>,
+    pub(crate) canonical: Arc<Canonical>,
+    pub(crate) asker: Asker,
+    pub(crate) connection: Arc<Connection>,
+    changes: u64,
+    trailers: bool,
+}
+
+impl Way {
+    fn asked(&self) -> Arc<Asked> {
+        Arc::new(Asked {
+            canonical: Arc::clone(&self.canonical),
+            connection: Arc::clone(&self.connection),
+            app: self.app.spec.id.clone(),
+            asker: self.asker.clone(),
+        })
+    }
+}
+
+/// What [`crate::framing`] refused below HTTP comes up here as a stand-in that names the reason.
+fn refused_below(head: &Head) -> Result<(), Fail> {
+    let Some(code) = head.headers.get(framing::REFUSED) else { return Ok(()) };
+    let reason = Reason::ALL.iter().find(|reason| reason.code().as_bytes() == code.as_bytes());
+    Err(reason.copied().unwrap_or(Reason::BadHeader).into())
 }

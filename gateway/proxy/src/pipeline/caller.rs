@@ -1,0 +1,106 @@
+//! From a request's credentials to who asks, and from a no to what would help.
+
+use std::sync::Arc;
+
+use cardea_core::{Caller, Reason};
+use cardea_identity::{Handle, cookie};
+use cardea_policy::{Challenge as Need, Principal};
+use http::{HeaderMap, HeaderValue};
+
+use super::{Asker, Canonical, Connection, Fail, Proxy, Site, Story, Way, cookies};
+use crate::{Door, StoreFault, challenge};
+
+impl From<StoreFault> for Fail {
+    fn from(fault: StoreFault) -> Self {
+        tracing::warn!(%fault, "a store did not answer");
+        Reason::StoreUnavailable.into()
+    }
+}
+
+impl Proxy {
+    /// Who asks. Also says whether a handle was shown that opens nothing (any more).
+    pub(super) async fn caller(
+        &self,
+        site: &Site,
+        canonical: &Canonical,
+        connection: &Connection,
+        headers: &HeaderMap,
+    ) -> Result<(Asker, bool), Fail> {
+        if connection.door == Door::Machines {
+            return Ok((workload(site, connection, &self.visitor)?, false));
+        }
+        let Some(handle) = cookies::handle(headers, canonical.tls()) else {
+            return Ok((Asker::Other(Arc::clone(&self.visitor)), false));
+        };
+        let (now, hash) = (self.now(), handle.hash());
+        let tenant = &site.tenant.id;
+        let found = match self.parts.sessions.cached(tenant, &hash, now) {
+            Some(session) => Some(session),
+            None => self.parts.sessions.find(tenant, &hash, now).await?,
+        };
+        // INVARIANT: a handle opens its own session, at its own tenant and host, while that lives; checked here too,
+        // whatever the store said.
+        let fits = found.filter(|session| {
+            session.tenant == *tenant
+                && session.host == *canonical.host()
+                && session.handle == hash
+                && session.is_live(now)
+        });
+        Ok(match fits {
+            Some(session) => (Asker::Session(session), false),
+            None => (Asker::Other(Arc::clone(&self.visitor)), true),
+        })
+    }
+
+    /// A no: a challenge where something would help.
+    pub(super) fn denied(
+        &self,
+        need: Option<Need>,
+        lapsed: bool,
+        site: &Site,
+        canonical: &Canonical,
+        headers: &HeaderMap,
+    ) -> Fail {
+        let Some(need) = need else { return Reason::Denied.into() };
+        let reason = match need {
+            Need::SignIn if lapsed => Reason::SessionEnded,
+            Need::SignIn => Reason::SignInRequired,
+            _ => Reason::StepUpRequired,
+        };
+        let entropy = &*self.parts.entropy;
+        let (challenge, flow_cookie) = challenge::of(need, site, canonical, headers, self.limits.public_port, entropy);
+        Fail { reason, challenge: Some(challenge), flow_cookie, lead: canonical.navigation() }
+    }
+
+    /// The cookie with the session's next handle, where this one is due. After the answer, so that a client that has
+    /// gone by then loses nothing; a store that fails now has only put it off.
+    pub(super) async fn rotated(&self, story: &Story, way: &Way, headers: &HeaderMap) -> Option<HeaderValue> {
+        let session = way.asker.session()?;
+        let due = session.rotate_at.is_some_and(|at| at <= story.at);
+        let tls = way.canonical.tls();
+        if !due || way.canonical.websocket() || cookies::sets_session(headers, tls) || !session.is_live(self.now()) {
+            return None;
+        }
+        match self.parts.sessions.rotate(session, self.now()).await {
+            Ok(Some(next)) => HeaderValue::try_from(cookie::set_handle(&Handle::parse(&next).ok()?, tls)).ok(),
+            Ok(None) => None,
+            Err(fault) => {
+                tracing::warn!(%fault, "a handle could not be rotated");
+                None
+            }
+        }
+    }
+}
+
+/// Whoever comes to the machines' door: a workload of this tenant, or nobody we know.
+fn workload(site: &Site, connection: &Connection, visitor: &Arc<Principal>) -> Result<Asker, Fail> {
+    let Some(spiffe_id) = &connection.workload else { return Ok(Asker::Other(Arc::clone(visitor))) };
+    let ours = spiffe_id
+        .strip_prefix("spiffe://")
+        .and_then(|rest| rest.strip_prefix(site.tenant.trust_domain.as_str()))
+        .is_some_and(|path| path.starts_with('/'));
+    if !ours {
+        return Err(Reason::CertificateRejected.into());
+    }
+    Ok(Asker::Other(Arc::new(Principal::of(&Caller::Workload { spiffe_id: Arc::clone(spiffe_id) }))))
+}

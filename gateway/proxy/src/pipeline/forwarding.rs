@@ -1,0 +1,131 @@
+//! An admitted request on its way to the app's service, and the answer on its way back.
+
+use std::sync::atomic::Ordering;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cardea_core::{
+    Reason, entropy,
+    resources::{AssertionMode, AuditMode},
+};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use hyper::upgrade::OnUpgrade;
+
+use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound};
+use crate::{
+    AssertionFor, Upstream,
+    streams::Tie,
+    trace_context,
+    upstream::{self, upload, websocket},
+};
+
+impl Proxy {
+    /// Forwards what `permit` allows, and ties what streams to it.
+    pub(super) async fn forward(
+        &self,
+        story: &mut Story,
+        way: &Way,
+        permit: Permit,
+        mut head: Head,
+        body: Body,
+    ) -> Result<Response<Body>, Fail> {
+        let upstream = way.app.upstream.clone().ok_or(Reason::Internal)?;
+        let websocket = way.canonical.websocket();
+        if websocket {
+            origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some())?;
+        }
+        let upgrade = head.extensions.remove::<OnUpgrade>();
+        let version = head.version;
+        self.address(story, way, &mut head.headers)?;
+        if way.app.spec.audit == AuditMode::Before {
+            let entry = story.before();
+            let written = self.within(async { self.recorder().record_before(entry).await.map_err(Fail::from) }).await;
+            written.map_err(|_| Reason::LogUnavailable)?;
+        }
+        let began = Instant::now();
+        let sent = std::time::Instant::now();
+        let tie = || Tie::new(&self.streams, way.asked(), way.changes, began);
+        let (body, progress) = if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, tie) };
+        let request = outgoing(way, head.headers, body);
+        let outcome = if websocket {
+            let upgrade = upgrade.ok_or(Reason::BadHeader)?;
+            self.open_tunnel(way, permit, &upstream, request, (upgrade, version, began)).await
+        } else {
+            let answer = upstream::forward(permit, &upstream, request, progress.as_ref()).await;
+            answer.map(|answer| returned(answer, tie()))
+        };
+        story.stage(&self.metrics.upstream, sent);
+        let mut response = outcome?;
+        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            headers::clean_answer(response.headers_mut(), way.canonical.tls());
+        }
+        Ok(response)
+    }
+
+    /// Sets what the service is told, after everything of the kind that came from outside has been dropped.
+    fn address(&self, story: &Story, way: &Way, headers: &mut HeaderMap) -> Result<(), Fail> {
+        let caller = way.asker.principal().caller();
+        let per_request = way.app.spec.assertion == AssertionMode::Request;
+        let assertion = self.parts.assertions.assertion(&AssertionFor {
+            tenant: &way.site.tenant,
+            app: &way.app,
+            caller,
+            session: way.asker.session(),
+            request: per_request.then_some((story.entry, &*way.canonical)),
+            now: story.at,
+        })?;
+        cookies::keep_ours_from_service(headers);
+        outbound::tell(headers, &way.canonical, &outbound::request_id(story.entry), assertion);
+        outbound::map_claims(headers, &way.app.mapped, caller);
+        trace_context::carry(headers, story.entry, &*self.parts.entropy);
+        Ok(())
+    }
+
+    async fn open_tunnel(
+        &self,
+        way: &Way,
+        permit: Permit,
+        upstream: &Upstream,
+        request: Request<Body>,
+        (upgrade, version, began): (OnUpgrade, Version, Instant),
+    ) -> Result<Response<Body>, Reason> {
+        let key: [u8; 16] = entropy::bytes(&*self.parts.entropy);
+        let key = HeaderValue::try_from(STANDARD.encode(key)).map_err(|_| Reason::Internal)?;
+        let (mut response, service) = match websocket::open(permit, upstream, request, key).await? {
+            websocket::Outcome::Opened(response, service) => (response, service),
+            websocket::Outcome::Declined(answer) => {
+                return Ok(returned(answer, Tie::new(&self.streams, way.asked(), way.changes, began)));
+            }
+        };
+        headers::clean_answer(response.headers_mut(), way.canonical.tls());
+        websocket::tell_client(&mut response, version);
+        if version != Version::HTTP_2 {
+            way.connection.tunnel.store(true, Ordering::Release);
+        }
+        let registered = self.streams.register(way.asked(), way.changes, began);
+        self.tunnels.spawn(async move {
+            websocket::tunnel(upgrade, service, registered.cut.clone()).await;
+            drop(registered);
+        });
+        Ok(response)
+    }
+}
+
+/// The request line is made from the canonical request and nothing else.
+fn outgoing(way: &Way, headers: HeaderMap, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    request.method_mut().clone_from(way.canonical.method());
+    *request.uri_mut() = way.canonical.target().clone().into();
+    *request.headers_mut() = headers;
+    if way.trailers {
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    request
+}
+
+fn returned(answer: upstream::Answer, tie: Tie) -> Response<Body> {
+    let (head, incoming) = answer.response.into_parts();
+    let mut response = Response::new(Body::answering(incoming, answer.lease, tie));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}

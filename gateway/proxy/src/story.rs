@@ -1,0 +1,157 @@
+//! What is found out about a request on its way, and the one entry that it ends with, however it ends.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
+use cardea_core::{Caller, EntryId, Reason, SessionId, Timestamp};
+use http::{HeaderMap, Method, header};
+
+use crate::{App, Canonical, Connection, Proxy, Site, metrics};
+
+/// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
+/// future only when nobody waits for its answer any more.
+pub(crate) struct Story {
+    proxy: Arc<Proxy>,
+    pub(crate) entry: EntryId,
+    pub(crate) at: Timestamp,
+    pub(crate) began: Instant,
+    method: Method,
+    client: Client,
+    pub(crate) html: bool,
+    pub(crate) tls: bool,
+    pub(crate) canonical: Option<Arc<Canonical>>,
+    pub(crate) site: Option<Arc<Site>>,
+    pub(crate) app: Option<Arc<App>>,
+    pub(crate) caller: Caller,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) decision: Option<Decision>,
+    pub(crate) detail: Option<String>,
+    written_before: bool,
+    ended: bool,
+}
+
+impl Story {
+    pub(crate) fn begin(proxy: &Arc<Proxy>, connection: &Connection, method: &Method, headers: &HeaderMap) -> Self {
+        let at = proxy.now();
+        let agent = headers.get(header::USER_AGENT).and_then(|agent| std::str::from_utf8(agent.as_bytes()).ok());
+        proxy.metrics().in_flight.inc();
+        Self {
+            entry: proxy.mint(at),
+            proxy: Arc::clone(proxy),
+            at,
+            began: Instant::now(),
+            method: method.clone(),
+            client: Client::new(connection.peer.ip().to_canonical(), agent),
+            html: crate::edge::accepts_html(headers),
+            tls: connection.tls,
+            canonical: None,
+            site: None,
+            app: None,
+            caller: Caller::Visitor,
+            session: None,
+            decision: None,
+            detail: None,
+            written_before: false,
+            ended: false,
+        }
+    }
+
+    /// The request has one reading.
+    pub(crate) fn is_about(&mut self, canonical: &Arc<Canonical>) {
+        self.client.address = canonical.client();
+        self.tls = canonical.tls();
+        self.method.clone_from(canonical.method());
+        self.canonical = Some(Arc::clone(canonical));
+    }
+
+    /// The answer's head is decided. A body that streams on afterwards belongs to the same entry.
+    pub(crate) fn end(mut self, status: u16, reason: Option<Reason>) {
+        self.close(status, reason);
+    }
+
+    /// The entry for an app that wants it durable before its service hears of the request. The end then gets an entry
+    /// of its own, which names this one.
+    pub(crate) fn before(&mut self) -> Entry {
+        let mut entry = self.entry_of(0, None, self.began.elapsed());
+        if let Event::Request(request) = &mut entry.event {
+            request.detail = Some("admitted; written before it was forwarded".to_owned());
+        }
+        self.written_before = true;
+        entry
+    }
+
+    fn close(&mut self, status: u16, reason: Option<Reason>) {
+        self.ended = true;
+        let metrics = self.proxy.metrics();
+        metrics.in_flight.dec();
+        let asked = self.site.as_deref().zip(self.app.as_deref()).map(|(site, app)| (&*site.tenant, app));
+        metrics.count(asked, status, reason);
+        let mut entry = self.entry_of(status, reason, self.began.elapsed());
+        if self.written_before {
+            entry.id = self.proxy.mint(self.at);
+            if let Event::Request(request) = &mut entry.event {
+                request.detail = Some(format!("ends request {}", self.entry));
+            }
+        }
+        self.proxy.recorder().record(entry);
+    }
+
+    fn entry_of(&mut self, status: u16, reason: Option<Reason>, took: Duration) -> Entry {
+        static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+        let canonical = self.canonical.as_deref();
+        let word = |of: fn(&Canonical) -> &Arc<str>| canonical.map_or_else(|| NOTHING.clone(), |c| of(c).clone());
+        Entry {
+            id: self.entry,
+            at: self.at,
+            tenant: self.site.as_ref().map(|site| site.tenant.id.clone()),
+            actor: Actor::Caller(self.caller.clone()),
+            session: self.session,
+            client: Some(self.client.clone()),
+            event: Event::Request(Box::new(Record {
+                app: self.app.as_ref().map(|app| app.spec.id.clone()),
+                method: method_word(&self.method),
+                host: word(Canonical::host),
+                path: word(Canonical::path),
+                status,
+                reason,
+                micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                decision: self.decision.clone(),
+                detail: self.detail.clone(),
+            })),
+        }
+    }
+
+    /// Marks the end of a stage that began at `since`, and gives the beginning of the next.
+    pub(crate) fn stage(
+        &self,
+        histogram: &prometheus_client::metrics::histogram::Histogram,
+        since: Instant,
+    ) -> Instant {
+        let now = Instant::now();
+        metrics::observe(histogram, now - since);
+        now
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.close(Reason::ClientGone.status(), Some(Reason::ClientGone));
+        }
+    }
+}
+
+/// A method as entries hold it; the usual ones are made once.
+fn method_word(method: &Method) -> Arc<str> {
+    static USUAL: LazyLock<[(Method, Arc<str>); 7]> = LazyLock::new(|| {
+        [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
+            .map(|method| (method.clone(), Arc::from(method.as_str())))
+    });
+    USUAL
+        .iter()
+        .find(|(usual, _)| usual == method)
+        .map_or_else(|| Arc::from(method.as_str()), |(_, word)| Arc::clone(word))
+}

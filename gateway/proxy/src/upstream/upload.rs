@@ -1,0 +1,98 @@
+//! A request's body on its way to the service.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::{App, Body, body::BodyError, headers, streams::Tie};
+
+/// When the last piece of a body passed.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    began: Instant,
+    millis: Arc<AtomicU64>,
+}
+
+impl Progress {
+    fn begin() -> Self {
+        Self { began: Instant::now(), millis: Arc::default() }
+    }
+
+    /// The moment of the last piece, if any has passed.
+    pub(super) fn last(&self) -> Option<Instant> {
+        match self.millis.load(Ordering::Relaxed) {
+            0 => None,
+            millis => Some(self.began + Duration::from_millis(millis)),
+        }
+    }
+
+    fn mark(&self) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.millis.store(millis.max(1), Ordering::Relaxed);
+    }
+}
+
+/// Streams a body on, cleans its trailers and breaks off when its permit no longer holds.
+struct Uploading {
+    body: Body,
+    app: Arc<App>,
+    progress: Progress,
+    tie: Tie,
+}
+
+/// Prepares a request's body. One that is empty is left as it is.
+pub(crate) fn prepare(body: Body, app: &Arc<App>, tie: impl FnOnce() -> Tie) -> (Body, Option<Progress>) {
+    if body.is_end_stream() {
+        return (Body::empty(), None);
+    }
+    let progress = Progress::begin();
+    let uploading = Uploading { body, app: Arc::clone(app), progress: progress.clone(), tie: tie() };
+    (Body::new(uploading), Some(progress))
+}
+
+impl HttpBody for Uploading {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        if this.tie.poll_cut(cx) {
+            return Poll::Ready(Some(Err("the permit no longer holds".into())));
+        }
+        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Pending => {
+                this.tie.watch(cx);
+                return Poll::Pending;
+            }
+            ready => ready!(ready),
+        };
+        this.progress.mark();
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| match frame.into_trailers() {
+                Ok(mut trailers) => {
+                    headers::clean_trailers(&mut trailers, &this.app.mapped);
+                    Frame::trailers(trailers)
+                }
+                Err(frame) => frame,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

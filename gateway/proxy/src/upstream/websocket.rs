@@ -1,0 +1,94 @@
+//! WebSockets: a tunnel is opened only after the service has really said `101` to what we asked (RFC 6455 section 4).
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cardea_core::Reason;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, Upstream, connect::reason_of, pool::Lease};
+use crate::{Body, Permit};
+
+static KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
+static ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
+static UPGRADE: HeaderValue = HeaderValue::from_static("Upgrade");
+static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// What a service said to the wish for a WebSocket.
+pub(crate) enum Outcome {
+    /// Yes: the head for the client, and the service's end of the tunnel.
+    Opened(Response<Body>, OnUpgrade),
+    /// Something else, which goes to the client like any answer.
+    Declined(Answer),
+}
+
+/// Asks the service for a WebSocket, over a connection of its own. `key` stands in where the client came by HTTP/2,
+/// which has none.
+pub(crate) async fn open(
+    permit: Permit,
+    upstream: &Upstream,
+    mut request: Request<Body>,
+    key: HeaderValue,
+) -> Result<Outcome, Reason> {
+    drop(permit);
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
+    headers.insert(header::CONNECTION, UPGRADE.clone());
+    headers.insert(header::UPGRADE, WEBSOCKET.clone());
+    let key = headers.entry(KEY.clone()).or_insert(key).clone();
+    headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+    let mut sender = upstream.connect_http1().await?;
+    let sent = tokio::time::timeout(upstream.answer, sender.send_request(request)).await;
+    let mut response = sent.map_err(|_| Reason::UpstreamTimeout)?.map_err(|error| reason_of(&error))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let lease = Lease::new(Arc::clone(&upstream.pool), super::pool::Sender::Http1(sender));
+        return Ok(Outcome::Declined(Answer { response, lease }));
+    }
+    if !is_websocket(&response) || response.headers().get(&ACCEPT).map(HeaderValue::as_bytes) != Some(&*accept(&key)) {
+        return Err(Reason::UpstreamBroken);
+    }
+    let end = hyper::upgrade::on(&mut response);
+    Ok(Outcome::Opened(response.map(|_| Body::empty()), end))
+}
+
+fn is_websocket<B>(response: &Response<B>) -> bool {
+    response.headers().get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The proof that the other side read the handshake. SHA-1 is what the protocol says; it guards nothing.
+fn accept(key: &HeaderValue) -> Vec<u8> {
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key.as_bytes());
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(hash.finish()).into_bytes()
+}
+
+/// Makes the service's `101` into what the client is told: the same over HTTP/1.1, `200` over HTTP/2 (RFC 8441).
+pub(crate) fn tell_client(response: &mut Response<Body>, version: Version) {
+    let headers = response.headers_mut();
+    if version == Version::HTTP_2 {
+        headers.remove(&ACCEPT);
+        *response.status_mut() = StatusCode::OK;
+        return;
+    }
+    headers.insert(header::CONNECTION, UPGRADE.clone());
+    headers.insert(header::UPGRADE, WEBSOCKET.clone());
+}
+
+/// Carries bytes both ways until one end closes or `cut` says so.
+pub(crate) async fn tunnel(client: OnUpgrade, service: OnUpgrade, cut: CancellationToken) {
+    let carry = async {
+        let (client, service) = tokio::try_join!(client, service).ok()?;
+        let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
+        // An end that breaks is an end: there is nobody left to tell.
+        tokio::io::copy_bidirectional(&mut client, &mut service).await.ok()
+    };
+    tokio::select! {
+        () = cut.cancelled() => {}
+        _ = carry => {}
+    }
+}
