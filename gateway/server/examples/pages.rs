@@ -158,7 +158,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         id: "019ab000-0000-7000-8000-000000000001".to_owned(),
         kind,
         name: called.to_owned(),
-        added: ago(9_000_000),
+        added: (kind != FactorKind::Provider).then(|| ago(9_000_000)),
         used,
         removable,
     };

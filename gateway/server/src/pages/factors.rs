@@ -34,11 +34,11 @@ pub struct FactorRow {
     pub kind: FactorKind,
     /// The name that the person gave it; empty where it has none.
     pub name: String,
-    /// When it was added.
-    pub added: When,
+    /// When it was added; not known of a provider's word.
+    pub added: Option<When>,
     /// When it was last used.
     pub used: Option<When>,
-    /// Whether the person may remove it: never the last way of signing in.
+    /// Whether the person may remove it: never the last way of signing in, nor what a provider says.
     pub removable: bool,
 }
 

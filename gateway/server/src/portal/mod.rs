@@ -1,1 +1,34 @@
-//! (being written)
+//! The portal: what a person can open, how they sign in, and where they are signed in. Each handler acts for the
+//! person of the request's session only; no address names another.
+
+mod apps;
+mod enrolment;
+mod factors;
+mod fresh;
+mod passkey;
+mod sessions;
+mod totp;
+mod visit;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use crate::House;
+
+/// The portal's pages on the sign-in host.
+pub fn routes() -> Router<Arc<House>> {
+    Router::new()
+        .route("/", get(apps::show))
+        .route("/factors", get(factors::show))
+        .route("/factors/totp", get(totp::show).post(totp::confirm))
+        .route("/factors/passkey", get(passkey::show).post(passkey::finish))
+        .route("/factors/passkey/options", post(passkey::options))
+        .route("/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
+        .route("/factors/{id}/name", get(factors::ask_name).post(factors::rename))
+        .route("/sessions", get(sessions::show))
+        .route("/sessions/{id}/end", post(sessions::end))
+}

@@ -1,0 +1,71 @@
+//! `GET /`: the apps that the person could open now, or after confirming who they are.
+
+use axum::response::Response;
+use cardea_core::{AppId, Assurance, resources::AppSpec};
+use cardea_policy::{Facts, Question, built_in};
+
+use super::visit::Visit;
+use crate::pages::{AppCard, Page, Portal, when::When};
+
+/// Shows the portal.
+pub(super) async fn show(visit: Visit) -> Response {
+    let rules = &visit.tenant.bundle.tenant.factors;
+    let mut apps: Vec<AppCard> = visit.tenant.bundle.apps.values().filter_map(|app| card(&visit, app)).collect();
+    apps.sort_by_key(|app| app.name.to_lowercase());
+    let host = visit.admitted().canonical().host();
+    let console = (built_in::console(), host.as_ref(), "/admin/");
+    Portal {
+        look: &visit.look,
+        person: visit.person(),
+        apps,
+        assurance: visit.live.assurance.level(),
+        since: When::new(visit.live.signed_in_at, visit.now()),
+        administrator: opens(&visit, &console.0, console.1, console.2).is_some(),
+        offer_second: visit.live.reachable < Assurance::Two && (rules.passkey || rules.totp),
+        done: None,
+    }
+    .respond()
+}
+
+fn card(visit: &Visit, app: &AppSpec) -> Option<AppCard> {
+    let host = app.hosts.first().filter(|_| app.in_portal)?;
+    let path = app.start_path.split(['?', '#']).next().unwrap_or("/");
+    let opens = opens(visit, &app.id, host, path)?;
+    Some(AppCard {
+        name: app.name.clone(),
+        description: app.description.clone(),
+        host: host.clone(),
+        href: format!("{}{}", visit.house.config.origin(host), app.start_path),
+        asks_more: opens == Opens::AfterStepUp,
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opens {
+    Now,
+    AfterStepUp,
+}
+
+/// Puts the question that the app's start page will put. INVARIANT: this only decides what is shown; opening the app
+/// asks again.
+fn opens(visit: &Visit, app: &AppId, host: &str, path: &str) -> Option<Opens> {
+    let engine = &visit.tenant.engine;
+    let target = engine.app(app)?.locate("GET", path)?;
+    let live = &visit.live;
+    let facts = Facts {
+        assurance: Some(live.assurance),
+        signed_in: Some(visit.now().since(live.signed_in_at).as_secs()),
+        time: visit.now(),
+        client: visit.admitted().client(),
+        factors: &live.factors,
+        method: "GET",
+        host,
+        path,
+    };
+    let question = Question { principal: live.principal(), target: &target, facts };
+    let verdict = engine.decide(&question);
+    if verdict.allowed && verdict.errors.is_empty() {
+        return Some(Opens::Now);
+    }
+    engine.challenge(&question, live.reachable).map(|_| Opens::AfterStepUp)
+}

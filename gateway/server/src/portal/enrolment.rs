@@ -1,0 +1,112 @@
+//! A factor between the two halves of its enrolment: kept sealed, for ten minutes, for the one person who began it.
+
+use cardea_core::{Reason, UserId};
+use cardea_identity::{
+    Factor, Ticket,
+    factors::passkey,
+    one_time::{OneTime, Purpose},
+};
+use serde::{Deserialize, Serialize};
+
+use super::visit::{Failed, Visit};
+use cardea_audit::Event;
+use cardea_storage::FactorInserted;
+
+use crate::house::{Doer, subject};
+
+/// Longest name of a factor, in characters.
+pub(super) const NAME_MOST: usize = 80;
+
+/// What is kept until the browser answers.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Pending {
+    user: UserId,
+    pub(super) what: What,
+}
+
+/// What is being enrolled.
+#[derive(Serialize, Deserialize)]
+pub(super) enum What {
+    /// An app for codes: its seed in base32, which counts for nothing until a code of it was typed.
+    Totp(String),
+    /// A passkey: its challenge.
+    Passkey(passkey::Enrolment),
+}
+
+/// Keeps it; the ticket goes to the browser.
+pub(super) async fn keep(visit: &Visit, what: What) -> Result<String, Failed> {
+    let pending = Pending { user: visit.user_id(), what };
+    let house = &visit.house;
+    let issued =
+        OneTime::issue(Purpose::Enrolment, visit.tenant_id(), &pending, &house.sealer, visit.now(), &*house.entropy);
+    let (ticket, value) = issued.map_err(|_| Failed::Refused(Reason::Internal))?;
+    house.shared.put(&value, visit.now()).await?;
+    Ok(ticket.expose_text())
+}
+
+/// Looks at it and leaves it, as a mistyped code may be typed again.
+pub(super) async fn peek(visit: &Visit, ticket: &str, again: &'static str) -> Result<What, Failed> {
+    let spent = || Failed::Again(Reason::SignInExpired, again);
+    let hash = Ticket::parse(ticket).map_err(|_| spent())?.hash();
+    let kept = visit.house.shared.peek(visit.tenant_id(), Purpose::Enrolment, &hash, visit.now()).await?;
+    open(visit, &kept.ok_or_else(spent)?).ok_or_else(spent)
+}
+
+/// Takes it: of racing answers exactly one gets it.
+pub(super) async fn take(visit: &Visit, ticket: &str, again: &'static str) -> Result<What, Failed> {
+    let spent = || Failed::Again(Reason::SignInExpired, again);
+    let hash = Ticket::parse(ticket).map_err(|_| spent())?.hash();
+    let kept = visit.house.shared.take(visit.tenant_id(), Purpose::Enrolment, &hash, visit.now()).await?;
+    open(visit, &kept.ok_or_else(spent)?).ok_or_else(spent)
+}
+
+fn open(visit: &Visit, kept: &OneTime) -> Option<What> {
+    let pending: Pending = kept.open(Purpose::Enrolment, visit.tenant_id(), &visit.house.sealer, visit.now()).ok()?;
+    // INVARIANT: what one person began nobody else ends: a planted ticket enrols nothing.
+    (pending.user == visit.user_id()).then_some(pending.what)
+}
+
+/// Enrols a proven factor; its entry is on disk before this returns.
+pub(super) async fn enrol(visit: &Visit, factor: &Factor, doer: &Doer) -> Result<(), Failed> {
+    let user = visit.user().await?;
+    match visit.house.store.insert_factor(visit.tenant_id(), user.id, factor).await? {
+        FactorInserted::Done => {}
+        FactorInserted::CredentialTaken => return Err(Failed::Refused(Reason::Conflict)),
+        FactorInserted::NoUser => return Err(Failed::Refused(Reason::SessionEnded)),
+    }
+    visit.house.forget_user(user.id);
+    let event = Event::FactorAdded {
+        user: subject(&user),
+        factor: factor.id,
+        factor_kind: factor.kind().as_str().into(),
+        name: factor.name.clone(),
+    };
+    visit.house.record(visit.tenant_id(), doer, event).await?;
+    Ok(())
+}
+
+/// A name as it is kept: trimmed, of 1 to 80 characters, none of which hides or reverses others.
+pub(super) fn name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let fits = (1..=NAME_MOST).contains(&name.chars().count()) && !name.contains(odd);
+    fits.then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_a_person_can_read() {
+        assert_eq!(name("  Work laptop ").as_deref(), Some("Work laptop"));
+        assert_eq!(name("נייד").as_deref(), Some("נייד"));
+        assert!(name(&"x".repeat(80)).is_some());
+        for bad in ["", "   ", "a\nb", "a\u{202e}b", "\u{200b}", &"x".repeat(81)] {
+            assert_eq!(name(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `/factors`: the person's ways of signing in; naming and removing one.
+
+use axum::{
+    Form,
+    extract::{Path, Query, rejection::FormRejection},
+    response::Response,
+};
+use cardea_audit::Event;
+use cardea_core::{Assurance, FactorId, Reason, resources::FactorRules};
+use cardea_identity::{Factor, FactorKind, LinkedIdentity, assurance, session::EndReason, sign_in};
+use serde::Deserialize;
+
+use super::{
+    enrolment,
+    fresh::{self, Act},
+    visit::{Failed, Visit, see_other},
+};
+use crate::{
+    house::{Doer, subject},
+    pages::{FactorRow, Factors, NameFactor, Page, Problem, RemoveFactor, factors::FactorKind as Shown, when::When},
+};
+
+const HERE: &str = "/factors";
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Done {
+    done: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    name: String,
+}
+
+/// Lists them.
+pub(super) async fn show(visit: Visit, done: Option<Query<Done>>) -> Response {
+    let words = &visit.look.w.factors;
+    let done = done.and_then(|Query(done)| match done.done.as_deref() {
+        Some("added") => Some(words.done_added.to_string()),
+        Some("removed") => Some(words.done_removed.to_string()),
+        Some("named") => Some(words.done_named.to_string()),
+        _ => None,
+    });
+    let result = list(&visit, done, None).await;
+    visit.answer(result)
+}
+
+async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> Result<Response, Failed> {
+    let standing = Standing::read(visit).await?;
+    let rules = &visit.tenant.bundle.tenant.factors;
+    let own = standing.factors.iter().map(|factor| standing.row(visit, factor));
+    let page = Factors {
+        look: &visit.look,
+        person: visit.person(),
+        factors: own.chain(standing.identities.iter().map(|linked| provider_row(visit, linked))).collect(),
+        may_add_totp: rules.totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp),
+        may_add_passkey: rules.passkey,
+        done,
+        problem,
+    };
+    Ok(page.respond())
+}
+
+/// Asks before one is removed.
+pub(super) async fn ask_remove(visit: Visit, Path(id): Path<String>) -> Response {
+    let result = confirm(&visit, &id).await;
+    visit.answer(result)
+}
+
+async fn confirm(visit: &Visit, id: &str) -> Result<Response, Failed> {
+    let standing = Standing::read(visit).await?;
+    let factor = standing.find(id)?;
+    let row = standing.row(visit, factor);
+    if !row.removable {
+        return list(visit, None, Some(Problem::LastFactor)).await;
+    }
+    fresh::require(visit, Act::Remove, &standing.factors, &format!("{HERE}/{id}/remove")).await?;
+    let reach = |factors: &[Factor]| assurance::reachable(&[], factors);
+    let weakens = reach(&visit.usable(&standing.factors)) >= Some(Assurance::Two)
+        && reach(&visit.usable(&standing.without(factor.id))) < Some(Assurance::Two);
+    Ok(RemoveFactor { look: &visit.look, person: visit.person(), factor: row, weakens }.respond())
+}
+
+/// Removes one, and ends the sessions elsewhere that rest on it.
+pub(super) async fn remove(visit: Visit, Path(id): Path<String>) -> Response {
+    let result = remove_own(&visit, &id).await;
+    visit.answer(result)
+}
+
+async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
+    let doer = visit.doer()?;
+    let standing = Standing::read(visit).await?;
+    let factor = standing.find(id)?;
+    fresh::require(visit, Act::Remove, &standing.factors, &format!("{HERE}/{id}/remove")).await?;
+    if !standing.row(visit, factor).removable {
+        return list(visit, None, Some(Problem::LastFactor)).await;
+    }
+    let (store, tenant, user) = (&visit.house.store, visit.tenant_id(), visit.user_id());
+    let removed = store.remove_factor(tenant, user, factor.id).await?.ok_or(Failed::Refused(Reason::NotFound))?;
+    // Two requests may each remove what the other counts on: whoever sees no way left puts theirs back.
+    let left = Standing::read(visit).await?;
+    if !left.opens(visit, &left.factors) {
+        store.insert_factor(tenant, user, &removed).await?;
+        return list(visit, None, Some(Problem::LastFactor)).await;
+    }
+    visit.house.forget_user(user);
+    end_what_rests_on(visit, removed.id, &doer).await?;
+    let event = Event::FactorRemoved {
+        user: subject(&visit.user().await?),
+        factor: removed.id,
+        factor_kind: removed.kind().as_str().into(),
+    };
+    visit.house.record(tenant, &doer, event).await?;
+    Ok(see_other("/factors?done=removed"))
+}
+
+/// Whoever signed in elsewhere with a factor that is now gone has to sign in again; this browser just proved itself.
+async fn end_what_rests_on(visit: &Visit, factor: FactorId, doer: &Doer) -> Result<(), Failed> {
+    let (house, tenant) = (&visit.house, visit.tenant_id());
+    for session in house.shared.sessions_of_user(tenant, visit.user_id(), visit.now()).await? {
+        let rests = session.proofs.iter().any(|proof| proof.means.factor() == Some(factor));
+        if rests && session.id != visit.live.id {
+            house.end_session(tenant, session.id, EndReason::FactorChanged, doer).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The form for another name.
+pub(super) async fn ask_name(visit: Visit, Path(id): Path<String>) -> Response {
+    let result = name_page(&visit, &id, None).await;
+    visit.answer(result)
+}
+
+async fn name_page(visit: &Visit, id: &str, problem: Option<Problem>) -> Result<Response, Failed> {
+    let standing = Standing::read(visit).await?;
+    let factor = standing.row(visit, standing.find(id)?);
+    Ok(NameFactor { look: &visit.look, person: visit.person(), factor, problem }.respond())
+}
+
+/// Gives one another name.
+pub(super) async fn rename(visit: Visit, Path(id): Path<String>, form: Result<Form<Named>, FormRejection>) -> Response {
+    let result = match form {
+        Ok(Form(named)) => rename_own(&visit, &id, &named).await,
+        Err(_) => Err(Failed::Refused(Reason::BadInput)),
+    };
+    visit.answer(result)
+}
+
+async fn rename_own(visit: &Visit, id: &str, named: &Named) -> Result<Response, Failed> {
+    let doer = visit.doer()?;
+    let Some(name) = enrolment::name(&named.name) else {
+        return name_page(visit, id, Some(Problem::BadName)).await;
+    };
+    let standing = Standing::read(visit).await?;
+    let factor = standing.find(id)?;
+    if !visit.house.store.rename_factor(visit.tenant_id(), visit.user_id(), factor.id, &name).await? {
+        return Err(Failed::Refused(Reason::NotFound));
+    }
+    let event = Event::FactorChanged {
+        user: subject(&visit.user().await?),
+        factor: factor.id,
+        factor_kind: factor.kind().as_str().into(),
+        what: "name".into(),
+    };
+    visit.house.record(visit.tenant_id(), &doer, event).await?;
+    Ok(see_other("/factors?done=named"))
+}
+
+/// All ways in which the person can sign in.
+struct Standing {
+    factors: Vec<Factor>,
+    identities: Vec<LinkedIdentity>,
+}
+
+impl Standing {
+    async fn read(visit: &Visit) -> Result<Self, Failed> {
+        let factors = visit.factors().await?;
+        let mut identities = visit.house.store.identities(visit.tenant_id(), visit.user_id()).await?;
+        // A provider that the tenant no longer has opens nothing.
+        identities.retain(|linked| visit.tenant.bundle.providers.contains_key(&linked.provider));
+        Ok(Self { factors, identities })
+    }
+
+    /// INVARIANT: looks among the person's own only: another's id is as if it were not there.
+    fn find(&self, id: &str) -> Result<&Factor, Failed> {
+        let found = FactorId::parse(id).ok().and_then(|id| self.factors.iter().find(|factor| factor.id == id));
+        found.ok_or(Failed::Refused(Reason::NotFound))
+    }
+
+    fn without(&self, id: FactorId) -> Vec<Factor> {
+        self.factors.iter().filter(|factor| factor.id != id).cloned().collect()
+    }
+
+    fn opens(&self, visit: &Visit, factors: &[Factor]) -> bool {
+        opens(&visit.tenant.bundle.tenant.factors, factors, !self.identities.is_empty())
+    }
+
+    fn row(&self, visit: &Visit, factor: &Factor) -> FactorRow {
+        FactorRow {
+            id: factor.id.to_string(),
+            kind: match factor.kind() {
+                FactorKind::Password => Shown::Password,
+                FactorKind::Totp => Shown::Totp,
+                FactorKind::Passkey => Shown::Passkey,
+            },
+            // What enrolment by itself calls it says less than the page does.
+            name: if factor.kind() == FactorKind::Password { String::new() } else { factor.name.clone() },
+            added: Some(When::new(factor.created, visit.now())),
+            used: factor.last_used.map(|at| When::new(at, visit.now())),
+            removable: self.opens(visit, &self.without(factor.id)),
+        }
+    }
+}
+
+/// Whether a person with these factors can still sign in as the tenant asks.
+fn opens(rules: &FactorRules, factors: &[Factor], vouched_for: bool) -> bool {
+    let usable: Vec<_> = factors.iter().filter(|factor| sign_in::allowed(rules, factor.kind())).cloned().collect();
+    vouched_for || assurance::reachable(&[], &usable).is_some_and(|best| best >= rules.minimum)
+}
+
+fn provider_row(visit: &Visit, linked: &LinkedIdentity) -> FactorRow {
+    let name = visit.tenant.bundle.providers.get(&linked.provider).map(|provider| provider.name.clone());
+    FactorRow {
+        id: String::new(),
+        kind: Shown::Provider,
+        name: name.unwrap_or_default(),
+        added: None,
+        used: None,
+        removable: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cardea_core::{Timestamp, entropy::Fixed};
+    use cardea_identity::FactorData;
+
+    fn factor(data: FactorData) -> Factor {
+        let at = Timestamp::from_secs(1);
+        Factor { id: FactorId::mint(at, &Fixed::new(1)), name: String::new(), data, created: at, last_used: None }
+    }
+
+    fn password() -> Factor {
+        factor(FactorData::Password { phc: String::new() })
+    }
+
+    fn passkey() -> Factor {
+        let (credential_id, credential) = ("k".to_owned(), serde_json::Value::Null);
+        factor(FactorData::Passkey { credential_id, credential, reach: Assurance::Two })
+    }
+
+    #[test]
+    fn the_last_way_in_stays() {
+        let rules = FactorRules::default();
+        assert!(!opens(&rules, &[], false), "nobody removes the only factor");
+        assert!(opens(&rules, &[passkey()], false), "a passkey alone is enough");
+        assert!(opens(&rules, &[], true), "a provider's word is enough");
+    }
+
+    #[test]
+    fn what_the_tenant_does_not_take_opens_nothing() {
+        let without_passwords = FactorRules { password: false, ..FactorRules::default() };
+        assert!(!opens(&without_passwords, &[password()], false));
+        let strict = FactorRules { minimum: Assurance::Two, ..FactorRules::default() };
+        assert!(!opens(&strict, &[password()], false), "a password alone is less than the tenant asks");
+        assert!(opens(&strict, &[password(), passkey()], false));
+    }
+}

@@ -1,0 +1,147 @@
+//! Who may add or remove a factor: somebody who proved lately who they are, as strongly as the account can (NIST SP
+//! 800-63B-4 section 4.1.2). Else one stolen password, or one browser left open, would be enough to take an account over.
+
+use std::time::Duration;
+
+use cardea_core::{Assurance, Reason, Timestamp};
+use cardea_identity::{Factor, Session, assurance};
+
+use super::visit::{Failed, Visit};
+
+/// Ten minutes: long enough to find the phone, shorter than a coffee break.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// What is to be done with a factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// A new one.
+    Add,
+    /// One less.
+    Remove,
+}
+
+/// Goes on if the visitor's sign-in is strong and fresh enough; else sends them to a step-up that leads back to `back`.
+pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<(), Failed> {
+    let session = visit.house.shared.session(visit.tenant_id(), visit.live.id).await?;
+    let session = session.ok_or(Failed::Refused(Reason::SessionEnded))?;
+    match missing(&session, act, &visit.usable(factors), visit.now()) {
+        None => Ok(()),
+        Some(need) => Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back))),
+    }
+}
+
+/// What the session lacks, as a step-up's address names it.
+fn missing(session: &Session, act: Act, usable: &[Factor], now: Timestamp) -> Option<&'static str> {
+    let best = assurance::reachable(&session.proofs, usable).unwrap_or(session.assurance);
+    let wanted = match act {
+        Act::Add => best,
+        // Who has lost the only key of assurance 3 must still be able to strike it off.
+        Act::Remove => best.min(Assurance::Two),
+    };
+    match wanted {
+        Assurance::Three if session.assurance < wanted => Some("3"),
+        Assurance::Two if session.assurance < wanted => Some("2"),
+        _ if now.since(session.signed_in_at) > FRESH => Some("fresh"),
+        _ => None,
+    }
+}
+
+fn step_up(need: &str, origin: &str, back: &str) -> String {
+    let to = format!("{origin}{back}");
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("need", need).append_pair("to", &to).finish();
+    format!("/sign-in/step-up?{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cardea_core::{FactorId, TenantId, UserId, entropy::Fixed, resources::SessionRules};
+    use cardea_identity::{
+        FactorData, Sealer,
+        assurance::{Means, Proof},
+        factors::totp::Seed,
+        session::Start,
+    };
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn id(seed: u64) -> FactorId {
+        FactorId::mint(START, &Fixed::new(seed))
+    }
+
+    fn factor(seed: u64, data: FactorData) -> Factor {
+        Factor { id: id(seed), name: String::new(), data, created: START, last_used: None }
+    }
+
+    fn password() -> Factor {
+        factor(1, FactorData::Password { phc: String::new() })
+    }
+
+    fn totp() -> Factor {
+        let sealer = Sealer::new(&cardea_core::Secret::new([7; 32])).unwrap();
+        let entropy = Fixed::new(5);
+        let secret = Seed::draw(&entropy).seal(id(2), &sealer, &entropy).unwrap();
+        factor(2, FactorData::Totp { secret, last_step: None })
+    }
+
+    fn key(reach: Assurance) -> Factor {
+        let (credential_id, credential) = ("k".to_owned(), serde_json::Value::Null);
+        factor(3, FactorData::Passkey { credential_id, credential, reach })
+    }
+
+    fn session(means: &[Means]) -> Session {
+        let start = Start {
+            tenant: TenantId::parse("north").unwrap(),
+            user: UserId::mint(START, &Fixed::new(9)),
+            proofs: means.iter().map(|means| Proof { means: means.clone(), at: START }).collect(),
+            agent: String::new(),
+            rules: &SessionRules::default(),
+            now: START,
+        };
+        Session::begin(start, &Fixed::new(4)).unwrap()
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        START.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_fresh_sign_in_with_all_that_one_has_may_change_factors() {
+        let by_password = session(&[Means::Password { factor: id(1) }]);
+        assert_eq!(missing(&by_password, Act::Add, &[password()], after(600)), None);
+        assert_eq!(missing(&by_password, Act::Remove, &[password()], after(600)), None);
+    }
+
+    #[test]
+    fn an_old_sign_in_may_not() {
+        let by_password = session(&[Means::Password { factor: id(1) }]);
+        assert_eq!(missing(&by_password, Act::Add, &[password()], after(601)), Some("fresh"));
+        assert_eq!(missing(&by_password, Act::Remove, &[password()], after(601)), Some("fresh"));
+    }
+
+    #[test]
+    fn a_stolen_password_adds_no_factor_to_an_account_that_has_two() {
+        let by_password = session(&[Means::Password { factor: id(1) }]);
+        assert_eq!(missing(&by_password, Act::Add, &[password(), totp()], after(1)), Some("2"));
+        assert_eq!(missing(&by_password, Act::Remove, &[password(), totp()], after(1)), Some("2"));
+        let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
+        assert_eq!(missing(&by_both, Act::Add, &[password(), totp()], after(1)), None);
+    }
+
+    #[test]
+    fn a_lost_key_can_be_struck_off_but_not_replaced_by_less() {
+        let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
+        let all = [password(), totp(), key(Assurance::Three)];
+        assert_eq!(missing(&by_both, Act::Remove, &all, after(1)), None);
+        assert_eq!(missing(&by_both, Act::Add, &all, after(1)), Some("3"));
+    }
+
+    #[test]
+    fn the_step_up_leads_back_to_where_one_was() {
+        assert_eq!(
+            step_up("fresh", "https://id.north.example", "/factors/totp"),
+            "/sign-in/step-up?need=fresh&to=https%3A%2F%2Fid.north.example%2Ffactors%2Ftotp"
+        );
+    }
+}

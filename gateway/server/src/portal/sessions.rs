@@ -1,0 +1,73 @@
+//! `GET /sessions`, `POST /sessions/{id}/end`: where the person is signed in, and ending it there.
+
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
+use cardea_core::{Reason, SessionId};
+use cardea_identity::{Session, session::EndReason};
+use serde::Deserialize;
+
+use super::visit::{Failed, Visit, see_other};
+use crate::pages::{Page, SessionRow, Sessions, when::When};
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Shown {
+    done: Option<String>,
+}
+
+/// Lists the person's sessions, this one first.
+pub(super) async fn show(visit: Visit, shown: Option<Query<Shown>>) -> Response {
+    let done = shown.and_then(|Query(shown)| shown.done);
+    let done = (done.as_deref() == Some("ended")).then(|| visit.look.w.sessions.done_ended.to_string());
+    let result = list(&visit, done).await;
+    visit.answer(result)
+}
+
+async fn list(visit: &Visit, done: Option<String>) -> Result<Response, Failed> {
+    let now = visit.now();
+    let idle = visit.tenant.bundle.tenant.session.idle();
+    let mut open = visit.house.shared.sessions_of_user(visit.tenant_id(), visit.user_id(), now).await?;
+    open.retain(|session| session.id == visit.live.id || now.since(session.last_seen) < idle);
+    open.sort_by_key(|session| (session.id != visit.live.id, std::cmp::Reverse(session.last_seen)));
+    let sessions = open.iter().map(|session| row(visit, session)).collect();
+    Ok(Sessions { look: &visit.look, person: visit.person(), sessions, done }.respond())
+}
+
+fn row(visit: &Visit, session: &Session) -> SessionRow {
+    let current = session.id == visit.live.id;
+    let browser = if session.agent.is_empty() {
+        visit.look.w.sessions.unknown_browser.to_string()
+    } else {
+        session.agent.clone()
+    };
+    SessionRow {
+        id: session.id.to_string(),
+        current,
+        browser,
+        // Where somebody was is more than a session needs to remember; its entry tells an administrator.
+        address: if current { visit.admitted().client().to_string() } else { String::new() },
+        assurance: session.assurance.level(),
+        since: When::new(session.signed_in_at, visit.now()),
+        seen: (!current).then(|| When::new(session.last_seen, visit.now())),
+    }
+}
+
+/// Ends one of the person's own sessions.
+pub(super) async fn end(visit: Visit, Path(id): Path<String>) -> Response {
+    let result = end_own(&visit, &id).await;
+    visit.answer(result)
+}
+
+async fn end_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
+    let doer = visit.doer()?;
+    let id = SessionId::parse(id).map_err(|_| Failed::Refused(Reason::NotFound))?;
+    let session = visit.house.shared.session(visit.tenant_id(), id).await?;
+    // INVARIANT: a session of somebody else is as if it were not there.
+    let own = session.filter(|session| session.user == visit.user_id());
+    if own.is_none() {
+        return Err(Failed::Refused(Reason::NotFound));
+    }
+    visit.house.end_session(visit.tenant_id(), id, EndReason::SignedOut, &doer).await?;
+    Ok(see_other("/sessions?done=ended"))
+}

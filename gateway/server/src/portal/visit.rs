@@ -1,0 +1,191 @@
+//! Who visits the portal, and how a handler's answer or failure reaches them.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use cardea_core::{Reason, TenantId, Timestamp, UserId};
+use cardea_identity::{Factor, User, sign_in};
+use cardea_proxy::{Admitted, LiveSession};
+use cardea_storage::StoreFault;
+use serde_json::json;
+
+use crate::{
+    House,
+    house::{Doer, NoPermit},
+    pages::{Failure, Look, Person, headers},
+    state::TenantState,
+};
+
+/// A request to the portal by somebody who is signed in.
+pub(super) struct Visit {
+    pub(super) house: Arc<House>,
+    pub(super) tenant: Arc<TenantState>,
+    pub(super) live: Arc<LiveSession>,
+    pub(super) look: Look,
+    admitted: Admitted,
+    headers: HeaderMap,
+}
+
+/// Why a handler did not do what was asked.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// An expected no.
+    Refused(Reason),
+    /// An expected no, and the address at which the person begins again.
+    Again(Reason, &'static str),
+    /// Something else comes first, at this address.
+    First(String),
+    /// Something of ours broke.
+    Broken(StoreFault),
+}
+
+impl FromRequestParts<Arc<House>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, house: &Arc<House>) -> Result<Self, Response> {
+        // INVARIANT: the built-in policies let only users in; whatever comes otherwise is a defect and sees nothing.
+        let broken = || Failure::new(&Look::bare(), Reason::Internal).respond();
+        let admitted = parts.extensions.get::<Admitted>().cloned().ok_or_else(broken)?;
+        let live = admitted.session().cloned().ok_or_else(broken)?;
+        let tenant = house.tenant(&admitted.tenant().id).ok_or_else(broken)?;
+        let look = Look::at_sign_in(&house.config, &tenant);
+        Ok(Self { house: Arc::clone(house), tenant, live, look, admitted, headers: parts.headers.clone() })
+    }
+}
+
+impl Visit {
+    /// The tenant's id.
+    pub(super) fn tenant_id(&self) -> &TenantId {
+        self.tenant.id()
+    }
+
+    /// Who it is.
+    pub(super) fn user_id(&self) -> UserId {
+        self.live.user.id
+    }
+
+    /// When the request came.
+    pub(super) fn now(&self) -> Timestamp {
+        self.admitted.at()
+    }
+
+    /// The request.
+    pub(super) fn admitted(&self) -> &Admitted {
+        &self.admitted
+    }
+
+    /// Who it is, as the head of a page shows it.
+    pub(super) fn person(&self) -> Person<'_> {
+        Person { name: &self.live.user.name, email: &self.live.user.email }
+    }
+
+    /// Spends the request's permit: from here on something may be changed, once.
+    pub(super) fn doer(&self) -> Result<Doer, Failed> {
+        Ok(Doer::admitted(&self.admitted)?.with_agent(&self.headers))
+    }
+
+    /// The same, for what changes nothing.
+    pub(super) fn noting(&self) -> Doer {
+        Doer::noting(&self.admitted).with_agent(&self.headers)
+    }
+
+    /// The person as the store knows them now.
+    pub(super) async fn user(&self) -> Result<User, Failed> {
+        let user = self.house.store.user(self.tenant_id(), self.user_id()).await?;
+        user.ok_or(Failed::Refused(Reason::SessionEnded))
+    }
+
+    /// The person's factors, oldest first.
+    pub(super) async fn factors(&self) -> Result<Vec<Factor>, Failed> {
+        Ok(self.house.store.factors(self.tenant_id(), self.user_id()).await?)
+    }
+
+    /// Those of `factors` that the tenant allows.
+    pub(super) fn usable(&self, factors: &[Factor]) -> Vec<Factor> {
+        let rules = &self.tenant.bundle.tenant.factors;
+        factors.iter().filter(|factor| sign_in::allowed(rules, factor.kind())).cloned().collect()
+    }
+
+    /// The handler's answer, or its failure in the form that the client reads.
+    pub(super) fn answer(&self, result: Result<Response, Failed>) -> Response {
+        match result {
+            Ok(response) => response,
+            Err(Failed::Refused(reason)) => self.refuse(reason, None, None),
+            Err(Failed::Again(reason, address)) => self.refuse(reason, None, Some(address)),
+            Err(Failed::First(address)) if self.admitted.canonical().html() => see_other(&address),
+            Err(Failed::First(address)) => self.refuse(Reason::StepUpRequired, Some(&address), None),
+            Err(Failed::Broken(fault)) => {
+                tracing::error!(fault = %crate::house::with_causes(&fault), tenant = %self.tenant_id(), "portal");
+                self.refuse(fault_reason(&fault), None, None)
+            }
+        }
+    }
+
+    fn refuse(&self, reason: Reason, location: Option<&str>, start_again: Option<&str>) -> Response {
+        if !self.admitted.canonical().html() {
+            return self.problem(reason, location);
+        }
+        let mut failure = Failure::new(&self.look, reason);
+        failure.start_again = start_again;
+        failure.request_id = Some(self.admitted.entry().to_string());
+        failure.respond()
+    }
+
+    /// RFC 9457; `location` is for our own script.
+    fn problem(&self, reason: Reason, location: Option<&str>) -> Response {
+        let words = self.look.w.failure(reason);
+        let mut body = json!({
+            "type": format!("urn:cardea:reason:{}", reason.code()),
+            "title": words.title.with(&self.look.name),
+            "detail": words.why.with(&self.look.name),
+            "status": reason.status(),
+            "reason": reason.code(),
+            "request_id": self.admitted.entry().to_string(),
+        });
+        if let Some(location) = location {
+            body["location"] = location.into();
+        }
+        let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = self.json(status, &body);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+
+    /// A JSON answer with the security headers of a page.
+    pub(super) fn json(&self, status: StatusCode, body: &serde_json::Value) -> Response {
+        let mut response = (status, Json(body)).into_response();
+        headers::secure(response.headers_mut(), self.look.content_security_policy());
+        response
+    }
+}
+
+/// A 303: the browser asks for `address` with GET.
+pub(super) fn see_other(address: &str) -> Response {
+    let mut response = Redirect::to(address).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl From<StoreFault> for Failed {
+    fn from(fault: StoreFault) -> Self {
+        Self::Broken(fault)
+    }
+}
+
+impl From<NoPermit> for Failed {
+    fn from(_: NoPermit) -> Self {
+        Self::Refused(Reason::Internal)
+    }
+}
+
+fn fault_reason(fault: &StoreFault) -> Reason {
+    match fault {
+        StoreFault::Log(_) | StoreFault::Broken { .. } => Reason::LogUnavailable,
+        _ => Reason::StoreUnavailable,
+    }
+}
