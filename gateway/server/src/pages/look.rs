@@ -1,6 +1,7 @@
 //! How a tenant's pages look: its name, its accent, where its style sheets are and where its forms may end.
 
 use axum::http::HeaderValue;
+use cardea_core::resources::TenantSpec;
 
 use super::{Words, assets, headers, words};
 
@@ -34,11 +35,21 @@ impl Look {
         }
     }
 
-    /// The look at any host of a tenant, app hosts included, where only `/.cardea/` is ours: for failures. `origin` is
-    /// the sign-in host's.
+    /// The same, of the tenant as administrators wrote it.
+    pub fn of(tenant: &TenantSpec, form_targets: &[String]) -> Self {
+        Self::new(&tenant.name, tenant.accent.as_deref(), form_targets)
+    }
+
+    /// The same look at one of the tenant's app hosts, where only `/.cardea/` is ours. `origin` is the sign-in host's.
+    #[must_use]
+    pub fn at_app_host(self, origin: &str) -> Self {
+        let policy = headers::content_security_policy(&[origin.to_owned()]);
+        Self { home: Some(format!("{origin}/")), prefix: assets::AT_APP_HOST, policy, ..self }
+    }
+
+    /// The look at whichever host of a tenant: for failures.
     pub fn anywhere(name: &str, accent: Option<&str>, origin: &str) -> Self {
-        let targets = [origin.to_owned()];
-        Self { home: Some(format!("{origin}/")), prefix: assets::AT_APP_HOST, ..Self::new(name, accent, &targets) }
+        Self::new(name, accent, &[]).at_app_host(origin)
     }
 
     /// The look of a page at a host of which we know no tenant: no address there is ours, so it loads nothing.

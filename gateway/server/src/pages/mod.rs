@@ -10,7 +10,6 @@
 
 pub mod assets;
 pub mod colour;
-pub mod faces;
 pub mod factors;
 pub mod failure;
 pub mod headers;
@@ -35,7 +34,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub use faces::PageFaces;
 pub use factors::{FactorRow, Factors, NameFactor, RemoveFactor};
 pub use failure::Failure;
 pub use invitation::{Invitation, SecondFactor};

@@ -2,7 +2,10 @@
 
 use axum::{
     Form,
-    extract::{Path, Query, rejection::FormRejection},
+    extract::{
+        Path, Query,
+        rejection::{FormRejection, QueryRejection},
+    },
     response::Response,
 };
 use cardea_audit::Event;
@@ -33,9 +36,9 @@ pub(super) struct Named {
 }
 
 /// Lists them.
-pub(super) async fn show(visit: Visit, done: Option<Query<Done>>) -> Response {
+pub(super) async fn show(visit: Visit, done: Result<Query<Done>, QueryRejection>) -> Response {
     let words = &visit.look.w.factors;
-    let done = done.and_then(|Query(done)| match done.done.as_deref() {
+    let done = done.ok().and_then(|Query(done)| match done.done.as_deref() {
         Some("added") => Some(words.done_added.to_string()),
         Some("removed") => Some(words.done_removed.to_string()),
         Some("named") => Some(words.done_named.to_string()),

@@ -1,7 +1,7 @@
 //! `GET /sessions`, `POST /sessions/{id}/end`: where the person is signed in, and ending it there.
 
 use axum::{
-    extract::{Path, Query},
+    extract::{Path, Query, rejection::QueryRejection},
     response::Response,
 };
 use cardea_core::{Reason, SessionId};
@@ -17,8 +17,8 @@ pub(super) struct Shown {
 }
 
 /// Lists the person's sessions, this one first.
-pub(super) async fn show(visit: Visit, shown: Option<Query<Shown>>) -> Response {
-    let done = shown.and_then(|Query(shown)| shown.done);
+pub(super) async fn show(visit: Visit, shown: Result<Query<Shown>, QueryRejection>) -> Response {
+    let done = shown.ok().and_then(|Query(shown)| shown.done);
     let done = (done.as_deref() == Some("ended")).then(|| visit.look.w.sessions.done_ended.to_string());
     let result = list(&visit, done).await;
     visit.answer(result)

@@ -53,7 +53,8 @@ impl FromRequestParts<Arc<House>> for Visit {
         let admitted = parts.extensions.get::<Admitted>().cloned().ok_or_else(broken)?;
         let live = admitted.session().cloned().ok_or_else(broken)?;
         let tenant = house.tenant(&admitted.tenant().id).ok_or_else(broken)?;
-        let look = Look::at_sign_in(&house.config, &tenant);
+        // The portal's forms end at its own host, step-ups included.
+        let look = Look::of(&tenant.bundle.tenant, &[]);
         Ok(Self { house: Arc::clone(house), tenant, live, look, admitted, headers: parts.headers.clone() })
     }
 }
