@@ -135,7 +135,8 @@ export const api = {
   check: (set: T.PolicySet, signal?: AbortSignal) => call<T.Checked>("POST", "/policies/check", set, signal),
   activate: (set: T.PolicySet & { note: string; base_version: number }) =>
     call<{ version: number }>("POST", "/policies/activate", set),
-  versions: async () => listed(await call<T.Page<T.Version>>("GET", "/policies/versions")),
+  versions: (filter: Filter, signal?: AbortSignal) =>
+    call<T.Page<T.Version>>("GET", `/policies/versions${query(filter)}`, undefined, signal),
   version: (version: number) => call<T.VersionedSet>("GET", `/policies/versions/${version}`),
   goBackTo: (version: number) => call<{ version: number }>("POST", `/policies/versions/${version}/activate`),
 

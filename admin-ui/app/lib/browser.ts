@@ -19,6 +19,8 @@ const SYSTEMS: [RegExp, string][] = [
 /** `Firefox on Linux`; a program's own name where it is no browser. */
 export function browser(agent: string | null | undefined): string {
   if (!agent) return "Unknown browser";
+  // The gateway keeps sessions' browsers in words already.
+  if (!/[/(]/.test(agent)) return agent;
   const name = BROWSERS.find(([mark]) => mark.test(agent))?.[1];
   const system = SYSTEMS.find(([mark]) => mark.test(agent))?.[1];
   if (!name) return agent.split(/[\s(]/)[0] || "Unknown browser";

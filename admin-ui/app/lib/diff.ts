@@ -8,7 +8,7 @@ export interface DiffLine {
 }
 
 /** Beyond this many edits the texts are taken to have nothing in common: a bound on work, not on correctness. */
-const MOST_EDITS = 2000;
+const MOST_EDITS = 600;
 
 /** Every line of both texts in one column. */
 export function diffLines(before: string, after: string): DiffLine[] {

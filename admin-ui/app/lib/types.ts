@@ -144,9 +144,9 @@ export interface PolicySet {
 export interface Version {
   version: number;
   hash: string;
-  author: string | null;
+  author: string;
   at: string;
-  note: string | null;
+  note: string;
   active: boolean;
 }
 

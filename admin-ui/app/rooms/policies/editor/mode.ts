@@ -39,12 +39,12 @@ const cedar = StreamLanguage.define<null>({
 });
 
 const colours = HighlightStyle.define([
-  { tag: tags.comment, color: "var(--c-muted)", fontStyle: "italic" },
+  { tag: tags.comment, color: "var(--muted)", fontStyle: "italic" },
   { tag: [tags.string, tags.number], color: "var(--code-string)" },
   { tag: tags.keyword, fontWeight: "600" },
-  { tag: tags.self, color: "var(--c-accent)" },
+  { tag: tags.self, color: "var(--accent)" },
   { tag: [tags.typeName, tags.macroName], color: "var(--code-type)" },
-  { tag: tags.meta, color: "var(--c-muted)" },
+  { tag: tags.meta, color: "var(--muted)" },
 ]);
 
 const CONTEXT = ["assurance", "time", "signed_in", "client", "factors", "method", "host", "path"];
