@@ -137,6 +137,6 @@ async fn write_frame(write: &mut WriteHalf<Stream>, kind: u8, body: &[u8]) -> st
 mod tests {
     #[test]
     fn the_answer_to_a_key_is_the_standard_s() {
-        assert_eq!(super::accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYgzzhZRbK+xOo=");
+        assert_eq!(super::accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }
