@@ -99,3 +99,6 @@ macro_rules! page {
     };
 }
 pub(crate) use page;
+
+#[cfg(test)]
+mod tests;

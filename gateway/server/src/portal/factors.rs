@@ -99,7 +99,8 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
     let (store, tenant, user) = (&visit.house.store, visit.tenant_id(), visit.user_id());
-    let removed = store.remove_factor(tenant, user, factor.id).await?.ok_or(Failed::Refused(Reason::NotFound))?;
+    let removed = store.remove_factor(tenant, user, factor.id, visit.now()).await?;
+    let removed = removed.ok_or(Failed::Refused(Reason::NotFound))?;
     // Two requests may each remove what the other counts on: whoever sees no way left puts theirs back.
     let left = Standing::read(visit).await?;
     if !left.opens(visit, &left.factors) {

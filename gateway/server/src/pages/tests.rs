@@ -1,0 +1,259 @@
+//! What holds for every page: nothing that somebody typed becomes markup, nothing is inline, nothing is forgotten.
+
+use std::{fs, path::Path, time::Duration};
+
+use askama::Template;
+use cardea_core::Timestamp;
+
+use super::*;
+use crate::pages::{factors::FactorKind, when::When};
+
+const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>{{7*7}}";
+
+fn look() -> Look {
+    Look::new(HOSTILE, Some("#ffee00"), &[])
+}
+
+fn when() -> When {
+    When::new(Timestamp::from_secs(1), Timestamp::from_secs(5000))
+}
+
+fn factor() -> FactorRow {
+    FactorRow {
+        id: HOSTILE.to_owned(),
+        kind: FactorKind::Passkey,
+        name: HOSTILE.to_owned(),
+        added: Some(when()),
+        used: None,
+        removable: true,
+    }
+}
+
+/// Every page, wherever it shows a text that somebody else chose.
+fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
+    let person = Person { name: HOSTILE, email: HOSTILE };
+    let carried: Carried<'_> = &[(HOSTILE, HOSTILE)];
+    let provider = || vec![ProviderButton { name: HOSTILE, href: HOSTILE.to_owned() }];
+    let problem = Some(Problem::TooMany(Duration::from_secs(9)));
+    let qr = totp::qr_svg(HOSTILE).unwrap();
+    let app = AppCard {
+        name: HOSTILE.to_owned(),
+        description: HOSTILE.to_owned(),
+        host: HOSTILE.to_owned(),
+        href: HOSTILE.to_owned(),
+        asks_more: true,
+    };
+    let session = SessionRow {
+        id: HOSTILE.to_owned(),
+        current: false,
+        browser: HOSTILE.to_owned(),
+        address: HOSTILE.to_owned(),
+        assurance: 2,
+        since: when(),
+        seen: Some(when()),
+    };
+    let sign_in = SignIn {
+        look,
+        email: HOSTILE,
+        problem,
+        carried,
+        app: Some(HOSTILE),
+        passkey: true,
+        pool: true,
+        providers: provider(),
+    };
+    let step_up = StepUp {
+        look,
+        person,
+        need: Need::Two,
+        app: Some(HOSTILE),
+        passkey: true,
+        code: true,
+        password: true,
+        providers: provider(),
+        problem,
+        carried,
+        back: HOSTILE,
+    };
+    let invitation = Invitation {
+        look,
+        person,
+        action: HOSTILE,
+        passkey_options: Some(HOSTILE),
+        passkey_finish: HOSTILE,
+        password: true,
+        password_least: 12,
+        problem,
+        carried,
+    };
+    let portal = Portal {
+        look,
+        person,
+        apps: vec![app],
+        assurance: 3,
+        since: when(),
+        administrator: true,
+        offer_second: true,
+        done: Some(HOSTILE.to_owned()),
+    };
+    let factors = Factors {
+        look,
+        person,
+        factors: vec![factor()],
+        may_add_totp: true,
+        may_add_passkey: true,
+        done: Some(HOSTILE.to_owned()),
+        problem,
+    };
+    let notice = Failure { app: Some(HOSTILE), ..Failure::new(look, cardea_core::Reason::UpstreamBroken) }.notice();
+    let key = HOSTILE;
+    let all: [(&'static str, Box<dyn Fn() -> askama::Result<String> + '_>); 16] = [
+        ("sign-in", Box::new(move || sign_in.render())),
+        ("password", {
+            let page = Password { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("code", {
+            let page = Code { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("step-up", Box::new(move || step_up.render())),
+        ("invitation", Box::new(move || invitation.render())),
+        ("second-factor", {
+            let page = SecondFactor { look, person, totp: true, passkey: true, onward: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("enrol-totp", {
+            let page = EnrolTotp { look, person, qr: &qr, key, problem, carried, back: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("enrol-passkey", {
+            let page = EnrolPasskey { look, person, problem, carried, back: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("factors", Box::new(move || factors.render())),
+        ("remove-factor", {
+            let page = RemoveFactor { look, person, factor: factor(), weakens: true };
+            Box::new(move || page.render())
+        }),
+        ("name-factor", {
+            let page = NameFactor { look, person, factor: factor(), problem };
+            Box::new(move || page.render())
+        }),
+        ("sessions", {
+            let page = Sessions { look, person, sessions: vec![session], done: Some(HOSTILE.to_owned()) };
+            Box::new(move || page.render())
+        }),
+        ("portal", Box::new(move || portal.render())),
+        ("signed-out", {
+            let page = SignedOut { look, everywhere: false, sign_in: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("notice", Box::new(move || notice.render())),
+        ("bare", {
+            let bare = Look::bare();
+            Box::new(move || {
+                Failure { app: Some(HOSTILE), ..Failure::new(&bare, cardea_core::Reason::UpstreamBroken) }
+                    .notice()
+                    .render()
+            })
+        }),
+    ];
+    all.into_iter().map(|(name, render)| (name, render().unwrap())).collect()
+}
+
+#[test]
+fn nothing_that_somebody_typed_becomes_markup() {
+    for (name, html) in hostile_pages(&look()) {
+        for markup in ["<script>", "<img", "onerror='"] {
+            assert!(!html.contains(markup), "{name} holds {markup}");
+        }
+        assert!(html.contains("&#60;script&#62;"), "{name} does not show the text at all");
+        assert!(html.contains("{{7*7}}"), "{name} reads a text as a template");
+    }
+}
+
+#[test]
+fn every_page_says_its_language_its_title_and_its_one_heading() {
+    for (name, html) in hostile_pages(&look()) {
+        assert!(html.starts_with("<!doctype html>\n<html lang=\"en\" dir=\"ltr\">"), "{name}");
+        assert_eq!(html.matches("<h1>").count(), 1, "{name}");
+        assert_eq!(html.matches("<main ").count(), 1, "{name}");
+        assert_eq!(html.matches("<title>").count(), 1, "{name}");
+        assert!(html.matches(" autofocus").count() <= 1, "{name} wants the focus twice");
+        assert!(html.len() < 16 * 1024, "{name} is {} bytes", html.len());
+    }
+}
+
+#[test]
+fn every_template_has_its_page_among_these() {
+    let known: Vec<_> = hostile_pages(&look()).into_iter().map(|(name, _)| name).collect();
+    for (file, _) in templates() {
+        let name = file.trim_end_matches(".html");
+        let frame = matches!(name, "base" | "home") || file.contains('/');
+        assert!(frame || known.contains(&name), "no test shows `{file}`");
+    }
+}
+
+/// The two exceptions: a drawing that we made ourselves, and a style sheet that is ours.
+const OUR_OWN_MARKUP: [&str; 2] = ["qr.markup()|safe", "look.bare_style()|safe"];
+
+#[test]
+fn no_template_lets_markup_through() {
+    for (file, text) in templates() {
+        let rest = OUR_OWN_MARKUP.iter().fold(text, |text, ours| text.replace(ours, ""));
+        for way in ["|safe", "| safe", "|escape(\"none\"", "autoescape"] {
+            assert!(!rest.contains(way), "`{file}` uses `{way}`");
+        }
+    }
+}
+
+#[test]
+fn no_template_has_inline_script_or_style() {
+    for (file, text) in templates() {
+        let text = text.replace("<style>{{ look.bare_style()|safe }}</style>", "");
+        for inline in
+            ["<style", " style=", "<script>", "javascript:", " onclick", " onsubmit", " onload", "http://", "https://"]
+        {
+            assert!(!text.contains(inline), "`{file}` holds `{inline}`");
+        }
+    }
+}
+
+#[test]
+fn no_word_stands_in_a_template() {
+    for (file, text) in templates() {
+        let mut rest = text.as_str();
+        // Between `>` and `<` only expressions, spaces and signs: letters belong to `words.rs`.
+        while let Some((_, after)) = rest.split_once('>') {
+            let (between, next) = after.split_once('<').unwrap_or((after, ""));
+            let mut plain = String::new();
+            let mut tail = between;
+            while let Some((before, open)) = tail.split_once('{') {
+                plain.push_str(before);
+                tail = open.split_once('}').map_or("", |(_, after)| after.trim_start_matches('}'));
+            }
+            plain.push_str(tail);
+            assert!(!plain.chars().any(char::is_alphabetic), "`{file}` says {plain:?} by itself");
+            rest = next;
+        }
+    }
+}
+
+fn templates() -> Vec<(String, String)> {
+    fn read(folder: &Path, prefix: &str, into: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+            if path.is_dir() {
+                read(&path, &format!("{name}/"), into);
+            } else {
+                into.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut all = Vec::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"), "", &mut all);
+    assert!(all.len() > 15);
+    all
+}
