@@ -26,12 +26,8 @@ impl Store {
         let sql = "SELECT verdict, reason, COUNT(*) AS entries FROM log \
                    WHERE tenant = $1 AND seq >= (SELECT COALESCE(MAX(seq), 0) - $2 FROM log WHERE tenant = $1) \
                    AND at >= $3 AND event = 'request' GROUP BY verdict, reason";
-        let rows = sqlx::query(sql)
-            .bind(tenant.as_str())
-            .bind(NEWEST)
-            .bind(from.as_micros())
-            .fetch_all(self.reader())
-            .await?;
+        let rows =
+            sqlx::query(sql).bind(tenant.as_str()).bind(NEWEST).bind(from.as_micros()).fetch_all(self.reader()).await?;
         let mut counts = VerdictCounts::default();
         for row in &rows {
             let entries = row.count("entries")?;

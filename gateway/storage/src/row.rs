@@ -15,6 +15,7 @@ pub(crate) trait Read {
     fn int(&self, column: &'static str) -> Result<i64, StoreFault>;
     fn opt_int(&self, column: &'static str) -> Result<Option<i64>, StoreFault>;
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreFault>;
+    fn opt_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreFault>;
 
     /// A count or number that is never below zero.
     fn count(&self, column: &'static str) -> Result<u64, StoreFault> {
@@ -65,6 +66,9 @@ impl Read for AnyRow {
         Ok(self.try_get(column)?)
     }
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreFault> {
+        Ok(self.try_get(column)?)
+    }
+    fn opt_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreFault> {
         Ok(self.try_get(column)?)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicI64, AtomicU32, Ordering},
+    time::Duration,
 };
 
-use cardea_core::{TenantId, Timestamp, UserId, entropy::Fixed, resources::TenantSpec};
+use cardea_core::{Clock, TenantId, Timestamp, UserId, entropy::Fixed, resources::TenantSpec};
 use cardea_identity::{Email, Status, User};
 
 use crate::Store;
@@ -56,7 +57,7 @@ pub(crate) fn t0() -> Timestamp {
 
 pub(crate) fn user(of: &str, email: &str) -> User {
     let email = Email::parse(email).unwrap();
-    let seed = email.as_str().bytes().fold(of.len() as u64, |a, b| a.wrapping_mul(31).wrapping_add(b.into()));
+    let seed = of.bytes().chain(email.as_str().bytes()).fold(7_u64, |a, b| a.wrapping_mul(31).wrapping_add(b.into()));
     User {
         id: UserId::mint(t0(), &Fixed::new(seed)),
         tenant: tenant(of),
@@ -67,5 +68,25 @@ pub(crate) fn user(of: &str, email: &str) -> User {
         created: t0(),
         changed: t0(),
         last_seen: None,
+    }
+}
+
+/// A clock that tests move.
+#[derive(Debug)]
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn new() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(AtomicI64::new(t0().as_micros())))
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
     }
 }

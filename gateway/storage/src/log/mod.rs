@@ -1,10 +1,23 @@
 //! The tenants' logs: entries taken at once, written in groups, linked as they are written.
+//!
+//! ```text
+//! record → queue → committer ─ one transaction a group: entries, links, heads ─→ disk → waiters
+//! ```
+
+mod commit;
+mod query;
+mod queue;
 
 use std::{sync::Arc, time::Duration};
 
-use cardea_audit::{Entry, Hash, Head};
-use cardea_core::{Clock, EntryId, TenantId, Timestamp};
+use cardea_audit::Entry;
+use cardea_core::Clock;
 
+pub use self::query::{LogPage, LogQuery, Logged};
+use self::{
+    commit::Committer,
+    queue::{Pending, Queue},
+};
 use crate::{Store, StoreFault};
 
 /// Bounds of the log.
@@ -12,17 +25,18 @@ use crate::{Store, StoreFault};
 pub struct LogLimits {
     /// How old the oldest unwritten entry may be before nothing is admitted. Two seconds: a busy disk takes less.
     pub oldest: Duration,
-    /// How many entries may wait. 65,536: some seconds at full load, and tens of megabytes.
+    /// How many entries may wait before nothing is admitted. 65,536: some seconds at full load, tens of megabytes.
     pub waiting: usize,
-    /// The most entries written at once.
+    /// The most entries written at once. 512: beyond that a larger group costs no less per entry.
     pub batch: usize,
-    /// How long a group gathers. Two milliseconds: unseen by a person, and long enough for a group.
+    /// How long a group gathers unless somebody waits for it. Five milliseconds: unnoticed, and long enough for a
+    /// group at load.
     pub gather: Duration,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { oldest: Duration::from_secs(2), waiting: 65_536, batch: 512, gather: Duration::from_millis(2) }
+        Self { oldest: Duration::from_secs(2), waiting: 65_536, batch: 512, gather: Duration::from_millis(5) }
     }
 }
 
@@ -31,6 +45,8 @@ impl Default for LogLimits {
 pub enum Moment {
     /// Before anything is written.
     BeforeWrite,
+    /// When everything is written and nothing committed.
+    BeforeCommit,
     /// After the commit, before its success is known: *failed but persisted*.
     AfterCommit,
 }
@@ -41,9 +57,25 @@ pub trait FaultHook: Send + Sync {
     fn at(&self, moment: Moment) -> Result<(), String>;
 }
 
-/// Takes entries. Cloning shares it.
-#[derive(Debug, Clone)]
-pub struct Log(Arc<()>);
+/// Takes entries. Cloning shares it; when the last clone is gone, what waits is still written.
+///
+/// Contract: an entry that was taken is written once, in the order in which entries of its tenant were taken, however
+/// often writing fails in between, as long as the process lives. What [`Log::record_durable`] has confirmed survives a
+/// crash of the machine.
+#[derive(Clone)]
+pub struct Log(Arc<Handle>);
+
+struct Handle {
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    limits: LogLimits,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
 
 /// Figures for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,62 +90,13 @@ pub struct LogMetrics {
     pub last_commit_micros: u64,
     /// Groups that failed since the start.
     pub failures: u64,
-    /// Entries refused because too many waited.
-    pub dropped: u64,
-}
-
-/// Which entries to show.
-#[derive(Debug, Clone, Default)]
-pub struct LogQuery {
-    /// Only of these events (codes); all where empty.
-    pub events: Vec<String>,
-    /// Only of this app.
-    pub app: Option<String>,
-    /// Only by this caller: a label such as `user:<id>`.
-    pub caller: Option<String>,
-    /// Only with this reason.
-    pub reason: Option<String>,
-    /// Only with this verdict.
-    pub verdict: Option<String>,
-    /// Only those whose body holds this text, in any case.
-    pub text: Option<String>,
-    /// Only from then on.
-    pub from: Option<Timestamp>,
-    /// Only before then.
-    pub to: Option<Timestamp>,
-    /// Where the page before ended: its `next`.
-    pub cursor: Option<u64>,
-    /// At most so many; between 1 and 500.
-    pub limit: u32,
-}
-
-/// A stored entry with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logged {
-    /// Its number in the log.
-    pub seq: u64,
-    /// The canonical bytes; [`Entry::read`] reads them.
-    pub body: Vec<u8>,
-    /// Their hash.
-    pub leaf: Hash,
-    /// The link.
-    pub link: Hash,
-}
-
-/// A page of entries, newest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPage {
-    /// The entries.
-    pub items: Vec<Logged>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<u64>,
 }
 
 impl Log {
-    /// Starts the task that writes. Heads are read from the store and their last entries checked.
+    /// Starts the task that writes. Each log's head is read and held against its last entry; a log that was cut or
+    /// replaced there is a fault.
     pub async fn start(store: &Store, limits: LogLimits, clock: Arc<dyn Clock>) -> Result<Self, StoreFault> {
-        let _ = (store, limits, clock);
-        todo!()
+        Self::begin(store, limits, clock, None).await
     }
 
     /// As [`Log::start`], with faults injected.
@@ -123,77 +106,63 @@ impl Log {
         clock: Arc<dyn Clock>,
         hook: Arc<dyn FaultHook>,
     ) -> Result<Self, StoreFault> {
-        let _ = (store, limits, clock, hook);
-        todo!()
+        Self::begin(store, limits, clock, Some(hook)).await
     }
 
-    /// Takes an entry to be written within milliseconds. Never waits. While the log [`admits`](Log::admits), room
-    /// for the entries of requests under way is kept.
+    async fn begin(
+        store: &Store,
+        limits: LogLimits,
+        clock: Arc<dyn Clock>,
+        hook: Option<Arc<dyn FaultHook>>,
+    ) -> Result<Self, StoreFault> {
+        let queue = Arc::new(Queue::default());
+        let committer = Committer::open(store, Arc::clone(&queue), limits.clone(), Arc::clone(&clock), hook).await?;
+        tokio::spawn(committer.run());
+        Ok(Self(Arc::new(Handle { queue, clock, limits })))
+    }
+
+    /// Takes an entry to be written within milliseconds. Never waits and never loses: the bound on what waits is kept
+    /// by [`Log::admits`], and what is under way when it says no still finds room.
     pub fn record(&self, entry: Entry) {
-        let _ = entry;
-        todo!()
+        self.0.queue.push(Pending { entry, taken: self.0.clock.now(), done: None });
     }
 
-    /// Takes an entry and waits until it is on disk.
+    /// Takes an entry and waits until it is on disk. `Err`: it is not known to be; it stays in line and is written as
+    /// soon as writing works again. So make the change first, then record it, then answer.
     pub async fn record_durable(&self, entry: Entry) -> Result<(), StoreFault> {
-        let _ = entry;
-        todo!()
+        let (done, wait) = tokio::sync::oneshot::channel();
+        self.0.queue.push(Pending { entry, taken: self.0.clock.now(), done: Some(done) });
+        wait.await.unwrap_or_else(|_| Err("it has ended".to_owned())).map_err(StoreFault::Log)
     }
 
     /// Whether requests may be admitted: entries are being written, and there is room for more.
     pub fn admits(&self) -> bool {
-        todo!()
+        let queue = &self.0.queue;
+        if queue.waiting() >= self.0.limits.waiting {
+            return false;
+        }
+        match queue.oldest() {
+            Some(oldest) => self.0.clock.now().since(oldest) <= self.0.limits.oldest,
+            None => true,
+        }
     }
 
-    /// Waits until everything taken so far is on disk, or cannot be written.
+    /// Waits until everything taken so far is on disk; `Err` as soon as it cannot be written.
     pub async fn flush(&self) -> Result<(), StoreFault> {
-        todo!()
+        self.0.queue.flush().await.map_err(StoreFault::Log)
     }
 
     /// Figures for metrics.
     pub fn metrics(&self) -> LogMetrics {
-        LogMetrics::default()
+        self.0.queue.metrics()
     }
 }
 
-/// A log is named by its tenant, or by `None` for the operator's own.
-impl Store {
-    /// A page of entries, newest first.
-    pub async fn log(&self, tenant: Option<&TenantId>, query: &LogQuery) -> Result<LogPage, StoreFault> {
-        let _ = (tenant, query);
-        todo!()
-    }
-
-    /// One entry.
-    pub async fn log_entry(&self, tenant: Option<&TenantId>, id: EntryId) -> Result<Option<Logged>, StoreFault> {
-        let _ = (tenant, id);
-        todo!()
-    }
-
-    /// Entries from `seq` on, oldest first, at most `limit`: for exports and verification.
-    pub async fn log_range(&self, tenant: Option<&TenantId>, seq: u64, limit: u32) -> Result<Vec<Logged>, StoreFault> {
-        let _ = (tenant, seq, limit);
-        todo!()
-    }
-
-    /// The head that the log was left with.
-    pub async fn log_head(&self, tenant: Option<&TenantId>) -> Result<Head, StoreFault> {
-        let _ = tenant;
-        todo!()
-    }
-
-    /// The logs that there are, those of deleted tenants too.
-    pub async fn logs(&self) -> Result<Vec<Option<TenantId>>, StoreFault> {
-        todo!()
-    }
-
-    /// Checks a whole log against its head and those that somebody remembers.
-    pub async fn verify_log(
-        &self,
-        tenant: Option<&TenantId>,
-        known: &[Head],
-    ) -> Result<Result<Head, cardea_audit::Break>, StoreFault> {
-        let _ = (tenant, known);
-        todo!()
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Log").field(&self.metrics()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,11 @@
 //! Short-lived state that all gateways of a house share: sessions, handles, one-time values, tries.
 
+mod keys;
 mod redis;
+mod scripts;
 mod sql;
+#[cfg(test)]
+mod suite;
 
 use std::time::Duration;
 
@@ -11,7 +15,7 @@ use cardea_identity::{
     HandleHash, HandleRecord, Session, TicketHash,
     guard::Limit,
     one_time::{OneTime, Purpose},
-    session::End,
+    session::{End, EndReason},
 };
 
 pub use self::{redis::RedisShared, sql::SqlShared};
@@ -114,4 +118,10 @@ pub trait SharedState: Send + Sync {
 
     /// Whether it answers: for readiness.
     async fn ping(&self) -> Result<(), StoreFault>;
+}
+
+/// Reads an end's reason as it was kept.
+fn end_reason(text: &str) -> Result<EndReason, String> {
+    // By serde, so that a reason added there is known here.
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| format!("unknown reason `{text}`"))
 }

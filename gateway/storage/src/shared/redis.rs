@@ -1,17 +1,373 @@
-//! Shared state in Redis, for several gateways.
+//! Shared state in Redis, for several gateways. Each step is one command or one script.
 
-use crate::{Store, StoreFault};
+use std::{sync::Arc, time::Duration};
 
-/// Shared state in Redis. Ends of sessions are announced in the change feed of `store`.
+use ::redis::{
+    AsyncCommands, Client, FromRedisValue, Script,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use async_trait::async_trait;
+use cardea_core::{SessionId, TenantId, Timestamp, UserId};
+use cardea_identity::{
+    HandleHash, HandleRecord, Sealed, Session, TicketHash,
+    guard::{Limit, Tries},
+    one_time::{OneTime, Purpose},
+    session::End,
+};
+
+use super::{SharedState, keys::Keys, scripts};
+use crate::{Store, StoreFault, changes::Change};
+
+/// Shared state in Redis. Ends and changes of sessions are announced in the change feed of the durable store, so that
+/// every gateway learns of them in the same way.
 #[derive(Clone)]
 pub struct RedisShared {
+    connection: ConnectionManager,
+    keys: Keys,
     store: Store,
+    scripts: Arc<Scripts>,
 }
+
+/// Scripts with their digests, made once.
+struct Scripts {
+    session_insert: Script,
+    handle_insert: Script,
+    handle_supersede: Script,
+    handles_supersede: Script,
+    session_update: Script,
+    session_touch: Script,
+    session_end: Script,
+    end_all: Script,
+    live: Script,
+    count: Script,
+    take: Script,
+    swap: Script,
+}
+
+/// The longest wait for an answer. Redis answers in microseconds; a second of silence is a fault.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// What Redis keeps beyond a value's own time: clocks may differ, and what ended must be told from what never was.
+const BEYOND: Duration = Duration::from_secs(600);
+
+/// Tries at a compare-and-set among racing gateways: each round somebody wins.
+const ROUNDS: usize = 200;
 
 impl RedisShared {
     /// Connects to `url` (`redis://…`, `rediss://…`); every key begins with `prefix`.
     pub async fn open(url: &str, prefix: &str, store: Store) -> Result<Self, StoreFault> {
-        let _ = (url, prefix);
-        Ok(Self { store })
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(ANSWER))
+            .set_connection_timeout(Some(ANSWER))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(100));
+        let connection = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
+        Ok(Self { connection, keys: Keys::new(prefix), store, scripts: Arc::new(Scripts::new()) })
     }
+
+    async fn run<T: FromRedisValue>(&self, script: &Script, keys: &[String], args: &[&str]) -> Result<T, StoreFault> {
+        let mut call = script.prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        for arg in args {
+            call.arg(*arg);
+        }
+        Ok(call.invoke_async(&mut self.connection.clone()).await?)
+    }
+
+    async fn end_all(
+        &self,
+        index: String,
+        tenant: &TenantId,
+        except: &str,
+        end: End,
+        change: &Change,
+    ) -> Result<u64, StoreFault> {
+        let (at, stem) = (end.at.as_micros().to_string(), self.keys.session_stem(tenant));
+        let done: u64 = self.run(&self.scripts.end_all, &[index], &[&at, end.why.as_str(), except, &stem]).await?;
+        if done > 0 {
+            self.store.announce(Some(tenant), change, end.at).await?;
+        }
+        Ok(done)
+    }
+}
+
+#[async_trait]
+impl SharedState for RedisShared {
+    async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
+        let Session { tenant, id, user, .. } = session;
+        let keys = [self.keys.session(tenant, *id), self.keys.sessions_of(tenant, *user), self.keys.sessions(tenant)];
+        let (ended_at, ended_why) = ended(session);
+        let args = [
+            &id.to_string(),
+            &serde_json::to_string(session)?,
+            &session.version.to_string(),
+            &session.last_seen.as_micros().to_string(),
+            &session.expires.as_micros().to_string(),
+            &px(session.expires, session.created),
+            &ended_at,
+            ended_why,
+        ];
+        let _: u32 = self.run(&self.scripts.session_insert, &keys, &args).await?;
+        Ok(())
+    }
+
+    async fn handle_insert(&self, handle: &HandleRecord, session: &Session) -> Result<(), StoreFault> {
+        let tenant = &handle.tenant;
+        let keys = [self.keys.handle(tenant, &handle.hash), self.keys.handles_of(tenant, handle.session)];
+        let args = [
+            &handle.hash.to_string(),
+            &serde_json::to_string(handle)?,
+            &handle.superseded_at.map(|at| at.as_micros().to_string()).unwrap_or_default(),
+            &px(session.expires, handle.issued_at),
+        ];
+        let _: u32 = self.run(&self.scripts.handle_insert, &keys, &args.map(String::as_str)).await?;
+        Ok(())
+    }
+
+    async fn session_by_handle(
+        &self,
+        tenant: &TenantId,
+        hash: &HandleHash,
+    ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
+        let key = self.keys.handle(tenant, hash);
+        let (body, superseded): (Option<String>, Option<i64>) =
+            self.connection.clone().hmget(key, &["body", "superseded_at"]).await?;
+        let Some(body) = body else { return Ok(None) };
+        let mut handle: HandleRecord = serde_json::from_str(&body).map_err(|why| StoreFault::corrupt("handle", why))?;
+        handle.superseded_at = superseded.map(Timestamp::from_micros);
+        Ok(self.session(tenant, handle.session).await?.map(|session| (handle, session)))
+    }
+
+    async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
+        let fields = ["body", "version", "last_seen", "ended_at", "ended_why"];
+        let (body, version, seen, at, why): (Option<String>, Option<u64>, Option<i64>, Option<i64>, Option<String>) =
+            self.connection.clone().hmget(self.keys.session(tenant, id), &fields).await?;
+        let (Some(body), Some(version), Some(seen)) = (body, version, seen) else { return Ok(None) };
+        let mut session = session(&body, version, seen)?;
+        if let Some(at) = at {
+            let why = super::end_reason(why.as_deref().unwrap_or_default())
+                .map_err(|why| StoreFault::corrupt("ended_why", why))?;
+            session.ended = Some(End { at: Timestamp::from_micros(at), why });
+        }
+        Ok(Some(session))
+    }
+
+    async fn handle_supersede(&self, tenant: &TenantId, hash: &HandleHash, at: Timestamp) -> Result<bool, StoreFault> {
+        let at = at.as_micros().to_string();
+        let done: u32 = self.run(&self.scripts.handle_supersede, &[self.keys.handle(tenant, hash)], &[&at]).await?;
+        Ok(done == 1)
+    }
+
+    async fn handles_supersede(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<u64, StoreFault> {
+        let (micros, stem) = (at.as_micros().to_string(), self.keys.handle_stem(tenant));
+        let keys = [self.keys.handles_of(tenant, id)];
+        let done = self.run(&self.scripts.handles_supersede, &keys, &[&micros, &stem]).await?;
+        self.store.announce(Some(tenant), &Change::Session(id), at).await?;
+        Ok(done)
+    }
+
+    async fn session_update(&self, session: &Session) -> Result<bool, StoreFault> {
+        let Some(before) = session.version.checked_sub(1) else { return Ok(false) };
+        let (ended_at, ended_why) = ended(session);
+        let args = [
+            &before.to_string(),
+            &serde_json::to_string(session)?,
+            &session.version.to_string(),
+            &session.last_seen.as_micros().to_string(),
+            &session.expires.as_micros().to_string(),
+            &ended_at,
+            ended_why,
+        ];
+        let keys = [self.keys.session(&session.tenant, session.id)];
+        let done: u32 = self.run(&self.scripts.session_update, &keys, &args).await?;
+        if done == 1 {
+            let change = Change::Session(session.id);
+            self.store.announce(Some(&session.tenant), &change, session.last_seen).await?;
+        }
+        Ok(done == 1)
+    }
+
+    async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault> {
+        let at = at.as_micros().to_string();
+        let _: u32 = self.run(&self.scripts.session_touch, &[self.keys.session(tenant, id)], &[&at]).await?;
+        Ok(())
+    }
+
+    async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
+        let at = end.at.as_micros().to_string();
+        let keys = [self.keys.session(tenant, id)];
+        let done: u32 = self.run(&self.scripts.session_end, &keys, &[&at, end.why.as_str()]).await?;
+        if done == 1 {
+            self.store.announce(Some(tenant), &Change::Session(id), end.at).await?;
+        }
+        Ok(done == 1)
+    }
+
+    async fn sessions_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreFault> {
+        let (now, stem) = (now.as_micros().to_string(), self.keys.session_stem(tenant));
+        let keys = [self.keys.sessions_of(tenant, user)];
+        let flat: Vec<String> = self.run(&self.scripts.live, &keys, &[&now, &stem]).await?;
+        let mut live = flat
+            .chunks_exact(3)
+            .map(|fields| {
+                let version = fields[1].parse().map_err(|why| StoreFault::corrupt("version", why))?;
+                let seen = fields[2].parse().map_err(|why| StoreFault::corrupt("last_seen", why))?;
+                session(&fields[0], version, seen)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        live.sort_unstable_by_key(|session| std::cmp::Reverse(session.id));
+        Ok(live)
+    }
+
+    async fn end_all_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        except: Option<SessionId>,
+        end: End,
+    ) -> Result<u64, StoreFault> {
+        let except = except.map(|id| id.to_string()).unwrap_or_default();
+        let index = self.keys.sessions_of(tenant, user);
+        self.end_all(index, tenant, &except, end, &Change::SessionsOf(user)).await
+    }
+
+    async fn end_all_of_tenant(&self, tenant: &TenantId, end: End) -> Result<u64, StoreFault> {
+        self.end_all(self.keys.sessions(tenant), tenant, "", end, &Change::Sessions).await
+    }
+
+    async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {
+        let (now, stem) = (now.as_micros().to_string(), self.keys.session_stem(tenant));
+        self.run(&self.scripts.count, &[self.keys.sessions(tenant)], &[&now, &stem]).await
+    }
+
+    async fn put(&self, value: &OneTime, now: Timestamp) -> Result<(), StoreFault> {
+        let key = self.keys.one_time(&value.tenant, value.purpose, &value.hash);
+        let text = format!("{} {}", value.expires.as_micros(), value.body.as_str());
+        let mut set = ::redis::cmd("SET");
+        set.arg(key).arg(text).arg("PX").arg(px(value.expires, now));
+        Ok(set.query_async(&mut self.connection.clone()).await?)
+    }
+
+    async fn peek(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        hash: &TicketHash,
+        now: Timestamp,
+    ) -> Result<Option<OneTime>, StoreFault> {
+        let text: Option<String> = self.connection.clone().get(self.keys.one_time(tenant, purpose, hash)).await?;
+        let Some(text) = text else { return Ok(None) };
+        let value = one_time(&text, tenant, purpose, hash)?;
+        Ok(Some(value).filter(|value| value.expires > now))
+    }
+
+    async fn take(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        hash: &TicketHash,
+        now: Timestamp,
+    ) -> Result<Option<OneTime>, StoreFault> {
+        let (keys, now) = ([self.keys.one_time(tenant, purpose, hash)], now.as_micros().to_string());
+        let text: Option<String> = self.run(&self.scripts.take, &keys, &[&now]).await?;
+        text.map(|text| one_time(&text, tenant, purpose, hash)).transpose()
+    }
+
+    async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
+        let key = self.keys.tries(tenant, &limit.key);
+        for _ in 0..ROUNDS {
+            let stands: Option<String> = self.connection.clone().get(&key).await?;
+            let stands = stands.unwrap_or_default();
+            // One arithmetic for every store: Redis only compares and sets.
+            let tries = match tries(&stands)?.admit(&limit.rule, now) {
+                Ok(tries) => tries,
+                Err(wait) => return Ok(Some(wait)),
+            };
+            let next = format!("{} {}", tries.count, tries.last.as_micros());
+            let px = px(tries.last.plus(limit.rule.forget), now);
+            let done: u32 = self.run(&self.scripts.swap, std::slice::from_ref(&key), &[&stands, &next, &px]).await?;
+            if done == 1 {
+                return Ok(None);
+            }
+        }
+        Err(StoreFault::Contended { what: "tries" })
+    }
+
+    async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
+        Ok(self.connection.clone().del(self.keys.tries(tenant, key)).await?)
+    }
+
+    async fn sweep(&self, _: Timestamp) -> Result<(), StoreFault> {
+        // Redis drops what is past its bound by itself.
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), StoreFault> {
+        Ok(::redis::cmd("PING").query_async(&mut self.connection.clone()).await?)
+    }
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            session_insert: Script::new(scripts::SESSION_INSERT),
+            handle_insert: Script::new(scripts::HANDLE_INSERT),
+            handle_supersede: Script::new(scripts::HANDLE_SUPERSEDE),
+            handles_supersede: Script::new(scripts::HANDLES_SUPERSEDE),
+            session_update: Script::new(scripts::SESSION_UPDATE),
+            session_touch: Script::new(scripts::SESSION_TOUCH),
+            session_end: Script::new(scripts::SESSION_END),
+            end_all: Script::new(scripts::END_ALL),
+            live: Script::new(scripts::LIVE),
+            count: Script::new(scripts::COUNT),
+            take: Script::new(scripts::TAKE),
+            swap: Script::new(scripts::SWAP),
+        }
+    }
+}
+
+/// Milliseconds that Redis keeps a value which ends at `expires`.
+fn px(expires: Timestamp, now: Timestamp) -> String {
+    (expires.since(now) + BEYOND).as_millis().to_string()
+}
+
+fn ended(session: &Session) -> (String, &'static str) {
+    session.ended.map_or_else(Default::default, |end| (end.at.as_micros().to_string(), end.why.as_str()))
+}
+
+fn session(body: &str, version: u64, seen: i64) -> Result<Session, StoreFault> {
+    let mut session: Session = serde_json::from_str(body).map_err(|why| StoreFault::corrupt("session", why))?;
+    session.version = version;
+    session.last_seen = Timestamp::from_micros(seen);
+    session.ended = None;
+    Ok(session)
+}
+
+fn one_time(text: &str, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {
+    let (expires, body) = text.split_once(' ').ok_or_else(|| StoreFault::corrupt("one-time value", "no space"))?;
+    let expires = expires.parse().map_err(|why| StoreFault::corrupt("one-time value", why))?;
+    Ok(OneTime {
+        purpose,
+        hash: *hash,
+        tenant: tenant.clone(),
+        body: Sealed::from_stored(body),
+        expires: Timestamp::from_micros(expires),
+    })
+}
+
+/// What stands under a key of tries; nothing is none.
+fn tries(text: &str) -> Result<Tries, StoreFault> {
+    if text.is_empty() {
+        return Ok(Tries::default());
+    }
+    let parsed = text.split_once(' ').and_then(|(count, last)| Some((count.parse().ok()?, last.parse().ok()?)));
+    let (count, last) = parsed.ok_or_else(|| StoreFault::corrupt("tries", format!("`{text}`")))?;
+    Ok(Tries { count, last: Timestamp::from_micros(last) })
 }

@@ -1,6 +1,23 @@
-//! Shared state in the durable store's own database.
+//! Shared state in the durable store's own database. Ends are announced in the transaction that makes them.
 
-use crate::Store;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cardea_core::{SessionId, TenantId, Timestamp, UserId};
+use cardea_identity::{
+    HandleHash, HandleRecord, Sealed, Session, TicketHash,
+    guard::{Limit, Tries},
+    one_time::{OneTime, Purpose},
+    session::End,
+};
+use sqlx::{Any, Transaction, any::AnyRow};
+
+use super::SharedState;
+use crate::{
+    Store, StoreFault,
+    changes::{Change, announce},
+    row::{Read, number},
+};
 
 /// Shared state in the durable store's own database.
 #[derive(Debug, Clone)]
@@ -11,4 +28,384 @@ impl SqlShared {
     pub const fn new(store: Store) -> Self {
         Self(store)
     }
+}
+
+const SESSION: &str = "SELECT s.body, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM sessions s";
+
+#[async_trait]
+impl SharedState for SqlShared {
+    async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
+        let mut tx = self.0.write().await?;
+        sqlx::query(
+            "INSERT INTO sessions (tenant, id, user_id, body, version, last_seen_at, expires_at, ended_at, ended_why) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+        )
+        .bind(session.tenant.as_str())
+        .bind(session.id.to_string())
+        .bind(session.user.to_string())
+        .bind(serde_json::to_string(session)?)
+        .bind(number(session.version))
+        .bind(session.last_seen.as_micros())
+        .bind(session.expires.as_micros())
+        .bind(session.ended.map(|end| end.at.as_micros()))
+        .bind(session.ended.map(|end| end.why.as_str()))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn handle_insert(&self, handle: &HandleRecord, _: &Session) -> Result<(), StoreFault> {
+        let mut tx = self.0.write().await?;
+        sqlx::query(
+            "INSERT INTO handles (hash, tenant, session, host, issued_at, superseded_at) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        )
+        .bind(handle.hash.to_string())
+        .bind(handle.tenant.as_str())
+        .bind(handle.session.to_string())
+        .bind(handle.host.as_str())
+        .bind(handle.issued_at.as_micros())
+        .bind(handle.superseded_at.map(Timestamp::as_micros))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn session_by_handle(
+        &self,
+        tenant: &TenantId,
+        hash: &HandleHash,
+    ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
+        let row = sqlx::query(
+            "SELECT h.session, h.host, h.issued_at, h.superseded_at, \
+             s.body, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM handles h \
+             JOIN sessions s ON s.tenant = h.tenant AND s.id = h.session WHERE h.tenant = $1 AND h.hash = $2",
+        )
+        .bind(tenant.as_str())
+        .bind(hash.to_string())
+        .fetch_optional(self.0.reader())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let handle = HandleRecord {
+            hash: *hash,
+            tenant: tenant.clone(),
+            session: row.parsed("session", SessionId::parse)?,
+            host: row.text("host")?,
+            issued_at: row.time("issued_at")?,
+            superseded_at: row.opt_time("superseded_at")?,
+        };
+        Ok(Some((handle, session(&row)?)))
+    }
+
+    async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
+        let row = sqlx::query(crate::row::const_sql!(SESSION, " WHERE s.tenant = $1 AND s.id = $2"))
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(self.0.reader())
+            .await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    async fn handle_supersede(&self, tenant: &TenantId, hash: &HandleHash, at: Timestamp) -> Result<bool, StoreFault> {
+        let mut tx = self.0.write().await?;
+        let done = sqlx::query(
+            "UPDATE handles SET superseded_at = $3 WHERE tenant = $1 AND hash = $2 AND superseded_at IS NULL",
+        )
+        .bind(tenant.as_str())
+        .bind(hash.to_string())
+        .bind(at.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn handles_supersede(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<u64, StoreFault> {
+        let mut tx = self.0.write().await?;
+        let done = sqlx::query(
+            "UPDATE handles SET superseded_at = $3 WHERE tenant = $1 AND session = $2 AND superseded_at IS NULL",
+        )
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .bind(at.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        announce(&mut tx, Some(tenant), &Change::Session(id), at).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn session_update(&self, session: &Session) -> Result<bool, StoreFault> {
+        let Some(before) = session.version.checked_sub(1) else { return Ok(false) };
+        let mut tx = self.0.write().await?;
+        let done = sqlx::query(
+            "UPDATE sessions SET body = $4, version = $5, expires_at = $6, ended_at = $7, ended_why = $8, \
+             last_seen_at = CASE WHEN last_seen_at < $9 THEN $9 ELSE last_seen_at END \
+             WHERE tenant = $1 AND id = $2 AND version = $3 AND ended_at IS NULL",
+        )
+        .bind(session.tenant.as_str())
+        .bind(session.id.to_string())
+        .bind(number(before))
+        .bind(serde_json::to_string(session)?)
+        .bind(number(session.version))
+        .bind(session.expires.as_micros())
+        .bind(session.ended.map(|end| end.at.as_micros()))
+        .bind(session.ended.map(|end| end.why.as_str()))
+        .bind(session.last_seen.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        announce(&mut tx, Some(&session.tenant), &Change::Session(session.id), session.last_seen).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault> {
+        let mut tx = self.0.write().await?;
+        sqlx::query("UPDATE sessions SET last_seen_at = $3 WHERE tenant = $1 AND id = $2 AND last_seen_at < $3")
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .bind(at.as_micros())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
+        let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
+                   WHERE tenant = $1 AND ended_at IS NULL AND id = $4";
+        Ok(self.end(sql, tenant, end, &[id.to_string()], &Change::Session(id)).await? == 1)
+    }
+
+    async fn sessions_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreFault> {
+        let rows = sqlx::query(crate::row::const_sql!(
+            SESSION,
+            " WHERE s.tenant = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3 ORDER BY s.id DESC"
+        ))
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .bind(now.as_micros())
+        .fetch_all(self.0.reader())
+        .await?;
+        rows.iter().map(session).collect()
+    }
+
+    async fn end_all_of_user(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        except: Option<SessionId>,
+        end: End,
+    ) -> Result<u64, StoreFault> {
+        let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
+                   WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2 AND user_id = $4 AND id <> $5";
+        let except = except.map(|id| id.to_string()).unwrap_or_default();
+        self.end(sql, tenant, end, &[user.to_string(), except], &Change::SessionsOf(user)).await
+    }
+
+    async fn end_all_of_tenant(&self, tenant: &TenantId, end: End) -> Result<u64, StoreFault> {
+        let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
+                   WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2";
+        self.end(sql, tenant, end, &[], &Change::Sessions).await
+    }
+
+    async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {
+        sqlx::query("SELECT COUNT(*) AS live FROM sessions WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2")
+            .bind(tenant.as_str())
+            .bind(now.as_micros())
+            .fetch_one(self.0.reader())
+            .await?
+            .count("live")
+    }
+
+    async fn put(&self, value: &OneTime, _: Timestamp) -> Result<(), StoreFault> {
+        let mut tx = self.0.write().await?;
+        sqlx::query(
+            "INSERT INTO one_time (tenant, purpose, hash, body, expires_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (tenant, purpose, hash) DO UPDATE SET body = excluded.body, expires_at = excluded.expires_at",
+        )
+        .bind(value.tenant.as_str())
+        .bind(value.purpose.as_str())
+        .bind(value.hash.to_string())
+        .bind(value.body.as_str())
+        .bind(value.expires.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn peek(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        hash: &TicketHash,
+        now: Timestamp,
+    ) -> Result<Option<OneTime>, StoreFault> {
+        let row = sqlx::query(
+            "SELECT body, expires_at FROM one_time \
+             WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4",
+        )
+        .bind(tenant.as_str())
+        .bind(purpose.as_str())
+        .bind(hash.to_string())
+        .bind(now.as_micros())
+        .fetch_optional(self.0.reader())
+        .await?;
+        row.map(|row| one_time(&row, tenant, purpose, hash)).transpose()
+    }
+
+    async fn take(
+        &self,
+        tenant: &TenantId,
+        purpose: Purpose,
+        hash: &TicketHash,
+        now: Timestamp,
+    ) -> Result<Option<OneTime>, StoreFault> {
+        let mut tx = self.0.write().await?;
+        let rows = sqlx::query(
+            "DELETE FROM one_time WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4 \
+             RETURNING body, expires_at",
+        )
+        .bind(tenant.as_str())
+        .bind(purpose.as_str())
+        .bind(hash.to_string())
+        .bind(now.as_micros())
+        .fetch_all(&mut *tx)
+        .await?;
+        let taken = rows.first().map(|row| one_time(row, tenant, purpose, hash)).transpose()?;
+        // If we crash before this, nobody has taken it.
+        tx.commit().await?;
+        Ok(taken)
+    }
+
+    async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
+        let mut tx = self.0.write().await?;
+        let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
+            .bind(tenant.as_str())
+            .bind(limit.key.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let stood = match row {
+            Some(row) => Tries { count: count(&row)?, last: row.time("last_at")? },
+            None => Tries::default(),
+        };
+        let tries = match stood.admit(&limit.rule, now) {
+            Ok(tries) => tries,
+            Err(wait) => return Ok(Some(wait)),
+        };
+        // Compare-and-set, for databases where a transaction does not shut out other writers.
+        let done = sqlx::query(
+            "INSERT INTO tries (tenant, name, count, last_at, forget_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (tenant, name) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, \
+             forget_at = excluded.forget_at WHERE tries.count = $6 AND tries.last_at = $7",
+        )
+        .bind(tenant.as_str())
+        .bind(limit.key.as_str())
+        .bind(i64::from(tries.count))
+        .bind(tries.last.as_micros())
+        .bind(tries.last.plus(limit.rule.forget).as_micros())
+        .bind(i64::from(stood.count))
+        .bind(stood.last.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreFault::Contended { what: "tries" });
+        }
+        tx.commit().await?;
+        Ok(None)
+    }
+
+    async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
+        let mut tx = self.0.write().await?;
+        sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name = $2")
+            .bind(tenant.as_str())
+            .bind(key)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {
+        let mut tx = self.0.write().await?;
+        for sql in SWEEP {
+            sqlx::query(*sql).bind(now.as_micros()).execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreFault> {
+        self.0.ping().await
+    }
+}
+
+/// Handles go with their sessions.
+const SWEEP: &[&str] = &[
+    "DELETE FROM sessions WHERE expires_at <= $1",
+    "DELETE FROM one_time WHERE expires_at <= $1",
+    "DELETE FROM tries WHERE forget_at <= $1",
+];
+
+impl SqlShared {
+    /// Ends the sessions that `sql` names by tenant (`$1`) and `values` (from `$4` on), and announces it.
+    async fn end(
+        &self,
+        sql: &'static str,
+        tenant: &TenantId,
+        end: End,
+        values: &[String],
+        change: &Change,
+    ) -> Result<u64, StoreFault> {
+        let mut tx = self.0.write().await?;
+        let query = sqlx::query(sql).bind(tenant.as_str()).bind(end.at.as_micros()).bind(end.why.as_str());
+        let query = values.iter().fold(query, |query, value| query.bind(value.clone()));
+        let ended = query.execute(&mut *tx).await?.rows_affected();
+        finish(tx, tenant, ended, change, end.at).await
+    }
+}
+
+async fn finish(
+    mut tx: Transaction<'_, Any>,
+    tenant: &TenantId,
+    ended: u64,
+    change: &Change,
+    at: Timestamp,
+) -> Result<u64, StoreFault> {
+    if ended > 0 {
+        announce(&mut tx, Some(tenant), change, at).await?;
+        tx.commit().await?;
+    }
+    Ok(ended)
+}
+
+/// The session of a row: what may change without a new version has columns of its own.
+fn session(row: &AnyRow) -> Result<Session, StoreFault> {
+    let mut session: Session = row.json("body")?;
+    session.version = row.count("version")?;
+    session.last_seen = row.time("last_seen_at")?;
+    session.ended = match row.opt_time("ended_at")? {
+        Some(at) => Some(End { at, why: row.parsed("ended_why", super::end_reason)? }),
+        None => None,
+    };
+    Ok(session)
+}
+
+fn one_time(row: &AnyRow, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {
+    Ok(OneTime {
+        purpose,
+        hash: *hash,
+        tenant: tenant.clone(),
+        body: Sealed::from_stored(row.text("body")?),
+        expires: row.time("expires_at")?,
+    })
+}
+
+fn count(row: &AnyRow) -> Result<u32, StoreFault> {
+    u32::try_from(row.int("count")?).map_err(|why| StoreFault::corrupt("count", why))
 }

@@ -1,0 +1,288 @@
+//! The committer: gives entries their place and link, and writes them in groups.
+//!
+//! A group that failed may have been written all the same. Before it is tried again its last place is looked up: if the
+//! very link that was computed for it stands there, it is on disk. So no failure makes a duplicate or a gap.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use cardea_audit::{Break, Entry, Hash, Head, chain};
+use cardea_core::{Clock, TenantId};
+use sqlx::{Any, AssertSqlSafe, Transaction};
+use tokio::time::Instant;
+
+use super::{
+    FaultHook, LogLimits, Moment,
+    queue::{Next, Pending, Queue},
+};
+use crate::{
+    Store, StoreFault,
+    row::{Read, number, owner},
+};
+
+type Owner = Option<TenantId>;
+
+pub(super) struct Committer {
+    store: Store,
+    queue: Arc<Queue>,
+    limits: LogLimits,
+    clock: Arc<dyn Clock>,
+    hook: Option<Arc<dyn FaultHook>>,
+    /// Heads as this process knows them; the table has the last word.
+    heads: HashMap<Owner, Head>,
+    group: Vec<Pending>,
+    statements: HashMap<usize, Arc<str>>,
+}
+
+/// An entry with everything that its row holds.
+struct Placed<'a> {
+    entry: &'a Entry,
+    head: Head,
+    leaf: Hash,
+    body: String,
+}
+
+/// The first pause after a failure, and the longest: soon enough that a passing fault goes unnoticed, seldom enough
+/// that a lasting one costs nothing.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// After the last handle is gone: how often writing is tried before what waits is given up.
+const LAST_TRIES: u32 = 20;
+
+/// Rows in one statement. Powers of four, so that few statements are prepared and each is used again.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
+
+const COLUMNS: usize = 12;
+
+impl Committer {
+    pub(super) async fn open(
+        store: &Store,
+        queue: Arc<Queue>,
+        limits: LogLimits,
+        clock: Arc<dyn Clock>,
+        hook: Option<Arc<dyn FaultHook>>,
+    ) -> Result<Self, StoreFault> {
+        let statements = ROWS.into_iter().map(|rows| (rows, insert_sql(rows))).collect();
+        let heads = read_heads(store).await?;
+        Ok(Self { store: store.clone(), queue, limits, clock, hook, heads, group: Vec::new(), statements })
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        while let Next::Entries(urgent) = self.queue.next().await {
+            if !urgent {
+                // Running out of time is how a group usually ends.
+                let _ = tokio::time::timeout(self.limits.gather, self.queue.gather(self.limits.batch)).await;
+            }
+            self.queue.take(self.limits.batch, &mut self.group);
+            if !self.write_group().await {
+                return;
+            }
+        }
+    }
+
+    /// Writes the group, however often that takes. `false`: the log is closed, and it cannot be written.
+    async fn write_group(&mut self) -> bool {
+        let (mut pause, longest) = PAUSES;
+        let mut tries = 0;
+        let mut expected: Option<(Owner, Head)> = None;
+        let begun = Instant::now();
+        loop {
+            match self.try_group(&mut expected).await {
+                Ok(()) => {
+                    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.queue.written(&mut self.group, micros);
+                    return true;
+                }
+                Err(fault) => self.note(&fault),
+            }
+            tries += 1;
+            if self.queue.is_closed() && tries >= LAST_TRIES {
+                tracing::error!(entries = self.group.len(), "the log is closed with entries that cannot be written");
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    fn note(&mut self, fault: &StoreFault) {
+        tracing::warn!(error = %fault, entries = self.group.len(), "a group of entries could not be written");
+        // Another process may have written: what is remembered is worth nothing now.
+        self.heads.clear();
+        let before = self.clock.now().minus(self.limits.oldest);
+        self.queue.failed(&mut self.group, before, &fault.to_string());
+    }
+
+    /// One try. `expected` remembers where the try before would have left the last entry's log.
+    async fn try_group(&mut self, expected: &mut Option<(Owner, Head)>) -> Result<(), StoreFault> {
+        if let Some((owner, head)) = expected
+            && is_written(&self.store, owner.as_ref(), head).await?
+        {
+            return Ok(());
+        }
+        *expected = None;
+        self.fault(Moment::BeforeWrite)?;
+        let mut tx = self.store.write().await?;
+        let (placed, moves) = place(&mut tx, &self.heads, &self.group).await?;
+        for (owner, (from, to)) in &moves {
+            move_head(&mut tx, owner.as_ref(), from, to).await?;
+        }
+        insert(&mut tx, &self.statements, placed).await?;
+        self.fault(Moment::BeforeCommit)?;
+        *expected = moves.iter().next().map(|(owner, (_, to))| (owner.clone(), *to));
+        tx.commit().await?;
+        self.fault(Moment::AfterCommit)?;
+        self.heads.extend(moves.into_iter().map(|(owner, (_, to))| (owner, to)));
+        Ok(())
+    }
+
+    fn fault(&self, moment: Moment) -> Result<(), StoreFault> {
+        self.hook.as_ref().map_or(Ok(()), |hook| hook.at(moment)).map_err(StoreFault::Log)
+    }
+}
+
+type Moves = HashMap<Owner, (Head, Head)>;
+
+/// Gives each entry its place: the next of its log, linked to the one before.
+async fn place<'a>(
+    tx: &mut Transaction<'_, Any>,
+    known: &HashMap<Owner, Head>,
+    group: &'a [Pending],
+) -> Result<(Vec<Placed<'a>>, Moves), StoreFault> {
+    let mut moves = Moves::new();
+    let mut placed = Vec::with_capacity(group.len());
+    for Pending { entry, .. } in group {
+        if !moves.contains_key(&entry.tenant) {
+            let head = match known.get(&entry.tenant) {
+                Some(head) => *head,
+                None => read_head(tx, entry.tenant.as_ref()).await?,
+            };
+            moves.insert(entry.tenant.clone(), (head, head));
+        }
+        let Some((_, head)) = moves.get_mut(&entry.tenant) else { continue };
+        let body = String::from_utf8(entry.body()?).map_err(|why| StoreFault::corrupt("entry", why))?;
+        let leaf = chain::leaf(body.as_bytes());
+        *head = head.after(&leaf);
+        placed.push(Placed { entry, head: *head, leaf, body });
+    }
+    Ok((placed, moves))
+}
+
+async fn insert(
+    tx: &mut Transaction<'_, Any>,
+    statements: &HashMap<usize, Arc<str>>,
+    placed: Vec<Placed<'_>>,
+) -> Result<(), StoreFault> {
+    let mut left = placed.len();
+    let mut rows = placed.into_iter();
+    for size in ROWS {
+        let Some(sql) = statements.get(&size) else { continue };
+        while left >= size {
+            left -= size;
+            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+            for Placed { entry, head, leaf, body } in rows.by_ref().take(size) {
+                let facets = entry.facets();
+                query = query
+                    .bind(owner(entry.tenant.as_ref()))
+                    .bind(number(head.size - 1))
+                    .bind(entry.id.to_string())
+                    .bind(entry.at.as_micros())
+                    .bind(facets.event)
+                    .bind(facets.app)
+                    .bind(facets.caller.into_owned())
+                    .bind(facets.reason)
+                    .bind(facets.verdict)
+                    .bind(body)
+                    .bind(leaf.to_vec())
+                    .bind(head.link.to_vec());
+            }
+            query.execute(&mut **tx).await?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_sql(rows: usize) -> Arc<str> {
+    let row = |nth: usize| {
+        let marks: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", nth * COLUMNS + column)).collect();
+        format!("({})", marks.join(", "))
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    let sql = "INSERT INTO log (tenant, seq, id, at, event, app, caller, reason, verdict, body, leaf, link) VALUES ";
+    format!("{sql}{}", rows.join(", ")).into()
+}
+
+/// Moves a head by compare-and-set: if another process has moved it, the whole group is placed anew.
+async fn move_head(
+    tx: &mut Transaction<'_, Any>,
+    tenant: Option<&TenantId>,
+    from: &Head,
+    to: &Head,
+) -> Result<(), StoreFault> {
+    let done = sqlx::query(
+        "INSERT INTO log_heads (tenant, size, link) VALUES ($1, $2, $3) ON CONFLICT (tenant) \
+         DO UPDATE SET size = excluded.size, link = excluded.link WHERE log_heads.size = $4 AND log_heads.link = $5",
+    )
+    .bind(owner(tenant))
+    .bind(number(to.size))
+    .bind(to.link.to_vec())
+    .bind(number(from.size))
+    .bind(from.link.to_vec())
+    .execute(&mut **tx)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreFault::Contended { what: "the log's head" }) }
+}
+
+async fn read_head(tx: &mut Transaction<'_, Any>, tenant: Option<&TenantId>) -> Result<Head, StoreFault> {
+    let row = sqlx::query("SELECT size, link FROM log_heads WHERE tenant = $1")
+        .bind(owner(tenant))
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map_or(Ok(Head::EMPTY), |row| Ok(Head { size: row.count("size")?, link: hash(row.bytes("link")?, "link")? }))
+}
+
+/// Whether the entry that was to be a log's last stands where it was to stand.
+async fn is_written(store: &Store, tenant: Option<&TenantId>, head: &Head) -> Result<bool, StoreFault> {
+    // Not from the readers: on the writer nothing of the try before can still be on its way.
+    let mut tx = store.write().await?;
+    let row = sqlx::query("SELECT link FROM log WHERE tenant = $1 AND seq = $2")
+        .bind(owner(tenant))
+        .bind(number(head.size.saturating_sub(1)))
+        .fetch_optional(&mut *tx)
+        .await?;
+    Ok(row.map(|row| row.bytes("link")).transpose()?.is_some_and(|link| link == head.link))
+}
+
+/// All heads, each held against the entry that it names and the one that must not be there.
+async fn read_heads(store: &Store) -> Result<HashMap<Owner, Head>, StoreFault> {
+    let rows = sqlx::query(
+        "SELECT h.tenant, h.size, h.link, e.link AS last, n.seq AS beyond FROM log_heads h \
+         LEFT JOIN log e ON e.tenant = h.tenant AND e.seq = h.size - 1 \
+         LEFT JOIN log n ON n.tenant = h.tenant AND n.seq = h.size",
+    )
+    .fetch_all(store.reader())
+    .await?;
+    let mut heads = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let owner = row.owner("tenant")?;
+        let head = Head { size: row.count("size")?, link: hash(row.bytes("link")?, "link")? };
+        let last = row.opt_bytes("last")?;
+        let found = match last {
+            _ if row.opt_int("beyond")?.is_some() => Some(Break::Rewritten { size: head.size }),
+            None => Some(Break::Truncated { known: head.size, found: head.size.saturating_sub(1) }),
+            Some(link) if link != head.link => Some(Break::Rewritten { size: head.size }),
+            Some(_) => None,
+        };
+        if let Some(found) = found {
+            let log = owner.map_or_else(|| "operator".to_owned(), |tenant| tenant.to_string());
+            return Err(StoreFault::Broken { log, found });
+        }
+        heads.insert(owner, head);
+    }
+    Ok(heads)
+}
+
+/// A stored hash.
+pub(super) fn hash(bytes: Vec<u8>, what: &'static str) -> Result<Hash, StoreFault> {
+    Hash::try_from(bytes).map_err(|bytes| StoreFault::corrupt(what, format!("{} bytes, not 32", bytes.len())))
+}

@@ -1,0 +1,110 @@
+//! What Redis does in one step (Lua runs alone). Times are microseconds as the caller tells them; `PX` is the bound
+//! beside them. Numbers stay below 2^53, which a Lua number holds exactly.
+
+/// Keeps a session: KEYS session, sessions-of, sessions; ARGV id, body, version, last_seen, expires, px, then
+/// `ended_at` and `ended_why` or two empty texts.
+pub(super) const SESSION_INSERT: &str = "
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'body', ARGV[2], 'version', ARGV[3], 'last_seen', ARGV[4], 'expires', ARGV[5])
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'ended_at', ARGV[7], 'ended_why', ARGV[8]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+for i = 2, 3 do
+  redis.call('ZADD', KEYS[i], ARGV[5], ARGV[1])
+  if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KEYS[i], ARGV[6]) end
+end
+return 1";
+
+/// Keeps a handle: KEYS handle, handles; ARGV hash, body, superseded_at or empty, px.
+pub(super) const HANDLE_INSERT: &str = "
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'body', ARGV[2])
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'superseded_at', ARGV[3]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return 1";
+
+/// Supersedes a handle, once: KEYS handle; ARGV at.
+pub(super) const HANDLE_SUPERSEDE: &str = "
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('HSETNX', KEYS[1], 'superseded_at', ARGV[1])";
+
+/// Supersedes all of a session's handles: KEYS handles; ARGV at, stem of handle keys.
+pub(super) const HANDLES_SUPERSEDE: &str = "
+local done = 0
+for _, hash in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local key = ARGV[2] .. hash
+  if redis.call('EXISTS', key) == 1 then done = done + redis.call('HSETNX', key, 'superseded_at', ARGV[1]) end
+end
+return done";
+
+/// Changes a session by compare-and-set: KEYS session; ARGV version before, body, version, last_seen, expires, then
+/// `ended_at` and `ended_why` or two empty texts.
+pub(super) const SESSION_UPDATE: &str = "
+local stood = redis.call('HMGET', KEYS[1], 'version', 'ended_at', 'last_seen')
+if stood[1] ~= ARGV[1] or stood[2] then return 0 end
+redis.call('HSET', KEYS[1], 'body', ARGV[2], 'version', ARGV[3], 'expires', ARGV[5])
+if tonumber(stood[3]) < tonumber(ARGV[4]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[4]) end
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'ended_at', ARGV[6], 'ended_why', ARGV[7]) end
+return 1";
+
+/// Notes a use: KEYS session; ARGV at.
+pub(super) const SESSION_TOUCH: &str = "
+local seen = redis.call('HGET', KEYS[1], 'last_seen')
+if seen and tonumber(seen) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[1]) end
+return 0";
+
+/// Ends a session, once: KEYS session; ARGV at, why.
+pub(super) const SESSION_END: &str = "
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('HSETNX', KEYS[1], 'ended_at', ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'ended_why', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+return 1";
+
+/// Ends all sessions of an index that have not reached their greatest age: KEYS index; ARGV at, why, the one to spare
+/// or empty, stem of session keys. Those that have are dropped from the index.
+pub(super) const END_ALL: &str = "
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+local done = 0
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local key = ARGV[4] .. id
+  if id ~= ARGV[3] and redis.call('EXISTS', key) == 1 and redis.call('HSETNX', key, 'ended_at', ARGV[1]) == 1 then
+    redis.call('HSET', key, 'ended_why', ARGV[2])
+    redis.call('HINCRBY', key, 'version', 1)
+    done = done + 1
+  end
+end
+return done";
+
+/// Live sessions of an index: KEYS index; ARGV now, stem of session keys. A flat list: id, then all fields.
+pub(super) const LIVE: &str = "
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
+  local f = redis.call('HMGET', ARGV[2] .. id, 'body', 'version', 'last_seen', 'ended_at')
+  if f[1] and not f[4] then found[#found + 1] = f[1]; found[#found + 1] = f[2]; found[#found + 1] = f[3] end
+end
+return found";
+
+/// Counts live sessions: as [`LIVE`].
+pub(super) const COUNT: &str = "
+local live = 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
+  local f = redis.call('HMGET', ARGV[2] .. id, 'version', 'ended_at')
+  if f[1] and not f[2] then live = live + 1 end
+end
+return live";
+
+/// Takes a one-time value: KEYS value; ARGV now. What is past its time goes too, but is given to nobody.
+pub(super) const TAKE: &str = "
+local value = redis.call('GET', KEYS[1])
+if not value then return false end
+redis.call('DEL', KEYS[1])
+if tonumber(string.match(value, '^%-?%d+')) <= tonumber(ARGV[1]) then return false end
+return value";
+
+/// Changes a text by compare-and-set: KEYS text; ARGV what stands (empty: nothing), what shall stand, px.
+pub(super) const SWAP: &str = "
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1";

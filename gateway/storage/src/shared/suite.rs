@@ -1,0 +1,95 @@
+//! One suite for every shared store: what it must do, what it must refuse, who wins a race, what time does.
+
+mod server;
+mod stories;
+
+use std::sync::Arc;
+
+use cardea_core::{TenantId, Timestamp, UserId, entropy::Fixed};
+use cardea_identity::{
+    Sealed, TicketHash,
+    assurance::{Means, Proof},
+    one_time::{OneTime, Purpose},
+    session::{HandleRecord, Session, Start},
+};
+
+use self::server::RedisServer;
+use super::{RedisShared, SharedState, SqlShared};
+use crate::{
+    Store,
+    testing::{Dir, t0, tenant},
+};
+
+/// A shared store under test, twice: as two gateways would hold it.
+struct Under {
+    name: &'static str,
+    ours: Arc<dyn SharedState>,
+    theirs: Arc<dyn SharedState>,
+    /// Where ends are announced.
+    store: Store,
+    _dir: Dir,
+    _server: Option<RedisServer>,
+}
+
+/// The stores that every story is told to.
+async fn stores() -> Vec<Under> {
+    vec![sqlite().await, redis().await]
+}
+
+async fn sqlite() -> Under {
+    let dir = Dir::new();
+    let (ours, theirs) = (dir.store().await, dir.store().await);
+    Under {
+        name: "sqlite",
+        ours: Arc::new(SqlShared::new(ours.clone())),
+        theirs: Arc::new(SqlShared::new(theirs)),
+        store: ours,
+        _dir: dir,
+        _server: None,
+    }
+}
+
+async fn redis() -> Under {
+    let dir = Dir::new();
+    let server = RedisServer::start(dir.path()).await;
+    let store = dir.store().await;
+    let open = async || RedisShared::open(&server.url(), "cardea", store.clone()).await.unwrap();
+    let (ours, theirs) = (open().await, open().await);
+    Under { name: "redis", ours: Arc::new(ours), theirs: Arc::new(theirs), store, _dir: dir, _server: Some(server) }
+}
+
+fn acme() -> TenantId {
+    tenant("acme")
+}
+
+fn ada() -> UserId {
+    UserId::mint(t0(), &Fixed::new(1))
+}
+
+/// A session of `user` at `of`, begun at `at`.
+fn session(of: &str, user: UserId, at: Timestamp, seed: u64) -> Session {
+    let factor = cardea_core::FactorId::mint(at, &Fixed::new(9));
+    let start = Start {
+        tenant: tenant(of),
+        user,
+        proofs: vec![Proof { means: Means::Password { factor }, at }],
+        agent: "Firefox on Linux".to_owned(),
+        rules: &cardea_core::resources::SessionRules::default(),
+        now: at,
+    };
+    Session::begin(start, &Fixed::new(seed)).unwrap()
+}
+
+fn handle(session: &Session, host: &str, at: Timestamp, seed: u64) -> HandleRecord {
+    HandleRecord::issue(session, host, at, &Fixed::new(seed)).1
+}
+
+fn flow(byte: u8) -> OneTime {
+    OneTime {
+        purpose: Purpose::Flow,
+        hash: TicketHash::from_bytes([byte; 32]),
+        tenant: acme(),
+        body: Sealed::from_stored("c2VhbGVk IHdpdGggc3BhY2U"),
+        expires: t0().plus(Purpose::Flow.life()),
+    }
+}

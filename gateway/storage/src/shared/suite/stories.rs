@@ -1,0 +1,366 @@
+//! The stories. Each is told to every store.
+
+use std::time::Duration;
+
+use cardea_core::{Assurance, FactorId};
+use cardea_identity::{
+    guard::{Limit, Rule},
+    session::{End, EndReason},
+};
+use futures_util::future::join_all;
+
+use super::*;
+use crate::{Change, StoreFault};
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn ends(why: EndReason, after: u64) -> End {
+    End { at: t0().plus(secs(after)), why }
+}
+
+/// Callers from both gateways, many at once.
+fn both(under: &Under) -> impl Iterator<Item = &Arc<dyn SharedState>> {
+    (0..50).map(move |nth| if nth % 2 == 0 { &under.ours } else { &under.theirs })
+}
+
+/// The session after a further proof, as the next version.
+fn stronger(session: &Session, at: Timestamp, seed: u64) -> Session {
+    let factor = FactorId::mint(at, &Fixed::new(seed));
+    let mut stronger = Session { assurance: Assurance::Two, last_seen: at, version: 1, ..session.clone() };
+    stronger.proofs.push(Proof { means: Means::Totp { factor }, at });
+    stronger
+}
+
+async fn winners(racing: impl Iterator<Item = impl Future<Output = Result<bool, StoreFault>>>) -> usize {
+    join_all(racing).await.into_iter().filter(|won| *won.as_ref().unwrap()).count()
+}
+
+#[tokio::test]
+async fn a_handle_opens_its_session_on_every_gateway_and_at_no_other_tenant() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+        under.ours.session_insert(&begun).await.unwrap();
+        under.ours.handle_insert(&record, &begun).await.unwrap();
+        let opened = under.theirs.session_by_handle(&acme(), &record.hash).await.unwrap();
+        assert_eq!(opened, Some((record.clone(), begun.clone())), "{}", under.name);
+        let stranger = handle(&begun, "wiki.acme.localhost", t0(), 3);
+        assert_eq!(under.ours.session_by_handle(&acme(), &stranger.hash).await.unwrap(), None);
+        assert_eq!(under.ours.session_by_handle(&tenant("beta"), &record.hash).await.unwrap(), None);
+        assert_eq!(under.ours.session(&acme(), begun.id).await.unwrap(), Some(begun.clone()));
+        assert_eq!(under.ours.session(&tenant("beta"), begun.id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn of_racing_rotations_one_wins_and_the_first_time_stands() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+        under.ours.session_insert(&begun).await.unwrap();
+        under.ours.handle_insert(&record, &begun).await.unwrap();
+        let at = t0().plus(secs(900));
+        let won = winners(both(&under).map(|store| store.handle_supersede(&record.tenant, &record.hash, at))).await;
+        assert_eq!(won, 1, "{}", under.name);
+        let later = at.plus(secs(5));
+        assert!(!under.ours.handle_supersede(&acme(), &record.hash, later).await.unwrap());
+        let (kept, _) = under.ours.session_by_handle(&acme(), &record.hash).await.unwrap().unwrap();
+        assert_eq!(kept.superseded_at, Some(at));
+        let unknown = handle(&begun, "x", t0(), 9);
+        assert!(!under.ours.handle_supersede(&acme(), &unknown.hash, at).await.unwrap(), "an unknown handle");
+        assert!(under.ours.session_by_handle(&acme(), &unknown.hash).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn after_a_step_up_every_handle_of_the_session_is_replaced() {
+    for under in stores().await {
+        let (begun, other) = (session("acme", ada(), t0(), 1), session("acme", ada(), t0(), 2));
+        let of = [(&begun, 3), (&begun, 4), (&begun, 5), (&other, 6)];
+        let records = of.map(|(session, seed)| handle(session, "wiki.acme.localhost", t0(), seed));
+        under.ours.session_insert(&begun).await.unwrap();
+        under.ours.session_insert(&other).await.unwrap();
+        for (record, (session, _)) in records.iter().zip(of) {
+            under.ours.handle_insert(record, session).await.unwrap();
+        }
+        let at = t0().plus(secs(30));
+        assert!(under.ours.handle_supersede(&acme(), &records[0].hash, at).await.unwrap());
+        assert_eq!(under.ours.handles_supersede(&acme(), begun.id, at).await.unwrap(), 2, "{}", under.name);
+        let (kept, _) = under.ours.session_by_handle(&acme(), &records[3].hash).await.unwrap().unwrap();
+        assert_eq!(kept.superseded_at, None, "another session's handle");
+    }
+}
+
+#[tokio::test]
+async fn of_racing_changes_one_is_kept_whole() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        under.ours.session_insert(&begun).await.unwrap();
+        let at = t0().plus(secs(60));
+        let stepped: Vec<_> = (0..50).map(|seed| stronger(&begun, at, 100 + seed)).collect();
+        let won = winners(both(&under).zip(&stepped).map(|(store, session)| store.session_update(session))).await;
+        assert_eq!(won, 1, "{}", under.name);
+        let kept = under.theirs.session(&acme(), begun.id).await.unwrap().unwrap();
+        assert_eq!((kept.version, kept.assurance), (1, Assurance::Two));
+        assert!(stepped.contains(&kept));
+        assert!(!under.ours.session_update(&begun).await.unwrap(), "a version without one before");
+        let unknown = session("acme", ada(), t0(), 7);
+        let unknown = Session { version: 1, ..unknown };
+        assert!(!under.ours.session_update(&unknown).await.unwrap(), "a session that is not kept");
+    }
+}
+
+#[tokio::test]
+async fn a_use_is_noted_without_a_new_version_and_never_moves_back() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        under.ours.session_insert(&begun).await.unwrap();
+        let later = t0().plus(secs(120));
+        under.ours.session_touch(&acme(), begun.id, later).await.unwrap();
+        under.theirs.session_touch(&acme(), begun.id, t0().plus(secs(60))).await.unwrap();
+        let kept = under.ours.session(&acme(), begun.id).await.unwrap().unwrap();
+        assert_eq!(kept, Session { last_seen: later, ..begun.clone() }, "{}", under.name);
+        let earlier = t0().plus(secs(90));
+        let stepped = stronger(&begun, earlier, 8);
+        assert!(under.ours.session_update(&stepped).await.unwrap());
+        let kept = under.ours.session(&acme(), stepped.id).await.unwrap().unwrap();
+        assert_eq!(kept.last_seen, later, "a change made on an older reading");
+        let unknown = session("acme", ada(), t0(), 7);
+        under.ours.session_touch(&acme(), unknown.id, later).await.unwrap();
+        assert_eq!(under.ours.session(&acme(), unknown.id).await.unwrap(), None, "a use makes no session");
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_once_and_for_good() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+        under.ours.session_insert(&begun).await.unwrap();
+        under.ours.handle_insert(&record, &begun).await.unwrap();
+        let before = under.store.last_change().await.unwrap();
+        let end = ends(EndReason::Reuse, 60);
+        let won = winners(both(&under).map(|store| store.session_end(&record.tenant, begun.id, end))).await;
+        assert_eq!(won, 1, "{}", under.name);
+        let news: Vec<_> = under.store.changes_since(before).await.unwrap().into_iter().map(|c| c.change).collect();
+        assert_eq!(news, [Change::Session(begun.id)]);
+        assert!(!under.ours.session_end(&acme(), begun.id, ends(EndReason::SignedOut, 61)).await.unwrap());
+        let (_, kept) = under.ours.session_by_handle(&acme(), &record.hash).await.unwrap().unwrap();
+        assert_eq!((kept.ended, kept.version), (Some(end), 1));
+        let revived = Session { version: 2, ..stronger(&begun, t0(), 8) };
+        assert!(!under.ours.session_update(&revived).await.unwrap(), "what has ended cannot be changed");
+        under.ours.session_insert(&begun).await.unwrap();
+        let kept = under.ours.session(&acme(), begun.id).await.unwrap().unwrap();
+        assert_eq!(kept.ended, Some(end), "what has ended cannot be begun again");
+        assert!(under.ours.sessions_of_user(&acme(), ada(), t0()).await.unwrap().is_empty());
+        let unknown = session("acme", ada(), t0(), 7);
+        assert!(!under.ours.session_end(&acme(), unknown.id, end).await.unwrap());
+        assert_eq!(under.ours.session(&acme(), unknown.id).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_session_may_carry_its_end() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        under.ours.session_insert(&begun).await.unwrap();
+        let ended = begun.ended(EndReason::Idle, t0().plus(secs(3_600)));
+        assert!(under.ours.session_update(&ended).await.unwrap(), "{}", under.name);
+        assert_eq!(under.ours.session(&acme(), ended.id).await.unwrap(), Some(ended));
+    }
+}
+
+#[tokio::test]
+async fn a_users_sessions_are_listed_and_ended_together_but_for_one() {
+    for under in stores().await {
+        let bob = UserId::mint(t0(), &Fixed::new(2));
+        let mine: Vec<_> = (0..3).map(|nth| session("acme", ada(), t0().plus(secs(nth)), 10 + nth)).collect();
+        let (his, elsewhere) = (session("acme", bob, t0(), 20), session("beta", ada(), t0(), 21));
+        for one in mine.iter().chain([&his, &elsewhere]) {
+            under.ours.session_insert(one).await.unwrap();
+        }
+        let listed = under.theirs.sessions_of_user(&acme(), ada(), t0()).await.unwrap();
+        assert_eq!(listed, mine.iter().rev().cloned().collect::<Vec<_>>(), "{}", under.name);
+        assert_eq!(under.ours.session_count(&acme(), t0()).await.unwrap(), 4);
+        let before = under.store.last_change().await.unwrap();
+        let end = ends(EndReason::SignedOut, 60);
+        assert_eq!(under.ours.end_all_of_user(&acme(), ada(), Some(mine[1].id), end).await.unwrap(), 2);
+        let news: Vec<_> = under.store.changes_since(before).await.unwrap().into_iter().map(|c| c.change).collect();
+        assert_eq!(news, [Change::SessionsOf(ada())]);
+        let left = under.ours.sessions_of_user(&acme(), ada(), t0()).await.unwrap();
+        assert_eq!(left, [mine[1].clone()]);
+        let gone = under.ours.session(&acme(), mine[0].id).await.unwrap().unwrap();
+        assert_eq!((gone.ended, gone.version), (Some(end), 1));
+        assert_eq!(under.ours.end_all_of_user(&acme(), ada(), None, end).await.unwrap(), 1);
+        assert_eq!(under.ours.end_all_of_user(&acme(), ada(), None, end).await.unwrap(), 0);
+        assert_eq!(under.ours.sessions_of_user(&acme(), bob, t0()).await.unwrap().len(), 1);
+        assert_eq!(under.ours.sessions_of_user(&tenant("beta"), ada(), t0()).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn all_sessions_of_a_tenant_end_and_no_others() {
+    for under in stores().await {
+        for nth in 0..3 {
+            under.ours.session_insert(&session("acme", ada(), t0(), nth)).await.unwrap();
+        }
+        under.ours.session_insert(&session("beta", ada(), t0(), 9)).await.unwrap();
+        let end = ends(EndReason::Administrator, 60);
+        assert_eq!(under.ours.end_all_of_tenant(&acme(), end).await.unwrap(), 3, "{}", under.name);
+        assert_eq!(under.ours.session_count(&acme(), t0()).await.unwrap(), 0);
+        assert_eq!(under.ours.session_count(&tenant("beta"), t0()).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_past_its_greatest_age_counts_no_more() {
+    for under in stores().await {
+        let begun = session("acme", ada(), t0(), 1);
+        under.ours.session_insert(&begun).await.unwrap();
+        let just_before = begun.expires.minus(Duration::from_micros(1));
+        assert_eq!(under.ours.sessions_of_user(&acme(), ada(), just_before).await.unwrap().len(), 1, "{}", under.name);
+        assert_eq!(under.ours.sessions_of_user(&acme(), ada(), begun.expires).await.unwrap().len(), 0);
+        assert_eq!(under.ours.session_count(&acme(), begun.expires).await.unwrap(), 0);
+        under.ours.sweep(just_before).await.unwrap();
+        assert!(under.ours.session(&acme(), begun.id).await.unwrap().is_some());
+        let late = End { at: begun.expires, why: EndReason::Administrator };
+        assert_eq!(under.ours.end_all_of_user(&acme(), ada(), None, late).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn of_fifty_takers_one_gets_the_value() {
+    for under in stores().await {
+        let put = flow(1);
+        under.ours.put(&put, t0()).await.unwrap();
+        let peeked = under.theirs.peek(&acme(), put.purpose, &put.hash, t0()).await.unwrap();
+        assert_eq!(peeked, Some(put.clone()), "{}", under.name);
+        let racing = both(&under).map(|store| store.take(&put.tenant, put.purpose, &put.hash, t0()));
+        let taken: Vec<_> = join_all(racing).await.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(taken, [put.clone()], "{}", under.name);
+        assert_eq!(under.ours.peek(&acme(), put.purpose, &put.hash, t0()).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_value_is_found_for_nothing_else_and_not_too_late() {
+    for under in stores().await {
+        let put = flow(1);
+        under.ours.put(&put, t0()).await.unwrap();
+        let just_before = put.expires.minus(Duration::from_micros(1));
+        for (what, of, purpose, hash, now) in [
+            ("another tenant", tenant("beta"), Purpose::Flow, put.hash, t0()),
+            ("another purpose", acme(), Purpose::HandOver, put.hash, t0()),
+            ("another value", acme(), Purpose::Flow, TicketHash::from_bytes([2; 32]), t0()),
+            ("too late", acme(), Purpose::Flow, put.hash, put.expires),
+        ] {
+            assert_eq!(under.ours.peek(&of, purpose, &hash, now).await.unwrap(), None, "{}: {what}", under.name);
+            if what != "too late" {
+                assert_eq!(under.ours.take(&of, purpose, &hash, now).await.unwrap(), None, "{}: {what}", under.name);
+            }
+        }
+        let peeked = under.ours.peek(&acme(), put.purpose, &put.hash, just_before).await.unwrap();
+        assert_eq!(peeked, Some(put.clone()));
+        assert_eq!(under.ours.take(&acme(), put.purpose, &put.hash, put.expires).await.unwrap(), None, "too late");
+    }
+}
+
+#[tokio::test]
+async fn a_value_put_again_replaces_the_first() {
+    for under in stores().await {
+        let first = flow(1);
+        let second = OneTime { body: Sealed::from_stored("b3RoZXI"), ..first.clone() };
+        under.ours.put(&first, t0()).await.unwrap();
+        under.ours.put(&second, t0()).await.unwrap();
+        let taken = under.ours.take(&acme(), first.purpose, &first.hash, t0()).await.unwrap();
+        assert_eq!(taken, Some(second), "{}", under.name);
+        assert_eq!(under.ours.take(&acme(), first.purpose, &first.hash, t0()).await.unwrap(), None);
+    }
+}
+
+fn limit(key: &str) -> Limit {
+    let rule = Rule { free: 10, first_wait: secs(30), longest_wait: secs(3_600), forget: secs(86_400) };
+    Limit { key: key.to_owned(), rule }
+}
+
+#[tokio::test]
+async fn of_fifty_parallel_guesses_each_counts() {
+    for under in stores().await {
+        let limit = limit("tries/password/account/x");
+        let acme = acme();
+        let racing = both(&under).map(|store| store.attempt(&acme, &limit, t0()));
+        let admitted = join_all(racing).await.into_iter().filter(|wait| wait.as_ref().unwrap().is_none()).count();
+        assert_eq!(admitted, 10, "{}", under.name);
+        assert_eq!(under.ours.attempt(&acme, &limit, t0()).await.unwrap(), Some(secs(30)));
+    }
+}
+
+#[tokio::test]
+async fn waiting_helps_and_a_success_forgives() {
+    for under in stores().await {
+        let limit = limit("tries/password/account/x");
+        for _ in 0..10 {
+            assert_eq!(under.ours.attempt(&acme(), &limit, t0()).await.unwrap(), None, "{}", under.name);
+        }
+        let early = t0().plus(secs(29));
+        assert_eq!(under.theirs.attempt(&acme(), &limit, early).await.unwrap(), Some(secs(1)));
+        let later = t0().plus(secs(30));
+        assert_eq!(under.theirs.attempt(&acme(), &limit, later).await.unwrap(), None);
+        assert_eq!(under.ours.attempt(&acme(), &limit, later).await.unwrap(), Some(secs(60)), "it doubles");
+        assert_eq!(under.ours.attempt(&tenant("beta"), &limit, later).await.unwrap(), None, "another tenant");
+        under.ours.forgive(&acme(), &limit.key).await.unwrap();
+        assert_eq!(under.ours.attempt(&acme(), &limit, later).await.unwrap(), None);
+        under.ours.forgive(&acme(), "never tried").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sweeping_takes_what_is_past_its_time_and_nothing_else() {
+    for under in stores().await {
+        let (old, young) = (session("acme", ada(), t0(), 1), session("acme", ada(), t0().plus(secs(3_600)), 2));
+        let record = handle(&old, "wiki.acme.localhost", t0(), 3);
+        under.ours.session_insert(&old).await.unwrap();
+        under.ours.session_insert(&young).await.unwrap();
+        under.ours.handle_insert(&record, &old).await.unwrap();
+        under.ours.put(&flow(1), t0()).await.unwrap();
+        under.ours.sweep(old.expires).await.unwrap();
+        assert!(under.ours.session(&acme(), young.id).await.unwrap().is_some(), "{}", under.name);
+        let live = under.ours.sessions_of_user(&acme(), ada(), old.expires).await.unwrap();
+        assert_eq!(live, [young]);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
+    let under = redis().await;
+    let server = under._server.as_ref().unwrap();
+    let begun = session("acme", ada(), t0(), 1);
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+    under.ours.session_insert(&begun).await.unwrap();
+    under.ours.handle_insert(&record, &begun).await.unwrap();
+    under.ours.put(&flow(1), t0()).await.unwrap();
+    server.kill();
+    let (acme, value) = (acme(), flow(1));
+    let faults = [
+        under.ours.session_by_handle(&acme, &record.hash).await.err(),
+        under.ours.session(&acme, begun.id).await.err(),
+        under.ours.handle_supersede(&acme, &record.hash, t0()).await.err(),
+        under.ours.session_end(&acme, begun.id, ends(EndReason::SignedOut, 1)).await.err(),
+        under.ours.sessions_of_user(&acme, begun.user, t0()).await.err(),
+        under.ours.peek(&acme, value.purpose, &value.hash, t0()).await.err(),
+        under.ours.take(&acme, value.purpose, &value.hash, t0()).await.err(),
+        under.ours.attempt(&acme, &limit("k"), t0()).await.err(),
+        under.ours.ping().await.err(),
+    ];
+    for (nth, fault) in faults.iter().enumerate() {
+        assert!(matches!(fault, Some(StoreFault::Redis(_))), "{nth}: {fault:?}");
+    }
+    server.run().await;
+    // The connection that broke is replaced behind the first question.
+    while under.ours.ping().await.is_err() {}
+    let opened = under.ours.session_by_handle(&acme, &record.hash).await.unwrap();
+    assert_eq!(opened, Some((record, begun)));
+    assert_eq!(under.ours.take(&acme, value.purpose, &value.hash, t0()).await.unwrap(), Some(value));
+}
