@@ -104,10 +104,13 @@ impl Target {
 /// the counters hold no personal data.
 pub fn limits(target: Target, tenant: &TenantId, email: &Email, address: IpAddr) -> [Limit; 2] {
     let account = URL_SAFE_NO_PAD.encode(sha256(format!("{tenant}\n{email}").as_bytes()));
-    [
-        Limit { key: format!("tries/{}/account/{account}", target.as_str()), rule: PER_ACCOUNT },
-        Limit { key: format!("tries/{}/address/{}", target.as_str(), network(address)), rule: PER_ADDRESS },
-    ]
+    let account = Limit { key: format!("tries/{}/account/{account}", target.as_str()), rule: PER_ACCOUNT };
+    [account, by_address(target, address)]
+}
+
+/// The limit of the client's address alone, for proofs that name no account.
+pub fn by_address(target: Target, address: IpAddr) -> Limit {
+    Limit { key: format!("tries/{}/address/{}", target.as_str(), network(address)), rule: PER_ADDRESS }
 }
 
 /// The network that an address counts as: itself, or the /64 that one IPv6 subscriber has.
@@ -136,3 +139,70 @@ pub const PER_ADDRESS: Rule = Rule {
     longest_wait: Duration::from_secs(300),
     forget: Duration::from_secs(3600),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{now, tenant};
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// AuthQuake (2024): parallel sessions made unlimited guesses. Here a thousand in one second get ten.
+    #[test]
+    fn guesses_stop_at_the_limit_and_then_trickle() {
+        let (mut tries, mut admitted) = (Tries::default(), 0);
+        for _ in 0..1000 {
+            if let Ok(next) = tries.admit(&PER_ACCOUNT, now()) {
+                tries = next;
+                admitted += 1;
+            }
+        }
+        assert_eq!(admitted, 10);
+        let mut at = now();
+        for _ in 0..24 * 3600 {
+            at = at.plus(seconds(1));
+            if let Ok(next) = tries.admit(&PER_ACCOUNT, at) {
+                tries = next;
+                admitted += 1;
+            }
+        }
+        assert!(admitted < 45, "{admitted} guesses in a day");
+    }
+
+    #[test]
+    fn waits_grow_and_nobody_is_locked_out() {
+        let waits: Vec<_> = (9..14).map(|count| PER_ACCOUNT.wait_after(count)).collect();
+        assert_eq!(waits, [0, 30, 60, 120, 240].map(seconds));
+        assert_eq!(PER_ACCOUNT.wait_after(u32::MAX), seconds(3600));
+        let tired = Tries { count: 500, last: now() };
+        assert!(tired.admit(&PER_ACCOUNT, now().plus(seconds(3600))).is_ok());
+        assert_eq!(tired.admit(&PER_ACCOUNT, now().plus(seconds(24 * 3600))).unwrap().count, 1);
+    }
+
+    #[test]
+    fn a_refused_try_costs_nothing_and_a_clock_set_back_gains_nothing() {
+        let tries = Tries { count: 10, last: now() };
+        assert_eq!(tries.admit(&PER_ACCOUNT, now().plus(seconds(10))), Err(seconds(20)));
+        assert_eq!(tries.admit(&PER_ACCOUNT, now().minus(seconds(3600))), Err(seconds(30)));
+    }
+
+    /// Authelia CVE-2025-24806: counters per spelling of the login name.
+    #[test]
+    fn one_account_has_one_counter_however_it_is_spelt() {
+        let address = "192.0.2.1".parse().unwrap();
+        let of = |text| limits(Target::Totp, &tenant(), &Email::parse(text).unwrap(), address);
+        assert_eq!(of("ada@north.example"), of(" ADA@North.Example "));
+        assert_ne!(of("ada@north.example")[0], of("bob@north.example")[0]);
+        assert!(!of("ada@north.example")[0].key.contains("ada"));
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_address() {
+        let of = |text: &str| by_address(Target::Password, text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+}

@@ -41,6 +41,9 @@ pub struct Flow {
 pub enum Aim {
     /// A new session.
     SignIn,
+    /// A first session, on the strength of an invitation and the factor chosen with it: complete whatever the tenant's
+    /// minimum, since the second factor can only be enrolled from inside.
+    Invitation,
     /// More assurance, or a fresh proof, for a session that there is.
     StepUp {
         /// The session.
@@ -161,6 +164,12 @@ impl Flow {
         let aim = Aim::StepUp { session, user: user.id, proofs, need };
         let state = State::Factor { user: user.id, email: user.email.clone(), proofs: vec![], ceremony: None };
         Self { tenant: user.tenant.clone(), destination, aim, state }
+    }
+
+    /// Begins with an invitation that was just accepted.
+    pub fn invited(user: &User, destination: Destination) -> Self {
+        let state = State::Factor { user: user.id, email: user.email.clone(), proofs: vec![], ceremony: None };
+        Self { tenant: user.tenant.clone(), destination, aim: Aim::Invitation, state }
     }
 
     /// The tenant.
@@ -294,9 +303,9 @@ impl Flow {
             // `spend_challenge` and `back_from` leave `Identity` behind.
             (State::Identity, Means::Passkey { .. } | Means::Oidc { .. }) => true,
             (State::Factor { user, .. }, Means::Totp { .. } | Means::Passkey { .. }) => *user == known.user.id,
-            // A password is asked for again only where the session, not the flow, holds the first proof.
+            // A password comes here only where the session, or the invitation, not the flow, holds the first proof.
             (State::Factor { user, .. }, Means::Password { .. }) => {
-                *user == known.user.id && matches!(self.aim, Aim::StepUp { .. })
+                *user == known.user.id && !matches!(self.aim, Aim::SignIn)
             }
             _ => false,
         };
@@ -308,6 +317,7 @@ impl Flow {
             // A provider's people are the provider's to check; `minimum` is about the pool's own factors.
             Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. })) => true,
             Aim::SignIn => assurance::of(proofs) >= Some(rules.minimum),
+            Aim::Invitation => assurance::of(proofs).is_some(),
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
                 assurance::of(&assurance::joined(before, proofs)) >= Some(*level)
             }
@@ -321,9 +331,10 @@ impl Flow {
         let usable: Vec<_> =
             known.factors.iter().filter(|factor| allowed(known.rules, factor.kind())).cloned().collect();
         match &self.aim {
-            Aim::SignIn => assurance::reachable(proofs, &usable) >= Some(known.rules.minimum),
+            Aim::Invitation => false,
+            Aim::SignIn => assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum),
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
-                assurance::reachable(&assurance::joined(before, proofs), &usable) >= Some(*level)
+                assurance::reachable(&assurance::joined(before, proofs), &usable, None) >= Some(*level)
             }
             Aim::StepUp { need: Need::Fresh, .. } => usable.iter().any(|factor| factor.kind() != FactorKind::Totp),
         }

@@ -177,3 +177,13 @@ fn a_flow_survives_the_store() {
     let back: Flow = serde_json::from_slice(&kept).unwrap();
     assert_eq!(back.awaits(), Awaits::Password(&ada.email));
 }
+
+#[test]
+fn an_accepted_invitation_needs_no_second_factor_to_enrol_one() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), totp_factor()];
+    let rules = needs(Assurance::Two);
+    let flow = || Flow::invited(&ada, destination());
+    assert!(matches!(flow().proven(known(&ada, &factors, &rules), password(&factors), now()), Ok(Step::Done(_))));
+    assert!(flow().proven(known(&ada, &factors, &rules), totp(&factors), now()).is_err());
+}

@@ -178,6 +178,11 @@ impl Provider {
         &self.issuer
     }
 
+    /// Where browsers are sent.
+    pub fn authorization_url(&self) -> &Url {
+        self.metadata.authorization_endpoint().url()
+    }
+
     /// Where its keys are.
     pub fn jwks_url(&self) -> &Url {
         self.metadata.jwks_uri().url()

@@ -79,6 +79,12 @@ impl Provider {
         })
     }
 
+    /// Whether the token itself says all that is wanted of a person; else userinfo is asked.
+    pub fn says_enough(&self, claims: &Claims) -> bool {
+        let groups = self.spec.groups.is_empty() || claims.further.contains_key(&self.spec.groups_claim);
+        claims.email.is_some() && claims.name.is_some() && groups
+    }
+
     /// What the provider's word is worth: the best that the tenant gives to its `acr` or one of its `amr`, else 1.
     fn worth(&self, claims: &Claims) -> Assurance {
         let words = claims.acr.iter().chain(&claims.amr);
