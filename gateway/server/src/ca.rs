@@ -1,1 +1,156 @@
-//! (being written)
+//! The internal CA at work: keeps its keys sealed in the store, certifies the gateway itself and the services that
+//! enrol, and renews what is ours half-way through its life. The rules are in `cardea-certs`; nothing is answered before
+//! its entry is on disk.
+
+mod authorities;
+mod issue;
+mod listener;
+mod own;
+mod routes;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use cardea_certs::{Authority, DEFAULT_TTL};
+use cardea_core::{TenantId, resources::TenantBundle};
+use cardea_proxy::upstream::{Transport, tls};
+use cardea_storage::StoreFault;
+use rustls::server::danger::ClientCertVerifier;
+use tokio::sync::Mutex;
+
+use crate::House;
+
+pub use issue::EnrolmentMade;
+pub use own::keep;
+pub(crate) use routes::Given;
+pub use routes::routes;
+
+/// Why the CA cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CaFault {
+    /// The store or the log.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// A rule of the CA.
+    #[error(transparent)]
+    Certs(#[from] cardea_certs::Error),
+    /// A name that cannot stand in a certificate.
+    #[error(transparent)]
+    Name(#[from] cardea_certs::InvalidSpiffeId),
+    /// A sealed key does not open: the operator's key is another than the one that sealed it.
+    #[error("the key of {0} does not open under this operator's key")]
+    Sealed(String),
+    /// TLS refuses what we made.
+    #[error("tls cannot use {0}: {1}")]
+    Tls(&'static str, String),
+    /// There is no such tenant.
+    #[error("there is no tenant `{0}`")]
+    NoTenant(TenantId),
+}
+
+/// The CA of one gateway process: what it has loaded of root and intermediates, and its own certificates.
+pub struct Ca {
+    ttl: Duration,
+    root: tokio::sync::OnceCell<Arc<Authority>>,
+    state: ArcSwap<Loaded>,
+    /// Held while something is loaded or made, so that one tenant gets one intermediate.
+    loading: Mutex<()>,
+    shown: listener::Shown,
+}
+
+#[derive(Default)]
+struct Loaded {
+    tenants: BTreeMap<TenantId, Arc<TenantCa>>,
+    /// By sign-in host, for the machines listener.
+    hosts: HashMap<String, Arc<TenantCa>>,
+}
+
+/// One tenant's part of the CA.
+pub(crate) struct TenantCa {
+    tenant: TenantId,
+    authority: Authority,
+    /// Verifies that a client's certificate ends in this tenant's intermediate.
+    clients: Arc<dyn ClientCertVerifier>,
+    /// What we show to the tenant's services.
+    gateway: Arc<own::Slot>,
+    /// What the machines listener shows at the tenant's sign-in host.
+    server: Arc<own::Slot>,
+}
+
+impl Default for Ca {
+    fn default() -> Self {
+        Self::new(DEFAULT_TTL)
+    }
+}
+
+impl Ca {
+    /// A CA that has loaded nothing yet and issues leaves of this life.
+    pub fn new(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            root: tokio::sync::OnceCell::new(),
+            state: ArcSwap::default(),
+            loading: Mutex::default(),
+            shown: listener::Shown::default(),
+        }
+    }
+
+    /// Loads, or makes, what the tenants need before their first request: an intermediate where services enrol or mTLS
+    /// leads upstream, and then the gateway's own certificates. Called whenever resources have changed, before
+    /// [`Ca::transport`].
+    pub async fn prepare(&self, house: &House, tenants: &BTreeMap<TenantId, TenantBundle>) -> Result<(), CaFault> {
+        let machines = house.config.machines.is_some();
+        let mut hosts = HashMap::new();
+        for (id, bundle) in tenants {
+            let upstream = bundle.apps.values().filter_map(|app| app.upstream.as_ref());
+            let mutual = upstream.into_iter().any(|upstream| upstream.spiffe_id.is_some());
+            if !mutual && !machines {
+                continue;
+            }
+            let tenant = self.tenant(house, id).await?;
+            if mutual {
+                self.renew_gateway(house, &tenant).await?;
+            }
+            if machines {
+                let host = &bundle.tenant.sign_in_host;
+                self.renew_server(house, &tenant, host).await?;
+                hosts.insert(host.clone(), tenant);
+            }
+        }
+        // Tenants that are gone lose their place: their workloads are strangers from now on.
+        self.state.rcu(|now| Loaded {
+            tenants: now.tenants.iter().filter(|(id, _)| tenants.contains_key(*id)).map(entry).collect(),
+            hosts: hosts.clone(),
+        });
+        Ok(())
+    }
+
+    /// How the gateway reaches a service of the tenant that proves `spiffe_id`: trusting the tenant's intermediate only,
+    /// and showing the gateway's certificate of the moment.
+    pub fn transport(&self, tenant: &TenantId, spiffe_id: &str) -> Result<Transport, String> {
+        let loaded = self.state.load();
+        let found = loaded.tenants.get(tenant).ok_or_else(|| format!("tenant `{tenant}` has no authority"))?;
+        let anchors = found.authority.bundle();
+        let shown = Arc::clone(&found.gateway) as Arc<dyn rustls::client::ResolvesClientCert>;
+        tls::mutual(anchors.anchors(), spiffe_id, shown).map(Transport::Tls).map_err(|error| error.to_string())
+    }
+
+    /// TLS settings of the machines listener.
+    pub fn machines(house: &Arc<House>) -> Result<Arc<rustls::ServerConfig>, CaFault> {
+        listener::server_config(house)
+    }
+}
+
+impl std::fmt::Debug for Ca {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ca").field("tenants", &self.state.load().tenants.len()).finish_non_exhaustive()
+    }
+}
+
+fn entry((id, tenant): (&TenantId, &Arc<TenantCa>)) -> (TenantId, Arc<TenantCa>) {
+    (id.clone(), Arc::clone(tenant))
+}

@@ -1,12 +1,72 @@
-//! (being written)
+//! `cardea agent`: runs beside a service and keeps its certificate.
 
-use super::{Context, Ended, Failure};
+use std::{path::PathBuf, sync::Arc};
 
-/// None yet.
+use anyhow::Context as _;
+use cardea_core::Secret;
+use url::Url;
+
+use super::{Context, Ended, Outcome, say, say_json};
+use crate::agent::{Agent, Options};
+
+/// What the agent is told.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+#[command(
+    after_help = "Writes cert.pem, key.pem and bundle.pem, and renews them half-way through the certificate's life.\n\
+                        The first start needs a token (`cardea cert token`) and the root (`cardea cert root`)."
+)]
+pub struct Arguments {
+    /// The gateway's machines listener at the tenant's sign-in host, such as `https://acme.example:8443`.
+    #[arg(long, value_name = "URL")]
+    server: Url,
+    /// PEM file of whom to trust at first: what `cardea cert root` printed.
+    #[arg(long, value_name = "FILE")]
+    bundle: PathBuf,
+    /// File that holds the enrolment token; read only while there is no valid certificate.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Folder for the three files.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Enrol, or renew if that is due, and end.
+    #[arg(long)]
+    once: bool,
+    /// Command for the shell, run after each new certificate.
+    #[arg(long, value_name = "CMD")]
+    exec: Option<String>,
+}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+/// Keeps the certificate until it is stopped, or does what is due and ends.
+pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    let roots = std::fs::read_to_string(&arguments.bundle)
+        .with_context(|| format!("`{}` cannot be read", arguments.bundle.display()))?;
+    // A token that was used and thrown away is missed only when it is needed again.
+    let token = arguments.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).map(Secret::new);
+    let agent = Agent::new(Options {
+        server: arguments.server,
+        roots,
+        token,
+        dir: arguments.dir,
+        exec: arguments.exec,
+        clock: Arc::clone(&context.clock),
+        entropy: Arc::clone(&context.entropy),
+    });
+    if arguments.once {
+        let done = agent.obtain().await.map_err(anyhow::Error::from)?;
+        tell(&done, context)?;
+        return Ok(Outcome::Done);
+    }
+    Err(anyhow::Error::from(agent.keep().await).into())
+}
+
+fn tell(done: &crate::agent::Obtained, context: &Context) -> Result<(), super::Failure> {
+    let id = done.facts.spiffe_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    if context.is_json() {
+        return say_json(&serde_json::json!({
+            "spiffe_id": id, "serial": done.facts.serial, "not_after": done.facts.not_after.to_string(), "new": done.new,
+        }));
+    }
+    let state = if done.new { "new" } else { "unchanged" };
+    say(format_args!("{id}\n{state} certificate {}, valid until {}", done.facts.serial, done.facts.not_after));
+    Ok(())
 }

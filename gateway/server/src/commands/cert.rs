@@ -1,12 +1,133 @@
-//! (being written)
+//! `cardea cert`: enrolment tokens, certificates, the root.
 
-use super::{Context, Ended, Failure};
+use std::{sync::Arc, time::Duration};
 
-/// None yet.
+use anyhow::Context as _;
+use cardea_core::TenantId;
+use clap::Subcommand;
+
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json};
+use crate::{House, ca::CaFault, house::Doer};
+
+/// What is to be done with certificates.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(subcommand)]
+    act: Act,
+}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make a token with which one service enrols once; prints it, and nobody can show it again.
+    Token {
+        /// The tenant.
+        #[arg(long, value_parser = TenantId::parse)]
+        tenant: TenantId,
+        /// The service's name, as in `spiffe://<tenant>.<trust domain>/service/<name>`.
+        #[arg(long)]
+        service: String,
+        /// How long the token may be used: `30m`, `1h`, `2d`.
+        #[arg(long, default_value = "1h", value_parser = span)]
+        ttl: Duration,
+    },
+    /// List a tenant's certificates that have not ended, youngest first.
+    List {
+        /// The tenant.
+        #[arg(long, value_parser = TenantId::parse)]
+        tenant: TenantId,
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Print the operator's root in PEM: what an agent trusts at first.
+    Root,
+}
+
+/// Does it.
+pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    let house = House::open(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy))
+        .await
+        .map_err(anyhow::Error::from)?;
+    match arguments.act {
+        Act::Token { tenant, service, ttl } => token(&house, context, &tenant, &service, ttl).await,
+        Act::List { tenant, service } => list(&house, context, &tenant, service.as_deref()).await,
+        Act::Root => {
+            let root = house.ca.root(&house).await.map_err(anyhow::Error::from)?;
+            say(root.to_pem().trim_end());
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+async fn token(house: &Arc<House>, context: &Context, tenant: &TenantId, service: &str, ttl: Duration) -> Ended {
+    let made = match house.ca.make_enrolment(house, tenant, service, ttl, &Doer::operator()).await {
+        Ok(made) => made,
+        Err(fault @ (CaFault::NoTenant(_) | CaFault::Name(_))) => return Err(Failure::Misused(fault.to_string())),
+        Err(fault) => return Err(anyhow::Error::from(fault).into()),
+    };
+    if context.is_json() {
+        say_json(&serde_json::json!({
+            "token": made.token.expose(), "spiffe_id": made.spiffe_id, "expires": made.expires.to_string(),
+        }))?;
+    } else {
+        say(made.token.expose());
+        remark(format_args!("for {}, once, until {}; it is not shown again", made.spiffe_id, made.expires));
+    }
+    Ok(Outcome::Done)
+}
+
+async fn list(house: &Arc<House>, context: &Context, tenant: &TenantId, service: Option<&str>) -> Ended {
+    if house.tenant(tenant).is_none() {
+        return Err(Failure::Misused(CaFault::NoTenant(tenant.clone()).to_string()));
+    }
+    let found =
+        house.store.certificates(tenant, service, house.now()).await.context("the certificates cannot be listed")?;
+    if context.is_json() {
+        let items: Vec<_> = found
+            .iter()
+            .map(|one| {
+                serde_json::json!({
+                    "serial": one.serial, "spiffe_id": one.spiffe_id, "service": one.service,
+                    "issued_at": one.issued_at.to_string(), "not_after": one.not_after.to_string(), "renews": one.renews,
+                })
+            })
+            .collect();
+        say_json(&serde_json::json!({ "items": items }))?;
+        return Ok(Outcome::Done);
+    }
+    if found.is_empty() {
+        remark(format_args!("tenant `{tenant}` has no certificate that is valid now"));
+    }
+    for one in found {
+        say(format_args!("{}  until {}  {}", one.serial, one.not_after, one.spiffe_id));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Longest life of a token: a week, beyond which nobody remembers who has it.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// Reads `45s`, `30m`, `1h`, `2d`.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a span: write `30m`, `1h` or `2d`, at most a week");
+    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let (number, seconds) = found.ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let span = number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)?;
+    if span.is_zero() || span > LONGEST { Err(wrong()) } else { Ok(span) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_a_number_and_a_unit() {
+        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(span("7d"), Ok(LONGEST));
+        for bad in ["", "h", "1", "0h", "8d", "1w", "-1h", "1é", "99999999999999999999d"] {
+            assert!(span(bad).is_err(), "{bad:?}");
+        }
+    }
 }

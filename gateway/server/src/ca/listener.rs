@@ -1,0 +1,149 @@
+//! TLS of the machines listener: our certificate by the host asked for, the client's if it has one. A client certificate
+//! that does not verify ends the handshake; having none is fine, since enrolling needs none.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use cardea_certs::{CertificateFacts, SpiffeId, peer_spiffe_id};
+use cardea_core::Timestamp;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature},
+    pki_types::{CertificateDer, UnixTime},
+    server::{
+        ClientHello, NoServerSessionStorage, ResolvesServerCert,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    sign::CertifiedKey,
+};
+
+use super::CaFault;
+use crate::House;
+
+/// Certificates that clients have proved to hold, by name: what a renewal is measured against. A resumed connection
+/// would not be in it, so there are none.
+#[derive(Debug, Default)]
+pub(super) struct Shown(Mutex<HashMap<SpiffeId, Vec<CertificateFacts>>>);
+
+/// Certificates remembered per name: a service has a handful of instances, each with its own.
+const PER_NAME: usize = 64;
+
+impl Shown {
+    fn remember(&self, id: SpiffeId, facts: CertificateFacts) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_name = all.entry(id).or_default();
+        of_name.retain(|known| known.serial != facts.serial);
+        if of_name.len() >= PER_NAME {
+            of_name.remove(0);
+        }
+        of_name.push(facts);
+    }
+
+    /// What was shown under a name, the last shown last.
+    pub(super) fn of(&self, id: &SpiffeId) -> Vec<CertificateFacts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn forget_ended(&self, now: Timestamp) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, of_name| {
+            of_name.retain(|facts| facts.not_after >= now);
+            !of_name.is_empty()
+        });
+    }
+}
+
+pub(super) fn server_config(house: &Arc<House>) -> Result<Arc<ServerConfig>, CaFault> {
+    let provider = aws_lc_rs::default_provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let side = Arc::new(Side { house: Arc::downgrade(house), algorithms });
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| CaFault::Tls("the machines listener's settings", error.to_string()))?
+        .with_client_cert_verifier(Arc::clone(&side) as Arc<dyn ClientCertVerifier>)
+        .with_cert_resolver(side);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// Our side of a handshake. Weak: the house holds the listener that holds this.
+struct Side {
+    house: Weak<House>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl std::fmt::Debug for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Side")
+    }
+}
+
+impl ResolvesServerCert for Side {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let house = self.house.upgrade()?;
+        let host = hello.server_name()?.to_ascii_lowercase();
+        house.ca.state.load().hosts.get(&host)?.server.key()
+    }
+}
+
+const REFUSED: Error = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
+
+impl ClientCertVerifier for Side {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // A hint would list the tenants to strangers.
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// The name says whose tenant it is; the chain must then end in that tenant's intermediate and no other.
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let house = self.house.upgrade().ok_or(REFUSED)?;
+        let id = peer_spiffe_id(end_entity).map_err(|_| REFUSED)?;
+        let tenant = id.trust_domain().tenant(&house.config.trust_domain).ok_or(REFUSED)?;
+        let tenant = house.ca.loaded(&tenant).ok_or(REFUSED)?;
+        tenant.clients.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        // TLS 1.2 is not offered.
+        Err(REFUSED)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let proved = verify_tls13_signature(message, cert, dss, &self.algorithms)?;
+        // Only now has the client proved that it holds the key, and the chain was verified before.
+        if let (Some(house), Ok(id), Ok(facts)) =
+            (self.house.upgrade(), peer_spiffe_id(cert), CertificateFacts::read(cert))
+        {
+            house.ca.shown.remember(id, facts);
+        }
+        Ok(proved)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
