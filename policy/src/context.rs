@@ -24,7 +24,8 @@ pub(crate) fn request(question: &Question<'_>, needs: Needs) -> Result<Request, 
     ))
 }
 
-/// The principal, the action and the resource, each with all that it is within.
+/// The principal, the action and the resource, each with all that it is within. Nothing else can be asked about: a
+/// condition that compares two written-out groups with each other sees no hierarchy between them.
 pub(crate) fn entities(question: &Question<'_>) -> Result<Entities, String> {
     let all = [&question.principal.entity, question.target.action_entity(), question.target.resource_entity()];
     Entities::new()

@@ -2,9 +2,9 @@
 
 use cardea_core::{Diagnostic, diagnostic::nearest};
 use cedar_policy_core::{
-    ast::{EntityUID, ExprKind, Literal, Template},
+    ast::{ActionConstraint, EntityUID, ExprKind, Literal, Template},
     parser::{Loc, err::ParseErrors},
-    validator::{ValidationError, validation_errors::AttributeAccess},
+    validator::{ValidationError, ValidationWarning, validation_errors::AttributeAccess},
 };
 use miette::Diagnostic as _;
 
@@ -47,8 +47,27 @@ pub(crate) fn invalid(source: &str, text: &str, error: &ValidationError, schema:
 }
 
 /// Something the validator finds odd but not wrong, such as a policy that can never match.
-pub(crate) fn odd(source: &str, text: &str, warning: &(impl miette::Diagnostic + std::fmt::Display)) -> Diagnostic {
-    place(Diagnostic::new(source, stripped(&warning.to_string())), text, warning)
+pub(crate) fn odd(source: &str, text: &str, warning: &ValidationWarning) -> Diagnostic {
+    let found = match warning {
+        ValidationWarning::ImpossiblePolicy(_) => Diagnostic::new(source, "this policy can never match")
+            .help("its scope and conditions exclude each other, or it asks for something that is never there"),
+        ValidationWarning::InvalidActionApplication(_) => {
+            Diagnostic::new(source, "no action fits this principal and resource")
+                .help("callers are `User`, `Service`, `Workload` or `Visitor`; groups are joined with `in`")
+        }
+        other => Diagnostic::new(source, stripped(&other.to_string())),
+    };
+    place(found, text, warning)
+}
+
+/// `action == Action::"read"`: Cedar takes it, but a request's action is never the group itself.
+pub(crate) fn group_taken_for_action(source: &str, policy: &Template) -> Option<Diagnostic> {
+    let ActionConstraint::Eq(uid) = policy.action_constraint() else { return None };
+    let id: &str = uid.eid().as_ref();
+    ["read", "write"].contains(&id).then(|| {
+        Diagnostic::new(source, format!("`{id}` is a group of actions, so `action == …` never matches it"))
+            .help(format!("write `action in Action::\"{id}\"`"))
+    })
 }
 
 /// Groups and apps that the policy names and nobody knows: Cedar takes any id, and such a policy would never match.
@@ -118,6 +137,7 @@ fn worded(error: &ValidationError, schema: &Schema) -> (String, Option<String>) 
             };
             (format!("there is no action `{id}`"), Some(help))
         }
+        ValidationError::FunctionArgumentValidation(one) => (sentence(&one.msg), one.help.as_deref().map(sentence)),
         ValidationError::UnsafeAttributeAccess(one) => attribute(&one.attribute_access, one.suggestion.as_deref()),
         _ => (stripped(&error.to_string()), None),
     }

@@ -65,8 +65,8 @@ impl<'a> Reader<'a> {
         let result = self.validator.validate(set, ValidationMode::Strict);
         for error in result.validation_errors() {
             let one = diagnose::invalid(source, text, error, self.schema);
-            // The validator tries each kind of caller and resource, and finds the same mistake in each.
-            if !self.found.0.contains(&one) {
+            // The validator tries each kind of caller and resource, and finds the same mistake in each: one is told.
+            if !self.found.0.iter().any(|told| told.source == one.source && told.span == one.span) {
                 self.found.push(one);
             }
         }
@@ -89,6 +89,9 @@ impl<'a> Reader<'a> {
         if layer == Layer::GuardRail && template.effect() == Effect::Permit {
             let one = Diagnostic::new(source, "a guard-rail may only forbid, but this is a `permit`");
             self.found.push(at(one).help("turn it round: `forbid(…) unless { … }`"));
+        }
+        if let Some(one) = diagnose::group_taken_for_action(source, template) {
+            self.found.push(at(one));
         }
         if layer == Layer::Tenant {
             self.found.0.extend(diagnose::unknown_names(source, &file.text, template, &self.known));

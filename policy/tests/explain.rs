@@ -1,4 +1,5 @@
 //! What an administrator reads on a decision card.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 use cardea_core::{
     Assurance, Caller, GroupId, Timestamp,
