@@ -45,7 +45,7 @@ pub struct AppSpec {
     /// Header names that the service knows already, and the claim that fills each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Claim>,
-    /// What its addresses name: the first pattern that fits gives the resource's type and attributes.
+    /// What its addresses name: the most specific pattern that fits gives the resource's type and attributes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceRule>,
     /// Which requests are acts with a name of their own.
