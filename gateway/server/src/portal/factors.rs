@@ -78,7 +78,7 @@ async fn confirm(visit: &Visit, id: &str) -> Result<Response, Failed> {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
     fresh::require(visit, Act::Remove, &standing.factors, &format!("{HERE}/{id}/remove")).await?;
-    let reach = |factors: &[Factor]| assurance::reachable(&[], factors);
+    let reach = |factors: &[Factor]| assurance::reachable(&[], factors, None);
     let weakens = reach(&visit.usable(&standing.factors)) >= Some(Assurance::Two)
         && reach(&visit.usable(&standing.without(factor.id))) < Some(Assurance::Two);
     Ok(RemoveFactor { look: &visit.look, person: visit.person(), factor: row, weakens }.respond())
@@ -220,7 +220,7 @@ impl Standing {
 /// Whether a person with these factors can still sign in as the tenant asks.
 fn opens(rules: &FactorRules, factors: &[Factor], vouched_for: bool) -> bool {
     let usable: Vec<_> = factors.iter().filter(|factor| sign_in::allowed(rules, factor.kind())).cloned().collect();
-    vouched_for || assurance::reachable(&[], &usable).is_some_and(|best| best >= rules.minimum)
+    vouched_for || assurance::reachable(&[], &usable, None).is_some_and(|best| best >= rules.minimum)
 }
 
 fn provider_row(visit: &Visit, linked: &LinkedIdentity) -> FactorRow {

@@ -32,7 +32,7 @@ pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &
 
 /// What the session lacks, as a step-up's address names it.
 fn missing(session: &Session, act: Act, usable: &[Factor], now: Timestamp) -> Option<&'static str> {
-    let best = assurance::reachable(&session.proofs, usable).unwrap_or(session.assurance);
+    let best = assurance::reachable(&session.proofs, usable, None).unwrap_or(session.assurance);
     let wanted = match act {
         Act::Add => best,
         // Who has lost the only key of assurance 3 must still be able to strike it off.
