@@ -19,4 +19,4 @@ pub mod export;
 
 pub use chain::{Break, Chain, Hash, Head, Row};
 pub use entry::{Actor, Client, Entry, Facets, Ourselves};
-pub use event::{ContextFacts, Decision, Event, PolicyRef, Request, ResourceFacts, Subject, Verdict};
+pub use event::{Certificate, ContextFacts, Decision, Event, PolicyRef, Request, ResourceFacts, Subject, Verdict};

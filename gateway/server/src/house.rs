@@ -65,14 +65,16 @@ pub struct House {
     pub sealer: Sealer,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
-    /// The internal CA.
-    pub ca: Ca,
+    /// What is known of the tenants' identity providers.
+    pub providers: crate::sign_in::Providers,
     /// The internal CA.
     pub ca: Ca,
     /// Assertion keys.
     pub(crate) keys: KeyRing,
     minted: Minted,
     cache: SessionCache,
+    /// Held while the state is prepared, so that an older one never replaces a newer.
+    loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
 }
@@ -94,23 +96,32 @@ pub enum OpenFault {
     /// What the store holds does not fit together.
     #[error("{0}")]
     Resources(#[from] cardea_core::Diagnostics),
-    /// The internal CA.
-    #[error(transparent)]
-    Authority(#[from] CaFault),
     /// Keys of assertions.
     #[error(transparent)]
     Keys(#[from] KeysFault),
     /// The internal CA.
     #[error(transparent)]
-    Ca(#[from] crate::ca::CaFault),
+    Ca(#[from] CaFault),
     /// Calls to others.
     #[error(transparent)]
     Outgoing(#[from] crate::outgoing::CallFault),
 }
 
 impl House {
-    /// Opens everything below the state folder, making what is not there, and prepares what the store holds.
+    /// Opens everything below the state folder and prepares what the store holds: a gateway that could serve.
     pub async fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, OpenFault> {
+        let house = Self::unprepared(config, clock, entropy).await?;
+        house.load_state().await?;
+        Ok(house)
+    }
+
+    /// Opens everything below the state folder, making what is not there, and looks at no resource: for commands that
+    /// change them, whatever state they are in.
+    pub async fn unprepared(
         config: Config,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -125,12 +136,13 @@ impl House {
             None => Arc::new(SqlShared::new(store.clone())),
         };
         let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.map_err(store_fault)?;
-        let house = Arc::new(Self {
-            ca: Ca::default(),
+        Ok(Arc::new(Self {
+            loading: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),
             http: OutgoingClient::new()?,
+            providers: crate::sign_in::Providers::default(),
             ca: Ca::default(),
             state: ArcSwap::default(),
             proxy: OnceLock::new(),
@@ -141,9 +153,15 @@ impl House {
             clock,
             entropy,
             sealer,
-        });
-        house.load_state().await?;
-        Ok(house)
+        }))
+    }
+
+    /// Writes what is still to be written, and lets go of the store.
+    pub async fn close(&self) {
+        if let Err(error) = self.log.flush().await {
+            tracing::error!(error = %with_causes(&error), "entries were left unwritten");
+        }
+        self.store.close().await;
     }
 
     /// The present moment.
@@ -191,8 +209,10 @@ impl House {
         if self.log.admits() { Ok(()) } else { Err(StoreFault::Log("entries wait too long".to_owned())) }
     }
 
-    /// Reads what the store holds and prepares it; tenants that did not change are kept as they are.
-    pub async fn load_state(&self) -> Result<(), OpenFault> {
+    /// Reads what the store holds and prepares it; tenants that did not change are kept as they are. If anything is
+    /// wrong, the state in force stays.
+    pub async fn load_state(self: &Arc<Self>) -> Result<(), OpenFault> {
+        let _one_at_a_time = self.loading.lock().await;
         let fault = |source| OpenFault::Store { dir: self.config.state_dir.display().to_string(), source };
         let bundle = self.store.bundle().await.map_err(fault)?;
         let mut versions = BTreeMap::new();
@@ -202,17 +222,20 @@ impl House {
             }
         }
         self.ca.prepare(self, &bundle.tenants).await?;
-        self.ca.prepare(self, &bundle.tenants).await?;
         self.prepare_keys(bundle.tenants.keys()).await?;
-        let before = self.state.load_full();
-        let sheet = Sheet {
-            config: &self.config,
-            bundle,
-            versions: &versions,
-            before: &before,
-            transports: &|tenant, upstream| self.transport(tenant, upstream),
-        };
-        let state = State::compile(sheet)?;
+        let house = Arc::clone(self);
+        // A thousand policies take a tenth of a second: not on a thread that answers requests.
+        let compiled = tokio::task::spawn_blocking(move || {
+            let sheet = Sheet {
+                config: &house.config,
+                bundle,
+                versions: &versions,
+                before: &house.state.load_full(),
+                transports: &|tenant, upstream| house.transport(tenant, upstream),
+            };
+            State::compile(sheet)
+        });
+        let state = compiled.await.map_err(|error| OpenFault::Key(error.to_string()))??;
         let snapshot = state.snapshot(&self.config);
         self.state.store(Arc::new(state));
         self.cache.clear();
@@ -220,6 +243,12 @@ impl House {
             proxy.swap(snapshot);
         }
         Ok(())
+    }
+
+    /// Lets go of what memory holds beyond its use; to be called now and then.
+    pub fn sweep(&self) {
+        self.cache.sweep(self.now());
+        self.minted.sweep(self.now());
     }
 
     /// Tells the house which data plane it serves; once.

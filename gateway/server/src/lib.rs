@@ -16,6 +16,7 @@ pub mod outgoing;
 pub mod pages;
 pub mod portal;
 pub mod reload;
+pub mod running;
 pub mod sign_in;
 pub mod state;
 pub mod system;

@@ -1,7 +1,7 @@
 //! `/users`: the tenant's people, found, invited, suspended and brought back.
 
 use axum::Json;
-use cardea_core::{GroupId, UserId};
+use cardea_core::{GroupId, Reason, UserId};
 use cardea_identity::{Email, Factor, FactorKind, Session, Status, User};
 use cardea_storage::{UserQuery, UserSummary};
 use http::StatusCode;
@@ -232,7 +232,7 @@ pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<U
 pub(super) async fn suspend(asked: Asked, Named(id): Named<UserId>) -> Answer<StatusCode> {
     if asked.user()?.id == id {
         return Err(Problem::new(
-            cardea_core::Reason::Conflict,
+            Reason::Conflict,
             "you cannot suspend yourself: ask another administrator",
         ));
     }

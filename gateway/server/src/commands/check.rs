@@ -1,12 +1,70 @@
-//! (being written)
+//! `cardea check`: everything that can be known to be wrong before it is wrong in use.
 
-use super::{Context, Ended, Failure};
+use std::path::PathBuf;
 
-/// None yet.
+use cardea_core::resources::Bundle;
+use cardea_storage::Store;
+use serde_json::json;
+
+use super::{Context, Ended, Failure, Outcome, draw, say, say_json};
+use crate::{checks, config::Config, folder};
+
+/// Check the configuration, the resources, the policies and their tests, without changing anything. Resources come from
+/// DIR, else from the folder that the configuration names, else from the store.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// A folder of resources (it holds `tenants/`). With it, a configuration is checked only if one is named or lies here.
+    #[arg(value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+/// Runs the command.
+pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    let needless = arguments.dir.is_some() && context.config_file.is_none() && !context.config_path().exists();
+    let config = if needless { None } else { Some(context.config()?) };
+    let bundle = bundle(arguments.dir, config.as_ref()).await?;
+    let Some(bundle) = bundle else {
+        return told(context, "configuration is fine; there are no resources yet", &checks::Checked::default(), 0);
+    };
+    let checked = checks::bundle(&bundle, context.clock.now());
+    let (tenants, tests) = (bundle.tenants.len(), checked.count());
+    let line = format!("{tenants} tenants and {tests} policy tests are fine");
+    told(context, &line, &checked, tenants)
+}
+
+async fn bundle(dir: Option<PathBuf>, config: Option<&Config>) -> Result<Option<Bundle>, Failure> {
+    if let Some(dir) = dir.or_else(|| config.and_then(|config| config.resources.clone())) {
+        return Ok(Some(folder::read(&dir)?));
+    }
+    let Some(database) = config.map(Config::database).filter(|path| path.exists()) else { return Ok(None) };
+    let store = Store::open(&database).await.map_err(anyhow::Error::from)?;
+    let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
+    store.close().await;
+    Ok(Some(bundle))
+}
+
+fn told(context: &Context, fine: &str, checked: &checks::Checked, tenants: usize) -> Ended {
+    let passed = checked.passed();
+    if context.is_json() {
+        say_json(&json!({
+            "ok": passed, "tenants": tenants, "diagnostics": checked.diagnostics, "tests": checked.tests,
+        }))?;
+    } else if passed {
+        say(fine);
+    } else {
+        show(checked);
+    }
+    Ok(if passed { Outcome::Done } else { Outcome::No })
+}
+
+/// Shows what a check found: mistakes drawn, failed tests with what came out instead.
+pub(super) fn show(checked: &checks::Checked) {
+    draw(&checked.diagnostics);
+    for (tenant, test) in checked.failed() {
+        let message = test.message.as_deref().unwrap_or("it came out otherwise");
+        super::remark(format_args!("tenants/{tenant}/policies/tests.toml: test `{}` fails: {message}", test.name));
+        if !test.determined_by.is_empty() {
+            super::remark(format_args!("  determined by {}", test.determined_by.join(", ")));
+        }
+    }
 }

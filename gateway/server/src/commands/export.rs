@@ -1,12 +1,34 @@
-//! (being written)
+//! `cardea export`: the store's resources as files, the same that `apply` reads.
 
-use super::{Context, Ended, Failure};
+use std::path::PathBuf;
 
-/// None yet.
+use serde_json::json;
+
+use super::{Context, Ended, Outcome, say, say_json};
+use crate::{House, commands::serve::open_failure, folder};
+
+/// Write what the store holds as a folder of resources. What is written, applied again, changes nothing; resource files
+/// in DIR that the store no longer holds are removed.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The folder to write; made if it is not there.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+/// Runs the command.
+pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    let house = House::unprepared(context.config()?, context.clock.clone(), context.entropy.clone())
+        .await
+        .map_err(open_failure)?;
+    let bundle = house.store.bundle().await.map_err(anyhow::Error::from)?;
+    house.close().await;
+    let changed = folder::write(&arguments.dir, &bundle)
+        .map_err(|error| anyhow::anyhow!("`{}` cannot be written: {error}", arguments.dir.display()))?;
+    if context.is_json() {
+        say_json(&json!({ "dir": arguments.dir, "tenants": bundle.tenants.len(), "files_changed": changed }))?;
+    } else {
+        say(format_args!("{} tenants in `{}`; {changed} files changed", bundle.tenants.len(), arguments.dir.display()));
+    }
+    Ok(Outcome::Done)
 }

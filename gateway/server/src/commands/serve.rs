@@ -1,12 +1,81 @@
-//! (being written)
+//! `cardea serve`: the gateway, until it is told to stop.
 
-use super::{Context, Ended, Failure};
+use std::time::{Duration, Instant};
 
-/// None yet.
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Context, Ended, Outcome};
+use crate::{House, logging, reload, running::Running};
+
+/// Run the gateway until it is told to stop (SIGTERM, SIGINT): then it takes no new work, and requests under way may
+/// end within `limits.drain_seconds`. SIGHUP reads the configuration anew.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+/// Runs the command.
+pub async fn run(_arguments: Arguments, context: &Context) -> Ended {
+    let begun = Instant::now();
+    let config = context.config()?;
+    let level = logging::start(&config.log);
+    let house = House::open(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
+    let running = Running::start(house).await.map_err(anyhow::Error::from)?;
+    announce(&running, begun.elapsed());
+    until_told_to_stop(&running, context, &level).await?;
+    tracing::info!("draining");
+    running.finish().await;
+    tracing::info!("stopped");
+    Ok(Outcome::Done)
+}
+
+/// Mistakes in what the store holds are shown as mistakes, with their places; all else is a failure.
+pub(super) fn open_failure(fault: crate::house::OpenFault) -> super::Failure {
+    match fault {
+        crate::house::OpenFault::Resources(found) => found.into(),
+        other => anyhow::Error::from(other).into(),
+    }
+}
+
+fn announce(running: &Running, took: Duration) {
+    for address in &running.public {
+        tracing::info!(%address, scheme = running.house.config.scheme(), "listening");
+    }
+    if let Some(address) = running.machines {
+        tracing::info!(%address, "listening for machines");
+    }
+    let state = running.house.state.load();
+    tracing::info!(ops = %running.ops, tenants = state.tenants.len(), millis = took.as_millis(), "ready");
+    for (id, tenant) in &state.tenants {
+        if tenant.engine.open_policies() > OPEN_POLICIES {
+            let count = tenant.engine.open_policies();
+            tracing::warn!(tenant = %id, count, "policies without a scope cost time on every request");
+        }
+    }
+}
+
+/// Twenty: together they cost about as much as all the rest of a decision.
+const OPEN_POLICIES: usize = 20;
+
+async fn until_told_to_stop(running: &Running, context: &Context, level: &logging::LogLevel) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let caught = |signal: &mut Signal, cx: &mut std::task::Context<'_>| signal.poll_recv(cx).is_ready();
+    loop {
+        let stop = std::future::poll_fn(|cx| {
+            if caught(&mut terminate, cx) || caught(&mut interrupt, cx) {
+                return std::task::Poll::Ready(true);
+            }
+            if caught(&mut hangup, cx) { std::task::Poll::Ready(false) } else { std::task::Poll::Pending }
+        });
+        if stop.await {
+            return Ok(());
+        }
+        match reload::configuration(running, &context.config_path(), level) {
+            Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
+            Ok(waiting) => {
+                tracing::warn!(waiting = waiting.join(", "), "configuration reloaded; these wait for a restart")
+            }
+            Err(found) => tracing::error!(%found, "the configuration was not reloaded; the old one stays"),
+        }
+    }
 }
