@@ -109,13 +109,9 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
 }
 
 /// The best assurance that a person could show with the factors they have enrolled, beside what was proven already. A
-/// challenge for more than this would be a dead end.
-pub fn reachable(proofs: &[Proof], enrolled: &[Factor]) -> Option<Assurance> {
-    reachable_with(proofs, enrolled, None)
-}
-
-/// The same for a person whom a provider can sign in: `vouched` is the best that the tenant gives to its word.
-pub fn reachable_with(proofs: &[Proof], enrolled: &[Factor], vouched: Option<Assurance>) -> Option<Assurance> {
+/// challenge for more than this would be a dead end. Where a provider can sign them in, `vouched` is the best that the
+/// tenant gives to its word.
+pub fn reachable(proofs: &[Proof], enrolled: &[Factor], vouched: Option<Assurance>) -> Option<Assurance> {
     let now = Timestamp::default();
     let more: Vec<_> = enrolled.iter().map(|factor| Proof { means: best_means(factor), at: now }).collect();
     of(&joined(proofs, &more)).max(vouched)
@@ -183,10 +179,10 @@ mod tests {
     #[test]
     fn a_challenge_never_asks_for_more_than_the_person_has() {
         let signed_in = proofs(&[Means::Password { factor: id() }]);
-        let reach = |factors: &[Factor]| reachable(&signed_in, factors);
+        let reach = |factors: &[Factor]| reachable(&signed_in, factors, None);
         assert_eq!(reach(&[password_factor()]), Some(Assurance::One));
         assert_eq!(reach(&[password_factor(), totp_factor()]), Some(Assurance::Two));
         assert_eq!(reach(&[passkey_factor(Assurance::Two)]), Some(Assurance::Two));
-        assert_eq!(reachable_with(&signed_in, &[], Some(Assurance::Three)), Some(Assurance::Three));
+        assert_eq!(reachable(&signed_in, &[], Some(Assurance::Three)), Some(Assurance::Three));
     }
 }

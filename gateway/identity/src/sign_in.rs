@@ -332,9 +332,9 @@ impl Flow {
             known.factors.iter().filter(|factor| allowed(known.rules, factor.kind())).cloned().collect();
         match &self.aim {
             Aim::Invitation => false,
-            Aim::SignIn => assurance::reachable(proofs, &usable) >= Some(known.rules.minimum),
+            Aim::SignIn => assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum),
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
-                assurance::reachable(&assurance::joined(before, proofs), &usable) >= Some(*level)
+                assurance::reachable(&assurance::joined(before, proofs), &usable, None) >= Some(*level)
             }
             Aim::StepUp { need: Need::Fresh, .. } => usable.iter().any(|factor| factor.kind() != FactorKind::Totp),
         }
