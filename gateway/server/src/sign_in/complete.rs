@@ -1,0 +1,179 @@
+//! The end of a sign-in or step-up: the session, its entry, its first handle, and the way on.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::response::Response;
+use cardea_audit::Event;
+use cardea_core::{Caller, Reason, SessionId};
+use cardea_identity::{
+    HandleRecord, Session, Status, User,
+    assurance::{Means, Proof},
+    cookie,
+    hand_over::HandOver,
+    one_time::{OneTime, Purpose},
+    pool::Factor,
+    session::{End, EndReason, Start},
+    sign_in::{Aim, Destination, Done, Flow, Known, Step},
+};
+
+use super::visit::{No, SetCookie, Visit, see_other};
+use crate::{House, house::Doer};
+
+/// A person with the factors they have enrolled.
+pub(super) struct Enrolled {
+    /// The person.
+    pub user: User,
+    /// Their factors.
+    pub factors: Vec<Factor>,
+}
+
+/// What came of a proof.
+pub(super) enum Outcome {
+    /// More is asked for: the flow to keep, and whether it is a step-up.
+    More(Box<Flow>),
+    /// Done: where to go, and the cookies that go along.
+    Onward(String, Vec<SetCookie>),
+}
+
+impl Outcome {
+    /// As an answer to a form: a redirect.
+    pub async fn respond(self, visit: &Visit) -> Result<Response, No> {
+        Ok(match self {
+            Self::More(flow) => {
+                let page = if matches!(flow.aim(), Aim::StepUp { .. }) { "/sign-in/step-up" } else { "/sign-in/totp" };
+                visit.keep_flow(&flow).await?.on(see_other(page))
+            }
+            Self::Onward(location, cookies) => with(see_other(&location), cookies),
+        })
+    }
+}
+
+/// A response with these cookies.
+pub(super) fn with(response: Response, cookies: Vec<SetCookie>) -> Response {
+    cookies.into_iter().fold(response, |response, cookie| cookie.on(response))
+}
+
+/// Fifteen minutes for a session below the tenant's minimum: long enough to enrol the second factor, which is all that an
+/// invitation leaves to be done.
+const BELOW_MINIMUM: Duration = Duration::from_secs(15 * 60);
+
+impl Visit {
+    /// The person of that id with their factors, as the rules need them.
+    pub async fn enrolled(&self, user: Option<User>) -> Result<Option<Enrolled>, No> {
+        let Some(user) = user else { return Ok(None) };
+        let factors = self.house.store.factors(self.id(), user.id).await?;
+        Ok(Some(Enrolled { user, factors }))
+    }
+
+    /// The person as the rules know them.
+    pub fn known<'a>(&'a self, enrolled: &'a Enrolled) -> Known<'a> {
+        Known { user: &enrolled.user, factors: &enrolled.factors, rules: &self.tenant.bundle.tenant.factors }
+    }
+
+    /// Takes the step that a proof allows, and ends the sign-in where it is complete.
+    pub async fn proven(&self, flow: Flow, enrolled: &Enrolled, means: Means, doer: Doer) -> Result<Outcome, No> {
+        match flow.proven(self.known(enrolled), means, self.now)? {
+            Step::Ask(flow) => Ok(Outcome::More(Box::new(flow))),
+            Step::Done(done) => self.complete(done, &enrolled.user, doer).await,
+        }
+    }
+
+    async fn complete(&self, done: Done, user: &User, doer: Doer) -> Result<Outcome, No> {
+        let Done { proofs, aim, destination, .. } = done;
+        let session = match aim {
+            Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
+            Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
+        };
+        let House { entropy, shared, .. } = &*self.house;
+        let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
+        shared.handle_insert(&record, &session).await?;
+        let cookies = vec![SetCookie::new(cookie::set_handle(&handle, self.house.is_secure())), self.drop_flow()];
+        Ok(Outcome::Onward(self.leave(session.id, &destination).await?, cookies))
+    }
+
+    /// A new session. Whatever this browser was signed in as before ends: a sign-in never continues what it found.
+    async fn begin(&self, user: &User, proofs: Vec<Proof>, aim: &Aim, doer: Doer) -> Result<Session, No> {
+        let House { entropy, shared, .. } = &*self.house;
+        let rules = &self.tenant.bundle.tenant.session;
+        let provider = proofs.iter().find_map(|proof| match &proof.means {
+            Means::Oidc { provider, .. } => Some(provider.clone()),
+            _ => None,
+        });
+        let start =
+            Start { tenant: self.id().clone(), user: user.id, proofs, agent: self.agent(), rules, now: self.now };
+        let mut session = Session::begin(start, &**entropy).ok_or(Reason::FactorRejected)?;
+        if *aim == Aim::Invitation && session.assurance < self.tenant.bundle.tenant.factors.minimum {
+            session.expires = session.expires.min(self.now.plus(BELOW_MINIMUM));
+        }
+        let event = Event::SignedIn {
+            user: crate::house::subject(user),
+            session: session.id,
+            factors: session.factor_names().into_iter().map(Into::into).collect(),
+            provider,
+            assurance: session.assurance,
+        };
+        // Durable before the cookie: if we crash here, the log tells of a session that nobody can open.
+        let doer = doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id));
+        self.house.record(self.id(), &doer, event).await?;
+        shared.session_insert(&session).await?;
+        if let Some(before) = self.admitted.session() {
+            self.replace(before.id).await?;
+        }
+        self.house.store.user_seen(self.id(), user.id, self.now).await?;
+        // Suspending shuts the door first and then ends the sessions it finds; this one may have slipped between.
+        let now = self.house.store.user(self.id(), user.id).await?;
+        if !now.is_some_and(|user| user.status == Status::Active) {
+            self.replace(session.id).await?;
+            return Err(Reason::UserSuspended.into());
+        }
+        Ok(session)
+    }
+
+    /// The session that takes the old one's place after a step-up.
+    async fn raise(&self, user: &User, old: SessionId, proofs: &[Proof], doer: Doer) -> Result<Session, No> {
+        let House { entropy, shared, .. } = &*self.house;
+        let before = shared.session(self.id(), old).await?.ok_or(Reason::SessionEnded)?;
+        // The same browser must still be in that session: a step-up begun before a sign-out raises nothing.
+        let here = self.admitted.session().is_some_and(|session| session.id == old);
+        if before.ended.is_some() || before.user != user.id || !here {
+            return Err(Reason::SessionEnded.into());
+        }
+        let session = before.stepped_up(proofs, self.now, &**entropy);
+        let factor = proofs.last().map_or("none", |proof| proof.means.name());
+        let event =
+            Event::SteppedUp { user: crate::house::subject(user), factor: factor.into(), assurance: session.assurance };
+        self.house
+            .record(self.id(), &doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id)), event)
+            .await?;
+        shared.session_insert(&session).await?;
+        self.replace(old).await?;
+        Ok(session)
+    }
+
+    async fn replace(&self, old: SessionId) -> Result<(), No> {
+        let end = End { at: self.now, why: EndReason::Replaced };
+        self.house.shared.session_end(self.id(), old, end).await?;
+        self.house.forget_session(old);
+        Ok(())
+    }
+
+    /// The address that ends a sign-in: the destination itself at this host, else by a one-time code to its host.
+    pub async fn leave(&self, session: SessionId, destination: &Destination) -> Result<String, No> {
+        let Destination { to, flow } = destination;
+        let Some(flow) = flow.filter(|_| to.host() != self.host()) else { return Ok(to.to_string()) };
+        let House { sealer, entropy, shared, .. } = &*self.house;
+        let value = HandOver { session, host: to.host().to_owned(), flow };
+        let (code, kept) = OneTime::issue(Purpose::HandOver, self.id(), &value, sealer, self.now, &**entropy)?;
+        shared.put(&kept, self.now).await?;
+        let query = super::visit::query_of(&[("code", &code.expose_text()), ("to", to.path())]);
+        Ok(format!("{}/.cardea/callback{query}", to.origin()))
+    }
+
+    /// The user of the session that this request is made in.
+    pub async fn signed_in(&self) -> Result<Option<(Arc<cardea_proxy::LiveSession>, Enrolled)>, No> {
+        let Some(session) = self.admitted.session() else { return Ok(None) };
+        let user = self.house.store.user(self.id(), session.user.id).await?;
+        let enrolled = self.enrolled(user).await?;
+        Ok(enrolled.map(|enrolled| (Arc::clone(session), enrolled)))
+    }
+}

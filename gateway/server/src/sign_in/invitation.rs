@@ -1,0 +1,241 @@
+//! An invitation: the person chooses the first factor, and is in.
+
+use std::collections::BTreeMap;
+
+use axum::{Form, Json, extract::Path, response::Response};
+use cardea_audit::Event;
+use cardea_core::{FactorId, Reason, Secret};
+use cardea_identity::{
+    Factor, FactorData, FactorKind, Status, Ticket, TicketHash,
+    assurance::Means,
+    cookie,
+    factors::{
+        passkey::Enrolment,
+        password::{self, Weak},
+    },
+    guard::Target,
+    one_time::{OneTime, Purpose},
+    session::EndReason,
+    sign_in::{Destination, Flow, allowed},
+};
+use cardea_storage::FactorInserted;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    complete::{Enrolled, Outcome, with},
+    passkey::{options_for_script, site},
+    password::hashing,
+    visit::{No, SetCookie, Visit, go_to},
+};
+use crate::{
+    House,
+    house::{Doer, subject},
+    pages::{self, Page as _, Person, Problem, SecondFactor},
+};
+
+/// `POST /sign-in/invitation/{token}`.
+#[derive(Deserialize)]
+pub(super) struct Choice {
+    password: Secret<String>,
+    again: Secret<String>,
+}
+
+/// A passkey under way, bound to the invitation that it is for.
+#[derive(Serialize, Deserialize)]
+struct UnderWay {
+    invitation: TicketHash,
+    enrolment: Enrolment,
+}
+
+/// `GET /sign-in/invitation/{token}`.
+pub(super) async fn show(visit: Visit, Path(token): Path<String>) -> Response {
+    visit.answer(
+        async {
+            let (_, invited) = invited(&visit, &token).await?;
+            Ok(page(&visit, &token, &invited, None))
+        }
+        .await,
+    )
+}
+
+/// The person whom the link is for, if it still opens the door.
+async fn invited(visit: &Visit, token: &str) -> Result<(TicketHash, Enrolled), No> {
+    visit.limited_by_address(Target::Invitation).await?;
+    let hash = Ticket::parse(token).map_err(|_| Reason::CodeSpent)?.hash();
+    let (user, factors) = visit.house.invitation(visit.id(), &hash).await?.ok_or(Reason::CodeSpent)?;
+    Ok((hash, Enrolled { user, factors }))
+}
+
+/// `POST /sign-in/invitation/{token}`: a password.
+pub(super) async fn choose_password(visit: Visit, Path(token): Path<String>, Form(choice): Form<Choice>) -> Response {
+    visit.answer(chosen(&visit, &token, choice).await)
+}
+
+async fn chosen(visit: &Visit, token: &str, choice: Choice) -> Result<Response, No> {
+    let (hash, invited) = invited(visit, token).await?;
+    if !allowed(&visit.tenant.bundle.tenant.factors, FactorKind::Password) {
+        return Err(Reason::FactorNotAllowed.into());
+    }
+    if choice.password != choice.again {
+        return Ok(page(visit, token, &invited, Some(Problem::PasswordsDiffer)));
+    }
+    if let Err(weak) = password::check(&choice.password, &invited.user.email, &invited.user.name) {
+        let problem = match weak {
+            Weak::Short => Problem::PasswordShort(password::LEAST),
+            Weak::Long => Problem::PasswordLong(password::MOST),
+            Weak::Common | Weak::Personal => Problem::PasswordCommon,
+        };
+        return Ok(page(visit, token, &invited, Some(problem)));
+    }
+    let doer = visit.doer()?;
+    let entropy = std::sync::Arc::clone(&visit.house.entropy);
+    let phc = hashing(move || password::hash(&choice.password, &*entropy)).await?;
+    let enrolled = accept(visit, hash, invited, FactorData::Password { phc }, &doer).await?;
+    let means = Means::Password { factor: newest(&enrolled)? };
+    let (location, cookies) = enter(visit, &enrolled, means, doer).await?;
+    let rules = &visit.tenant.bundle.tenant.factors;
+    let offer = SecondFactor {
+        look: &visit.look,
+        person: Person { name: &enrolled.user.name, email: enrolled.user.email.as_str() },
+        totp: rules.totp,
+        passkey: rules.passkey,
+        onward: &location,
+    };
+    Ok(with(offer.respond(), cookies))
+}
+
+/// `POST /sign-in/invitation/{token}/passkey/options`.
+pub(super) async fn passkey_options(visit: Visit, Path(token): Path<String>) -> Response {
+    visit.answer_script(asked(&visit, &token).await)
+}
+
+async fn asked(visit: &Visit, token: &str) -> Result<Response, No> {
+    visit.doer()?;
+    let (hash, invited) = invited(visit, token).await?;
+    if !allowed(&visit.tenant.bundle.tenant.factors, FactorKind::Passkey) {
+        return Err(Reason::FactorNotAllowed.into());
+    }
+    let site = site(&visit.house, &visit.tenant)?;
+    let begun = site.begin_enrolment(&invited.user, &invited.factors).map_err(|_| Reason::FactorRejected)?;
+    let (options, enrolment) = begun;
+    let House { sealer, entropy, shared, .. } = &*visit.house;
+    let value = UnderWay { invitation: hash, enrolment };
+    let (ticket, kept) = OneTime::issue(Purpose::Enrolment, visit.id(), &value, sealer, visit.now, &**entropy)?;
+    shared.put(&kept, visit.now).await?;
+    let cookie = SetCookie::new(cookie::set_flow(&ticket, visit.house.is_secure()));
+    Ok(cookie.on(options_for_script(&options)))
+}
+
+/// `POST /sign-in/invitation/{token}/passkey`.
+pub(super) async fn choose_passkey(
+    visit: Visit,
+    Path(token): Path<String>,
+    Json(mut fields): Json<BTreeMap<String, Value>>,
+) -> Response {
+    let answer = fields.remove("credential").unwrap_or_default();
+    visit.answer_script(proven(&visit, &token, answer).await)
+}
+
+async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, No> {
+    let doer = visit.doer()?;
+    let (hash, invited) = invited(visit, token).await?;
+    let ticket = visit.ticket().ok_or(Reason::SignInExpired)?;
+    let House { sealer, shared, .. } = &*visit.house;
+    // Taken before it is verified: a challenge is answered once.
+    let kept = shared.take(visit.id(), Purpose::Enrolment, &ticket.hash(), visit.now).await?;
+    let under_way: UnderWay =
+        kept.ok_or(Reason::SignInExpired)?.open(Purpose::Enrolment, visit.id(), sealer, visit.now)?;
+    if under_way.invitation != hash {
+        return Err(Reason::SignInExpired.into());
+    }
+    let data = site(&visit.house, &visit.tenant)?
+        .finish_enrolment(answer, &under_way.enrolment)
+        .map_err(|_| Reason::FactorRejected)?;
+    let enrolled = accept(visit, hash, invited, data, &doer).await?;
+    // Enrolling asks for user verification, and is itself a proof.
+    let means = Means::Passkey { factor: newest(&enrolled)?, user_verified: true, bound: false };
+    let (location, cookies) = enter(visit, &enrolled, means, doer).await?;
+    Ok(with(go_to(&location), cookies))
+}
+
+/// Spends the invitation and enrols the factor that was chosen with it. For one who had factors it is a new start:
+/// the old ones and every session go.
+async fn accept(
+    visit: &Visit,
+    hash: TicketHash,
+    invited: Enrolled,
+    data: FactorData,
+    doer: &Doer,
+) -> Result<Enrolled, No> {
+    let (house, id) = (&visit.house, visit.id());
+    let Enrolled { mut user, factors } = invited;
+    if !house.take_invitation(id, &hash).await? {
+        return Err(Reason::CodeSpent.into());
+    }
+    if user.status == Status::Active {
+        house.end_sessions_of_user(id, user.id, None, EndReason::FactorChanged, doer).await?;
+    }
+    for old in &factors {
+        house.store.remove_factor(id, user.id, old.id, visit.now).await?;
+        let event =
+            Event::FactorRemoved { user: subject(&user), factor: old.id, factor_kind: old.kind().as_str().into() };
+        house.record(id, doer, event).await?;
+    }
+    let factor = Factor {
+        id: FactorId::mint(visit.now, &*house.entropy),
+        name: String::new(),
+        data,
+        created: visit.now,
+        last_used: Some(visit.now),
+    };
+    if house.store.insert_factor(id, user.id, &factor).await? != FactorInserted::Done {
+        return Err(Reason::Conflict.into());
+    }
+    let event = Event::FactorAdded {
+        user: subject(&user),
+        factor: factor.id,
+        factor_kind: factor.kind().as_str().into(),
+        name: String::new(),
+    };
+    house.record(id, doer, event).await?;
+    if user.status == Status::Invited {
+        if !house.store.set_status(id, user.id, Status::Invited, Status::Active, visit.now).await? {
+            return Err(Reason::UserSuspended.into());
+        }
+        user.status = Status::Active;
+        house.record(id, doer, Event::UserJoined { user: subject(&user), provider: None }).await?;
+    }
+    house.forget_user(user.id);
+    Ok(Enrolled { user, factors: vec![factor] })
+}
+
+fn newest(enrolled: &Enrolled) -> Result<FactorId, No> {
+    enrolled.factors.last().map(|factor| factor.id).ok_or(No::Refused(Reason::FactorRejected))
+}
+
+async fn enter(visit: &Visit, enrolled: &Enrolled, means: Means, doer: Doer) -> Result<(String, Vec<SetCookie>), No> {
+    let flow = Flow::invited(&enrolled.user, Destination { to: visit.home(), flow: None });
+    match visit.proven(flow, enrolled, means, doer).await? {
+        Outcome::Onward(location, cookies) => Ok((location, cookies)),
+        Outcome::More(_) => Err(Reason::FactorNotAllowed.into()),
+    }
+}
+
+fn page(visit: &Visit, token: &str, invited: &Enrolled, problem: Option<Problem>) -> Response {
+    let rules = &visit.tenant.bundle.tenant.factors;
+    let action = format!("/sign-in/invitation/{token}");
+    let options = format!("{action}/passkey/options");
+    pages::Invitation {
+        look: &visit.look,
+        person: Person { name: &invited.user.name, email: invited.user.email.as_str() },
+        action: &action,
+        passkey_options: rules.passkey.then_some(options.as_str()),
+        passkey_finish: &format!("{action}/passkey"),
+        password: rules.password,
+        password_least: password::LEAST,
+        problem,
+        carried: &[],
+    }
+    .respond()
+}

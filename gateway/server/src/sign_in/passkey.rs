@@ -1,0 +1,174 @@
+//! Passkeys: the two halves of the ceremony, for anyone at the first page and for the person at later ones.
+
+use axum::{
+    Json,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use cardea_audit::Event;
+use cardea_core::{ProviderId, Reason};
+use cardea_identity::{
+    factors::passkey::{Ceremony, Rejected, Site, Used},
+    guard::{self, Target},
+    sign_in::{Aim, Awaits, Flow},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    complete::{Enrolled, Outcome, with},
+    visit::{No, Onward, Visit, go_to},
+};
+use crate::{House, pages::Problem, state::TenantState};
+
+/// What a page's script sends: the page's fields, and in the second half the credential.
+#[derive(Debug, Deserialize)]
+pub(super) struct Request {
+    #[serde(flatten)]
+    onward: Onward,
+    /// Said by the first page, which begins a sign-in and does not continue one.
+    #[serde(default)]
+    begin: Option<String>,
+    #[serde(default)]
+    credential: Option<Value>,
+}
+
+/// The relying party of a tenant: its sign-in host, at the one origin that browsers know it by.
+pub(super) fn site(house: &House, tenant: &TenantState) -> Result<Site, No> {
+    let spec = &tenant.bundle.tenant;
+    let origin = house.config.origin(&spec.sign_in_host);
+    Site::new(&spec.sign_in_host, &origin, &spec.name).map_err(|error| No::Faulted(Reason::Internal, error.to_string()))
+}
+
+/// Options for a page's script.
+pub(super) fn options_for_script(options: &Value) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (kind, json!({ "publicKey": options }).to_string()).into_response()
+}
+
+/// `POST /sign-in/passkey/options`.
+pub(super) async fn options(visit: Visit, Json(request): Json<Request>) -> Response {
+    visit.answer_script(asked(&visit, request).await)
+}
+
+async fn asked(visit: &Visit, request: Request) -> Result<Response, No> {
+    visit.doer()?;
+    if !visit.tenant.bundle.tenant.factors.passkey {
+        return Err(Reason::FactorNotAllowed.into());
+    }
+    let site = site(&visit.house, &visit.tenant)?;
+    let flow = if request.begin.is_some() { None } else { visit.taken().await? };
+    let flow = match flow {
+        Some(flow) => flow,
+        None => Flow::begin(visit.id().clone(), visit.destination(&request.onward)?),
+    };
+    let (options, ceremony) = match flow.awaits() {
+        Awaits::Factor(user, _) => {
+            let user = visit.house.store.user(visit.id(), user).await?;
+            let enrolled = visit.enrolled(user).await?.ok_or(Reason::SignInExpired)?;
+            site.ask(&enrolled.factors)
+        }
+        _ => site.ask_anyone(),
+    }
+    .map_err(|_| Reason::FactorRejected)?;
+    let flow = flow.challenged(ceremony)?;
+    Ok(visit.keep_flow(&flow).await?.on(options_for_script(&options)))
+}
+
+/// `POST /sign-in/passkey`.
+pub(super) async fn prove(visit: Visit, Json(request): Json<Request>) -> Response {
+    match proved(&visit, request).await {
+        Err(No::Refused(Reason::FactorRejected)) => visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected),
+        made => visit.answer_script(made),
+    }
+}
+
+async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
+    let doer = visit.doer()?;
+    let answer = request.credential.ok_or(Reason::BadInput)?;
+    visit.limited_by_address(Target::Passkey).await?;
+    // Taken, and the challenge out of it, before anything is verified: a challenge is answered once.
+    let (flow, ceremony) = visit.take_flow().await?.spend_challenge()?;
+    let enrolled = match flow.awaits() {
+        Awaits::Factor(user, _) => visit.enrolled(visit.house.store.user(visit.id(), user).await?).await?,
+        _ => match Site::claimed(&answer) {
+            Some(user) => visit.enrolled(visit.house.store.user(visit.id(), user).await?).await?,
+            None => None,
+        },
+    };
+    let used = match &enrolled {
+        Some(enrolled) => check(visit, answer, ceremony, enrolled),
+        None => Err(Rejected::Foreign),
+    };
+    let (used, enrolled) = match (used, enrolled) {
+        (Ok(used), Some(enrolled)) => (used, enrolled),
+        (outcome, enrolled) => {
+            note(visit, enrolled.as_ref(), &outcome.err().unwrap_or(Rejected::Foreign));
+            let cookie = visit.keep_flow(&flow).await?;
+            return Ok(cookie.on(visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected)));
+        }
+    };
+    keep(visit, &enrolled, &used).await?;
+    finish(visit, visit.proven(flow, &enrolled, used.means, doer).await?).await
+}
+
+fn check(visit: &Visit, answer: Value, ceremony: Ceremony, enrolled: &Enrolled) -> Result<Used, Rejected> {
+    let site = site(&visit.house, &visit.tenant).map_err(|_| Rejected::Malformed)?;
+    site.finish(answer, ceremony, &enrolled.user, &enrolled.factors)
+}
+
+/// Keeps a counter or flag that has moved. Of two racing answers with one counter the second finds it moved already.
+async fn keep(visit: &Visit, enrolled: &Enrolled, used: &Used) -> Result<(), No> {
+    let House { store, .. } = &*visit.house;
+    let user = enrolled.user.id;
+    let Some(update) = &used.update else {
+        return Ok(store.factor_used(visit.id(), user, used.factor, visit.now).await?);
+    };
+    let from = enrolled.factors.iter().find(|factor| factor.id == used.factor).ok_or(Reason::FactorRejected)?;
+    if !store.replace_factor_data(visit.id(), user, used.factor, &from.data, update, visit.now).await? {
+        return Err(Reason::FactorRejected.into());
+    }
+    Ok(())
+}
+
+async fn finish(visit: &Visit, outcome: Outcome) -> Result<Response, No> {
+    Ok(match outcome {
+        Outcome::More(flow) => {
+            let page = if matches!(flow.aim(), Aim::StepUp { .. }) { "/sign-in/step-up" } else { "/sign-in/totp" };
+            visit.keep_flow(&flow).await?.on(go_to(page))
+        }
+        Outcome::Onward(location, cookies) => with(go_to(&location), cookies),
+    })
+}
+
+fn note(visit: &Visit, known: Option<&Enrolled>, rejected: &Rejected) {
+    let event = Event::SignInRefused {
+        email: known.map(|one| one.user.email.to_string()),
+        user: known.map(|one| one.user.id),
+        factor: Some("passkey".into()),
+        provider: None::<ProviderId>,
+        reason: Reason::FactorRejected,
+        detail: rejected.to_string(),
+    };
+    visit.house.note(visit.id(), &visit.noting(), event);
+}
+
+impl Visit {
+    /// The sign-in under way, if there is one; another state of things is none.
+    pub(super) async fn taken(&self) -> Result<Option<Flow>, No> {
+        match self.take_flow().await {
+            Ok(flow) => Ok(Some(flow)),
+            Err(No::Refused(_)) => Ok(None),
+            Err(no) => Err(no),
+        }
+    }
+
+    /// Counts a try by the client's address alone, where no account is named yet.
+    pub(super) async fn limited_by_address(&self, target: Target) -> Result<(), No> {
+        let limit = guard::by_address(target, self.admitted.client());
+        match self.house.shared.attempt(self.id(), &limit, self.now).await? {
+            Some(wait) => Err(No::Wait(wait)),
+            None => Ok(()),
+        }
+    }
+}

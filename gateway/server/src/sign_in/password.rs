@@ -1,0 +1,160 @@
+//! The password, as a first factor or as a fresh proof.
+
+use std::time::Duration;
+
+use axum::{Form, response::Response};
+use cardea_audit::Event;
+use cardea_core::{Reason, Secret};
+use cardea_identity::{
+    Email, Factor, FactorData,
+    assurance::Means,
+    factors::password,
+    guard::{self, Target},
+    sign_in::{Aim, Awaits, Flow},
+};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::{
+    complete::Enrolled,
+    flow::query_to,
+    step_up,
+    visit::{No, Visit, carried, retry_after, see_other},
+};
+use crate::pages::{Page as _, Password, Problem};
+
+/// `POST /sign-in/password`.
+#[derive(Deserialize)]
+pub(super) struct Proof {
+    password: Secret<String>,
+}
+
+/// Hashing takes 19 MiB and a core each: more at once would only make all of them late.
+static HASHING: Semaphore = Semaphore::const_new(4);
+/// Longest wait for a turn. Five seconds: who waits longer has given up.
+const TURN: Duration = Duration::from_secs(5);
+
+/// `GET /sign-in/password`.
+pub(super) async fn show(visit: Visit) -> Response {
+    match visit.peek_flow().await {
+        Ok(flow) => match flow.awaits() {
+            Awaits::Password(email) => page(&visit, &flow, email, None),
+            _ => see_other("/sign-in"),
+        },
+        Err(No::Refused(_)) => see_other("/sign-in"),
+        Err(no) => visit.answer(Err(no)),
+    }
+}
+
+/// `POST /sign-in/password`.
+pub(super) async fn prove(visit: Visit, Form(form): Form<Proof>) -> Response {
+    visit.answer(proved(&visit, form.password).await)
+}
+
+async fn proved(visit: &Visit, password: Secret<String>) -> Result<Response, No> {
+    let doer = visit.doer()?;
+    let flow = visit.take_flow().await?;
+    let email = match flow.awaits() {
+        Awaits::Password(email) => email.clone(),
+        Awaits::Factor(_, email) if matches!(flow.aim(), Aim::StepUp { .. }) => email.clone(),
+        _ => return Err(Reason::SignInExpired.into()),
+    };
+    if let Some(wait) = visit.limited(Target::Password, &email).await? {
+        return again(visit, flow, &email, Problem::TooMany(wait)).await;
+    }
+    let user = visit.house.store.user_by_email(visit.id(), &email).await?;
+    let enrolled = visit.enrolled(user).await?;
+    let factor = enrolled.as_ref().and_then(|one| kept(&one.factors));
+    let phc = factor.map(|(_, phc)| phc.to_owned());
+    let right = verify(phc, password).await?;
+    let (Some(enrolled), Some((factor, _)), true) = (&enrolled, factor, right) else {
+        visit.note_refused(&email, enrolled.as_ref(), "password", "wrong password, or nobody has it");
+        return again(visit, flow, &email, Problem::WrongPassword).await;
+    };
+    visit.forgive(Target::Password, &email).await?;
+    visit.house.store.factor_used(visit.id(), enrolled.user.id, factor.id, visit.now).await?;
+    let means = Means::Password { factor: factor.id };
+    visit.proven(flow, enrolled, means, doer).await?.respond(visit).await
+}
+
+fn kept(factors: &[Factor]) -> Option<(&Factor, &str)> {
+    factors.iter().find_map(|factor| match &factor.data {
+        FactorData::Password { phc } => Some((factor, phc.as_str())),
+        _ => None,
+    })
+}
+
+/// Checks a password off the workers that answer requests; the same work whether or not there is one.
+async fn verify(phc: Option<String>, password: Secret<String>) -> Result<bool, No> {
+    hashing(move || password::verify(phc.as_deref(), &password)).await
+}
+
+/// Does slow password work, in turn.
+pub(super) async fn hashing<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, password::HashFault> + Send + 'static,
+) -> Result<T, No> {
+    let turn = tokio::time::timeout(TURN, HASHING.acquire()).await;
+    let Ok(Ok(_turn)) = turn else { return Err(Reason::Overloaded.into()) };
+    let done = tokio::task::spawn_blocking(work).await;
+    let fault = |cause: String| No::Faulted(Reason::Internal, cause);
+    done.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))
+}
+
+async fn again(visit: &Visit, flow: Flow, email: &Email, problem: Problem) -> Result<Response, No> {
+    let cookie = visit.keep_flow(&flow).await?;
+    let mut response = if matches!(flow.aim(), Aim::StepUp { .. }) {
+        step_up::page(visit, &flow, Some(problem)).await?
+    } else {
+        page(visit, &flow, email, Some(problem))
+    };
+    if let Problem::TooMany(wait) = problem {
+        retry_after(&mut response, wait);
+    }
+    Ok(cookie.on(response))
+}
+
+fn page(visit: &Visit, flow: &Flow, email: &Email, problem: Option<Problem>) -> Response {
+    let onward = carried(flow.destination());
+    let fields = onward.each_ref().map(|(name, value)| (*name, value.as_str()));
+    Password {
+        look: &visit.look,
+        email: email.as_str(),
+        problem,
+        carried: &fields,
+        passkey: visit.tenant.bundle.tenant.factors.passkey,
+        back: &format!("/sign-in{}", query_to(flow.destination(), &[])),
+    }
+    .respond()
+}
+
+impl Visit {
+    /// Counts a try before anything is verified; the wait, if it comes too soon.
+    pub async fn limited(&self, target: Target, email: &Email) -> Result<Option<Duration>, No> {
+        for limit in guard::limits(target, self.id(), email, self.admitted.client()) {
+            if let Some(wait) = self.house.shared.attempt(self.id(), &limit, self.now).await? {
+                tracing::warn!(tenant = %self.id(), target = target.as_str(), "tries come too fast");
+                return Ok(Some(wait));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets an account's tries after a success. The address's stay: one good guess of many is no excuse.
+    pub async fn forgive(&self, target: Target, email: &Email) -> Result<(), No> {
+        let [account, _] = guard::limits(target, self.id(), email, self.admitted.client());
+        Ok(self.house.shared.forgive(self.id(), &account.key).await?)
+    }
+
+    /// Notes a proof that did not hold: of somebody known, or at an address that nobody has.
+    pub fn note_refused(&self, email: &Email, known: Option<&Enrolled>, factor: &str, detail: &str) {
+        let event = Event::SignInRefused {
+            email: Some(email.to_string()),
+            user: known.map(|one| one.user.id),
+            factor: Some(factor.into()),
+            provider: None,
+            reason: Reason::FactorRejected,
+            detail: detail.to_owned(),
+        };
+        self.house.note(self.id(), &self.noting(), event);
+    }
+}

@@ -1,0 +1,123 @@
+//! Proving more for a session that there is: what the computed challenge sends people to.
+
+use axum::{extract::Query, response::Response};
+use cardea_core::{Assurance, Reason, resources::ProviderSpec};
+use cardea_identity::{
+    FactorKind,
+    assurance::{Proof, reachable},
+    sign_in::{Aim, Flow, Need},
+};
+use serde::Deserialize;
+
+use super::{
+    complete::Enrolled,
+    flow::query_to,
+    visit::{No, Onward, Visit, carried, see_other},
+};
+use crate::pages::{self, Page as _, Person, Problem, ProviderButton, StepUp};
+
+/// The query of `GET /sign-in/step-up`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asking {
+    #[serde(default)]
+    need: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    flow: Option<String>,
+}
+
+/// `GET /sign-in/step-up`. Without `need` it shows the step-up under way.
+pub(super) async fn show(visit: Visit, Query(asking): Query<Asking>) -> Response {
+    visit.answer(shown(&visit, asking).await)
+}
+
+async fn shown(visit: &Visit, asking: Asking) -> Result<Response, No> {
+    let Some(need) = asking.need.as_deref() else {
+        let flow = visit.peek_flow().await?;
+        return page(visit, &flow, None).await;
+    };
+    let need = Need::parse(need).ok_or(Reason::BadInput)?;
+    let destination = visit.destination(&Onward { to: asking.to, flow: asking.flow })?;
+    let Some((live, enrolled)) = visit.signed_in().await? else {
+        return Ok(see_other(&format!("/sign-in{}", query_to(&destination, &[]))));
+    };
+    let session = visit.house.shared.session(visit.id(), live.id).await?.ok_or(Reason::SessionEnded)?;
+    // Met already, as when the app host's handle is older than the last step-up: the new handle is all that was missing.
+    if matches!(need, Need::Assurance(level) if session.assurance >= level) {
+        return Ok(see_other(&visit.leave(session.id, &destination).await?));
+    }
+    let flow = Flow::step_up(&enrolled.user, session.id, session.proofs, need, destination);
+    let page = page(visit, &flow, None).await?;
+    Ok(visit.keep_flow(&flow).await?.on(page))
+}
+
+/// The page, with the ways that this person has.
+pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -> Result<Response, No> {
+    let Aim::StepUp { proofs, need, .. } = flow.aim() else { return Err(Reason::SignInExpired.into()) };
+    let Some((_, enrolled)) = visit.signed_in().await? else { return Err(Reason::SessionEnded.into()) };
+    let ways = Ways::of(visit, &enrolled, proofs, *need).await?;
+    let onward = carried(flow.destination());
+    let fields = onward.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let shown = StepUp {
+        look: &visit.look,
+        person: Person { name: &enrolled.user.name, email: enrolled.user.email.as_str() },
+        need: match need {
+            _ if ways.none() => pages::Need::Unavailable,
+            Need::Assurance(Assurance::Three) => pages::Need::Three,
+            Need::Assurance(_) => pages::Need::Two,
+            Need::Fresh => pages::Need::Fresh,
+        },
+        app: visit.tenant.app_at(flow.destination().to.host()).map(|app| app.name.as_str()),
+        passkey: ways.passkey,
+        code: ways.code,
+        password: ways.password,
+        providers: ways
+            .providers
+            .iter()
+            .map(|spec| ProviderButton { name: &spec.name, href: format!("/sign-in/with/{}?step=up", spec.id) })
+            .collect(),
+        problem,
+        carried: &fields,
+        back: "/",
+    };
+    Ok(shown.respond())
+}
+
+/// What this person can show that leads there.
+struct Ways<'a> {
+    passkey: bool,
+    code: bool,
+    password: bool,
+    providers: Vec<&'a ProviderSpec>,
+}
+
+impl<'a> Ways<'a> {
+    async fn of(visit: &'a Visit, enrolled: &Enrolled, proofs: &[Proof], need: Need) -> Result<Self, No> {
+        let known = visit.known(enrolled);
+        let leads = |kind: FactorKind| {
+            let of_kind: Vec<_> = enrolled.factors.iter().filter(|factor| factor.kind() == kind).cloned().collect();
+            known.has(kind)
+                && match need {
+                    Need::Fresh => kind != FactorKind::Totp,
+                    Need::Assurance(level) => reachable(proofs, &of_kind, None) >= Some(level),
+                }
+        };
+        let (passkey, code) = (leads(FactorKind::Passkey), leads(FactorKind::Totp));
+        let password = leads(FactorKind::Password);
+        // The pool's own factor is one tap; the provider is a journey, for those who have nothing else.
+        let own = passkey || code || password;
+        let vouches = |spec: &&ProviderSpec| match need {
+            Need::Fresh => true,
+            Need::Assurance(level) => spec.assurance.values().any(|worth| *worth >= level),
+        };
+        let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
+        let known = linked.iter().filter_map(|one| visit.tenant.bundle.providers.get(&one.provider));
+        let providers = known.filter(|_| !own).filter(vouches).collect();
+        Ok(Self { passkey, code, password, providers })
+    }
+
+    fn none(&self) -> bool {
+        !(self.passkey || self.code || self.password) && self.providers.is_empty()
+    }
+}
