@@ -131,6 +131,12 @@ pub enum Break {
         /// Entries that there are.
         found: u64,
     },
+    /// The entry is whole, but was written for another log.
+    #[error("entry {seq} belongs to another log")]
+    Foreign {
+        /// The entry.
+        seq: u64,
+    },
     /// The log is whole in itself, but is not the one that a known head was taken from.
     #[error("the log was rewritten at or before entry {}: its link is not the known one", .size.saturating_sub(1))]
     Rewritten {
@@ -235,3 +241,7 @@ pub fn from_hex(text: &str) -> Option<Hash> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

@@ -88,6 +88,15 @@ impl Entry {
         serde_json::from_slice(body)
     }
 
+    /// Whose log the entry of these bytes belongs to, without reading the rest.
+    pub fn tenant_of(body: &[u8]) -> Result<Option<TenantId>, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Owner {
+            tenant: Option<TenantId>,
+        }
+        serde_json::from_slice::<Owner>(body).map(|owner| owner.tenant)
+    }
+
     /// What the log can be filtered by.
     pub fn facets(&self) -> Facets<'_> {
         Facets {
@@ -138,3 +147,7 @@ fn shortened(agent: &str) -> Arc<str> {
     }
     kept.into()
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -9,7 +9,10 @@ use cardea_core::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chain::{Break, Chain, Head, Row, from_hex, to_hex};
+use crate::{
+    Entry,
+    chain::{Break, Chain, Head, Row, from_hex, to_hex},
+};
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +61,6 @@ pub enum ExportFault {
     /// The last line, which states the head, is missing.
     #[error("the export was cut off: the line that states its head is missing")]
     NoEnding,
-    /// An entry belongs to another log.
-    #[error("entry {seq} belongs to another tenant's log")]
-    Foreign {
-        /// The entry.
-        seq: u64,
-    },
 }
 
 /// Writes an export line by line.
@@ -130,13 +127,8 @@ fn take(chain: &mut Chain, heading: &Heading, text: &str, line: u64) -> Result<(
     let entry: Line<'_> = serde_json::from_str(text).map_err(|_| malformed())?;
     let (leaf, link) = (from_hex(&entry.leaf).ok_or_else(malformed)?, from_hex(&entry.link).ok_or_else(malformed)?);
     chain.take(&Row { seq: entry.seq, body: entry.body.get().as_bytes(), leaf, link })?;
-    #[derive(Deserialize)]
-    struct Owner {
-        tenant: Option<TenantId>,
-    }
-    let owner: Owner = serde_json::from_str(entry.body.get()).map_err(|_| malformed())?;
-    if owner.tenant != heading.tenant {
-        return Err(ExportFault::Foreign { seq: entry.seq });
+    if Entry::tenant_of(entry.body.get().as_bytes()).map_err(|_| malformed())? != heading.tenant {
+        return Err(Break::Foreign { seq: entry.seq }.into());
     }
     Ok(())
 }
@@ -144,3 +136,7 @@ fn take(chain: &mut Chain, heading: &Heading, text: &str, line: u64) -> Result<(
 const FORMAT: &str = "cardea-log";
 const VERSION: u32 = 1;
 const HEADING: &str = "the heading of a `cardea-log` of version 1";
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

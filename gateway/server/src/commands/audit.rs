@@ -1,12 +1,303 @@
-//! (being written)
+//! `cardea audit`: checks logs, and writes them as files that anybody can check without the gateway.
 
-use super::{Context, Ended, Failure};
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
 
-/// None yet.
+use anyhow::Context as _;
+use cardea_audit::{
+    Break, Head,
+    export::{self, Export, ExportFault},
+};
+use cardea_core::TenantId;
+use cardea_storage::Store;
+use serde_json::json;
+
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json};
+
+/// Read and verify the log.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Check that no entry was changed, moved, removed or cut off; names the first that was.
+    Verify(VerifyArguments),
+    /// Write a log as JSON lines to standard output: a heading, one line an entry, the head.
+    Export(ExportArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct VerifyArguments {
+    /// Only this tenant's log; all logs where not given.
+    #[arg(long, value_name = "TENANT", conflicts_with_all = ["operator", "file"])]
+    tenant: Option<TenantId>,
+    /// Only the operator's own log.
+    #[arg(long, conflicts_with = "file")]
+    operator: bool,
+    /// An export instead of the store; needs no configuration.
+    #[arg(long, value_name = "EXPORT")]
+    file: Option<PathBuf>,
+    /// A head that was noted earlier (`<size>:<link>`): what was written anew since then is found by it.
+    #[arg(long = "head", value_name = "HEAD", value_parser = parse_head)]
+    heads: Vec<Head>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExportArguments {
+    /// The tenant whose log to write.
+    #[arg(long, value_name = "TENANT", required_unless_present = "operator", conflicts_with = "operator")]
+    tenant: Option<TenantId>,
+    /// Write the operator's own log.
+    #[arg(long)]
+    operator: bool,
+    /// The first entry to write, counted from 0.
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    from: u64,
+}
+
+/// Entries read at once.
+const STRIDE: u32 = 1_000;
+
+/// Runs the command.
+pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    match arguments.command {
+        Command::Verify(VerifyArguments { file: Some(file), heads, .. }) => verify_file(&file, &heads, context),
+        Command::Verify(arguments) => {
+            let store = open(context).await?;
+            let ended = verify_store(&store, &arguments, context).await;
+            store.close().await;
+            ended
+        }
+        Command::Export(arguments) => {
+            let store = open(context).await?;
+            let ended = export(&store, &arguments, BufWriter::new(io::stdout().lock())).await;
+            store.close().await;
+            ended
+        }
+    }
+}
+
+/// Opens the store alone: a log that is broken keeps the house from opening, and must be looked at all the same.
+async fn open(context: &Context) -> Result<Store, Failure> {
+    let database = context.config()?.database();
+    if !database.exists() {
+        let message = format!("there is no store at `{}`: nothing has been recorded yet", database.display());
+        return Err(Failure::Misused(message));
+    }
+    Ok(Store::open(&database).await.map_err(anyhow::Error::from)?)
+}
+
+async fn verify_store(store: &Store, arguments: &VerifyArguments, context: &Context) -> Ended {
+    let all = arguments.tenant.is_none() && !arguments.operator;
+    if all && !arguments.heads.is_empty() {
+        return Err(Failure::Misused("a head belongs to one log: name it with `--tenant` or `--operator`".to_owned()));
+    }
+    let logs = if all {
+        store.logs().await.map_err(anyhow::Error::from)?
+    } else {
+        known(store, arguments.tenant.as_ref()).await?;
+        vec![arguments.tenant.clone()]
+    };
+    let mut found = Vec::new();
+    for log in logs {
+        let checked = store.verify_log(log.as_ref(), &arguments.heads).await.map_err(anyhow::Error::from)?;
+        found.push((name(log.as_ref()), checked));
+    }
+    told(&found, context)
+}
+
+fn verify_file(file: &Path, heads: &[Head], context: &Context) -> Ended {
+    let unreadable = || format!("`{}` cannot be read", file.display());
+    // The last of several heads reaches farthest; each is held against the file by itself.
+    let mut heads: Vec<_> = heads.iter().copied().map(Some).collect();
+    if heads.is_empty() {
+        heads.push(None);
+    }
+    let mut last = None;
+    for head in heads {
+        let input = BufReader::new(File::open(file).with_context(unreadable)?);
+        match export::verify(input, head) {
+            Ok((heading, head)) => last = Some((name(heading.tenant.as_ref()), Ok(head))),
+            Err(ExportFault::Broken(found)) => return told(&[(file.display().to_string(), Err(found))], context),
+            Err(ExportFault::Read(error)) => return Err(anyhow::Error::from(error).context(unreadable()).into()),
+            Err(other) => return malformed(file, &other, context),
+        }
+    }
+    told(last.as_slice(), context)
+}
+
+fn malformed(file: &Path, fault: &ExportFault, context: &Context) -> Ended {
+    if context.is_json() {
+        let log = json!({ "log": file, "ok": false, "message": fault.to_string() });
+        say_json(&json!({ "ok": false, "logs": [log] }))?;
+    } else {
+        remark(format_args!("{}: {fault}", file.display()));
+    }
+    Ok(Outcome::No)
+}
+
+/// Says of each log how it stands.
+fn told(logs: &[(String, Result<Head, Break>)], context: &Context) -> Ended {
+    let whole = logs.iter().all(|(_, checked)| checked.is_ok());
+    if context.is_json() {
+        let logs: Vec<_> = logs
+            .iter()
+            .map(|(log, checked)| match checked {
+                Ok(head) => json!({ "log": log, "ok": true, "entries": head.size, "head": head }),
+                Err(found) => json!({ "log": log, "ok": false, "message": found.to_string() }),
+            })
+            .collect();
+        say_json(&json!({ "ok": whole, "logs": logs }))?;
+    } else {
+        for (log, checked) in logs {
+            match checked {
+                Ok(head) => say(format_args!("{log}: {} entries are whole, head {head}", head.size)),
+                Err(found) => remark(format_args!("{log}: {found}")),
+            }
+        }
+        if logs.is_empty() {
+            say("nothing has been recorded yet");
+        }
+    }
+    Ok(if whole { Outcome::Done } else { Outcome::No })
+}
+
+async fn export(store: &Store, arguments: &ExportArguments, out: impl Write) -> Ended {
+    let tenant = arguments.tenant.as_ref();
+    known(store, tenant).await?;
+    let head = store.log_head(tenant).await.map_err(anyhow::Error::from)?;
+    if arguments.from > head.size {
+        let message =
+            format!("the log of `{}` has {} entries, none from {} on", name(tenant), head.size, arguments.from);
+        return Err(Failure::Misused(message));
+    }
+    let after = head_before(store, tenant, arguments.from).await?;
+    let mut export = Export::begin(out, arguments.tenant.clone(), after).context("the export cannot be written")?;
+    let mut next = arguments.from;
+    loop {
+        let rows = store.log_range(tenant, next, STRIDE).await.map_err(anyhow::Error::from)?;
+        for row in &rows {
+            export.entry(&row.row()).with_context(|| format!("entry {} cannot be written", row.seq))?;
+            next = row.seq + 1;
+        }
+        if rows.len() < STRIDE as usize {
+            break;
+        }
+    }
+    export.end().context("the export cannot be written")?;
+    if next < head.size {
+        remark(format_args!("{}: {}", name(tenant), Break::Truncated { known: head.size, found: next }));
+        return Ok(Outcome::No);
+    }
+    Ok(Outcome::Done)
+}
+
+/// The head before entry `seq`.
+async fn head_before(store: &Store, tenant: Option<&TenantId>, seq: u64) -> Result<Head, Failure> {
+    let Some(last) = seq.checked_sub(1) else { return Ok(Head::EMPTY) };
+    let rows = store.log_range(tenant, last, 1).await.map_err(anyhow::Error::from)?;
+    let row = rows.first().filter(|row| row.seq == last);
+    let row = row.with_context(|| format!("entry {last} of the log of `{}` is missing", name(tenant)))?;
+    Ok(Head { size: seq, link: row.link })
+}
+
+/// Makes sure that there is such a log: a slip in a tenant's name must not read as an empty log.
+async fn known(store: &Store, tenant: Option<&TenantId>) -> Result<(), Failure> {
+    let Some(id) = tenant else { return Ok(()) };
+    let logs = store.logs().await.map_err(anyhow::Error::from)?;
+    let exists = logs.iter().any(|log| log.as_ref() == Some(id))
+        || store.tenant(id).await.map_err(anyhow::Error::from)?.is_some();
+    if exists { Ok(()) } else { Err(Failure::Misused(format!("there is no tenant `{id}`, and no log of one"))) }
+}
+
+fn name(tenant: Option<&TenantId>) -> String {
+    tenant.map_or_else(|| "operator".to_owned(), ToString::to_string)
+}
+
+fn parse_head(text: &str) -> Result<Head, String> {
+    Head::parse(text).ok_or_else(|| "a head is `<size>:<link>`, as `cardea audit verify` prints it".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cardea_audit::{Actor, Entry, Event};
+    use cardea_core::{Clock, EntryId, Timestamp, entropy::Fixed};
+    use cardea_storage::{Log, LogLimits};
+
+    use super::*;
+    use crate::cli::Format;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_secs(1_763_800_000)
+        }
+    }
+
+    fn context() -> Context {
+        Context { config_file: None, format: Format::Json, clock: Arc::new(Noon), entropy: Arc::new(Fixed::new(1)) }
+    }
+
+    async fn exported(dir: &Path, from: u64) -> Result<Vec<u8>, Failure> {
+        let store = Store::open(&dir.join("cardea.db")).await.unwrap();
+        let log = Log::start(&store, LogLimits::default(), Arc::new(Noon)).await.unwrap();
+        for nth in 0..5 {
+            let at = Noon.now();
+            let id = EntryId::mint(at, &Fixed::new(nth));
+            let tenant = TenantId::parse("acme").ok();
+            let event = Event::Started { version: nth.to_string() };
+            log.record(Entry { id, at, tenant, actor: Actor::GATEWAY, session: None, client: None, event });
+        }
+        log.flush().await.unwrap();
+        let arguments = ExportArguments { tenant: TenantId::parse("acme").ok(), operator: false, from };
+        let mut out = Vec::new();
+        let ended = export(&store, &arguments, &mut out).await;
+        store.close().await;
+        ended.map(|outcome| {
+            assert_eq!(outcome, Outcome::Done);
+            out
+        })
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("cardea-audit-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[tokio::test]
+    async fn an_export_verifies_and_a_changed_one_does_not() {
+        let dir = folder("changed");
+        let text = String::from_utf8(exported(&dir, 2).await.unwrap()).unwrap();
+        assert_eq!(text.lines().count(), 5);
+        let file = dir.join("acme.jsonl");
+        std::fs::write(&file, &text).unwrap();
+        assert_eq!(verify_file(&file, &[], &context()).unwrap(), Outcome::Done);
+        let elsewhere = Head { size: 5, link: [7; 32] };
+        assert_eq!(verify_file(&file, &[elsewhere], &context()).unwrap(), Outcome::No);
+        for changed in
+            [text.replace("\"version\":\"3\"", "\"version\":\"4\""), text.replace("cardea-log", "other"), String::new()]
+        {
+            std::fs::write(&file, changed).unwrap();
+            assert_eq!(verify_file(&file, &[], &context()).unwrap(), Outcome::No);
+        }
+        assert!(verify_file(&dir.join("none"), &[], &context()).is_err());
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_export_from_beyond_the_end_is_wrong_use() {
+        let dir = folder("beyond");
+        assert!(matches!(exported(&dir, 6).await, Err(Failure::Misused(_))));
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

@@ -161,6 +161,9 @@ impl Store {
                 if let Err(found) = chain.take(&row.row()) {
                     return Ok(Err(found));
                 }
+                if !Entry::tenant_of(&row.body).is_ok_and(|owner| owner.as_ref() == tenant) {
+                    return Ok(Err(Break::Foreign { seq: row.seq }));
+                }
             }
             if rows.len() < STRIDE as usize {
                 return Ok(chain.end());

@@ -266,6 +266,22 @@ async fn each_tampering_with_the_table_is_named() {
 }
 
 #[tokio::test]
+async fn one_tenants_log_put_in_the_place_of_anothers_is_named() {
+    let desk = desk(LogLimits::default()).await;
+    for nth in 0..3 {
+        desk.log.record(entry(nth));
+    }
+    desk.log.flush().await.unwrap();
+    let mut tx = desk.store.write().await.unwrap();
+    for sql in ["UPDATE log SET tenant = 'beta'", "UPDATE log_heads SET tenant = 'beta'"] {
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let found = desk.store.verify_log(Some(&tenant("beta")), &[]).await.unwrap();
+    assert_eq!(found, Err(Break::Foreign { seq: 0 }));
+}
+
+#[tokio::test]
 async fn a_log_that_lost_its_end_is_not_continued() {
     for sql in ["DELETE FROM log WHERE seq = 9", "UPDATE log_heads SET size = 9"] {
         let desk = desk(LogLimits::default()).await;
@@ -323,4 +339,33 @@ async fn the_log_is_filtered_and_paged_newest_first() {
     let found = desk.store.log_entry(Some(&acme), one.id).await.unwrap().unwrap();
     assert_eq!((found.seq, found.entry().unwrap()), (4, one.clone()));
     assert_eq!(desk.store.log_entry(Some(&tenant("beta")), one.id).await.unwrap(), None);
+}
+
+/// Not a test of right and wrong: `cargo test --release -p cardea-storage cost -- --ignored --nocapture` tells what an
+/// entry costs at some ten thousand entries a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn the_cost_of_an_entry() {
+    const ENTRIES: u64 = 50_000;
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let log = Log::start(&store, LogLimits::default(), TestClock::new()).await.unwrap();
+    let cpu = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let after_name = stat.rsplit_once(')').unwrap().1;
+        let ticks = |nth: usize| after_name.split_whitespace().nth(nth).unwrap().parse::<u64>().unwrap();
+        // Clock ticks are hundredths of a second on Linux.
+        (ticks(11) + ticks(12)) * 10_000
+    };
+    let entries: Vec<_> = (0..ENTRIES).map(entry).collect();
+    let (before, begun) = (cpu(), std::time::Instant::now());
+    let mut every = tokio::time::interval(Duration::from_millis(1));
+    for ten in entries.chunks(10) {
+        every.tick().await;
+        ten.iter().for_each(|one| log.record(one.clone()));
+    }
+    log.flush().await.unwrap();
+    let (spent, took) = (cpu() - before, begun.elapsed());
+    let LogMetrics { groups, .. } = log.metrics();
+    println!("{ENTRIES} entries in {took:?}, {groups} groups: {:.1} µs of CPU each", spent as f64 / ENTRIES as f64);
 }

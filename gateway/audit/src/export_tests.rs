@@ -1,0 +1,85 @@
+use super::*;
+use crate::chain::{self, START};
+
+fn acme() -> Option<TenantId> {
+    Some(TenantId::parse("acme").unwrap())
+}
+
+fn export(from: u64, to: u64, body: impl Fn(u64) -> String) -> Vec<u8> {
+    let mut head = Head::EMPTY;
+    let mut rows = Vec::new();
+    for seq in 0..to {
+        let body = body(seq).into_bytes();
+        let leaf = chain::leaf(&body);
+        let before = head;
+        head = head.after(&leaf);
+        rows.push((before, seq, body, leaf, head.link));
+    }
+    let mut out = Vec::new();
+    let after = rows.get(usize::try_from(from).unwrap()).map_or(Head::EMPTY, |row| row.0);
+    let mut export = Export::begin(&mut out, acme(), after).unwrap();
+    for (_, seq, body, leaf, link) in rows.iter().filter(|row| row.1 >= from) {
+        export.entry(&Row { seq: *seq, body, leaf: *leaf, link: *link }).unwrap();
+    }
+    assert_eq!(export.end().unwrap(), head);
+    out
+}
+
+fn entry(seq: u64) -> String {
+    format!("{{\"tenant\":\"acme\",\"n\":{seq}, \"odd  spacing\":1}}")
+}
+
+fn lines(file: &[u8]) -> Vec<String> {
+    String::from_utf8(file.to_vec()).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn check(lines: &[String], known: Option<Head>) -> Result<Head, ExportFault> {
+    verify(lines.join("\n").as_bytes(), known).map(|(_, head)| head)
+}
+
+#[test]
+fn an_export_verifies_from_any_start_and_against_a_head_that_was_kept() {
+    let whole = lines(&export(0, 10, entry));
+    let head = check(&whole, None).unwrap();
+    assert_eq!((head.size, whole.len()), (10, 12));
+    assert_eq!(check(&whole, Some(head)).unwrap(), head);
+    let part = lines(&export(4, 10, entry));
+    assert_eq!(part.len(), 8);
+    assert_eq!(check(&part, None).unwrap(), head);
+    let empty = lines(&export(0, 0, entry));
+    assert_eq!(check(&empty, None).unwrap(), Head::EMPTY);
+}
+
+#[test]
+fn each_tampering_with_an_export_is_named() {
+    type Tampering = fn(&mut Vec<String>);
+    let table: [(&str, Tampering, &str); 10] = [
+        ("an edit", |lines| lines[4] = lines[4].replace("\"n\":3", "\"n\":7"), "entry 3 was edited"),
+        ("another spacing", |lines| lines[4] = lines[4].replace("odd  spacing", "odd spacing"), "entry 3 was edited"),
+        ("a line removed", |lines| drop(lines.remove(4)), "entries are missing: `3` was to follow, `4` does"),
+        ("two exchanged", |lines| lines.swap(4, 5), "entries are missing"),
+        ("a line doubled", |lines| lines.insert(4, lines[4].clone()), "entry 3 comes again"),
+        ("the last entry removed", |lines| drop(lines.remove(10)), "the log was cut off"),
+        ("the end cut off", |lines| lines.truncate(8), "the line that states its head is missing"),
+        ("no heading", |lines| drop(lines.remove(0)), "line 1 is not the heading"),
+        ("a line of nonsense", |lines| lines[4] = "{}".to_owned(), "line 5 is not an entry"),
+        ("another tenant's heading", |lines| lines[0] = lines[0].replace("acme", "beta"), "belongs to another log"),
+    ];
+    for (what, tamper, says) in table {
+        let mut file = lines(&export(0, 10, entry));
+        tamper(&mut file);
+        let found = check(&file, None).unwrap_err().to_string();
+        assert!(found.contains(says), "{what}: {found}");
+    }
+}
+
+#[test]
+fn a_file_made_anew_is_betrayed_by_a_head_that_was_kept() {
+    let kept = check(&lines(&export(0, 10, entry)), None).unwrap();
+    let forged = lines(&export(0, 10, |seq| entry(if seq == 3 { 7 } else { seq })));
+    check(&forged, None).unwrap();
+    let found = check(&forged, Some(kept)).unwrap_err();
+    assert!(matches!(found, ExportFault::Broken(Break::Rewritten { size: 10 })), "{found}");
+    let longer = Head { size: 11, link: START };
+    assert!(matches!(check(&forged, Some(longer)), Err(ExportFault::Broken(Break::Truncated { .. }))));
+}
