@@ -1,5 +1,6 @@
 // The one place that talks to the gateway. Every failure becomes a `Problem` that says what happened and what to do.
 import { gate, proofUrl } from "./gate.svelte.ts";
+import { sentence } from "./said.ts";
 import type * as T from "./types.ts";
 
 const BASE = "/api/v1";
@@ -51,12 +52,6 @@ export class Problem extends Error {
   get wantsProof(): boolean {
     return ["sign-in-required", "session-ended", "step-up-required"].includes(this.reason);
   }
-}
-
-function sentence(text: string): string {
-  const trimmed = text.trim();
-  const capital = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
 }
 
 /** Any thrown thing as a problem to show. */

@@ -3,6 +3,7 @@
 import { type EditorState, type Extension, type Range, RangeSet, StateEffect, StateField, type Text } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, gutter, GutterMarker, keymap, WidgetType } from "@codemirror/view";
 import { type Fix, fixFor, range } from "../../../lib/policy-set.ts";
+import { mistake, type Part, parts } from "../../../lib/said.ts";
 import type { Diagnostic } from "../../../lib/types.ts";
 
 interface Shown {
@@ -26,9 +27,8 @@ class Note extends WidgetType {
   override toDOM(view: EditorView): HTMLElement {
     const note = document.createElement("div");
     note.className = "cm-mistake";
-    note.setAttribute("role", "note");
     const text = document.createElement("span");
-    text.textContent = [this.found.message, this.found.help].filter(Boolean).join(". ");
+    text.append(...parts(mistake(this.found)).map(written));
     note.append(text);
     const { fix } = this;
     if (fix) {
@@ -38,12 +38,24 @@ class Note extends WidgetType {
       button.onclick = () => mend(view, this.found);
       note.append(button);
     }
-    return note;
+    // INVARIANT: no margin, only padding: the editor measures a block without its margins, and its gutter would drift.
+    const block = document.createElement("div");
+    block.className = "cm-mistake-block";
+    block.setAttribute("role", "note");
+    block.append(note);
+    return block;
   }
 
   override ignoreEvent(): boolean {
     return true;
   }
+}
+
+function written(part: Part): Node {
+  if (!part.code) return document.createTextNode(part.text);
+  const code = document.createElement("code");
+  code.textContent = part.text;
+  return code;
 }
 
 class Mark extends GutterMarker {
