@@ -45,7 +45,10 @@ enum State {
     ChunkData(u64),
     ChunkEnd { carriage: bool },
     Trailers { line: usize, total: usize, carriage: bool },
+    /// A head was refused: nothing more is heard.
     Over,
+    /// A body's framing was refused: what came before it passes, then the connection breaks.
+    Broken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,21 +70,20 @@ impl<IO> Guard<IO> {
     }
 
     /// Sorts `bytes`, which have just come: appends what may pass to `out`, holds back an unfinished head.
-    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let taken = match self.state {
-                State::Over => rest.len(),
+                State::Over | State::Broken => rest.len(),
                 State::Head => self.take_head(rest, out),
                 _ => {
-                    let taken = self.take_body(rest)?;
+                    let taken = self.take_body(rest);
                     out.extend_from_slice(&rest[..taken]);
                     taken
                 }
             };
             rest = &rest[taken..];
         }
-        Ok(())
     }
 
     fn take_head(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
@@ -134,7 +136,7 @@ impl<IO> Guard<IO> {
     }
 
     /// How much of `bytes` belongs to the body at hand.
-    fn take_body(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn take_body(&mut self, bytes: &[u8]) -> usize {
         let (taken, next) = match self.state {
             State::Body(left) => {
                 let taken = share(left, bytes);
@@ -146,10 +148,13 @@ impl<IO> Guard<IO> {
                 let left = left - taken as u64;
                 (taken, if left == 0 { State::ChunkEnd { carriage: false } } else { State::ChunkData(left) })
             }
-            state => (1, after(state, bytes[0]).ok_or_else(broken)?),
+            state => match after(state, bytes[0]) {
+                Some(next) => (1, next),
+                None => (0, State::Broken),
+            },
         };
         self.state = next;
-        Ok(taken)
+        taken
     }
 }
 
@@ -215,8 +220,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
                 guard.ready.drain(..now);
                 return Poll::Ready(Ok(()));
             }
-            if guard.state == State::Over {
-                return guard.poll_discard(cx);
+            match guard.state {
+                State::Over => return guard.poll_discard(cx),
+                State::Broken => return Poll::Ready(Err(broken())),
+                _ => {}
             }
             let start = buf.filled().len();
             ready!(Pin::new(&mut guard.io).poll_read(cx, buf))?;
@@ -224,40 +231,39 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
             if came.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if guard.passes_as_is(came)? {
+            if guard.passes_as_is(came) {
                 return Poll::Ready(Ok(()));
             }
             let came = came.to_vec();
             buf.set_filled(start);
             let mut out = std::mem::take(&mut guard.ready);
-            let done = guard.take(&came, &mut out);
+            guard.take(&came, &mut out);
             guard.ready = out;
-            done?;
         }
     }
 }
 
 impl<IO> Guard<IO> {
     /// The usual case, without a copy: one whole head and nothing else, or a stretch of a body.
-    fn passes_as_is(&mut self, came: &[u8]) -> io::Result<bool> {
+    fn passes_as_is(&mut self, came: &[u8]) -> bool {
         match self.state {
             State::Head if self.held.is_empty() => {
                 if head::end(came, 0) != Some(came.len()) || came.len() > HEAD_MAX {
-                    return Ok(false);
+                    return false;
                 }
-                let Ok(framing) = head::check(came) else { return Ok(false) };
+                let Ok(framing) = head::check(came) else { return false };
                 self.state = match framing {
                     head::Framing::None | head::Framing::Length(0) => State::Head,
                     head::Framing::Length(length) => State::Body(length),
                     head::Framing::Chunked => CHUNK,
                 };
-                Ok(true)
+                true
             }
             State::Body(left) | State::ChunkData(left) if left >= came.len() as u64 => {
-                self.take_body(came)?;
-                Ok(true)
+                self.take_body(came);
+                true
             }
-            _ => Ok(false),
+            _ => false,
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(found) = bytes[at..].iter().position(|&b| b == b'\n') {
         at += found + 1;
-        if bytes[..at].ends_with(b"\r\n\r\n") || bytes[..at].ends_with(b"\n\n") {
+        if bytes[..at].ends_with(b"\n\r\n") || bytes[..at].ends_with(b"\n\n") {
             return Some(at);
         }
     }
@@ -27,7 +27,7 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Whether an unfinished head can no longer become one: it is not text at all (TLS spoken to a plain port, say).
 pub(super) fn is_hopeless(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|b| !b.is_ascii_graphic() && *b != b'\r') || bytes.contains(&0)
+    bytes.first().is_some_and(|b| !b.is_ascii_graphic() && *b != b'\r')
 }
 
 /// Checks a whole head.

@@ -159,6 +159,8 @@ async fn exchange(
     let (response, sender) = match sender {
         Sender::Http1(mut sender) => {
             *request.version_mut() = Version::HTTP_11;
+            // Over HTTP/1.1 it would need a `Connection` of its own, and only HTTP/2 services (gRPC) ask for it.
+            request.headers_mut().remove(header::TE);
             let sent = sender.try_send_request(request);
             (in_time(upstream.answer, progress, sent).await?, Sender::Http1(sender))
         }

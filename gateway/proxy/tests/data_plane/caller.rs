@@ -1,0 +1,139 @@
+//! Callers, challenges and our own pages.
+
+use cardea_core::{Assurance, Reason};
+
+use crate::{
+    house::{APP_HOST, Plan, SIGN_IN_HOST},
+    service::Service,
+};
+
+#[tokio::test]
+async fn a_browser_is_led_to_sign_in_and_bound_to_its_way_back() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let reply = house.ask("GET /studies?x=1", "accept: text/html\r\n").await;
+    assert_eq!(reply.status(), 303);
+    let location = reply.header("location").unwrap();
+    assert!(
+        location.starts_with("http://id.acme.test/sign-in?to=http%3A%2F%2Frecords.acme.test%2Fstudies%3Fx%3D1&flow="),
+        "{location}"
+    );
+    assert!(reply.header("set-cookie").unwrap().starts_with("cardea-flow="));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    // The second tab stays in the same flow.
+    let flow = reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let again = house.ask("GET /other", &format!("accept: text/html\r\ncookie: {flow}\r\n")).await;
+    assert_eq!(again.header("set-cookie"), None);
+    assert_eq!(again.header("location").unwrap().split("flow=").nth(1), location.split("flow=").nth(1));
+    assert_eq!(service.count(), 0);
+    assert_eq!(house.ends()[0], (303, Some(Reason::SignInRequired)));
+}
+
+#[tokio::test]
+async fn a_program_is_told_what_to_bring() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let reply = house.ask("GET /studies", "accept: application/json\r\n").await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("sign-in-required")));
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    assert!(reply.header("www-authenticate").unwrap().starts_with("Bearer "));
+    assert!(reply.body().contains(r#""need":"sign-in""#) && !reply.body().contains("flow="), "{}", reply.body());
+    assert_eq!(reply.header("set-cookie"), None);
+}
+
+#[tokio::test]
+async fn a_stronger_sign_in_is_asked_for_where_it_would_help() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let cookie = house.chemist();
+    let reply = house.ask("GET /secret", &format!("cookie: {cookie}\r\n")).await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("step-up-required")));
+    assert!(reply.header("www-authenticate").unwrap().contains("urn:cardea:assurance:2"));
+    let page = house.ask("GET /secret", &format!("cookie: {cookie}\r\naccept: text/html\r\n")).await;
+    assert!(page.header("location").unwrap().starts_with("http://id.acme.test/sign-in/step-up?need=2&to="));
+    assert_eq!(service.count(), 0);
+    let strong = house.sign_in(APP_HOST, "chemists", Assurance::Two);
+    assert_eq!(house.ask("GET /secret", &format!("cookie: {strong}\r\n")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_handle_works_at_its_own_host_and_while_it_lives() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let foreign = house.sign_in(SIGN_IN_HOST, "chemists", Assurance::Two);
+    let reply = house.ask("GET /x", &format!("cookie: {foreign}\r\n")).await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("session-ended")));
+    for cookie in
+        ["cardea=", "cardea=x", "cardea=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "__Host-cardea=x", "cardea=%00"]
+    {
+        assert_eq!(house.ask("GET /x", &format!("cookie: {cookie}\r\n")).await.status(), 401, "{cookie}");
+    }
+    let cookie = house.chemist();
+    assert_eq!(house.ask("GET /x", &format!("cookie: {cookie}\r\n")).await.status(), 200);
+    house.pass(13 * 3600);
+    assert_eq!(house.ask("GET /x", &format!("cookie: {cookie}\r\n")).await.status(), 401);
+    assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
+async fn our_own_pages_are_apps_behind_a_permit_that_works_once() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for path in ["/sign-in?x=1", "/assets/app.css", "/.well-known/openid-configuration"] {
+        let reply = house.ask_sign_in(&format!("GET {path}"), "").await;
+        assert_eq!(reply.body(), format!("cardea-sign-in {path} permits=1"));
+    }
+    assert_eq!(house.ask("GET /.cardea/session", "").await.body(), "cardea-sign-in /.cardea/session permits=1");
+    assert_eq!(house.ask_sign_in("GET /", "").await.status(), 401);
+    assert_eq!(house.ask_sign_in("GET /admin/", "").await.status(), 401);
+    let person = house.sign_in(SIGN_IN_HOST, "chemists", Assurance::Two);
+    let who = format!("cookie: {person}\r\n");
+    assert_eq!(house.ask_sign_in("GET /", &who).await.body(), "cardea-portal / permits=1");
+    assert_eq!(house.ask_sign_in("GET /api/v1/users", &who).await.status(), 403);
+    let admin = house.sign_in(SIGN_IN_HOST, "administrators", Assurance::Two);
+    assert_eq!(house.ask_sign_in("GET /api/v1/users", &format!("cookie: {admin}\r\n")).await.status(), 200);
+    let weak = house.sign_in(SIGN_IN_HOST, "administrators", Assurance::One);
+    let reply = house.ask_sign_in("GET /api/v1/users", &format!("cookie: {weak}\r\n")).await;
+    assert_eq!(reply.reason().as_deref(), Some("step-up-required"));
+}
+
+#[tokio::test]
+async fn another_site_cannot_change_anything_here() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for refused in [
+        "sec-fetch-site: cross-site\r\n",
+        "sec-fetch-site: same-site\r\n",
+        "origin: http://evil.test\r\n",
+        "origin: null\r\n",
+        "origin: https://id.acme.test\r\n",
+        "origin: http://id.acme.test.evil.test\r\n",
+        "origin: http://id.acme.test:81\r\n",
+        "sec-fetch-site: same-origin\r\norigin: http://evil.test\r\n",
+        "sec-fetch-site: same-origin\r\nsec-fetch-site: cross-site\r\n",
+    ] {
+        let reply = house.ask_sign_in("POST /sign-in", &format!("content-length: 0\r\n{refused}")).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("cross-site")), "{refused}");
+    }
+    for fine in ["", "sec-fetch-site: same-origin\r\n", "origin: http://id.acme.test\r\n", "sec-fetch-site: none\r\n"] {
+        assert_eq!(
+            house.ask_sign_in("POST /sign-in", &format!("content-length: 0\r\n{fine}")).await.status(),
+            200,
+            "{fine}"
+        );
+    }
+    assert_eq!(house.ask_sign_in("GET /sign-in", "sec-fetch-site: cross-site\r\n").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_handle_that_is_due_is_replaced_once() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let cookie = house.due();
+    let next = cookie.split_once('=').unwrap().1.to_owned();
+    house.lent.rotations.lock().unwrap().push(next.clone());
+    let who = format!("cookie: {cookie}\r\n");
+    let first = house.ask("GET /x", &who).await;
+    assert!(first.header("set-cookie").unwrap().starts_with(&format!("cardea={next}; Path=/")), "{}", first.0);
+    assert_eq!(house.ask("GET /x", &who).await.header("set-cookie"), None, "another request was first");
+}

@@ -1,0 +1,115 @@
+//! G18 (requirement H8): a permit outlives nothing. Streams end within 2 s of the change that ends their right.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use cardea_proxy::{Transport, Upstream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+};
+
+use crate::{
+    house::{APP_HOST, House, POLICIES, Plan, snapshot},
+    service::Service,
+};
+
+struct Stream {
+    house: House,
+    socket: TcpStream,
+    pieces: mpsc::UnboundedSender<Bytes>,
+    plan: String,
+}
+
+/// A chemist listens to an event stream that says something now and then.
+async fn streaming() -> Stream {
+    let (service, url) = Service::start().await;
+    let (pieces, receiver) = mpsc::unbounded_channel();
+    *service.pieces.lock().unwrap() = Some(receiver);
+    let plan = Plan::at(&url);
+    let app = plan.app.clone();
+    let house = plan.open().await;
+    let cookie = house.chemist();
+    let mut socket = TcpStream::connect(house.address).await.unwrap();
+    let request = format!("GET /stream HTTP/1.1\r\nhost: {APP_HOST}\r\ncookie: {cookie}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("first") {
+        assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+    }
+    Stream { house, socket, pieces, plan: app }
+}
+
+impl Stream {
+    /// Waits for the end, which must not look like a proper one.
+    async fn is_cut_in_time(mut self) {
+        let began = Instant::now();
+        let mut rest = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(4), self.socket.read_to_end(&mut rest)).await;
+        assert!(end.is_ok(), "the stream outlived its permit");
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(!String::from_utf8_lossy(&rest).contains("0\r\n\r\n"));
+        drop(self.pieces);
+    }
+
+    fn snapshot(&self, policies: &str) -> cardea_proxy::Snapshot {
+        let spec: cardea_core::resources::AppSpec = toml::from_str(&self.plan).unwrap();
+        let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), Transport::Plain).unwrap();
+        snapshot(&spec, Arc::new(upstream), policies)
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_cuts_its_streams() {
+    let stream = streaming().await;
+    stream.house.lent.live.lock().unwrap().values().for_each(|session| session.end());
+    stream.is_cut_in_time().await;
+}
+
+#[tokio::test]
+async fn a_session_that_reaches_its_limit_cuts_its_streams() {
+    let stream = streaming().await;
+    stream.house.pass(13 * 3600);
+    stream.is_cut_in_time().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_cuts_its_streams_after_a_change() {
+    let stream = streaming().await;
+    stream.house.lent.live.lock().unwrap().clear();
+    stream.house.proxy.changed();
+    stream.is_cut_in_time().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_now_says_no_cuts_the_stream() {
+    let stream = streaming().await;
+    stream.house.proxy.swap(stream.snapshot("forbid(principal, action, resource);"));
+    stream.is_cut_in_time().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_still_says_yes_leaves_the_stream() {
+    let mut stream = streaming().await;
+    stream.house.proxy.swap(stream.snapshot(POLICIES));
+    let nothing = tokio::time::timeout(Duration::from_millis(1500), stream.socket.read_u8()).await;
+    assert!(nothing.is_err(), "the stream ended or said something by itself");
+    stream.pieces.send(Bytes::from_static(b"data: second\n\n")).unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("second") {
+        assert!(stream.socket.read_buf(&mut seen).await.unwrap() > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_by_hand_is_at_once() {
+    let stream = streaming().await;
+    let session = stream.house.lent.live.lock().unwrap().values().next().unwrap().id;
+    stream.house.proxy.cut(session);
+    stream.is_cut_in_time().await;
+}

@@ -1,0 +1,91 @@
+//! G9 to G11 (requirement H1): framing with two readings is answered with 400, closed, and written down.
+
+use cardea_core::Reason;
+
+use crate::{
+    house::{APP_HOST, Plan},
+    service::Service,
+};
+
+#[tokio::test]
+async fn a_smuggled_request_is_never_heard() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let smuggled = format!("GET /public/smuggled HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n");
+    for framing in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "content-length: 5\r\ncontent-length: 6\r\n",
+        "content-length: 5\r\ncontent-length: 5\r\n",
+        "content-length: 5, 5\r\n",
+        "content-length: +5\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+        "transfer-encoding: xchunked\r\n",
+        "transfer-encoding : chunked\r\n",
+        "x: y\r\n transfer-encoding: chunked\r\n",
+        "x: y\ntransfer-encoding: chunked\r\n",
+        "x: \0\r\n",
+        "x: a\rtransfer-encoding: chunked\r\n",
+    ] {
+        let before = house.ends().len();
+        let request = format!("POST /public HTTP/1.1\r\nhost: {APP_HOST}\r\n{framing}\r\n0\r\n\r\n{smuggled}");
+        let reply = house.raw(request.as_bytes()).await;
+        assert_eq!(reply.status(), 400, "{framing}");
+        assert_eq!(reply.0.matches("HTTP/1.1 ").count(), 1, "{framing}: {}", reply.0);
+        assert!(reply.reason().is_some(), "{framing}: {}", reply.0);
+        assert_eq!(house.ends().len(), before + 1);
+    }
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
+async fn bytes_that_no_value_may_hold_are_refused() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for (bad, status) in [("a\x01b", 400), ("a\x7fb", 400), ("a\x0bb", 400)] {
+        assert_eq!(house.ask("GET /public", &format!("x-own: {bad}\r\n")).await.status(), status, "{bad:?}");
+    }
+    for name in ["x own", "x(own)", "x\u{80}own", "", "x\x01"] {
+        assert_eq!(house.ask("GET /public", &format!("{name}: 1\r\n")).await.status(), 400, "{name:?}");
+    }
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let reply = house.ask("GET /public", &format!("x-own: {}\r\n", "a".repeat(70_000))).await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (431, Some("headers-too-large")));
+    assert_eq!(house.ends(), [(431, Some(Reason::HeadersTooLarge))]);
+}
+
+#[tokio::test]
+async fn requests_on_one_connection_are_each_decided() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let both = format!(
+        "POST /public HTTP/1.1\r\nhost: {APP_HOST}\r\ncontent-length: 4\r\n\r\nGET GET /public HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n\
+         GET /secret HTTP/1.1\r\nhost: {APP_HOST}\r\nconnection: close\r\n\r\n"
+    );
+    let reply = house.raw(both.as_bytes()).await;
+    let statuses: Vec<_> = reply.0.match_indices("HTTP/1.1 ").map(|(at, _)| &reply.0[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["401", "200", "401"]);
+    assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
+async fn a_broken_chunk_ends_the_exchange() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let cookie = house.chemist();
+    let request = format!(
+        "POST /x HTTP/1.1\r\nhost: {APP_HOST}\r\ncookie: {cookie}\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"
+    );
+    let reply = house.raw(request.as_bytes()).await;
+    assert!(!reply.0.starts_with("HTTP/1.1 2"), "{}", reply.0);
+    house.wait_for_entries(1).await;
+    assert_eq!(house.ends(), [(499, Some(Reason::ClientGone))]);
+    assert!(service.heard.lock().unwrap().iter().all(|heard| heard.body == b"broken off"));
+}

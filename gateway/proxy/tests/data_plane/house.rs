@@ -1,0 +1,397 @@
+//! A gateway with a real listener, real policies and stand-ins for what the server lends to it.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use cardea_audit::{Entry, Event, PolicyRef};
+use cardea_core::{
+    Assurance, Clock, FactorId, GroupId, Reason, SessionId, TenantId, Timestamp, UserId,
+    caller::UserFacts,
+    entropy::Fixed,
+    resources::{AppSpec, PolicyText, SessionRules},
+};
+use cardea_identity::{
+    Handle, HandleHash, Session,
+    assurance::{Means, Proof},
+    session::Start,
+};
+use cardea_policy::{Engine, Sources, built_in};
+use cardea_proxy::{
+    Admitted, App, AssertionFor, Assertions, Body, Door, Drain, Faces, Failure, Limits, Listener, LiveSession,
+    OpenedBy, OwnApp, OwnApps, OwnPages, Parts, Proxy, Recorder, Security, Sessions, Site, SiteRole, Snapshot,
+    StoreFault, Tenant, Transport, Upstream,
+};
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use prometheus_client::registry::Registry;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+pub(crate) const APP_HOST: &str = "records.acme.test";
+pub(crate) const SIGN_IN_HOST: &str = "id.acme.test";
+
+pub(crate) const POLICIES: &str = r#"
+@id("public") permit(principal, action in Action::"read", resource in App::"records") when { context.path like "/public*" };
+@id("chemists") permit(principal in Group::"chemists", action, resource in App::"records") unless { context.path like "/secret*" };
+@id("secret") permit(principal in Group::"chemists", action, resource in App::"records") when { context.path like "/secret*" && context.assurance >= 2 };
+"#;
+
+/// A clock that stands still until it is moved.
+pub(crate) struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// What the server lends, with a switch to break each part.
+pub(crate) struct Lent {
+    pub(crate) clock: TestClock,
+    pub(crate) entropy: Fixed,
+    pub(crate) live: Mutex<HashMap<HandleHash, Arc<LiveSession>>>,
+    pub(crate) rotations: Mutex<Vec<String>>,
+    pub(crate) entries: Mutex<Vec<Entry>>,
+    pub(crate) sessions_fail: AtomicBool,
+    pub(crate) assertions_fail: AtomicBool,
+    pub(crate) log_full: AtomicBool,
+    pub(crate) log_fails: AtomicBool,
+    pub(crate) own_panics: AtomicBool,
+    pub(crate) written: tokio::sync::Notify,
+}
+
+impl Sessions for Lent {
+    fn cached(&self, _: &TenantId, handle: &HandleHash, now: Timestamp) -> Option<Arc<LiveSession>> {
+        if self.sessions_fail.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.live.lock().unwrap().get(handle).filter(|session| session.is_live(now)).cloned()
+    }
+
+    fn find<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a HandleHash,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+        Box::pin(async {
+            if self.sessions_fail.load(Ordering::SeqCst) {
+                return Err(StoreFault("the store is away".to_owned()));
+            }
+            Ok(None)
+        })
+    }
+
+    fn current<'a>(
+        &'a self,
+        _: &'a TenantId,
+        session: SessionId,
+        _: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+        Box::pin(
+            async move { Ok(self.live.lock().unwrap().values().find(|s| s.id == session && s.is_live(now)).cloned()) },
+        )
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        _: &'a Arc<LiveSession>,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreFault>> {
+        Box::pin(async { Ok(self.rotations.lock().unwrap().pop()) })
+    }
+}
+
+impl Assertions for Lent {
+    fn assertion(&self, of: &AssertionFor<'_>) -> Result<Option<HeaderValue>, StoreFault> {
+        if self.assertions_fail.load(Ordering::SeqCst) {
+            return Err(StoreFault("the key is away".to_owned()));
+        }
+        Ok(of.session.map(|session| HeaderValue::try_from(format!("signed-for-{}", session.user.email)).unwrap()))
+    }
+}
+
+impl Recorder for Lent {
+    fn admits(&self, _: &TenantId) -> bool {
+        !self.log_full.load(Ordering::SeqCst)
+    }
+
+    fn record(&self, entry: Entry) {
+        self.entries.lock().unwrap().push(entry);
+        self.written.notify_waiters();
+    }
+
+    fn record_before(&self, entry: Entry) -> BoxFuture<'_, Result<(), StoreFault>> {
+        Box::pin(async move {
+            if self.log_fails.load(Ordering::SeqCst) {
+                return Err(StoreFault("the disk is full".to_owned()));
+            }
+            self.entries.lock().unwrap().push(entry);
+            Ok(())
+        })
+    }
+}
+
+impl OwnPages for Lent {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        assert!(!self.own_panics.load(Ordering::SeqCst), "told to");
+        Box::pin(async move {
+            let admitted = request.extensions().get::<Admitted>().cloned().unwrap();
+            let (first, second) = (admitted.take_permit(), admitted.take_permit());
+            let permits = usize::from(first.is_some()) + usize::from(second.is_some());
+            let app = admitted.app().spec.id.clone();
+            Response::new(Body::full(format!("{app} {} permits={permits}", request.uri())))
+        })
+    }
+}
+
+impl Faces for Lent {
+    fn page(&self, failure: &Failure) -> Response<Body> {
+        let mut page = Response::new(Body::full(format!("<p>{}", failure.reason)));
+        page.headers_mut().insert("content-type", HeaderValue::from_static("text/html; charset=utf-8"));
+        page
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) lent: Arc<Lent>,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) address: SocketAddr,
+    pub(crate) drain: Drain,
+    pub(crate) served: tokio::task::JoinHandle<()>,
+}
+
+/// What is special about a house.
+pub(crate) struct Plan {
+    pub(crate) app: String,
+    pub(crate) transport: Transport,
+    pub(crate) security: Security,
+    pub(crate) door: Door,
+    pub(crate) limits: Limits,
+}
+
+impl Plan {
+    /// An ordinary app with its service at that address.
+    pub(crate) fn at(service: &str) -> Self {
+        Self {
+            app: format!(
+                "id = 'records'\nname = 'Records'\nhosts = ['{APP_HOST}']\n[upstream]\nurl = '{service}'\n\
+                 connect_seconds = 2\nanswer_seconds = 2\n[headers]\nRemote-User = 'email'\nX-Groups = 'groups'\n"
+            ),
+            transport: Transport::Plain,
+            security: Security::Plain,
+            door: Door::Public,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same with a line more at the top of the app's file.
+    pub(crate) fn with(mut self, line: &str) -> Self {
+        self.app = format!("{line}\n{}", self.app);
+        self
+    }
+
+    pub(crate) async fn open(self) -> House {
+        let lent = Arc::new(Lent {
+            clock: TestClock(AtomicI64::new(1_800_000_000)),
+            entropy: Fixed::new(11),
+            live: Mutex::default(),
+            rotations: Mutex::default(),
+            entries: Mutex::default(),
+            sessions_fail: AtomicBool::default(),
+            assertions_fail: AtomicBool::default(),
+            log_full: AtomicBool::default(),
+            log_fails: AtomicBool::default(),
+            own_panics: AtomicBool::default(),
+            written: tokio::sync::Notify::new(),
+        });
+        let parts = Parts {
+            sessions: lent.clone(),
+            assertions: lent.clone(),
+            recorder: lent.clone(),
+            own: lent.clone(),
+            faces: lent.clone(),
+            clock: Arc::new(SharedClock(lent.clone())),
+            entropy: Arc::new(Fixed::new(12)),
+        };
+        let spec: AppSpec = toml::from_str(&self.app).unwrap();
+        let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), self.transport).unwrap();
+        let snapshot = snapshot(&spec, Arc::new(upstream), POLICIES);
+        let proxy = Proxy::new(parts, self.limits, snapshot, &mut Registry::default());
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), self.security, self.door).unwrap();
+        let (address, drain) = (listener.address(), Drain::new());
+        let served = tokio::spawn(listener.serve(Arc::clone(&proxy), drain.clone(), Duration::from_secs(3)));
+        House { lent, proxy, address, drain, served }
+    }
+}
+
+struct SharedClock(Arc<Lent>);
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
+
+/// The routes and policies of one tenant with one app.
+pub(crate) fn snapshot(spec: &AppSpec, upstream: Arc<Upstream>, policies: &str) -> Snapshot {
+    let group = GroupId::parse("chemists").unwrap();
+    let texts = [PolicyText { name: "records".to_owned(), text: policies.to_owned() }];
+    let sources = Sources { apps: vec![spec], groups: vec![&group], policies: &texts, guard_rails: &[] };
+    let engine = Arc::new(Engine::compile(&sources).unwrap());
+    let own = |which, id| Arc::new(App::ours(which, Arc::clone(engine.app(&id).unwrap())));
+    let tenant = Arc::new(Tenant {
+        id: TenantId::parse("acme").unwrap(),
+        name: "Acme".to_owned(),
+        accent: None,
+        sign_in_host: SIGN_IN_HOST.into(),
+        sign_in_origin: format!("http://{SIGN_IN_HOST}"),
+        trust_domain: "acme.cardea.internal".to_owned(),
+        policy: PolicyRef { version: 1, hash: engine.hash().into() },
+        own: OwnApps {
+            sign_in: own(OwnApp::SignIn, built_in::sign_in()),
+            portal: own(OwnApp::Portal, built_in::portal()),
+            console: own(OwnApp::Console, built_in::console()),
+            machines: own(OwnApp::Machines, built_in::machines()),
+        },
+        engine: Arc::clone(&engine),
+    });
+    let model = Arc::clone(engine.app(&spec.id).unwrap());
+    let app = Arc::new(App::new(spec.clone(), model, upstream).unwrap());
+    let site = |host: &str, role| (host.into(), Arc::new(Site { host: host.into(), tenant: tenant.clone(), role }));
+    Snapshot {
+        hosts: HashMap::from([site(APP_HOST, SiteRole::App(app)), site(SIGN_IN_HOST, SiteRole::SignIn)]),
+        trusted_proxies: vec![],
+    }
+}
+
+impl House {
+    /// Somebody of `group` signs in on `host`; gives the cookie.
+    pub(crate) fn sign_in(&self, host: &str, group: &str, assurance: Assurance) -> String {
+        self.begin(host, group, assurance, None)
+    }
+
+    /// A chemist whose handle is due to be replaced.
+    pub(crate) fn due(&self) -> String {
+        self.begin(APP_HOST, "chemists", Assurance::One, Some(self.lent.clock.now()))
+    }
+
+    fn begin(&self, host: &str, group: &str, assurance: Assurance, rotate_at: Option<Timestamp>) -> String {
+        let (now, entropy) = (self.lent.clock.now(), &self.lent.entropy);
+        let user = UserId::mint(now, entropy);
+        let rules = SessionRules::default();
+        let start = Start {
+            tenant: TenantId::parse("acme").unwrap(),
+            user,
+            proofs: vec![Proof { means: Means::Password { factor: FactorId::mint(now, entropy) }, at: now }],
+            agent: "curl".to_owned(),
+            rules: &rules,
+            now,
+        };
+        let mut session = Session::begin(start, entropy).unwrap();
+        session.assurance = assurance;
+        let facts = UserFacts {
+            id: user,
+            email: "mira@acme.test".to_owned(),
+            name: "Mira".to_owned(),
+            groups: vec![GroupId::parse(group).unwrap()],
+        };
+        let handle = Handle::draw(entropy);
+        let opened = OpenedBy { handle: handle.hash(), host: host.into(), rotate_at };
+        let live = LiveSession::new(&session, opened, Arc::new(facts), Assurance::Two);
+        self.lent.live.lock().unwrap().insert(handle.hash(), Arc::new(live));
+        format!("cardea={}", handle.expose_text())
+    }
+
+    /// Somebody who may read and write records.
+    pub(crate) fn chemist(&self) -> String {
+        self.sign_in(APP_HOST, "chemists", Assurance::One)
+    }
+
+    /// Sends bytes and reads until the gateway closes.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut out = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut out)).await;
+        read.expect("the gateway never closed").unwrap();
+        Reply(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    /// One request on a connection of its own; `more` is further header lines, each with its CRLF.
+    pub(crate) async fn ask(&self, line: &str, more: &str) -> Reply {
+        self.raw(format!("{line} HTTP/1.1\r\nhost: {APP_HOST}\r\nconnection: close\r\n{more}\r\n").as_bytes()).await
+    }
+
+    /// As [`House::ask`], at the sign-in host.
+    pub(crate) async fn ask_sign_in(&self, line: &str, more: &str) -> Reply {
+        self.raw(format!("{line} HTTP/1.1\r\nhost: {SIGN_IN_HOST}\r\nconnection: close\r\n{more}\r\n").as_bytes()).await
+    }
+
+    /// The reasons of all entries so far, with their statuses.
+    pub(crate) fn ends(&self) -> Vec<(u16, Option<Reason>)> {
+        let of = |entry: &Entry| match &entry.event {
+            Event::Request(request) => (request.status, request.reason),
+            other => panic!("{other:?}"),
+        };
+        self.lent.entries.lock().unwrap().iter().map(of).collect()
+    }
+
+    /// Waits until there are `count` entries.
+    pub(crate) async fn wait_for_entries(&self, count: usize) {
+        let waiting = async {
+            loop {
+                let written = self.lent.written.notified();
+                if self.lent.entries.lock().unwrap().len() >= count {
+                    return;
+                }
+                written.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("no entry was written");
+    }
+
+    /// Moves the clock.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.lent.clock.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+/// What came back, as text.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply(pub(crate) String);
+
+impl Reply {
+    pub(crate) fn status(&self) -> u16 {
+        self.0.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status: {:?}", self.0))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (head, _) = self.0.split_once("\r\n\r\n")?;
+        head.lines().find_map(|line| {
+            line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        })
+    }
+
+    pub(crate) fn body(&self) -> &str {
+        self.0.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+    }
+
+    /// The reason in problem details.
+    pub(crate) fn reason(&self) -> Option<String> {
+        let problem: serde_json::Value = serde_json::from_str(self.body()).ok()?;
+        assert_eq!(problem["status"], self.status());
+        assert_eq!(problem["request_id"], self.header("x-request-id")?);
+        problem["reason"].as_str().map(str::to_owned)
+    }
+}
