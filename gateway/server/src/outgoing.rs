@@ -1,14 +1,26 @@
 //! Calls that the gateway itself makes to others (providers' discovery, keys and tokens): bounded in time and size,
 //! never following redirects, so that an answer can only be what the named host said.
 
-use std::{path::Path, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+    vec,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, dns::Name},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -16,7 +28,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 /// Calls other servers. Cheap to clone.
 #[derive(Clone)]
 pub struct OutgoingClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
 }
 
 /// Why a call brought no answer.
@@ -65,8 +77,14 @@ impl OutgoingClient {
 
     fn over(tls: rustls::ClientConfig) -> Self {
         // Providers on loopback may speak plain HTTP; what is allowed to be plain is checked with the resource.
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().enable_http2().build();
+        let mut plain = HttpConnector::new_with_resolver(Resolver);
+        plain.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(plain);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
@@ -94,4 +112,31 @@ impl OutgoingClient {
 
 fn setup(error: impl std::fmt::Display) -> CallFault {
     CallFault::Setup(error.to_string())
+}
+
+/// Asks the system for addresses, but for `localhost` and all below it: they are this machine (RFC 6761 section 6.3),
+/// which not every system's resolver knows.
+#[derive(Debug, Clone, Copy)]
+struct Resolver;
+
+impl tower::Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(async move {
+            let host = name.as_str();
+            if host == "localhost" || host.ends_with(".localhost") {
+                let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+                return Ok(here.to_vec().into_iter());
+            }
+            let found: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
+            Ok(found.into_iter())
+        })
+    }
 }

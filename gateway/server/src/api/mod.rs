@@ -23,6 +23,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::House;
 
+pub(crate) use times::rewrite as rewrite_times;
+
 /// Where the API begins.
 const BASE: &str = "/api/v1";
 

@@ -1,12 +1,222 @@
-//! (being written)
+//! `cardea user`: a tenant's people, for the operator at the machine. Does what the API does, by the same functions.
 
-use super::{Context, Ended, Failure};
+use std::sync::Arc;
 
-/// None yet.
+use cardea_core::{GroupId, TenantId, diagnostic::nearest};
+use cardea_identity::{Email, Status, User, session::EndReason};
+use cardea_storage::{UserQuery, UserSummary};
+use serde_json::{Value, json};
+
+use super::{Context, Ended, Failure, Outcome, say, say_json};
+use crate::{
+    House,
+    commands::serve::open_failure,
+    house::{ChangeFault, Doer, Invited},
+    state::TenantState,
+};
+
+/// Invite, list, suspend and activate people of a tenant's pool, and end their sessions. A running gateway takes each
+/// change over within a second.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The tenant; may be left out where there is only one.
+    #[arg(long, global = true, value_name = "TENANT")]
+    tenant: Option<TenantId>,
+    #[command(subcommand)]
+    act: Act,
+}
 
-/// Not there yet.
-pub async fn run(_arguments: Arguments, _context: &Context) -> Ended {
-    Err(Failure::Misused("this command is not there yet".to_owned()))
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    /// Add a person, or make a new link for one who is there, and print the link by which they choose how to sign in.
+    Invite {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// Name as shown; the address where not given.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// A group to put the person into; may be given several times. The first administrator goes into `administrators`.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<GroupId>,
+    },
+    /// List people.
+    List {
+        /// Part of the name or address.
+        #[arg(value_name = "TEXT")]
+        query: Option<String>,
+        /// Only those of this status: invited, active or suspended.
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+    },
+    /// Suspend a person and end every session of theirs.
+    Suspend {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// Let a suspended person sign in again.
+    Activate {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// End every session of a person; they may sign in again at once.
+    EndSessions {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+}
+
+fn email(text: &str) -> Result<Email, String> {
+    Email::parse(text).map_err(|error| error.to_string())
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    Status::parse(text).ok_or_else(|| format!("`{text}` is not one of invited, active, suspended"))
+}
+
+/// Runs the command.
+pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    let house = House::open(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy))
+        .await
+        .map_err(open_failure)?;
+    let ended = act(&house, arguments, context).await;
+    house.close().await;
+    ended
+}
+
+/// The tenant meant: the one named, or the only one.
+pub(super) fn tenant(house: &House, named: Option<&TenantId>) -> Result<Arc<TenantState>, Failure> {
+    let state = house.state.load();
+    match (named, state.tenants.len()) {
+        (Some(id), _) => state.tenants.get(id).cloned().ok_or_else(|| {
+            let near = nearest(id.as_str(), state.tenants.keys().map(TenantId::as_str));
+            let help = near.map_or_else(String::new, |near| format!("\n  help: did you mean `{near}`?"));
+            Failure::Misused(format!("there is no tenant `{id}`{help}"))
+        }),
+        (None, 1) => state.tenants.values().next().cloned().ok_or_else(|| Failure::Misused("no tenant".to_owned())),
+        (None, 0) => Err(Failure::Misused("there is no tenant yet: `cardea apply DIR` makes one".to_owned())),
+        (None, _) => {
+            let all: Vec<_> = state.tenants.keys().map(TenantId::as_str).collect();
+            Err(Failure::Misused(format!("which tenant? say `--tenant` with one of {}", all.join(", "))))
+        }
+    }
+}
+
+async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> Ended {
+    let tenant = tenant(house, arguments.tenant.as_ref())?;
+    let doer = Doer::operator();
+    match arguments.act {
+        Act::Invite { email, name, groups } => {
+            let invited = invite(house, &tenant, email, name, &groups, &doer).await?;
+            told(
+                context,
+                &invited.url,
+                json!({
+                    "id": invited.user.id, "email": invited.user.email, "url": invited.url,
+                    "expires_at": invited.expires.to_string(),
+                }),
+            )
+        }
+        Act::List { query, status } => {
+            list(house, &tenant, UserQuery { query, status, ..UserQuery::default() }, context).await
+        }
+        Act::Suspend { email } => {
+            let user = find(house, &tenant, &email).await?;
+            let sessions = house.suspend_user(tenant.id(), user.id, &doer).await?;
+            told(
+                context,
+                &format!("{email} is suspended; {sessions} sessions ended"),
+                json!({ "sessions_ended": sessions }),
+            )
+        }
+        Act::Activate { email } => {
+            let user = find(house, &tenant, &email).await?;
+            let user = house.activate_user(tenant.id(), user.id, &doer).await?;
+            told(context, &format!("{email} is {}", user.status.as_str()), json!({ "status": user.status }))
+        }
+        Act::EndSessions { email } => {
+            let user = find(house, &tenant, &email).await?;
+            let why = EndReason::Administrator;
+            let ended = house.end_sessions_of_user(tenant.id(), user.id, None, why, &doer).await;
+            let ended = ended.map_err(ChangeFault::from)?;
+            told(context, &format!("{ended} sessions of {email} ended"), json!({ "sessions_ended": ended }))
+        }
+    }
+}
+
+fn told(context: &Context, line: &str, value: Value) -> Ended {
+    if context.is_json() {
+        say_json(&value)?;
+    } else {
+        say(line);
+    }
+    Ok(Outcome::Done)
+}
+
+async fn find(house: &House, tenant: &TenantState, email: &Email) -> Result<User, Failure> {
+    let found = house.store.user_by_email(tenant.id(), email).await.map_err(ChangeFault::from)?;
+    found.ok_or_else(|| ChangeFault::NotFound("user").into())
+}
+
+async fn invite(
+    house: &House,
+    tenant: &TenantState,
+    email: Email,
+    name: Option<String>,
+    groups: &[GroupId],
+    doer: &Doer,
+) -> Result<Invited, Failure> {
+    let known = house.store.user_by_email(tenant.id(), &email).await.map_err(ChangeFault::from)?;
+    let Some(user) = known else {
+        let name = name.unwrap_or_else(|| email.to_string());
+        return Ok(house.invite_user(tenant, email, &name, groups, doer).await?);
+    };
+    if !groups.is_empty() {
+        house.set_groups(tenant, user.id, groups, doer).await?;
+    }
+    Ok(house.invite_again(tenant, user.id, doer).await?)
+}
+
+impl From<ChangeFault> for Failure {
+    fn from(fault: ChangeFault) -> Self {
+        match fault {
+            ChangeFault::Invalid(one) => one.into(),
+            other => anyhow::Error::from(other).into(),
+        }
+    }
+}
+
+async fn list(house: &House, tenant: &TenantState, mut query: UserQuery, context: &Context) -> Ended {
+    query.limit = 200;
+    loop {
+        let page = house.store.users(tenant.id(), &query).await.map_err(ChangeFault::from)?;
+        for summary in &page.items {
+            if context.is_json() {
+                say_json(&described(summary))?;
+            } else {
+                say(line(summary));
+            }
+        }
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return Ok(Outcome::Done),
+        }
+    }
+}
+
+fn described(UserSummary { user, factors }: &UserSummary) -> Value {
+    json!({
+        "id": user.id, "email": user.email, "name": user.name, "status": user.status, "groups": user.groups,
+        "factors": factors, "last_seen_at": user.last_seen.map(|at| at.to_string()),
+    })
+}
+
+fn line(UserSummary { user, factors }: &UserSummary) -> String {
+    let joined = |words: Vec<&str>| if words.is_empty() { "-".to_owned() } else { words.join(",") };
+    let groups = joined(user.groups.iter().map(GroupId::as_str).collect());
+    let factors = joined(factors.iter().map(|kind| kind.as_str()).collect());
+    format!("{:<32} {:<10} {:<32} {:<22} {}", user.email.as_str(), user.status.as_str(), groups, factors, user.name)
 }
