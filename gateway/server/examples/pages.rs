@@ -4,9 +4,9 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    AppCard, Code, EnrolPasskey, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, NameFactor, Page, Password,
-    Person, Portal, Problem, ProviderButton, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut,
-    StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
+    AppCard, Code, EnrolPasskey, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, NameFactor, Onward, Page,
+    Password, Person, Portal, Problem, ProviderButton, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn,
+    SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Reason, Timestamp};
 
@@ -106,6 +106,7 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
     let short = Some(Problem::PasswordShort(12));
     out.page(name, "invitation-wrong", &Invitation { passkey_options: None, problem: short, ..invitation })?;
     out.page(name, "second-factor", &SecondFactor { look, person, totp: true, passkey: true, onward: "/" })?;
+    out.page(name, "onward", &Onward { look, to: "https://records.north.example/.cardea/callback?code=x&to=%2F" })?;
     out.page(name, "signed-out", &SignedOut { look, everywhere: true, sign_in: "/sign-in" })?;
     let qr =
         totp::qr_svg("otpauth://totp/North:ada%40north.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=North")

@@ -107,7 +107,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     };
     let notice = Failure { app: Some(HOSTILE), ..Failure::new(look, cardea_core::Reason::UpstreamBroken) }.notice();
     let key = HOSTILE;
-    let all: [(&'static str, Box<dyn Fn() -> askama::Result<String> + '_>); 16] = [
+    let all: [(&'static str, Box<dyn Fn() -> askama::Result<String> + '_>); 17] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
@@ -145,6 +145,10 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
             Box::new(move || page.render())
         }),
         ("portal", Box::new(move || portal.render())),
+        ("onward", {
+            let page = Onward { look, to: HOSTILE };
+            Box::new(move || page.render())
+        }),
         ("signed-out", {
             let page = SignedOut { look, everywhere: false, sign_in: HOSTILE };
             Box::new(move || page.render())

@@ -94,31 +94,29 @@ pub struct Words {
 words! {
     /// Words that many pages share.
     Common {
-        skip, continue_, back, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
+        skip, continue_, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
         sign_out_everywhere, apps, factors, sessions, console, navigation, not_you, signed_in_as, assurance_1,
-        assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward, problem,
-        done, menu,
-    }
+        assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward, }
     /// The sign-in page.
-    SignInWords { title, title_app, lead, email_hint, continue_with, use_passkey, new_here }
+    SignInWords { title, title_app, continue_with, use_passkey, new_here }
     /// The password page.
     PasswordWords { title, submit, forgotten, forgotten_answer }
     /// The page for a one-time code.
-    CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey, start_again }
+    CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey,  }
     /// Setting up an app for codes.
-    TotpWords { title, lead, scan, qr_label, type_key, key, then_code, submit }
+    TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
     /// Passkeys, wherever they appear.
     PasskeyWords {
         title, lead, name, name_hint, submit, needs_script, unsupported, cancelled, failed, waiting, already, retry,
     }
     /// The step-up page.
     StepUpWords {
-        title, why_two, why_three, why_fresh, why_unavailable, unavailable_title, use_passkey, use_code, use_password, set_up, not_now,
+        title, why_two, why_three, why_fresh, why_unavailable, unavailable_title, use_passkey, set_up, not_now,
         nothing_lost,
     }
     /// The invitation and what follows it.
     InvitationWords {
-        title, lead, signed_as, choose, passkey_title, passkey_lead, passkey_submit, password_title, password_lead,
+        title, signed_as, passkey_title, passkey_lead, passkey_submit, password_title, password_lead,
         password, again, submit, second_title, second_lead, second_passkey, second_passkey_lead, second_totp,
         second_totp_lead, second_later,
     }
@@ -131,12 +129,10 @@ words! {
     }
     /// The list of sessions.
     SessionsWords {
-        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, done_ended, unknown_browser, on,
-    }
+        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, done_ended, unknown_browser, }
     /// The portal.
     PortalWords {
-        title, greeting, signed_in, since, empty_title, empty, asks_more, offer_title, offer, offer_submit, opens,
-    }
+        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit, }
     /// After signing out.
     SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }
     /// What the buttons of failures say.

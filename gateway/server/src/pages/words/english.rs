@@ -26,7 +26,6 @@ pub static ENGLISH: Words = Words {
 const COMMON: Common = Common {
     skip: Text("Skip to the content"),
     continue_: Text("Continue"),
-    back: Text("Back"),
     cancel: Text("Cancel"),
     or: Text("or"),
     later: Text("Not now"),
@@ -52,16 +51,11 @@ const COMMON: Common = Common {
     assurance_3_hint: Text("Signed in with a key that cannot be copied or phished."),
     one_moment: Text("One moment"),
     onward: Text("You are being taken on. If nothing happens, continue here."),
-    problem: Text("Please check"),
-    done: Text("Done"),
-    menu: Text("Menu"),
 };
 
 const SIGN_IN: SignInWords = SignInWords {
     title: Text("Sign in"),
     title_app: Text("Sign in to open {}"),
-    lead: Text("Use your work account at {}."),
-    email_hint: Text("name@example.com"),
     continue_with: Text("Continue with {}"),
     use_passkey: Text("Use a passkey"),
     new_here: Text("No account yet? Ask your administrator for an invitation."),
@@ -85,7 +79,6 @@ const CODE: CodeWords = CodeWords {
     lost: Text("Can't get a code?"),
     lost_answer: Text("Use another way that you have set up, or ask your administrator for a new invitation."),
     use_passkey: Text("Use a passkey instead"),
-    start_again: Text("Start again"),
 };
 
 const TOTP: TotpWords = TotpWords {
@@ -94,7 +87,6 @@ const TOTP: TotpWords = TotpWords {
     scan: Text("Scan this square with the app"),
     qr_label: Text("QR code with the key that is written below"),
     type_key: Text("Can't scan? Type this key instead"),
-    key: Text("Key"),
     then_code: Text("Then type the code that it shows"),
     submit: Text("Confirm and add"),
 };
@@ -124,8 +116,6 @@ const STEP_UP: StepUpWords = StepUpWords {
     why_unavailable: Text("{} asks for a stronger proof than your account has yet."),
     unavailable_title: Text("Set up a stronger sign-in first"),
     use_passkey: Text("Use a passkey"),
-    use_code: Text("Use a code from your app"),
-    use_password: Text("Use your password"),
     set_up: Text("Set up another way to sign in"),
     not_now: Text("Not now"),
     nothing_lost: Text("You stay signed in, and return to where you were going."),
@@ -133,9 +123,7 @@ const STEP_UP: StepUpWords = StepUpWords {
 
 const INVITATION: InvitationWords = InvitationWords {
     title: Text("Welcome to {}"),
-    lead: Text("You have been invited to {}. Choose how you want to sign in."),
     signed_as: Text("This invitation is for"),
-    choose: Text("Choose how to sign in"),
     passkey_title: Text("With a passkey"),
     passkey_lead: Text("Your fingerprint, face or device PIN. Quickest, and safest."),
     passkey_submit: Text("Create a passkey"),
@@ -200,21 +188,18 @@ const SESSIONS: SessionsWords = SessionsWords {
     end_all_lead: Text("Ends every session, this one too."),
     done_ended: Text("The session has ended. That browser has to sign in again."),
     unknown_browser: Text("Unknown browser"),
-    on: Text("{} on "),
 };
 
 const PORTAL: PortalWords = PortalWords {
     title: Text("Apps"),
     greeting: Text("Hello, {}"),
     signed_in: Text("Signed in"),
-    since: Text("since"),
     empty_title: Text("No apps yet"),
     empty: Text("Nothing is open to you here so far. Ask your administrator to add you to a group that has an app."),
     asks_more: Text("Asks you to confirm it’s you"),
     offer_title: Text("Add a second way to sign in"),
     offer: Text("Some apps ask for a second proof. With a passkey that is one touch."),
     offer_submit: Text("Set it up"),
-    opens: Text("Open"),
 };
 
 const SIGNED_OUT: SignedOutWords = SignedOutWords {
