@@ -102,7 +102,6 @@ async fn world(name: &str) -> World {
         gateway: SpiffeId::gateway(&domain("acme")),
         assertions: Arc::new(Assertions::new(ISSUER.into(), "records".into(), fetch, Arc::clone(&clock))),
         clock,
-        entropy: Arc::clone(&entropy) as _,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -15,7 +15,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use cardea_certs::{Authority, DEFAULT_TTL};
+use cardea_certs::Authority;
 use cardea_core::{TenantId, resources::TenantBundle};
 use cardea_proxy::upstream::{Transport, tls};
 use cardea_storage::StoreFault;
@@ -79,12 +79,6 @@ pub(crate) struct TenantCa {
     gateway: Arc<own::Slot>,
     /// What the machines listener shows at the tenant's sign-in host.
     server: Arc<own::Slot>,
-}
-
-impl Default for Ca {
-    fn default() -> Self {
-        Self::new(DEFAULT_TTL)
-    }
 }
 
 impl Ca {

@@ -32,6 +32,8 @@ pub struct Config {
     pub ops: SocketAddr,
     /// Where services enrol and renew certificates; absent where no service has a certificate of ours.
     pub machines: Option<SocketAddr>,
+    /// How long certificates of services, and of the gateway towards them, live; they are renewed half-way.
+    pub certificate_life: Duration,
     /// The port that URLs show.
     pub public_port: u16,
     /// The name under which SPIFFE trust domains of the tenants stand.

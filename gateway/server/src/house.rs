@@ -143,7 +143,7 @@ impl House {
             cache: SessionCache::new(config.limits.sessions_cached),
             http: OutgoingClient::new()?,
             providers: crate::sign_in::Providers::default(),
-            ca: Ca::default(),
+            ca: Ca::new(config.certificate_life),
             state: ArcSwap::default(),
             proxy: OnceLock::new(),
             config,

@@ -119,7 +119,7 @@ fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         ("listeners", doors(old) != doors(new)),
         ("ops", old.ops != new.ops),
-        ("machines", old.machines != new.machines),
+        ("machines", old.machines != new.machines || old.certificate_life != new.certificate_life),
         ("state", old.state_dir != new.state_dir),
         ("public_port", old.public_port != new.public_port),
         ("trust_domain", old.trust_domain != new.trust_domain),

@@ -13,7 +13,7 @@ mod tls;
 use std::{path::PathBuf, sync::Arc};
 
 use cardea_certs::SpiffeId;
-use cardea_core::{Clock, Entropy};
+use cardea_core::Clock;
 
 pub use assertion::{Assertions, Caller, Fetch, Refusal, fetch_over_http};
 pub use data::{Record, State, Store, Study};
@@ -35,6 +35,4 @@ pub struct Options {
     pub assertions: Arc<Assertions>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The randomness.
-    pub entropy: Arc<dyn Entropy>,
 }

@@ -75,7 +75,7 @@ impl Ca {
         ttl: Duration,
         doer: &Doer,
     ) -> Result<EnrolmentMade, CaFault> {
-        if house.tenant(tenant).is_none() {
+        if house.store.tenant(tenant).await?.is_none() {
             return Err(CaFault::NoTenant(tenant.clone()));
         }
         let (now, domain) = (house.now(), cardea_certs::TrustDomain::of_tenant(tenant, &house.config.trust_domain)?);

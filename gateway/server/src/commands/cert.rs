@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use cardea_core::TenantId;
 use clap::Subcommand;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json};
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure};
 use crate::{House, ca::CaFault, house::Doer};
 
 /// What is to be done with certificates.
@@ -45,14 +45,20 @@ enum Act {
 
 /// Does it.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let house = House::open(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy))
+    let house = House::unprepared(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy))
         .await
-        .map_err(anyhow::Error::from)?;
-    match arguments.act {
-        Act::Token { tenant, service, ttl } => token(&house, context, &tenant, &service, ttl).await,
-        Act::List { tenant, service } => list(&house, context, &tenant, service.as_deref()).await,
+        .map_err(open_failure)?;
+    let ended = act(&house, context, arguments.act).await;
+    house.close().await;
+    ended
+}
+
+async fn act(house: &Arc<House>, context: &Context, act: Act) -> Ended {
+    match act {
+        Act::Token { tenant, service, ttl } => token(house, context, &tenant, &service, ttl).await,
+        Act::List { tenant, service } => list(house, context, &tenant, service.as_deref()).await,
         Act::Root => {
-            let root = house.ca.root(&house).await.map_err(anyhow::Error::from)?;
+            let root = house.ca.root(house).await.map_err(anyhow::Error::from)?;
             say(root.to_pem().trim_end());
             Ok(Outcome::Done)
         }
@@ -77,7 +83,7 @@ async fn token(house: &Arc<House>, context: &Context, tenant: &TenantId, service
 }
 
 async fn list(house: &Arc<House>, context: &Context, tenant: &TenantId, service: Option<&str>) -> Ended {
-    if house.tenant(tenant).is_none() {
+    if house.store.tenant(tenant).await.map_err(anyhow::Error::from)?.is_none() {
         return Err(Failure::Misused(CaFault::NoTenant(tenant.clone()).to_string()));
     }
     let found =

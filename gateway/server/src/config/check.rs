@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::{
     Certificate, Config, Limits, ListenerConfig, LogConfig, Scheme, read_secret,
-    shape::{File, LimitsTable, ListenerTable, LogTable, RedisTable, TlsTable, UrlOrRef},
+    shape::{File, LimitsTable, ListenerTable, LogTable, MachinesTable, RedisTable, TlsTable, UrlOrRef},
 };
 
 /// Port 9090 on loopback: where collectors of metrics look first.
@@ -42,6 +42,7 @@ impl<'a> Check<'a> {
             state_dir: self.state_dir(&file.state.dir),
             ops,
             machines: file.machines.as_ref().map(|machines| *machines.address.get_ref()),
+            certificate_life: self.certificate_life(file.machines.as_ref()),
             public_port: self.public_port(file.public_port.as_ref(), &listeners),
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
             redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
@@ -216,6 +217,18 @@ impl<'a> Check<'a> {
             own_body_bytes: self.at_least(table.own_body_bytes.as_ref(), 16 * 1024, usual.own_body_bytes),
             drain: table.drain_seconds.as_ref().map_or(usual.drain, |seconds| Duration::from_secs(*seconds.get_ref())),
         }
+    }
+
+    fn certificate_life(&mut self, machines: Option<&MachinesTable>) -> Duration {
+        let Some(minutes) = machines.and_then(|machines| machines.certificate_minutes.as_ref()) else {
+            return cardea_certs::DEFAULT_TTL;
+        };
+        let longest = cardea_certs::MAX_TTL.as_secs() / 60;
+        if !(1..=longest).contains(minutes.get_ref()) {
+            let message = format!("certificates cannot live {} minutes", minutes.get_ref());
+            self.wrong(minutes, message, &format!("use 1 to {longest}; 60 is usual"));
+        }
+        Duration::from_secs(minutes.get_ref().saturating_mul(60))
     }
 
     fn at_least<N: Copy + PartialOrd + std::fmt::Display>(

@@ -71,6 +71,7 @@ pub(super) struct OpsTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct MachinesTable {
     pub address: Spanned<SocketAddr>,
+    pub certificate_minutes: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
