@@ -51,8 +51,10 @@ pub struct Client {
     cookies: BTreeMap<String, BTreeMap<String, String>>,
     /// Sent with every request beside what the request brings.
     pub headers: Vec<(String, String)>,
-    /// Accepts pages, as a browser does; programs accept JSON.
+    /// Accepts JSON, as programs do, and no pages.
     pub program: bool,
+    /// What is accepted instead, where a story says so.
+    pub accept: Option<&'static str>,
 }
 
 /// More redirects than any flow of ours has.
@@ -89,7 +91,7 @@ impl Client {
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mut request = Request::builder().method(method.clone()).uri(target).header(header::HOST, authority);
         let accept = if self.program { "application/json" } else { "text/html,application/xhtml+xml,*/*;q=0.8" };
-        request = request.header(header::ACCEPT, accept);
+        request = request.header(header::ACCEPT, self.accept.unwrap_or(accept));
         if let Some(jar) = self.cookies.get(&host).filter(|jar| !jar.is_empty()) {
             let all: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header(header::COOKIE, all.join("; "));

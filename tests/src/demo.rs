@@ -7,8 +7,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    Client, Process, Reply,
-    process::{Folder, cardea, free_port, python, run},
+    Client, Person, Process, Reply,
+    process::{Folder, cardea, free_port, run},
 };
 
 /// What `cardea demo --format json` says when it is ready.
@@ -25,19 +25,6 @@ pub struct Told {
     /// What to try.
     #[serde(rename = "try")]
     pub attempts: Vec<Attempt>,
-}
-
-/// One of the demonstration's people.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Person {
-    /// Their tenant.
-    pub tenant: String,
-    /// Their address.
-    pub email: String,
-    /// Their password.
-    pub password: String,
-    /// The base32 secret of their one-time codes, where they have them.
-    pub totp: Option<String>,
 }
 
 /// One request that the demonstration suggests.
@@ -75,8 +62,13 @@ impl Demo {
     async fn start_in(folder: std::sync::Arc<Folder>, port: u16) -> anyhow::Result<Self> {
         let mut command = cardea();
         command.args(["demo", "--format", "json", "--port", &port.to_string(), "--dir"]).arg(folder.path());
-        let mut process = Process::start(command)?;
-        let told = process.line(|line| serde_json::from_str(line).ok()).await.context("the demo is not ready")?;
+        let mut process = Process::start(command, &folder.path().join("demo.log"))?;
+        let told = process.line(|line| serde_json::from_str(line).ok()).await.with_context(|| {
+            format!(
+                "the demo is not ready:\n{}",
+                std::fs::read_to_string(folder.path().join("demo.log")).unwrap_or_default()
+            )
+        })?;
         Ok(Self { told, process, folder, port })
     }
 
@@ -120,31 +112,33 @@ impl Demo {
 
     /// A browser in which `email` has opened `url` and signed in as far as that page asks.
     pub async fn signed_in(&self, email: &str, url: &Url) -> anyhow::Result<(Client, Reply)> {
-        let mut client = Client::browser();
-        let page = client.open(url).await?;
-        let page = self.answer(&mut client, page, email).await?;
-        Ok((client, page))
+        self.person(email)?.opens(url).await
     }
 
-    /// Answers every page of a sign-in or step-up until another page comes.
-    pub async fn answer(&self, client: &mut Client, mut page: Reply, email: &str) -> anyhow::Result<Reply> {
+    /// A browser in which `email` is signed in at the host of `url` with all that this person has; goes on in the one
+    /// given, since a one-time code opens one door only.
+    pub async fn as_strongly_as_can_be(
+        &self,
+        email: &str,
+        url: &Url,
+        before: Option<Client>,
+    ) -> anyhow::Result<Client> {
         let person = self.person(email)?;
-        for _ in 0..6 {
-            let has = |field: &str| crate::form::find(&page.body, field).is_some();
-            if has("password") {
-                let both = [("password", person.password.as_str()), ("email", email)];
-                let fields = if has("email") { &both[..] } else { &both[..1] };
-                page = client.submit(&page, fields).await?;
-            } else if has("code") {
-                let secret = person.totp.as_deref().context("this person has no one-time codes")?;
-                page = client.submit(&page, &[("code", &one_time_code(secret).await?)]).await?;
-            } else if has("email") {
-                page = client.submit(&page, &[("email", email)]).await?;
-            } else {
-                return Ok(page);
-            }
+        let begun = before.is_some();
+        let mut client = before.unwrap_or_default();
+        if !begun && person.totp.is_some() {
+            let mut stronger = self.at(&person.tenant, "/sign-in/step-up")?;
+            let portal = self.at(&person.tenant, "/")?;
+            let page = client.open(&portal).await?;
+            person.answer(&mut client, page).await?;
+            stronger.query_pairs_mut().append_pair("need", "2").append_pair("to", portal.as_str());
+            let page = client.open(&stronger).await?;
+            let page = person.answer(&mut client, page).await?;
+            anyhow::ensure!(page.url == portal, "the step-up ended at {}: {}", page.url, page.body);
         }
-        Ok(page)
+        let page = client.open(url).await?;
+        person.answer(&mut client, page).await?;
+        Ok(client)
     }
 }
 
@@ -153,13 +147,4 @@ pub async fn cardea_in(folder: &Path, arguments: &[&str]) -> anyhow::Result<(i32
     let mut command = cardea();
     command.args(arguments).env("CARDEA_CONFIG", folder.join("cardea.toml"));
     run(command).await
-}
-
-/// A one-time code made by an implementation that is not ours.
-pub async fn one_time_code(secret: &str) -> anyhow::Result<String> {
-    let mut command = python("python");
-    command.args(["-c", "import pyotp, sys; print(pyotp.TOTP(sys.argv[1]).now())", secret]);
-    let (status, out, err) = run(command).await?;
-    anyhow::ensure!(status == 0, "pyotp: {err}");
-    Ok(out.trim().to_owned())
 }

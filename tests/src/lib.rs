@@ -1,17 +1,24 @@
 //! The harness: starts what the stories need as real processes on ports that the system picks, and ends them again.
 //!
-//! A story reads like what a person does: `demo.person("ada@acme.example").sign_in().await?`, then `.get(url)`.
+//! A story reads like what a person does: `gateway.person("mira@acme.example", &["readers"]).await?.opens(&url).await?`.
 
 #![allow(clippy::missing_panics_doc, reason = "a story that cannot go on stops where it stands")]
 
 pub mod client;
 pub mod demo;
 pub mod form;
+pub mod gateway;
+pub mod person;
 pub mod process;
+pub mod raw;
+pub mod upstream;
 
 pub use client::{Client, Reply};
 pub use demo::Demo;
+pub use gateway::{Gateway, Installation, Plan};
+pub use person::Person;
 pub use process::{Process, free_port, python};
+pub use upstream::Upstream;
 
 /// What a story returns: any failure ends it with its whole chain of causes.
 pub type Story = anyhow::Result<()>;

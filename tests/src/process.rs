@@ -1,8 +1,9 @@
 //! Processes that end with the story, whatever becomes of it.
 
 use std::{
+    fs::OpenOptions,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -26,12 +27,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, whose standard output is then read line by line.
-    pub fn start(command: Command) -> anyhow::Result<Self> {
+    /// Starts `command`, whose standard output is then read line by line; what it says on standard error goes to the
+    /// end of `log`.
+    pub fn start(command: Command, log: &Path) -> anyhow::Result<Self> {
         let name = format!("{command:?}");
+        let log = OpenOptions::new().create(true).append(true).open(log)?;
         let mut child = tokio::process::Command::from(command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
@@ -50,6 +54,20 @@ impl Process {
             bail!("the process ended before it said what was awaited")
         };
         timeout(READY, read).await.context("the process did not say what was awaited in time")?
+    }
+
+    /// Waits until `holds`; ends early if the process does.
+    pub async fn until(&mut self, holds: impl AsyncFn() -> bool) -> anyhow::Result<()> {
+        let asked = async {
+            while !holds().await {
+                if let Some(status) = self.child.try_wait()? {
+                    bail!("the process ended with {status}");
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(())
+        };
+        timeout(READY, asked).await.context("the process is not ready in time")?
     }
 
     /// Ends it as a power cut would: SIGKILL.
@@ -86,7 +104,7 @@ pub fn binary() -> PathBuf {
     std::env::var_os("CARDEA_TEST_BIN").map_or_else(
         || {
             let test = std::env::current_exe().unwrap_or_default();
-            let folder = test.parent().and_then(std::path::Path::parent).map(PathBuf::from).unwrap_or_default();
+            let folder = test.parent().and_then(Path::parent).map(PathBuf::from).unwrap_or_default();
             folder.join("cardea")
         },
         PathBuf::from,
@@ -131,7 +149,7 @@ impl Folder {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }

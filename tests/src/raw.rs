@@ -1,0 +1,67 @@
+//! Bytes on the wire, for what no well-behaved client would send.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Longest wait for an answer; a story fails by it, and never passes by it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What came back, head and all.
+#[derive(Debug, Clone)]
+pub struct RawReply(pub String);
+
+/// Sends bytes to a port of loopback and reads until the other side closes.
+pub async fn send(port: u16, bytes: &[u8]) -> anyhow::Result<RawReply> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    // The other side may close before it has read all: what it answered counts.
+    let _ = stream.write_all(bytes).await;
+    let mut all = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut all)).await.context("the connection stays open")?;
+    if all.is_empty() {
+        read.context("no answer")?;
+    }
+    Ok(RawReply(String::from_utf8_lossy(&all).into_owned()))
+}
+
+/// One request that asks for the connection to be closed: `line` without the version, `headers` with line ends.
+pub async fn ask(port: u16, host: &str, line: &str, headers: &str) -> anyhow::Result<RawReply> {
+    let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\n{headers}connection: close\r\n\r\n");
+    send(port, request.as_bytes()).await
+}
+
+impl RawReply {
+    /// The status of the (first) answer; 0 if there is none.
+    pub fn status(&self) -> u16 {
+        self.0.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    }
+
+    /// The statuses of all answers.
+    pub fn statuses(&self) -> Vec<&str> {
+        self.0.match_indices("HTTP/1.1 ").filter_map(|(at, _)| self.0.get(at + 9..at + 12)).collect()
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.0, name)
+    }
+
+    /// The reason that a problem document names.
+    pub fn reason(&self) -> Option<&str> {
+        self.0.split_once("\"reason\":\"")?.1.split('"').next()
+    }
+}
+
+/// The first header of that name in a head.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let head = head.split("\r\n\r\n").next()?;
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}

@@ -1,0 +1,158 @@
+//! A service behind the gateway that writes down every byte it hears, and misbehaves where its path says so.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::raw;
+
+/// One request as it came in.
+#[derive(Debug, Clone, Default)]
+pub struct Heard {
+    /// Request line and headers, as sent.
+    pub head: String,
+    /// What followed, as sent: body, chunks, trailers.
+    pub rest: String,
+}
+
+/// The service; it ends with the story.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it listens.
+    pub port: u16,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<Vec<Heard>>,
+    /// Streams that are open now.
+    open: AtomicUsize,
+}
+
+impl Heard {
+    /// Method and target.
+    pub fn line(&self) -> &str {
+        self.head.split(" HTTP/1.1").next().unwrap_or_default()
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        raw::header(&self.head, name)
+    }
+}
+
+impl Upstream {
+    /// Starts it on a port that the system picks.
+    pub async fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(listen(listener, Arc::clone(&shared)));
+        Ok(Self { port, shared, task })
+    }
+
+    /// How many requests came in.
+    pub fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    /// The last request.
+    pub fn last(&self) -> Heard {
+        self.all().pop().unwrap_or_default()
+    }
+
+    /// All requests.
+    pub fn all(&self) -> Vec<Heard> {
+        self.shared.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of its streams are open.
+    pub fn open_streams(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Stops listening: from now on nobody can connect.
+    pub async fn stop(self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+    // In a set, so that whoever aborts the listener aborts what it serves.
+    let mut serving = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        serving.spawn(async move {
+            let _ = serve(stream, &shared).await;
+        });
+    }
+}
+
+async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let Some(heard) = read(&mut stream).await? else { return Ok(()) };
+    let path = heard.line().split(' ').nth(1).unwrap_or_default().to_owned();
+    shared.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+    let path = path.rsplit_once("/does/").map_or("", |(_, what)| what);
+    match path {
+        "answer-never" => wait_for_end(&mut stream).await,
+        "break-off" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await,
+        "hang-up" => Ok(()),
+        "speak-no-http" => stream.write_all(b"hello\r\n\r\n").await,
+        "stream" => {
+            stream
+                .write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\ndata: 1\n\n",
+                )
+                .await?;
+            shared.open.fetch_add(1, Ordering::SeqCst);
+            let ended = wait_for_end(&mut stream).await;
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+            ended
+        }
+        _ => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nok\n").await,
+    }
+}
+
+async fn wait_for_end(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// Reads a head and the body that it announces; nothing where the client says nothing.
+async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Heard>> {
+    let mut all = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&all);
+        if let Some((head, rest)) = text.split_once("\r\n\r\n") {
+            let length = raw::header(head, "content-length").and_then(|text| text.parse::<usize>().ok());
+            let chunked = raw::header(head, "transfer-encoding").is_some();
+            let whole = if chunked {
+                rest.ends_with("\r\n\r\n") && rest.contains("0\r\n")
+            } else {
+                rest.len() >= length.unwrap_or(0)
+            };
+            if whole {
+                return Ok(Some(Heard { head: head.to_owned(), rest: rest.to_owned() }));
+            }
+        }
+        if stream.read_buf(&mut all).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
