@@ -106,9 +106,13 @@ impl Committer {
     }
 
     fn note(&mut self, fault: &StoreFault) {
-        tracing::warn!(error = %fault, entries = self.group.len(), "a group of entries could not be written");
         // Another process may have written: what is remembered is worth nothing now.
         self.heads.clear();
+        if matches!(fault, StoreFault::Contended { .. }) {
+            tracing::debug!("another process wrote to the log; trying again behind it");
+            return;
+        }
+        tracing::warn!(error = %fault, entries = self.group.len(), "a group of entries could not be written");
         let before = self.clock.now().minus(self.limits.oldest);
         self.queue.failed(&mut self.group, before, &fault.to_string());
     }
