@@ -96,13 +96,14 @@ words! {
     Common {
         skip, continue_, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
         sign_out_everywhere, apps, factors, sessions, console, navigation, not_you, signed_in_as, assurance_1,
-        assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward, }
+        assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward,
+    }
     /// The sign-in page.
     SignInWords { title, title_app, continue_with, use_passkey, new_here }
     /// The password page.
     PasswordWords { title, submit, forgotten, forgotten_answer }
     /// The page for a one-time code.
-    CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey,  }
+    CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey }
     /// Setting up an app for codes.
     TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
     /// Passkeys, wherever they appear.
