@@ -288,6 +288,7 @@ async fn finished(asked: &Asked, doer: &Doer, done: Activation, hash: String, no
 #[utoipa::path(
     get, path = "/policies/versions", tag = "policies", params(Page), responses((status = 200, body = VersionPage))
 )]
+#[allow(unused_qualifications, reason = "written by the macro above")]
 pub(super) async fn versions(asked: Asked, Filter(page): Filter<Page>) -> Answer<Json<VersionPage>> {
     let before = match page.cursor.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => Some(u64::from_str(text).map_err(|_| Problem::bad(format!("`{text}` is not a cursor")))?),

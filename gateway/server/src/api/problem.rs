@@ -141,7 +141,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let reason = inner.reason;
     let body = ProblemBody {
         kind: format!("urn:cardea:reason:{reason}"),
-        title: reason.code().replace('-', " "),
+        title: title(reason),
         status: reason.status(),
         reason: reason.code(),
         detail: inner.detail,
@@ -154,6 +154,15 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     *response.body_mut() = axum::body::Body::from(bytes);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
+}
+
+/// The code as a short sentence, as everywhere in the gateway: `step-up-required` is `Step up required`.
+fn title(reason: Reason) -> String {
+    let mut words = reason.code().replace('-', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
 }
 
 pub(super) async fn no_such_address() -> Problem {

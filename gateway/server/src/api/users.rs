@@ -167,6 +167,7 @@ impl From<&Session> for SessionView {
 
 /// Find people.
 #[utoipa::path(get, path = "/users", tag = "people", params(UserFilter), responses((status = 200, body = UserPage)))]
+#[allow(unused_qualifications, reason = "written by the macro above")]
 pub(super) async fn list(asked: Asked, Filter(filter): Filter<UserFilter>) -> Answer<Json<UserPage>> {
     let status = match filter.status.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => Some(Status::parse(text).ok_or_else(|| Problem::bad(format!("`{text}` is not a status")))?),
@@ -231,10 +232,7 @@ pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<U
 )]
 pub(super) async fn suspend(asked: Asked, Named(id): Named<UserId>) -> Answer<StatusCode> {
     if asked.user()?.id == id {
-        return Err(Problem::new(
-            Reason::Conflict,
-            "you cannot suspend yourself: ask another administrator",
-        ));
+        return Err(Problem::new(Reason::Conflict, "you cannot suspend yourself: ask another administrator"));
     }
     asked.house.suspend_user(asked.tenant.id(), id, &asked.doer()?).await?;
     Ok(StatusCode::NO_CONTENT)
