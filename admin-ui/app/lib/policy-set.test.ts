@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { carryOver, changes, fileOf, fixFor, range, sourceFile, TESTS } from "./policy-set.ts";
+import { carryOver, changes, fileHolding, fixFor, range, sourceFile, TESTS } from "./policy-set.ts";
 import type { Diagnostic, PolicySet } from "./types.ts";
 
 const set = (files: Record<string, string>, tests: string[] = []): PolicySet => ({
@@ -11,7 +11,11 @@ const found = (part: Partial<Diagnostic>): Diagnostic => ({ source: "x", line: n
 test("a source names its file however it is spelt", () => {
   expect(["access", "access.cedar", "tenants/a/policies/access.cedar"].map(sourceFile)).toEqual(["access", "access", "access"]);
   expect(["tests", "tests.toml", "policies/tests.toml"].map(sourceFile)).toEqual([TESTS, TESTS, TESTS]);
-  expect([fileOf("access#12"), fileOf("access")]).toEqual(["access", "access"]);
+});
+
+test("a policy is found by its place or by its own name", () => {
+  const all = set({ a: '@id("read")\npermit (principal, action, resource);', b: '@id( "write" ) forbid (principal, action, resource);' });
+  expect(["a#12", "read", "write", "wri"].map((id) => fileHolding(all, id))).toEqual(["a", "a", "b", undefined]);
 });
 
 test("a draft says what it adds, changes and removes", () => {
@@ -40,10 +44,19 @@ test("bytes become the editor's units", () => {
   expect(range("one", found({ line: 9 }))).toEqual({ from: 0, to: 3 });
 });
 
-test("a slip is mended where it stands, and only there", () => {
-  const text = 'principal in Group::"chemist"';
-  const slip = found({ span: [13, 29], message: "there is no group `chemist`", help: "did you mean `chemists`?" });
-  expect(fixFor(text, slip)).toEqual({ from: 21, to: 28, insert: "chemists" });
-  expect(fixFor(text, { ...slip, help: "ask the operator" })).toBeNull();
-  expect(fixFor(text, { ...slip, span: null })).toEqual({ from: 21, to: 28, insert: "chemists" });
+test.each([
+  ['principal in Group::"chemist"', "there is no group `chemist`", "did you mean `chemists`?", 'principal in Group::"chemists"'],
+  ['resource in App::"record"', "there is no app `record`", 'did you mean `App::"records"`?', 'resource in App::"records"'],
+  ["when { context.assurnce >= 2 }", "the context has no attribute `assurnce`", "did you mean `context.assurance`?", "when { context.assurance >= 2 }"],
+  ['// GETT it\npermit (principal, action == Action::"GETT", resource);', "there is no action `GETT`", 'did you mean `Action::"GET"`?', '// GETT it\npermit (principal, action == Action::"GET", resource);'],
+  ["resource is Recrd", "there is no type `Recrd`", "did you mean `Record`?", "resource is Record"],
+  ["userId(user)", "there is no type `user`", "did you mean `User`?", "userId(User)"],
+])("a slip in %s is mended where it stands", (text, message, help, mended) => {
+  const fix = fixFor(text, found({ span: [0, text.length], message, help }));
+  expect(fix && text.slice(0, fix.from) + fix.insert + text.slice(fix.to)).toBe(mended);
+});
+
+test("help without an offer, or with no place for it, mends nothing", () => {
+  expect(fixFor("permit", found({ span: [0, 6], message: "no", help: "ask the operator" }))).toBeNull();
+  expect(fixFor("a\nb", found({ span: [0, 3], message: "there is no `c`", help: "did you mean `d`?" }))).toBeNull();
 });

@@ -1,9 +1,11 @@
 // What may be said of a set of policies without asking the gateway: what changed, where an error stands, how to mend it.
 import type { Diagnostic, PolicySet } from "./types.ts";
 
-/** The file that holds a policy: `access#2`, `guard-rail/hours#0`. A policy with an `@id` of its own names none. */
-export function fileOf(policy: string): string {
-  return policy.replace(/#\d+$/, "");
+/** The file that holds a policy: `access#2` says it, one with an `@id` of its own is looked for. */
+export function fileHolding(set: PolicySet, policy: string): string | undefined {
+  const place = /^(.+)#\d+$/.exec(policy)?.[1];
+  const holds = (text: string) => [...text.matchAll(/@id\(\s*"([^"]*)"\s*\)/g)].some((match) => match[1] === policy);
+  return place ?? set.policies.find((file) => holds(file.text))?.name;
 }
 
 /** The name that the tests carry among the files, and in mistakes. */
@@ -93,11 +95,36 @@ export function fixFor(text: string, found: Diagnostic): Fix | null {
   const insert = /did you mean `([^`]+)`/.exec(found.help ?? "")?.[1];
   if (!insert) return null;
   const { from, to } = range(text, found);
-  const marked = text.slice(from, to);
-  const wrong = [...found.message.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "");
-  for (const word of wrong) {
-    const at = marked.indexOf(word);
-    if (word !== insert && at >= 0) return { from: from + at, to: from + at + word.length, insert };
+  const words = [...found.message.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "").filter((word) => word !== insert);
+  for (const word of words) {
+    const fixes = places(text, word, from, to).map((at) => around(text, at, word, insert));
+    // The place where most of what is offered stands already, such as `Group::"` before the name.
+    const best = fixes.toSorted((a, b) => b.to - b.from - (a.to - a.from))[0];
+    if (best) return best;
   }
+  const marked = text.slice(from, to);
   return marked && !marked.includes("\n") && marked.length < 120 ? { from, to, insert } : null;
+}
+
+/** Where `word` stands by itself within the mark, not as a part of another. */
+function places(text: string, word: string, from: number, to: number): number[] {
+  const found: number[] = [];
+  const letter = /\w/;
+  for (let at = text.indexOf(word, from); at >= 0 && at + word.length <= to; at = text.indexOf(word, at + 1)) {
+    const joined = letter.test(text.charAt(at - 1)) || letter.test(text.charAt(at + word.length));
+    if (!joined) found.push(at);
+  }
+  return found;
+}
+
+/** Takes in what stands around the word already, so that it is not written twice. */
+function around(text: string, at: number, word: string, insert: string): Fix {
+  const end = at + word.length;
+  let before = 0;
+  let after = 0;
+  for (let size = 1; size < insert.length; size++) {
+    if (/\W$/.test(insert.slice(0, size)) && text.slice(0, at).endsWith(insert.slice(0, size))) before = size;
+    if (/^\W/.test(insert.slice(-size)) && text.startsWith(insert.slice(-size), end)) after = size;
+  }
+  return { from: at - before, to: end + after, insert };
 }

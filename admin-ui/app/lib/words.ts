@@ -24,6 +24,14 @@ const FACTORS: Record<string, string> = {
   oidc: "Identity provider",
 };
 
+/** The gateway's own surfaces; policies of the tenant do not see them. */
+export const OWN_APPS: Record<string, string> = {
+  "cardea-console": "Console",
+  "cardea-portal": "Portal",
+  "cardea-sign-in": "Sign-in pages",
+  "cardea-machines": "Machines",
+};
+
 const EVENTS: Record<string, string> = {
   request: "Request",
   "sign-in": "Signed in",
