@@ -23,6 +23,7 @@ mod tenants;
 #[cfg(test)]
 mod testing;
 mod tickets;
+mod user_lists;
 mod users;
 
 pub use certificates::CertificateRecord;
@@ -38,4 +39,5 @@ pub use resources::{Applied, Applying, Plan, ResourceChange};
 pub use shared::{RedisShared, SharedState, SqlShared};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};
-pub use users::{Inserted, UserPage, UserQuery, UserSummary};
+pub use user_lists::{UserPage, UserQuery, UserSummary};
+pub use users::Inserted;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::UserQuery;
 use crate::testing::{Dir, t0, tenant, user};
 use std::time::Duration;
 

@@ -165,4 +165,6 @@ impl std::fmt::Debug for Log {
 }
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod tests;

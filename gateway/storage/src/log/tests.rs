@@ -12,7 +12,7 @@ use cardea_core::{AppId, Caller, EntryId, Reason, TenantId, entropy::Fixed};
 use super::*;
 use crate::testing::{Dir, TestClock, t0, tenant};
 
-fn entry(nth: u64) -> Entry {
+pub(super) fn entry(nth: u64) -> Entry {
     entry_of(Some("acme"), nth)
 }
 
@@ -26,12 +26,12 @@ fn entry_of(of: Option<&str>, nth: u64) -> Entry {
         session: None,
         client: Some(Client::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Some("test"))),
         event: Event::Request(Box::new(Request {
-            app: Some(AppId::parse(if nth % 2 == 0 { "wiki" } else { "records" }).unwrap()),
+            app: Some(AppId::parse(if nth.is_multiple_of(2) { "wiki" } else { "records" }).unwrap()),
             method: "GET".into(),
             host: "wiki.acme.localhost".into(),
             path: format!("/page/{nth}").into(),
             status: 200,
-            reason: (nth % 5 == 0).then_some(Reason::Denied),
+            reason: nth.is_multiple_of(5).then_some(Reason::Denied),
             micros: 10,
             decision: None,
             detail: None,
@@ -203,7 +203,7 @@ fn what_was_confirmed_survives_a_crash_and_the_rest_is_whole() {
     let clock = TestClock::new() as Arc<dyn Clock>;
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let crashing = runtime();
-    crashing.block_on(async {
+    let left = crashing.block_on(async {
         let store = dir.store().await;
         let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.unwrap();
         for nth in 0..5 {
@@ -212,10 +212,11 @@ fn what_was_confirmed_survives_a_crash_and_the_rest_is_whole() {
         for nth in 5..400 {
             log.record(entry(nth));
         }
-        // A crash: neither closed nor dropped.
-        std::mem::forget((log, store));
+        // A crash: neither closed nor dropped while the runtime lives.
+        (log, store)
     });
     crashing.shutdown_background();
+    drop(left);
     runtime().block_on(async {
         let store = dir.store().await;
         let log = Log::start(&store, LogLimits::default(), clock).await.unwrap();
@@ -339,33 +340,4 @@ async fn the_log_is_filtered_and_paged_newest_first() {
     let found = desk.store.log_entry(Some(&acme), one.id).await.unwrap().unwrap();
     assert_eq!((found.seq, found.entry().unwrap()), (4, one.clone()));
     assert_eq!(desk.store.log_entry(Some(&tenant("beta")), one.id).await.unwrap(), None);
-}
-
-/// Not a test of right and wrong: `cargo test --release -p cardea-storage cost -- --ignored --nocapture` tells what an
-/// entry costs at some ten thousand entries a second.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn the_cost_of_an_entry() {
-    const ENTRIES: u64 = 50_000;
-    let dir = Dir::new();
-    let store = dir.store().await;
-    let log = Log::start(&store, LogLimits::default(), TestClock::new()).await.unwrap();
-    let cpu = || {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-        let after_name = stat.rsplit_once(')').unwrap().1;
-        let ticks = |nth: usize| after_name.split_whitespace().nth(nth).unwrap().parse::<u64>().unwrap();
-        // Clock ticks are hundredths of a second on Linux.
-        (ticks(11) + ticks(12)) * 10_000
-    };
-    let entries: Vec<_> = (0..ENTRIES).map(entry).collect();
-    let (before, begun) = (cpu(), std::time::Instant::now());
-    let mut every = tokio::time::interval(Duration::from_millis(1));
-    for ten in entries.chunks(10) {
-        every.tick().await;
-        ten.iter().for_each(|one| log.record(one.clone()));
-    }
-    log.flush().await.unwrap();
-    let (spent, took) = (cpu() - before, begun.elapsed());
-    let LogMetrics { groups, .. } = log.metrics();
-    println!("{ENTRIES} entries in {took:?}, {groups} groups: {:.1} µs of CPU each", spent as f64 / ENTRIES as f64);
 }

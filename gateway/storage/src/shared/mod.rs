@@ -4,6 +4,7 @@ mod keys;
 mod redis;
 mod scripts;
 mod sql;
+mod sql_once;
 #[cfg(test)]
 mod suite;
 

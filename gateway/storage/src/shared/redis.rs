@@ -15,7 +15,7 @@ use cardea_identity::{
     session::End,
 };
 
-use super::{SharedState, keys::Keys, scripts};
+use super::{SharedState, keys::Keys, scripts::Scripts};
 use crate::{Store, StoreFault, changes::Change};
 
 /// Shared state in Redis. Ends and changes of sessions are announced in the change feed of the durable store, so that
@@ -26,22 +26,6 @@ pub struct RedisShared {
     keys: Keys,
     store: Store,
     scripts: Arc<Scripts>,
-}
-
-/// Scripts with their digests, made once.
-struct Scripts {
-    session_insert: Script,
-    handle_insert: Script,
-    handle_supersede: Script,
-    handles_supersede: Script,
-    session_update: Script,
-    session_touch: Script,
-    session_end: Script,
-    end_all: Script,
-    live: Script,
-    count: Script,
-    take: Script,
-    swap: Script,
 }
 
 /// The longest wait for an answer. Redis answers in microseconds; a second of silence is a fault.
@@ -311,25 +295,6 @@ impl SharedState for RedisShared {
 
     async fn ping(&self) -> Result<(), StoreFault> {
         Ok(::redis::cmd("PING").query_async(&mut self.connection.clone()).await?)
-    }
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            session_insert: Script::new(scripts::SESSION_INSERT),
-            handle_insert: Script::new(scripts::HANDLE_INSERT),
-            handle_supersede: Script::new(scripts::HANDLE_SUPERSEDE),
-            handles_supersede: Script::new(scripts::HANDLES_SUPERSEDE),
-            session_update: Script::new(scripts::SESSION_UPDATE),
-            session_touch: Script::new(scripts::SESSION_TOUCH),
-            session_end: Script::new(scripts::SESSION_END),
-            end_all: Script::new(scripts::END_ALL),
-            live: Script::new(scripts::LIVE),
-            count: Script::new(scripts::COUNT),
-            take: Script::new(scripts::TAKE),
-            swap: Script::new(scripts::SWAP),
-        }
     }
 }
 

@@ -1,9 +1,46 @@
 //! What Redis does in one step (Lua runs alone). Times are microseconds as the caller tells them; `PX` is the bound
 //! beside them. Numbers stay below 2^53, which a Lua number holds exactly.
 
+use ::redis::Script;
+
+/// Scripts with their digests, made once.
+pub(super) struct Scripts {
+    pub(super) session_insert: Script,
+    pub(super) handle_insert: Script,
+    pub(super) handle_supersede: Script,
+    pub(super) handles_supersede: Script,
+    pub(super) session_update: Script,
+    pub(super) session_touch: Script,
+    pub(super) session_end: Script,
+    pub(super) end_all: Script,
+    pub(super) live: Script,
+    pub(super) count: Script,
+    pub(super) take: Script,
+    pub(super) swap: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            session_insert: Script::new(SESSION_INSERT),
+            handle_insert: Script::new(HANDLE_INSERT),
+            handle_supersede: Script::new(HANDLE_SUPERSEDE),
+            handles_supersede: Script::new(HANDLES_SUPERSEDE),
+            session_update: Script::new(SESSION_UPDATE),
+            session_touch: Script::new(SESSION_TOUCH),
+            session_end: Script::new(SESSION_END),
+            end_all: Script::new(END_ALL),
+            live: Script::new(LIVE),
+            count: Script::new(COUNT),
+            take: Script::new(TAKE),
+            swap: Script::new(SWAP),
+        }
+    }
+}
+
 /// Keeps a session: KEYS session, sessions-of, sessions; ARGV id, body, version, last_seen, expires, px, then
 /// `ended_at` and `ended_why` or two empty texts.
-pub(super) const SESSION_INSERT: &str = "
+const SESSION_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'body', ARGV[2], 'version', ARGV[3], 'last_seen', ARGV[4], 'expires', ARGV[5])
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'ended_at', ARGV[7], 'ended_why', ARGV[8]) end
@@ -15,7 +52,7 @@ end
 return 1";
 
 /// Keeps a handle: KEYS handle, handles; ARGV hash, body, superseded_at or empty, px.
-pub(super) const HANDLE_INSERT: &str = "
+const HANDLE_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'body', ARGV[2])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'superseded_at', ARGV[3]) end
@@ -25,12 +62,12 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1";
 
 /// Supersedes a handle, once: KEYS handle; ARGV at.
-pub(super) const HANDLE_SUPERSEDE: &str = "
+const HANDLE_SUPERSEDE: &str = "
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 return redis.call('HSETNX', KEYS[1], 'superseded_at', ARGV[1])";
 
 /// Supersedes all of a session's handles: KEYS handles; ARGV at, stem of handle keys.
-pub(super) const HANDLES_SUPERSEDE: &str = "
+const HANDLES_SUPERSEDE: &str = "
 local done = 0
 for _, hash in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   local key = ARGV[2] .. hash
@@ -40,7 +77,7 @@ return done";
 
 /// Changes a session by compare-and-set: KEYS session; ARGV version before, body, version, last_seen, expires, then
 /// `ended_at` and `ended_why` or two empty texts.
-pub(super) const SESSION_UPDATE: &str = "
+const SESSION_UPDATE: &str = "
 local stood = redis.call('HMGET', KEYS[1], 'version', 'ended_at', 'last_seen')
 if stood[1] ~= ARGV[1] or stood[2] then return 0 end
 redis.call('HSET', KEYS[1], 'body', ARGV[2], 'version', ARGV[3], 'expires', ARGV[5])
@@ -49,13 +86,13 @@ if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'ended_at', ARGV[6], 'ended_wh
 return 1";
 
 /// Notes a use: KEYS session; ARGV at.
-pub(super) const SESSION_TOUCH: &str = "
+const SESSION_TOUCH: &str = "
 local seen = redis.call('HGET', KEYS[1], 'last_seen')
 if seen and tonumber(seen) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[1]) end
 return 0";
 
 /// Ends a session, once: KEYS session; ARGV at, why.
-pub(super) const SESSION_END: &str = "
+const SESSION_END: &str = "
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if redis.call('HSETNX', KEYS[1], 'ended_at', ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'ended_why', ARGV[2])
@@ -64,7 +101,7 @@ return 1";
 
 /// Ends all sessions of an index that have not reached their greatest age: KEYS index; ARGV at, why, the one to spare
 /// or empty, stem of session keys. Those that have are dropped from the index.
-pub(super) const END_ALL: &str = "
+const END_ALL: &str = "
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 local done = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
@@ -78,7 +115,7 @@ end
 return done";
 
 /// Live sessions of an index: KEYS index; ARGV now, stem of session keys. A flat list: id, then all fields.
-pub(super) const LIVE: &str = "
+const LIVE: &str = "
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
   local f = redis.call('HMGET', ARGV[2] .. id, 'body', 'version', 'last_seen', 'ended_at')
@@ -87,7 +124,7 @@ end
 return found";
 
 /// Counts live sessions: as [`LIVE`].
-pub(super) const COUNT: &str = "
+const COUNT: &str = "
 local live = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
   local f = redis.call('HMGET', ARGV[2] .. id, 'version', 'ended_at')
@@ -96,7 +133,7 @@ end
 return live";
 
 /// Takes a one-time value: KEYS value; ARGV now. What is past its time goes too, but is given to nobody.
-pub(super) const TAKE: &str = "
+const TAKE: &str = "
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
 redis.call('DEL', KEYS[1])
@@ -104,7 +141,7 @@ if tonumber(string.match(value, '^%-?%d+')) <= tonumber(ARGV[1]) then return fal
 return value";
 
 /// Changes a text by compare-and-set: KEYS text; ARGV what stands (empty: nothing), what shall stand, px.
-pub(super) const SWAP: &str = "
+const SWAP: &str = "
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";

@@ -5,14 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
-    HandleHash, HandleRecord, Sealed, Session, TicketHash,
-    guard::{Limit, Tries},
+    HandleHash, HandleRecord, Session, TicketHash,
+    guard::Limit,
     one_time::{OneTime, Purpose},
     session::End,
 };
 use sqlx::{Any, Transaction, any::AnyRow};
 
-use super::SharedState;
+use super::{SharedState, sql_once};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
@@ -226,19 +226,7 @@ impl SharedState for SqlShared {
     }
 
     async fn put(&self, value: &OneTime, _: Timestamp) -> Result<(), StoreFault> {
-        let mut tx = self.0.write().await?;
-        sqlx::query(
-            "INSERT INTO one_time (tenant, purpose, hash, body, expires_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (tenant, purpose, hash) DO UPDATE SET body = excluded.body, expires_at = excluded.expires_at",
-        )
-        .bind(value.tenant.as_str())
-        .bind(value.purpose.as_str())
-        .bind(value.hash.to_string())
-        .bind(value.body.as_str())
-        .bind(value.expires.as_micros())
-        .execute(&mut *tx)
-        .await?;
-        Ok(tx.commit().await?)
+        sql_once::put(&self.0, value).await
     }
 
     async fn peek(
@@ -248,17 +236,7 @@ impl SharedState for SqlShared {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<OneTime>, StoreFault> {
-        let row = sqlx::query(
-            "SELECT body, expires_at FROM one_time \
-             WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4",
-        )
-        .bind(tenant.as_str())
-        .bind(purpose.as_str())
-        .bind(hash.to_string())
-        .bind(now.as_micros())
-        .fetch_optional(self.0.reader())
-        .await?;
-        row.map(|row| one_time(&row, tenant, purpose, hash)).transpose()
+        sql_once::peek(&self.0, tenant, purpose, hash, now).await
     }
 
     async fn take(
@@ -268,68 +246,15 @@ impl SharedState for SqlShared {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<OneTime>, StoreFault> {
-        let mut tx = self.0.write().await?;
-        let rows = sqlx::query(
-            "DELETE FROM one_time WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4 \
-             RETURNING body, expires_at",
-        )
-        .bind(tenant.as_str())
-        .bind(purpose.as_str())
-        .bind(hash.to_string())
-        .bind(now.as_micros())
-        .fetch_all(&mut *tx)
-        .await?;
-        let taken = rows.first().map(|row| one_time(row, tenant, purpose, hash)).transpose()?;
-        // If we crash before this, nobody has taken it.
-        tx.commit().await?;
-        Ok(taken)
+        sql_once::take(&self.0, tenant, purpose, hash, now).await
     }
 
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
-        let mut tx = self.0.write().await?;
-        let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
-            .bind(tenant.as_str())
-            .bind(limit.key.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let stood = match row {
-            Some(row) => Tries { count: count(&row)?, last: row.time("last_at")? },
-            None => Tries::default(),
-        };
-        let tries = match stood.admit(&limit.rule, now) {
-            Ok(tries) => tries,
-            Err(wait) => return Ok(Some(wait)),
-        };
-        // Compare-and-set, for databases where a transaction does not shut out other writers.
-        let done = sqlx::query(
-            "INSERT INTO tries (tenant, name, count, last_at, forget_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (tenant, name) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, \
-             forget_at = excluded.forget_at WHERE tries.count = $6 AND tries.last_at = $7",
-        )
-        .bind(tenant.as_str())
-        .bind(limit.key.as_str())
-        .bind(i64::from(tries.count))
-        .bind(tries.last.as_micros())
-        .bind(tries.last.plus(limit.rule.forget).as_micros())
-        .bind(i64::from(stood.count))
-        .bind(stood.last.as_micros())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Err(StoreFault::Contended { what: "tries" });
-        }
-        tx.commit().await?;
-        Ok(None)
+        sql_once::attempt(&self.0, tenant, limit, now).await
     }
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-        let mut tx = self.0.write().await?;
-        sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name = $2")
-            .bind(tenant.as_str())
-            .bind(key)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        sql_once::forgive(&self.0, tenant, key).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {
@@ -394,18 +319,4 @@ fn session(row: &AnyRow) -> Result<Session, StoreFault> {
         None => None,
     };
     Ok(session)
-}
-
-fn one_time(row: &AnyRow, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {
-    Ok(OneTime {
-        purpose,
-        hash: *hash,
-        tenant: tenant.clone(),
-        body: Sealed::from_stored(row.text("body")?),
-        expires: row.time("expires_at")?,
-    })
-}
-
-fn count(row: &AnyRow) -> Result<u32, StoreFault> {
-    u32::try_from(row.int("count")?).map_err(|why| StoreFault::corrupt("count", why))
 }

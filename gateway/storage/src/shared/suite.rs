@@ -1,5 +1,6 @@
 //! One suite for every shared store: what it must do, what it must refuse, who wins a race, what time does.
 
+mod faults;
 mod server;
 mod stories;
 

@@ -1,0 +1,139 @@
+//! One-time values and tries in SQL.
+
+use std::time::Duration;
+
+use cardea_core::{TenantId, Timestamp};
+use cardea_identity::{
+    Sealed, TicketHash,
+    guard::{Limit, Tries},
+    one_time::{OneTime, Purpose},
+};
+use sqlx::any::AnyRow;
+
+use crate::{Store, StoreFault, row::Read};
+
+pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault> {
+    let mut tx = store.write().await?;
+    sqlx::query(
+        "INSERT INTO one_time (tenant, purpose, hash, body, expires_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (tenant, purpose, hash) DO UPDATE SET body = excluded.body, expires_at = excluded.expires_at",
+    )
+    .bind(value.tenant.as_str())
+    .bind(value.purpose.as_str())
+    .bind(value.hash.to_string())
+    .bind(value.body.as_str())
+    .bind(value.expires.as_micros())
+    .execute(&mut *tx)
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+pub(super) async fn peek(
+    store: &Store,
+    tenant: &TenantId,
+    purpose: Purpose,
+    hash: &TicketHash,
+    now: Timestamp,
+) -> Result<Option<OneTime>, StoreFault> {
+    let row = sqlx::query(
+        "SELECT body, expires_at FROM one_time \
+         WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4",
+    )
+    .bind(tenant.as_str())
+    .bind(purpose.as_str())
+    .bind(hash.to_string())
+    .bind(now.as_micros())
+    .fetch_optional(store.reader())
+    .await?;
+    row.map(|row| one_time(&row, tenant, purpose, hash)).transpose()
+}
+
+pub(super) async fn take(
+    store: &Store,
+    tenant: &TenantId,
+    purpose: Purpose,
+    hash: &TicketHash,
+    now: Timestamp,
+) -> Result<Option<OneTime>, StoreFault> {
+    let mut tx = store.write().await?;
+    let rows = sqlx::query(
+        "DELETE FROM one_time WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4 \
+         RETURNING body, expires_at",
+    )
+    .bind(tenant.as_str())
+    .bind(purpose.as_str())
+    .bind(hash.to_string())
+    .bind(now.as_micros())
+    .fetch_all(&mut *tx)
+    .await?;
+    let taken = rows.first().map(|row| one_time(row, tenant, purpose, hash)).transpose()?;
+    // If we crash before this, nobody has taken it.
+    tx.commit().await?;
+    Ok(taken)
+}
+
+pub(super) async fn attempt(
+    store: &Store,
+    tenant: &TenantId,
+    limit: &Limit,
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreFault> {
+    let mut tx = store.write().await?;
+    let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
+        .bind(tenant.as_str())
+        .bind(limit.key.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+    let stood = match row {
+        Some(row) => Tries { count: count(&row)?, last: row.time("last_at")? },
+        None => Tries::default(),
+    };
+    let tries = match stood.admit(&limit.rule, now) {
+        Ok(tries) => tries,
+        Err(wait) => return Ok(Some(wait)),
+    };
+    // Compare-and-set, for databases where a transaction does not shut out other writers.
+    let done = sqlx::query(
+        "INSERT INTO tries (tenant, name, count, last_at, forget_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (tenant, name) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, \
+         forget_at = excluded.forget_at WHERE tries.count = $6 AND tries.last_at = $7",
+    )
+    .bind(tenant.as_str())
+    .bind(limit.key.as_str())
+    .bind(i64::from(tries.count))
+    .bind(tries.last.as_micros())
+    .bind(tries.last.plus(limit.rule.forget).as_micros())
+    .bind(i64::from(stood.count))
+    .bind(stood.last.as_micros())
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreFault::Contended { what: "tries" });
+    }
+    tx.commit().await?;
+    Ok(None)
+}
+
+pub(super) async fn forgive(store: &Store, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
+    let mut tx = store.write().await?;
+    sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name = $2")
+        .bind(tenant.as_str())
+        .bind(key)
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+fn one_time(row: &AnyRow, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {
+    Ok(OneTime {
+        purpose,
+        hash: *hash,
+        tenant: tenant.clone(),
+        body: Sealed::from_stored(row.text("body")?),
+        expires: row.time("expires_at")?,
+    })
+}
+
+fn count(row: &AnyRow) -> Result<u32, StoreFault> {
+    u32::try_from(row.int("count")?).map_err(|why| StoreFault::corrupt("count", why))
+}

@@ -1,0 +1,42 @@
+//! Redis gone and back.
+
+use cardea_identity::session::EndReason;
+
+use super::{
+    stories::{ends, limit},
+    *,
+};
+use crate::StoreFault;
+
+#[tokio::test]
+async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
+    let under = redis().await;
+    let server = under._server.as_ref().unwrap();
+    let begun = session("acme", ada(), t0(), 1);
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+    under.ours.session_insert(&begun).await.unwrap();
+    under.ours.handle_insert(&record, &begun).await.unwrap();
+    under.ours.put(&flow(1), t0()).await.unwrap();
+    server.kill();
+    let (acme, value) = (acme(), flow(1));
+    let faults = [
+        under.ours.session_by_handle(&acme, &record.hash).await.err(),
+        under.ours.session(&acme, begun.id).await.err(),
+        under.ours.handle_supersede(&acme, &record.hash, t0()).await.err(),
+        under.ours.session_end(&acme, begun.id, ends(EndReason::SignedOut, 1)).await.err(),
+        under.ours.sessions_of_user(&acme, begun.user, t0()).await.err(),
+        under.ours.peek(&acme, value.purpose, &value.hash, t0()).await.err(),
+        under.ours.take(&acme, value.purpose, &value.hash, t0()).await.err(),
+        under.ours.attempt(&acme, &limit("k"), t0()).await.err(),
+        under.ours.ping().await.err(),
+    ];
+    for (nth, fault) in faults.iter().enumerate() {
+        assert!(matches!(fault, Some(StoreFault::Redis(_))), "{nth}: {fault:?}");
+    }
+    server.run().await;
+    // The connection that broke is replaced behind the first question.
+    while under.ours.ping().await.is_err() {}
+    let opened = under.ours.session_by_handle(&acme, &record.hash).await.unwrap();
+    assert_eq!(opened, Some((record, begun)));
+    assert_eq!(under.ours.take(&acme, value.purpose, &value.hash, t0()).await.unwrap(), Some(value));
+}
