@@ -41,10 +41,20 @@ pub(crate) struct Guard<IO> {
 enum State {
     Head,
     Body(u64),
-    ChunkSize { size: u64, digits: u8, at: SizeLine },
+    ChunkSize {
+        size: u64,
+        digits: u8,
+        at: SizeLine,
+    },
     ChunkData(u64),
-    ChunkEnd { carriage: bool },
-    Trailers { line: usize, total: usize, carriage: bool },
+    ChunkEnd {
+        carriage: bool,
+    },
+    Trailers {
+        line: usize,
+        total: usize,
+        carriage: bool,
+    },
     /// A head was refused: nothing more is heard.
     Over,
     /// A body's framing was refused: what came before it passes, then the connection breaks.

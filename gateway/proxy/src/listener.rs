@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
+    sync::OwnedSemaphorePermit,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -103,18 +104,7 @@ impl Listener {
             Security::Tls(config) => Some(TlsAcceptor::from(tightened(config, self.door))),
         };
         let (tracker, kill) = (TaskTracker::new(), CancellationToken::new());
-        loop {
-            let (stream, peer) = tokio::select! {
-                () = drain.begun() => break,
-                accepted = socket.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(PAUSE).await;
-                        continue;
-                    }
-                },
-            };
+        while let Some((stream, peer, slot)) = next(&socket, &proxy, &drain).await {
             let serving = Serving { proxy: Arc::clone(&proxy), drain: drain.clone() };
             let (tls, kill, door) = (tls.clone(), kill.clone(), self.door);
             tracker.spawn(async move {
@@ -122,6 +112,7 @@ impl Listener {
                     () = kill.cancelled() => {}
                     () = serving.connection(stream, peer, tls, door) => {}
                 }
+                drop(slot);
             });
         }
         drop(socket);
@@ -132,6 +123,32 @@ impl Listener {
             proxy.cut_all();
             kill.cancel();
             tracker.wait().await;
+        }
+    }
+}
+
+/// The next connection, once there is room for it; none once the gateway closes down. Whoever finds no room waits in
+/// the system's queue, which costs nothing here.
+async fn next(
+    socket: &TcpListener,
+    proxy: &Proxy,
+    drain: &Drain,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    loop {
+        let taking = async {
+            let slot = Arc::clone(&proxy.room).acquire_owned().await.ok()?;
+            Some((socket.accept().await, slot))
+        };
+        let (accepted, slot) = tokio::select! {
+            () = drain.begun() => return None,
+            taken = taking => taken?,
+        };
+        match accepted {
+            Ok((stream, peer)) => return Some((stream, peer, slot)),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use cardea_core::{Caller, Clock, Entropy, EntryId, Reason, SessionId, Timestamp};
 use cardea_policy::Principal;
 use futures_util::FutureExt;
-use http::{Request, Response, request::Parts as Head};
+use http::{HeaderMap, Request, Response, request::Parts as Head};
 use prometheus_client::registry::Registry;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
@@ -55,6 +55,8 @@ pub struct Parts {
 pub struct Limits {
     /// Requests whose answer is not yet decided, at once; beyond it, `503 overloaded`.
     pub concurrency: usize,
+    /// Client connections at once, on all listeners together; the next ones wait to be accepted.
+    pub connections: usize,
     /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own.
     pub head: Duration,
     /// The port that browsers see in URLs; as the client names it where absent.
@@ -64,7 +66,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         // Thirty seconds: a store that has not answered by then will not, and password hashing queues at most seconds.
-        Self { concurrency: 10_000, head: Duration::from_secs(30), public_port: None }
+        // 16,384: with some 30 KiB each, half a gigabyte at the very worst.
+        Self { concurrency: 10_000, connections: 16_384, head: Duration::from_secs(30), public_port: None }
     }
 }
 
@@ -75,6 +78,8 @@ pub struct Proxy {
     limits: Limits,
     snapshot: ArcSwap<Snapshot>,
     slots: Semaphore,
+    /// Room for connections.
+    pub(crate) room: Arc<Semaphore>,
     streams: Arc<Streams>,
     metrics: Metrics,
     visitor: Arc<Principal>,
@@ -89,6 +94,7 @@ impl Proxy {
         let proxy = Arc::new(Self {
             parts,
             slots: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
+            room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             limits,
             snapshot: ArcSwap::from_pointee(snapshot),
             streams: Streams::new(metrics.open_streams.clone()),
@@ -179,32 +185,35 @@ impl Proxy {
         let trailers = headers::takes_trailers(&head.headers);
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(&self.metrics.edge, story.began);
-
         if !self.parts.recorder.admits(&site.tenant.id) {
             return Err(Reason::LogUnavailable.into());
         }
         let (asker, lapsed) = self.within(self.caller(&site, &canonical, connection, &head.headers)).await?;
-        story.caller = asker.principal().caller().clone();
-        story.session = asker.session().map(|session| session.id);
-        if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
-            origin::check_change(&canonical, &head.headers)?;
-        }
-        let target = app.model.locate(canonical.method().as_str(), canonical.path());
-        let target = target.ok_or(Reason::MethodNotAllowed)?;
-        let (answer, decision) = access::decide(&site.tenant, &asker, &target, &canonical, (story.entry, story.at));
-        story.decision = Some(decision);
-        let permit = match answer {
-            Answer::Allowed(permit) => permit,
-            Answer::Denied(need) => return Err(self.denied(need, lapsed, &site, &canonical, &head.headers)),
-        };
-        story.stage(&self.metrics.access, edge);
-
+        story.is_by(&asker);
         let way = Way { site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
+        let permit = self.admit(story, &way, lapsed, &head.headers)?;
+        story.stage(&self.metrics.access, edge);
         let response = match way.app.own {
             Some(_) => self.within(self.own_page(story, &way, permit, head, body)).await?,
             None => self.forward(story, &way, permit, head, body).await?,
         };
         Ok(self.finish(story, &way, response).await)
+    }
+
+    /// Puts the question, and takes only a permit for a yes.
+    fn admit(&self, story: &mut Story, way: &Way, lapsed: bool, headers: &HeaderMap) -> Result<Permit, Fail> {
+        let Way { site, app, canonical, asker, .. } = way;
+        if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
+            origin::check_change(canonical, headers)?;
+        }
+        let target = app.model.locate(canonical.method().as_str(), canonical.path());
+        let target = target.ok_or(Reason::MethodNotAllowed)?;
+        let (answer, decision) = access::decide(&site.tenant, asker, &target, canonical, (story.entry, story.at));
+        story.decision = Some(decision);
+        match answer {
+            Answer::Allowed(permit) => Ok(permit),
+            Answer::Denied(need) => Err(self.denied(need, lapsed, site, canonical, headers)),
+        }
     }
 
     /// Our own pages and APIs, which take the permit from the request's [`Admitted`].
@@ -225,7 +234,7 @@ impl Proxy {
     async fn finish(&self, story: &Story, way: &Way, mut response: Response<Body>) -> Response<Body> {
         let tls = way.canonical.tls();
         let headers = response.headers_mut();
-        headers.insert(outbound::REQUEST_ID.clone(), outbound::request_id(story.entry));
+        headers.insert(outbound::REQUEST_ID.clone(), story.id.clone());
         headers::secure(headers, tls);
         if let Some(cookie) = self.rotated(story, way, headers).await {
             headers.append(http::header::SET_COOKIE, cookie);

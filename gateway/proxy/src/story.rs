@@ -7,15 +7,17 @@ use std::{
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
 use cardea_core::{Caller, EntryId, Reason, SessionId, Timestamp};
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
-use crate::{App, Canonical, Connection, Proxy, Site, metrics};
+use crate::{App, Canonical, Connection, Proxy, Site, access::Asker, headers::outbound::request_id, metrics};
 
 /// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
 /// future only when nobody waits for its answer any more.
 pub(crate) struct Story {
     proxy: Arc<Proxy>,
     pub(crate) entry: EntryId,
+    /// The entry's id as a header.
+    pub(crate) id: HeaderValue,
     pub(crate) at: Timestamp,
     pub(crate) began: Instant,
     method: Method,
@@ -26,9 +28,8 @@ pub(crate) struct Story {
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) app: Option<Arc<App>>,
     pub(crate) caller: Caller,
-    pub(crate) session: Option<SessionId>,
+    session: Option<SessionId>,
     pub(crate) decision: Option<Decision>,
-    pub(crate) detail: Option<String>,
     written_before: bool,
     ended: bool,
 }
@@ -37,9 +38,11 @@ impl Story {
     pub(crate) fn begin(proxy: &Arc<Proxy>, connection: &Connection, method: &Method, headers: &HeaderMap) -> Self {
         let at = proxy.now();
         let agent = headers.get(header::USER_AGENT).and_then(|agent| std::str::from_utf8(agent.as_bytes()).ok());
+        let entry = proxy.mint(at);
         proxy.metrics().in_flight.inc();
         Self {
-            entry: proxy.mint(at),
+            entry,
+            id: request_id(entry),
             proxy: Arc::clone(proxy),
             at,
             began: Instant::now(),
@@ -53,7 +56,6 @@ impl Story {
             caller: Caller::Visitor,
             session: None,
             decision: None,
-            detail: None,
             written_before: false,
             ended: false,
         }
@@ -65,6 +67,12 @@ impl Story {
         self.tls = canonical.tls();
         self.method.clone_from(canonical.method());
         self.canonical = Some(Arc::clone(canonical));
+    }
+
+    /// Somebody asks.
+    pub(crate) fn is_by(&mut self, asker: &Asker) {
+        self.caller = asker.principal().caller().clone();
+        self.session = asker.session().map(|session| session.id);
     }
 
     /// The answer's head is decided. A body that streams on afterwards belongs to the same entry.
@@ -119,7 +127,7 @@ impl Story {
                 reason,
                 micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 decision: self.decision.clone(),
-                detail: self.detail.clone(),
+                detail: None,
             })),
         }
     }

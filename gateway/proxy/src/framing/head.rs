@@ -41,19 +41,7 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
             Ok([]) => break,
             other => other?,
         };
-        let colon = line.iter().position(|&b| b == b':').ok_or(Reason::AmbiguousFraming)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        // Folded lines, spaces before the colon and odd names all fail here.
-        if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
-            return Err(if name.iter().any(|b| b.is_ascii_whitespace()) {
-                Reason::AmbiguousFraming
-            } else {
-                Reason::BadHeader
-            });
-        }
-        if value.iter().any(|&b| b == 0x7f || b < b' ' && b != b'\t') {
-            return Err(Reason::BadHeader);
-        }
+        let (name, value) = check_field(line)?;
         match name.len() {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let one = number(value).ok_or(Reason::AmbiguousFraming)?;
@@ -76,6 +64,20 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
         (Some(length), false) => Ok(Framing::Length(length)),
         (None, false) => Ok(Framing::None),
     }
+}
+
+/// A header's name and value. Folded lines, spaces before the colon and odd names all fail here.
+fn check_field(line: &[u8]) -> Result<(&[u8], &[u8]), Reason> {
+    let colon = line.iter().position(|&b| b == b':').ok_or(Reason::AmbiguousFraming)?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
+        let spaced = name.iter().any(u8::is_ascii_whitespace);
+        return Err(if spaced { Reason::AmbiguousFraming } else { Reason::BadHeader });
+    }
+    if value.iter().any(|&b| b == 0x7f || b < b' ' && b != b'\t') {
+        return Err(Reason::BadHeader);
+    }
+    Ok((name, value))
 }
 
 /// `GET /path HTTP/1.1`, with one space each. Says whether it is HTTP/1.1.

@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, header};
 const OURS: [&str; 4] = ["__Host-cardea", "__Host-cardea-flow", "cardea", "cardea-flow"];
 
 fn is_ours(name: &[u8]) -> bool {
-    // A name begins with `=` where a nameless cookie's value is meant to be taken for a name.
     let name = name.trim_ascii();
     OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
 }
@@ -16,21 +15,25 @@ pub(crate) fn handle(headers: &HeaderMap, tls: bool) -> Option<Handle> {
     cookie::handle(headers.get_all(header::COOKIE).iter().filter_map(|v| std::str::from_utf8(v.as_bytes()).ok()), tls)
 }
 
+fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|&b| b == b';').map(<[u8]>::trim_ascii)
+}
+
+fn names_ours(pair: &[u8]) -> bool {
+    is_ours(pair.split(|&b| b == b'=').next().unwrap_or_default())
+}
+
 /// Takes our cookies out of a request on its way to a service, and joins what is left into one header (RFC 9113
 /// section 8.2.3).
 pub(crate) fn keep_ours_from_service(headers: &mut HeaderMap) {
     let mut values = headers.get_all(header::COOKIE).iter();
     let Some(first) = values.next() else { return };
-    if values.next().is_none() && !first.as_bytes().windows(6).any(|w| w.eq_ignore_ascii_case(b"cardea")) {
+    if values.next().is_none() && !pairs(first).any(names_ours) {
         return;
     }
     let mut kept: Vec<u8> = Vec::with_capacity(first.len());
     for value in headers.get_all(header::COOKIE) {
-        for pair in value.as_bytes().split(|&b| b == b';') {
-            let pair = pair.trim_ascii();
-            if pair.is_empty() || is_ours(pair.split(|&b| b == b'=').next().unwrap_or_default()) {
-                continue;
-            }
+        for pair in pairs(value).filter(|pair| !pair.is_empty() && !names_ours(pair)) {
             if !kept.is_empty() {
                 kept.extend_from_slice(b"; ");
             }
@@ -51,6 +54,7 @@ pub(crate) fn keep_ours_from_answer(headers: &mut HeaderMap) {
         let pair = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
         let mut parts = pair.splitn(3, |&b| b == b'=');
         let first = parts.next().unwrap_or_default();
+        // `=name=value` has no name; browsers that take it send back `name=value`.
         is_ours(first) || first.trim_ascii().is_empty() && parts.next().is_some_and(is_ours)
     };
     if !headers.get_all(header::SET_COOKIE).iter().any(sets_ours) {

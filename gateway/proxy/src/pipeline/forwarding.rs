@@ -74,7 +74,7 @@ impl Proxy {
             now: story.at,
         })?;
         cookies::keep_ours_from_service(headers);
-        outbound::tell(headers, &way.canonical, &outbound::request_id(story.entry), assertion);
+        outbound::tell(headers, &way.canonical, &story.id, assertion);
         outbound::map_claims(headers, &way.app.mapped, caller);
         trace_context::carry(headers, story.entry, &*self.parts.entropy);
         Ok(())

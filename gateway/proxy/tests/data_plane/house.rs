@@ -1,39 +1,33 @@
 //! A gateway with a real listener, real policies and stand-ins for what the server lends to it.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use cardea_audit::{Entry, Event, PolicyRef};
 use cardea_core::{
-    Assurance, Clock, FactorId, GroupId, Reason, SessionId, TenantId, Timestamp, UserId,
+    Assurance, Clock as _, FactorId, GroupId, Reason, TenantId, Timestamp, UserId,
     caller::UserFacts,
     entropy::Fixed,
     resources::{AppSpec, PolicyText, SessionRules},
 };
 use cardea_identity::{
-    Handle, HandleHash, Session,
+    Handle, Session,
     assurance::{Means, Proof},
     session::Start,
 };
 use cardea_policy::{Engine, Sources, built_in};
 use cardea_proxy::{
-    Admitted, App, AssertionFor, Assertions, Body, Door, Drain, Faces, Failure, Limits, Listener, LiveSession,
-    OpenedBy, OwnApp, OwnApps, OwnPages, Parts, Proxy, Recorder, Security, Sessions, Site, SiteRole, Snapshot,
-    StoreFault, Tenant, Transport, Upstream,
+    App, Door, Drain, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Security, Site, SiteRole,
+    Snapshot, Tenant, Transport, Upstream,
 };
-use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request, Response};
 use prometheus_client::registry::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+};
+
+use crate::{
+    lent::{Lent, SharedClock},
+    reply::Reply,
 };
 
 pub(crate) const APP_HOST: &str = "records.acme.test";
@@ -44,124 +38,6 @@ pub(crate) const POLICIES: &str = r#"
 @id("chemists") permit(principal in Group::"chemists", action, resource in App::"records") unless { context.path like "/secret*" };
 @id("secret") permit(principal in Group::"chemists", action, resource in App::"records") when { context.path like "/secret*" && context.assurance >= 2 };
 "#;
-
-/// A clock that stands still until it is moved.
-pub(crate) struct TestClock(AtomicI64);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_secs(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// What the server lends, with a switch to break each part.
-pub(crate) struct Lent {
-    pub(crate) clock: TestClock,
-    pub(crate) entropy: Fixed,
-    pub(crate) live: Mutex<HashMap<HandleHash, Arc<LiveSession>>>,
-    pub(crate) rotations: Mutex<Vec<String>>,
-    pub(crate) entries: Mutex<Vec<Entry>>,
-    pub(crate) sessions_fail: AtomicBool,
-    pub(crate) assertions_fail: AtomicBool,
-    pub(crate) log_full: AtomicBool,
-    pub(crate) log_fails: AtomicBool,
-    pub(crate) own_panics: AtomicBool,
-    pub(crate) written: tokio::sync::Notify,
-}
-
-impl Sessions for Lent {
-    fn cached(&self, _: &TenantId, handle: &HandleHash, now: Timestamp) -> Option<Arc<LiveSession>> {
-        if self.sessions_fail.load(Ordering::SeqCst) {
-            return None;
-        }
-        self.live.lock().unwrap().get(handle).filter(|session| session.is_live(now)).cloned()
-    }
-
-    fn find<'a>(
-        &'a self,
-        _: &'a TenantId,
-        _: &'a HandleHash,
-        _: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
-        Box::pin(async {
-            if self.sessions_fail.load(Ordering::SeqCst) {
-                return Err(StoreFault("the store is away".to_owned()));
-            }
-            Ok(None)
-        })
-    }
-
-    fn current<'a>(
-        &'a self,
-        _: &'a TenantId,
-        session: SessionId,
-        _: &'a str,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
-        Box::pin(
-            async move { Ok(self.live.lock().unwrap().values().find(|s| s.id == session && s.is_live(now)).cloned()) },
-        )
-    }
-
-    fn rotate<'a>(
-        &'a self,
-        _: &'a Arc<LiveSession>,
-        _: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<String>, StoreFault>> {
-        Box::pin(async { Ok(self.rotations.lock().unwrap().pop()) })
-    }
-}
-
-impl Assertions for Lent {
-    fn assertion(&self, of: &AssertionFor<'_>) -> Result<Option<HeaderValue>, StoreFault> {
-        if self.assertions_fail.load(Ordering::SeqCst) {
-            return Err(StoreFault("the key is away".to_owned()));
-        }
-        Ok(of.session.map(|session| HeaderValue::try_from(format!("signed-for-{}", session.user.email)).unwrap()))
-    }
-}
-
-impl Recorder for Lent {
-    fn admits(&self, _: &TenantId) -> bool {
-        !self.log_full.load(Ordering::SeqCst)
-    }
-
-    fn record(&self, entry: Entry) {
-        self.entries.lock().unwrap().push(entry);
-        self.written.notify_waiters();
-    }
-
-    fn record_before(&self, entry: Entry) -> BoxFuture<'_, Result<(), StoreFault>> {
-        Box::pin(async move {
-            if self.log_fails.load(Ordering::SeqCst) {
-                return Err(StoreFault("the disk is full".to_owned()));
-            }
-            self.entries.lock().unwrap().push(entry);
-            Ok(())
-        })
-    }
-}
-
-impl OwnPages for Lent {
-    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
-        assert!(!self.own_panics.load(Ordering::SeqCst), "told to");
-        Box::pin(async move {
-            let admitted = request.extensions().get::<Admitted>().cloned().unwrap();
-            let (first, second) = (admitted.take_permit(), admitted.take_permit());
-            let permits = usize::from(first.is_some()) + usize::from(second.is_some());
-            let app = admitted.app().spec.id.clone();
-            Response::new(Body::full(format!("{app} {} permits={permits}", request.uri())))
-        })
-    }
-}
-
-impl Faces for Lent {
-    fn page(&self, failure: &Failure) -> Response<Body> {
-        let mut page = Response::new(Body::full(format!("<p>{}", failure.reason)));
-        page.headers_mut().insert("content-type", HeaderValue::from_static("text/html; charset=utf-8"));
-        page
-    }
-}
 
 pub(crate) struct House {
     pub(crate) lent: Arc<Lent>,
@@ -202,19 +78,7 @@ impl Plan {
     }
 
     pub(crate) async fn open(self) -> House {
-        let lent = Arc::new(Lent {
-            clock: TestClock(AtomicI64::new(1_800_000_000)),
-            entropy: Fixed::new(11),
-            live: Mutex::default(),
-            rotations: Mutex::default(),
-            entries: Mutex::default(),
-            sessions_fail: AtomicBool::default(),
-            assertions_fail: AtomicBool::default(),
-            log_full: AtomicBool::default(),
-            log_fails: AtomicBool::default(),
-            own_panics: AtomicBool::default(),
-            written: tokio::sync::Notify::new(),
-        });
+        let lent = Lent::new();
         let parts = Parts {
             sessions: lent.clone(),
             assertions: lent.clone(),
@@ -232,14 +96,6 @@ impl Plan {
         let (address, drain) = (listener.address(), Drain::new());
         let served = tokio::spawn(listener.serve(Arc::clone(&proxy), drain.clone(), Duration::from_secs(3)));
         House { lent, proxy, address, drain, served }
-    }
-}
-
-struct SharedClock(Arc<Lent>);
-
-impl Clock for SharedClock {
-    fn now(&self) -> Timestamp {
-        self.0.clock.now()
     }
 }
 
@@ -364,34 +220,5 @@ impl House {
     /// Moves the clock.
     pub(crate) fn pass(&self, seconds: i64) {
         self.lent.clock.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-}
-
-/// What came back, as text.
-#[derive(Debug, Clone)]
-pub(crate) struct Reply(pub(crate) String);
-
-impl Reply {
-    pub(crate) fn status(&self) -> u16 {
-        self.0.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status: {:?}", self.0))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let (head, _) = self.0.split_once("\r\n\r\n")?;
-        head.lines().find_map(|line| {
-            line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        })
-    }
-
-    pub(crate) fn body(&self) -> &str {
-        self.0.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-    }
-
-    /// The reason in problem details.
-    pub(crate) fn reason(&self) -> Option<String> {
-        let problem: serde_json::Value = serde_json::from_str(self.body()).ok()?;
-        assert_eq!(problem["status"], self.status());
-        assert_eq!(problem["request_id"], self.header("x-request-id")?);
-        problem["reason"].as_str().map(str::to_owned)
     }
 }

@@ -130,3 +130,31 @@ async fn a_service_cannot_set_our_cookies() {
     assert!(reply.0.contains("app=1") && !reply.0.contains("evil") && !reply.0.contains("secret"), "{}", reply.0);
     assert_eq!(reply.header("alt-svc"), None);
 }
+
+#[tokio::test]
+async fn the_client_address_is_what_listed_proxies_say_and_nobody_else() {
+    let (service, url) = Service::start().await;
+    let plan = Plan::at(&url);
+    let spec: cardea_core::resources::AppSpec = toml::from_str(&plan.app).unwrap();
+    let house = plan.open().await;
+    let ask = async |more: &str| {
+        let status = house.ask("GET /public", more).await.status();
+        (status, service.last().header("x-forwarded-for").map(str::to_owned))
+    };
+    let said = |status, address: &str| (status, Some(address.to_owned()));
+    assert_eq!(ask("x-forwarded-for: 203.0.113.9\r\n").await, said(200, "127.0.0.1"));
+    let upstream =
+        cardea_proxy::Upstream::new(spec.upstream.as_ref().unwrap(), cardea_proxy::Transport::Plain).unwrap();
+    let mut trusting = crate::house::snapshot(&spec, std::sync::Arc::new(upstream), crate::house::POLICIES);
+    trusting.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+    house.proxy.swap(trusting);
+    assert_eq!(ask("x-forwarded-for: 198.51.100.1, 203.0.113.9\r\n").await, said(200, "203.0.113.9"));
+    assert_eq!(
+        ask("x-forwarded-for: 198.51.100.1\r\nx-forwarded-for: 203.0.113.9, 10.1.2.3\r\n").await,
+        said(200, "203.0.113.9")
+    );
+    assert_eq!(ask("forwarded: for=198.51.100.1\r\n").await, said(200, "127.0.0.1"));
+    assert_eq!(ask("x-forwarded-for: nonsense\r\n").await.0, 400);
+    assert_eq!(ask("x-forwarded-proto: https\r\n").await.0, 200);
+    assert_eq!(service.last().header("x-forwarded-proto"), Some("https"));
+}

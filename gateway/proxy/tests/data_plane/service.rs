@@ -81,12 +81,7 @@ impl Service {
             }
             Err(_) => (b"broken off".to_vec(), None),
         };
-        let heard = Heard {
-            target: head.uri.to_string(),
-            headers: head.headers,
-            body,
-            trailers,
-        };
+        let heard = Heard { target: head.uri.to_string(), headers: head.headers, body, trailers };
         self.heard.lock().unwrap().push(heard);
         if path.ends_with("/stream") {
             let pieces = self.pieces.lock().unwrap().take().unwrap();

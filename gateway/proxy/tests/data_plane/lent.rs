@@ -1,0 +1,163 @@
+//! What the server lends to the data plane, made up and breakable.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+use cardea_audit::Entry;
+use cardea_core::{Clock, SessionId, TenantId, Timestamp, entropy::Fixed};
+use cardea_identity::HandleHash;
+use cardea_proxy::{
+    Admitted, AssertionFor, Assertions, Body, Faces, Failure, LiveSession, OwnPages, Recorder, Sessions, StoreFault,
+};
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+
+/// A clock that stands still until it is moved.
+pub(crate) struct TestClock(pub(crate) AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The clock, as the data plane holds it.
+pub(crate) struct SharedClock(pub(crate) Arc<Lent>);
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
+
+/// What the server lends, with a switch to break each part.
+pub(crate) struct Lent {
+    pub(crate) clock: TestClock,
+    pub(crate) entropy: Fixed,
+    pub(crate) live: Mutex<HashMap<HandleHash, Arc<LiveSession>>>,
+    pub(crate) rotations: Mutex<Vec<String>>,
+    pub(crate) entries: Mutex<Vec<Entry>>,
+    pub(crate) sessions_fail: AtomicBool,
+    pub(crate) assertions_fail: AtomicBool,
+    pub(crate) log_full: AtomicBool,
+    pub(crate) log_fails: AtomicBool,
+    pub(crate) own_panics: AtomicBool,
+    pub(crate) written: tokio::sync::Notify,
+}
+
+impl Lent {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            clock: TestClock(AtomicI64::new(1_800_000_000)),
+            entropy: Fixed::new(11),
+            live: Mutex::default(),
+            rotations: Mutex::default(),
+            entries: Mutex::default(),
+            sessions_fail: AtomicBool::default(),
+            assertions_fail: AtomicBool::default(),
+            log_full: AtomicBool::default(),
+            log_fails: AtomicBool::default(),
+            own_panics: AtomicBool::default(),
+            written: tokio::sync::Notify::new(),
+        })
+    }
+}
+
+impl Sessions for Lent {
+    fn cached(&self, _: &TenantId, handle: &HandleHash, now: Timestamp) -> Option<Arc<LiveSession>> {
+        if self.sessions_fail.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.live.lock().unwrap().get(handle).filter(|session| session.is_live(now)).cloned()
+    }
+
+    fn find<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: &'a HandleHash,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+        Box::pin(async {
+            if self.sessions_fail.load(Ordering::SeqCst) {
+                return Err(StoreFault("the store is away".to_owned()));
+            }
+            Ok(None)
+        })
+    }
+
+    fn current<'a>(
+        &'a self,
+        _: &'a TenantId,
+        session: SessionId,
+        _: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+        Box::pin(
+            async move { Ok(self.live.lock().unwrap().values().find(|s| s.id == session && s.is_live(now)).cloned()) },
+        )
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        _: &'a Arc<LiveSession>,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreFault>> {
+        Box::pin(async { Ok(self.rotations.lock().unwrap().pop()) })
+    }
+}
+
+impl Assertions for Lent {
+    fn assertion(&self, of: &AssertionFor<'_>) -> Result<Option<HeaderValue>, StoreFault> {
+        if self.assertions_fail.load(Ordering::SeqCst) {
+            return Err(StoreFault("the key is away".to_owned()));
+        }
+        Ok(of.session.map(|session| HeaderValue::try_from(format!("signed-for-{}", session.user.email)).unwrap()))
+    }
+}
+
+impl Recorder for Lent {
+    fn admits(&self, _: &TenantId) -> bool {
+        !self.log_full.load(Ordering::SeqCst)
+    }
+
+    fn record(&self, entry: Entry) {
+        self.entries.lock().unwrap().push(entry);
+        self.written.notify_waiters();
+    }
+
+    fn record_before(&self, entry: Entry) -> BoxFuture<'_, Result<(), StoreFault>> {
+        Box::pin(async move {
+            if self.log_fails.load(Ordering::SeqCst) {
+                return Err(StoreFault("the disk is full".to_owned()));
+            }
+            self.entries.lock().unwrap().push(entry);
+            Ok(())
+        })
+    }
+}
+
+impl OwnPages for Lent {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        assert!(!self.own_panics.load(Ordering::SeqCst), "told to");
+        Box::pin(async move {
+            let admitted = request.extensions().get::<Admitted>().cloned().unwrap();
+            let (first, second) = (admitted.take_permit(), admitted.take_permit());
+            let permits = usize::from(first.is_some()) + usize::from(second.is_some());
+            let app = admitted.app().spec.id.clone();
+            Response::new(Body::full(format!("{app} {} permits={permits}", request.uri())))
+        })
+    }
+}
+
+impl Faces for Lent {
+    fn page(&self, failure: &Failure) -> Response<Body> {
+        let mut page = Response::new(Body::full(format!("<p>{}", failure.reason)));
+        page.headers_mut().insert("content-type", HeaderValue::from_static("text/html; charset=utf-8"));
+        page
+    }
+}
