@@ -184,3 +184,7 @@ fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Rejected> {
 fn unverified(error: webauthn_rs::prelude::WebauthnError) -> Rejected {
     Rejected::Unverified(error.to_string())
 }
+
+#[cfg(test)]
+#[path = "passkey_tests.rs"]
+mod tests;
