@@ -130,6 +130,7 @@ export function subject(entry: Entry): string {
   const event = entry.event;
   if (event.kind === "request") return `${event.method ?? ""} ${event.path ?? ""}`.trim();
   const user = typeof event.user === "object" ? event.user?.email : undefined;
-  const other = [event.email, event.note, event.detail, event.token_kind, event.purpose].find((fact) => typeof fact === "string" && fact);
+  const certificate = event.certificate as { spiffe_id?: string } | undefined;
+  const other = [certificate?.spiffe_id, event.email, event.note, event.detail, event.token_kind, event.purpose].find((fact) => typeof fact === "string" && fact);
   return user ?? (other as string | undefined) ?? "";
 }
