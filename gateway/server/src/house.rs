@@ -181,20 +181,25 @@ impl House {
 
     /// Writes an entry of something that was done, and returns once it is on disk: only then may it be answered.
     pub async fn record(&self, tenant: &TenantId, doer: &Doer, event: Event) -> Result<(), StoreFault> {
-        self.log.record_durable(self.entry(tenant, doer, event)).await
+        self.log.record_durable(self.entry(Some(tenant), doer, event)).await
     }
 
     /// Notes something that changed nothing, such as a sign-in that was refused; written within milliseconds.
     pub fn note(&self, tenant: &TenantId, doer: &Doer, event: Event) {
-        self.log.record(self.entry(tenant, doer, event));
+        self.log.record(self.entry(Some(tenant), doer, event));
     }
 
-    fn entry(&self, tenant: &TenantId, doer: &Doer, event: Event) -> Entry {
+    /// Notes something of the gateway itself in the operator's own log.
+    pub fn note_own(&self, event: Event) {
+        self.log.record(self.entry(None, &Doer::gateway(), event));
+    }
+
+    fn entry(&self, tenant: Option<&TenantId>, doer: &Doer, event: Event) -> Entry {
         let at = self.now();
         Entry {
             id: EntryId::mint(at, &*self.entropy),
             at,
-            tenant: Some(tenant.clone()),
+            tenant: tenant.cloned(),
             actor: doer.actor.clone(),
             session: doer.session,
             client: doer.client.clone(),
@@ -291,3 +296,6 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

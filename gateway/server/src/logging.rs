@@ -1,5 +1,7 @@
 //! Log lines on standard error: one reader for people, one for collectors, and a level that a reload may change.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt,
     layer::SubscriberExt,
@@ -17,7 +19,11 @@ pub struct LogLevel(Handle<EnvFilter, Registry>);
 pub fn start(config: &LogConfig) -> LogLevel {
     let (filter, handle) = reload::Layer::new(filter(config));
     let lines = match config.format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
+        LogFormat::Text => {
+            // Colours are for eyes: a file or a supervisor gets plain text.
+            let eyes = std::io::stderr().is_terminal();
+            fmt::layer().with_writer(std::io::stderr).with_ansi(eyes).with_target(false).boxed()
+        }
         LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).boxed(),
     };
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

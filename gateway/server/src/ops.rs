@@ -10,8 +10,14 @@ use axum::{
     routing::get,
 };
 use cardea_proxy::Drain;
+use cardea_storage::Log;
 use http::{StatusCode, header::CONTENT_TYPE};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
 use tokio::net::TcpListener;
 
 use crate::House;
@@ -72,5 +78,33 @@ async fn metrics(State(shown): State<Shown>) -> Response {
             ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The log's figures, read when somebody asks.
+#[derive(Debug)]
+pub(crate) struct LogFigures(pub(crate) Log);
+
+impl Collector for LogFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let now = self.0.metrics();
+        for (name, help, value) in [
+            ("cardea_log_waiting", "Entries that wait to be written", now.waiting),
+            ("cardea_log_commit_micros", "Microseconds that the last group took", now.last_commit_micros),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        for (name, help, value) in [
+            ("cardea_log_written", "Entries written since the start", now.written),
+            ("cardea_log_groups", "Groups of entries written since the start", now.groups),
+            ("cardea_log_failures", "Groups that failed since the start", now.failures),
+        ] {
+            let counter = ConstCounter::new(value);
+            let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+            counter.encode(metric)?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use cardea_audit::Event;
 use cardea_proxy::{Door, Drain, Limits, Listener, Parts, Proxy, Security};
 use prometheus_client::registry::Registry;
 use rustls::{
@@ -16,7 +17,7 @@ use crate::{
     House, ca,
     config::{Certificate, ListenerConfig, Scheme},
     house::Own,
-    ops::Ops,
+    ops::{LogFigures, Ops},
     reload,
 };
 
@@ -63,7 +64,8 @@ impl Running {
     /// Opens every listener, then serves. Nothing is served if one of them cannot be opened.
     pub async fn start(house: Arc<House>) -> Result<Self, StartFault> {
         let config = &house.config;
-        let mut registry = Registry::with_prefix("cardea");
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(LogFigures(house.log.clone())));
         let proxy = proxy(&house, &mut registry);
         house.attach(&proxy);
         let (mut listeners, mut certificates) = (Vec::new(), Vec::new());
@@ -98,6 +100,7 @@ impl Running {
         running.beside.spawn(reload::follow(Arc::clone(&running.house)));
         running.beside.spawn(reload::housekeeping(Arc::clone(&running.house)));
         running.beside.spawn(ca::keep(Arc::clone(&running.house)));
+        running.house.note_own(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
         Ok(running)
     }
 
@@ -110,6 +113,7 @@ impl Running {
             tracing::warn!("requests were still open when the time to drain was over");
         }
         self.beside.shutdown().await;
+        self.house.note_own(Event::Stopped {});
         self.house.close().await;
     }
 }

@@ -1,4 +1,5 @@
 //! `/log`: entries found, and one told with its decision.
+#![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use axum::Json;
 use cardea_audit::Entry;
@@ -71,7 +72,6 @@ fn view(logged: &Logged) -> Answer<Value> {
 
 /// Find entries.
 #[utoipa::path(get, path = "/log", tag = "log", params(LogFilter), responses((status = 200, body = LogPageView)))]
-#[allow(unused_qualifications, reason = "written by the macro above")]
 pub(super) async fn list(asked: Asked, Filter(filter): Filter<LogFilter>) -> Answer<Json<LogPageView>> {
     let said = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let cursor = match said(filter.cursor) {

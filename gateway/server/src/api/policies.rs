@@ -1,5 +1,6 @@
 //! `/policies`: read, checked, activated by compare-and-set, and brought back. A set takes effect only if it validates
 //! and its own tests pass.
+#![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use std::{str::FromStr, sync::Arc};
 
@@ -288,7 +289,6 @@ async fn finished(asked: &Asked, doer: &Doer, done: Activation, hash: String, no
 #[utoipa::path(
     get, path = "/policies/versions", tag = "policies", params(Page), responses((status = 200, body = VersionPage))
 )]
-#[allow(unused_qualifications, reason = "written by the macro above")]
 pub(super) async fn versions(asked: Asked, Filter(page): Filter<Page>) -> Answer<Json<VersionPage>> {
     let before = match page.cursor.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => Some(u64::from_str(text).map_err(|_| Problem::bad(format!("`{text}` is not a cursor")))?),

@@ -1,4 +1,5 @@
 //! `/users`: the tenant's people, found, invited, suspended and brought back.
+#![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use axum::Json;
 use cardea_core::{GroupId, Reason, UserId};
@@ -167,7 +168,6 @@ impl From<&Session> for SessionView {
 
 /// Find people.
 #[utoipa::path(get, path = "/users", tag = "people", params(UserFilter), responses((status = 200, body = UserPage)))]
-#[allow(unused_qualifications, reason = "written by the macro above")]
 pub(super) async fn list(asked: Asked, Filter(filter): Filter<UserFilter>) -> Answer<Json<UserPage>> {
     let status = match filter.status.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => Some(Status::parse(text).ok_or_else(|| Problem::bad(format!("`{text}` is not a status")))?),

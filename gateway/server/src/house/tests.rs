@@ -1,0 +1,255 @@
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{AtomicI64, AtomicU32, Ordering},
+};
+
+use cardea_core::{UserId, entropy::Fixed, resources::PolicySet};
+use cardea_identity::{
+    Email, Handle, HandleRecord, Session, Status, User,
+    assurance::{Means, Proof},
+    session::{EndReason, Start},
+};
+use cardea_proxy::Sessions as _;
+use cardea_storage::{Applying, LogQuery, Plan};
+
+use super::*;
+
+/// A clock that the test moves.
+struct Moved(AtomicI64);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A house in a folder of its own, with one tenant and one person who is signed in on the app's host.
+struct Stage {
+    house: Arc<House>,
+    clock: Arc<Moved>,
+    tenant: TenantId,
+    user: User,
+    session: Session,
+    handle: Handle,
+    folder: PathBuf,
+}
+
+const HOST: &str = "records.acme.localhost";
+
+impl Stage {
+    async fn set() -> Self {
+        static NTH: AtomicU32 = AtomicU32::new(0);
+        let nth = NTH.fetch_add(1, Ordering::SeqCst);
+        let folder = std::env::temp_dir().join(format!("cardea-house-{}-{nth}", std::process::id()));
+        let text = "[state]\ndir = \"state\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\nplain = true\n";
+        let clock = Arc::new(Moved(AtomicI64::new(1_800_000_000_000_000)));
+        let config = Config::parse("cardea.toml", text, &folder, clock.now()).unwrap();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let entropy = Arc::new(Fixed::new(u64::from(nth)));
+        let house = House::unprepared(config, Arc::clone(&clock) as _, entropy).await.unwrap();
+        apply(&house).await;
+        house.load_state().await.unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let user = join(&house, &tenant).await;
+        let (session, handle) = sign_in(&house, &tenant, &user).await;
+        Self { house, clock, tenant, user, session, handle, folder }
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    async fn find(&self, handle: &Handle) -> Option<Arc<cardea_proxy::LiveSession>> {
+        self.house.find(&self.tenant, &handle.hash(), self.house.now()).await.unwrap()
+    }
+
+    fn cached(&self, handle: &Handle) -> bool {
+        self.house.cached(&self.tenant, &handle.hash(), self.house.now()).is_some()
+    }
+
+    async fn events(&self) -> Vec<String> {
+        self.house.log.flush().await.unwrap();
+        let query = LogQuery { limit: 100, ..LogQuery::default() };
+        let page = self.house.store.log(Some(&self.tenant), &query).await.unwrap();
+        page.items.iter().map(|one| Entry::read(&one.body).unwrap().event.code().to_owned()).collect()
+    }
+
+    async fn strike(self) {
+        self.house.close().await;
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+async fn apply(house: &House) {
+    let files: BTreeMap<_, _> = [
+        ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n"),
+        (
+            "tenants/acme/apps/records.toml",
+            "id = \"records\"\nname = \"R\"\nhosts = [\"records.acme.localhost\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n",
+        ),
+        ("tenants/acme/groups/staff.toml", "id = \"staff\"\nname = \"S\"\n"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.to_owned()))
+    .into();
+    let wanted = cardea_core::resources::Bundle::read(&files).unwrap();
+    let plan = Plan::between(house.store.bundle().await.unwrap(), &wanted);
+    let hash = |_: &PolicySet| String::new();
+    let with = Applying { author: "operator", note: "", hash: &hash, now: house.now() };
+    house.store.apply(&plan, &with).await.unwrap();
+}
+
+async fn join(house: &House, tenant: &TenantId) -> User {
+    let now = house.now();
+    let user = User {
+        id: UserId::mint(now, &*house.entropy),
+        tenant: tenant.clone(),
+        email: Email::parse("ada@acme.example").unwrap(),
+        name: "Ada".to_owned(),
+        status: Status::Active,
+        groups: Vec::new(),
+        created: now,
+        changed: now,
+        last_seen: None,
+    };
+    house.store.insert_user(&user).await.unwrap();
+    user
+}
+
+async fn sign_in(house: &House, tenant: &TenantId, user: &User) -> (Session, Handle) {
+    let now = house.now();
+    let factor = cardea_core::FactorId::mint(now, &*house.entropy);
+    let start = Start {
+        tenant: tenant.clone(),
+        user: user.id,
+        proofs: vec![Proof { means: Means::Password { factor }, at: now }],
+        agent: String::new(),
+        rules: &house.tenant(tenant).unwrap().bundle.tenant.session,
+        now,
+    };
+    let session = Session::begin(start, &*house.entropy).unwrap();
+    house.shared.session_insert(&session).await.unwrap();
+    let (handle, record) = HandleRecord::issue(&session, HOST, now, &*house.entropy);
+    house.shared.handle_insert(&record, &session).await.unwrap();
+    (session, handle)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_answers_for_thirty_seconds_and_then_asks() {
+    let stage = Stage::set().await;
+    assert!(!stage.cached(&stage.handle));
+    assert_eq!(&*stage.find(&stage.handle).await.unwrap().host, HOST);
+    assert!(stage.cached(&stage.handle));
+    stage.pass(29);
+    assert!(stage.cached(&stage.handle));
+    stage.pass(1);
+    assert!(!stage.cached(&stage.handle));
+    let other = TenantId::parse("north").unwrap();
+    assert!(stage.house.cached(&other, &stage.handle.hash(), stage.house.now()).is_none());
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handle_is_replaced_once_and_its_late_use_ends_the_session() {
+    let stage = Stage::set().await;
+    let live = stage.find(&stage.handle).await.unwrap();
+    let now = stage.house.now();
+    let next = stage.house.rotate(&live, now).await.unwrap().expect("the first who asks gets the new handle");
+    assert!(stage.house.rotate(&live, now).await.unwrap().is_none(), "a second new handle was given out");
+    let next = Handle::parse(&next).unwrap();
+    stage.pass(50);
+    let old = stage.find(&stage.handle).await.expect("parallel requests still hold the old handle");
+    assert!(old.rotate_at.is_none(), "a replaced handle would be replaced again");
+    assert!(stage.find(&next).await.is_some());
+    stage.pass(50);
+    assert!(stage.find(&stage.handle).await.is_none(), "a replaced handle worked after its grace");
+    assert!(stage.find(&next).await.is_none(), "the session outlived the reuse of a handle");
+    assert_eq!(stage.events().await.iter().filter(|code| *code == "session-reuse").count(), 1);
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suspension_bites_on_the_next_request_and_ends_what_is_open() {
+    let stage = Stage::set().await;
+    assert!(stage.find(&stage.handle).await.is_some());
+    let ended = stage.house.suspend_user(&stage.tenant, stage.user.id, &Doer::operator()).await.unwrap();
+    assert_eq!(ended, 1);
+    assert!(!stage.cached(&stage.handle), "memory still knows the session");
+    assert!(stage.find(&stage.handle).await.is_none());
+    let again = stage.house.suspend_user(&stage.tenant, stage.user.id, &Doer::operator()).await;
+    assert!(matches!(again, Err(ChangeFault::Conflict(_))));
+    assert!(stage.events().await.contains(&"user-suspended".to_owned()));
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_counts_from_the_next_request_on() {
+    let stage = Stage::set().await;
+    assert!(stage.find(&stage.handle).await.unwrap().user.groups.is_empty());
+    let tenant = stage.house.tenant(&stage.tenant).unwrap();
+    let staff = [cardea_core::GroupId::parse("staff").unwrap()];
+    stage.house.set_groups(&tenant, stage.user.id, &staff, &Doer::operator()).await.unwrap();
+    assert!(!stage.cached(&stage.handle));
+    assert_eq!(stage.find(&stage.handle).await.unwrap().user.groups, staff);
+    let unknown = [cardea_core::GroupId::parse("stuff").unwrap()];
+    let refused = stage.house.set_groups(&tenant, stage.user.id, &unknown, &Doer::operator()).await;
+    assert!(matches!(refused, Err(ChangeFault::Invalid(one)) if one.help.as_deref() == Some("did you mean `staff`?")));
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_a_change_is_not_remembered_after_it() {
+    let stage = Stage::set().await;
+    let asked_at = stage.house.cache.generation();
+    let stale = stage.find(&stage.handle).await.unwrap();
+    stage.house.forget_user(stage.user.id);
+    stage.house.cache.put(&stale, stage.house.now(), asked_at);
+    assert!(!stage.cached(&stage.handle), "a session read before the change came back");
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_session_ends_and_says_so_once() {
+    let stage = Stage::set().await;
+    assert!(stage.find(&stage.handle).await.is_some());
+    stage.pass(3601);
+    assert!(stage.find(&stage.handle).await.is_none());
+    assert!(stage.find(&stage.handle).await.is_none());
+    assert_eq!(stage.events().await.iter().filter(|code| *code == "session-ended").count(), 1);
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_opens_once_and_a_newer_one_makes_it_worthless() {
+    let stage = Stage::set().await;
+    let tenant = stage.house.tenant(&stage.tenant).unwrap();
+    let email = Email::parse("eve@acme.example").unwrap();
+    let doer = Doer::operator();
+    let first = stage.house.invite_user(&tenant, email.clone(), "Eve", &[], &doer).await.unwrap();
+    let twice = stage.house.invite_user(&tenant, email, "Eve", &[], &doer).await;
+    assert!(matches!(twice, Err(ChangeFault::Conflict(_))));
+    let second = stage.house.invite_again(&tenant, first.user.id, &doer).await.unwrap();
+    let hash =
+        |invited: &Invited| cardea_identity::Ticket::parse(invited.url.rsplit('/').next().unwrap()).unwrap().hash();
+    assert!(
+        stage.house.invitation(&stage.tenant, &hash(&first)).await.unwrap().is_none(),
+        "the older link still works"
+    );
+    let (user, factors) = stage.house.invitation(&stage.tenant, &hash(&second)).await.unwrap().unwrap();
+    assert_eq!((user.id, factors.len()), (first.user.id, 0));
+    assert!(stage.house.take_invitation(&stage.tenant, &hash(&second)).await.unwrap());
+    assert!(!stage.house.take_invitation(&stage.tenant, &hash(&second)).await.unwrap(), "a link worked twice");
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_an_administrator_ends_is_gone_everywhere() {
+    let stage = Stage::set().await;
+    assert!(stage.find(&stage.handle).await.is_some());
+    let (house, doer) = (&stage.house, Doer::operator());
+    assert!(house.end_session(&stage.tenant, stage.session.id, EndReason::Administrator, &doer).await.unwrap());
+    assert!(!house.end_session(&stage.tenant, stage.session.id, EndReason::Administrator, &doer).await.unwrap());
+    assert!(!stage.cached(&stage.handle));
+    assert!(stage.find(&stage.handle).await.is_none());
+    stage.strike().await;
+}
