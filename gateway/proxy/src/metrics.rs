@@ -92,3 +92,21 @@ impl Metrics {
 pub(crate) fn observe(histogram: &Histogram, took: Duration) {
     histogram.observe(took.as_secs_f64());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_counted_by_class_and_reason() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        metrics.count(None, 404, Some(Reason::UnknownHost));
+        metrics.count(None, 0, None);
+        observe(&metrics.edge, Duration::from_micros(30));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains(r#"class="4xx",reason="unknown-host"} 1"#), "{text}");
+        assert!(text.contains(r#"cardea_stage_seconds_count{stage="edge"} 1"#), "{text}");
+    }
+}

@@ -3,17 +3,33 @@
 //! INVARIANT: made in one function (`access::decide`), never cloned, consumed by forwarding and by every changing handler.
 //!
 //! It cannot be forged:
-//! ```compile_fail
-//! let permit = cardea_proxy::Permit { for_entry: todo!() };
+//! ```compile_fail,E0451
+//! fn forged(entry: cardea_core::EntryId) -> cardea_proxy::Permit {
+//!     cardea_proxy::Permit { entry }
+//! }
 //! ```
 //! nor made:
-//! ```compile_fail
-//! let permit = cardea_proxy::Permit::new(todo!());
+//! ```compile_fail,E0624
+//! fn made(entry: cardea_core::EntryId) -> cardea_proxy::Permit {
+//!     cardea_proxy::Permit::new(entry)
+//! }
+//! ```
+//! nor copied:
+//! ```compile_fail,E0599
+//! fn copied(permit: cardea_proxy::Permit) -> (cardea_proxy::Permit, cardea_proxy::Permit) {
+//!     (permit.clone(), permit)
+//! }
 //! ```
 //! nor used twice:
-//! ```compile_fail
+//! ```compile_fail,E0382
 //! fn twice(permit: cardea_proxy::Permit) -> (cardea_proxy::Permit, cardea_proxy::Permit) {
-//!     (permit.clone(), permit)
+//!     (permit, permit)
+//! }
+//! ```
+//! It can be held and asked what it was given for:
+//! ```
+//! fn entry(permit: cardea_proxy::Permit) -> cardea_core::EntryId {
+//!     permit.entry()
 //! }
 //! ```
 

@@ -47,7 +47,7 @@ async fn streaming() -> Stream {
 
 impl Stream {
     /// Waits for the end, which must not look like a proper one.
-    async fn is_cut_in_time(mut self) {
+    async fn ends_in_time(mut self) {
         let began = Instant::now();
         let mut rest = Vec::new();
         let end = tokio::time::timeout(Duration::from_secs(4), self.socket.read_to_end(&mut rest)).await;
@@ -68,14 +68,14 @@ impl Stream {
 async fn a_session_that_ends_cuts_its_streams() {
     let stream = streaming().await;
     stream.house.lent.live.lock().unwrap().values().for_each(|session| session.end());
-    stream.is_cut_in_time().await;
+    stream.ends_in_time().await;
 }
 
 #[tokio::test]
 async fn a_session_that_reaches_its_limit_cuts_its_streams() {
     let stream = streaming().await;
     stream.house.pass(13 * 3600);
-    stream.is_cut_in_time().await;
+    stream.ends_in_time().await;
 }
 
 #[tokio::test]
@@ -83,14 +83,14 @@ async fn a_session_that_is_gone_cuts_its_streams_after_a_change() {
     let stream = streaming().await;
     stream.house.lent.live.lock().unwrap().clear();
     stream.house.proxy.changed();
-    stream.is_cut_in_time().await;
+    stream.ends_in_time().await;
 }
 
 #[tokio::test]
 async fn a_policy_that_now_says_no_cuts_the_stream() {
     let stream = streaming().await;
     stream.house.proxy.swap(stream.snapshot("forbid(principal, action, resource);"));
-    stream.is_cut_in_time().await;
+    stream.ends_in_time().await;
 }
 
 #[tokio::test]
@@ -111,5 +111,5 @@ async fn a_cut_by_hand_is_at_once() {
     let stream = streaming().await;
     let session = stream.house.lent.live.lock().unwrap().values().next().unwrap().id;
     stream.house.proxy.cut(session);
-    stream.is_cut_in_time().await;
+    stream.ends_in_time().await;
 }

@@ -1,5 +1,7 @@
 //! The data plane over real sockets: what arrives at a service, compared with what was decided.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod caller;
 mod cut;
 mod drain;
