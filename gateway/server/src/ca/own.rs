@@ -77,7 +77,7 @@ impl Ca {
     }
 
     /// Replaces whatever of ours is due; a tenant that fails is named, and tried again at the next round.
-    async fn renew_due(&self, house: &House) {
+    pub async fn renew_due(&self, house: &House) {
         let loaded = self.state.load_full();
         for tenant in loaded.tenants.values() {
             if tenant.gateway.key().is_some()
