@@ -127,14 +127,10 @@ impl Demo {
         let begun = before.is_some();
         let mut client = before.unwrap_or_default();
         if !begun && person.totp.is_some() {
-            let mut stronger = self.at(&person.tenant, "/sign-in/step-up")?;
             let portal = self.at(&person.tenant, "/")?;
             let page = client.open(&portal).await?;
             person.answer(&mut client, page).await?;
-            stronger.query_pairs_mut().append_pair("need", "2").append_pair("to", portal.as_str());
-            let page = client.open(&stronger).await?;
-            let page = person.answer(&mut client, page).await?;
-            anyhow::ensure!(page.url == portal, "the step-up ended at {}: {}", page.url, page.body);
+            person.steps_up(&mut client, &portal, &portal).await?;
         }
         let page = client.open(url).await?;
         person.answer(&mut client, page).await?;

@@ -26,6 +26,12 @@ pub fn find(page: &str, field: &str) -> Option<Form> {
     })
 }
 
+/// The address of the first link that starts with `prefix`.
+pub fn link(page: &str, prefix: &str) -> Option<String> {
+    let hrefs = page.split("<a ").skip(1).filter_map(|rest| attribute(rest.split('>').next()?, "href"));
+    hrefs.into_iter().find(|href| href.starts_with(prefix))
+}
+
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let at = tag.match_indices(name).find(|(at, _)| {
         tag[..*at].ends_with(char::is_whitespace) && tag[at + name.len()..].trim_start().starts_with('=')

@@ -268,9 +268,7 @@ impl Gateway {
         let page = client.open(&url).await?;
         let page = client.submit(&page, &[("password", PASSWORD), ("again", PASSWORD)]).await?;
         ensure!(page.status == 200, "the invitation was not accepted: {} {}", page.status, page.body);
-        let person =
-            Person { tenant: tenant.to_owned(), email: email.to_owned(), password: PASSWORD.to_owned(), totp: None };
-        Ok((client, page, person))
+        Ok((client, page, Person::new(tenant, email, PASSWORD)))
     }
 
     /// The same with one-time codes, ready to sign in with assurance 2. The browser is signed in with both.
@@ -280,6 +278,8 @@ impl Gateway {
         person.totp = Some(key_of(&page.body).with_context(|| format!("no key: {} {}", page.status, page.body))?);
         let page = client.submit(&page, &[("code", &person.code().await?)]).await?;
         ensure!(page.status == 200 && page.url.path() == "/factors", "not enrolled: {} {}", page.url, page.body);
+        let portal = self.at(&person.tenant, "/")?;
+        person.steps_up(&mut client, &portal, &portal).await?;
         Ok((client, person))
     }
 }
@@ -301,7 +301,6 @@ fn app_toml(tenant: &str, id: &str, upstream: u16, extra: &str) -> String {
     format!(
         "id = \"{id}\"\nname = \"{id}\"\nhosts = [\"{id}.{tenant}.localhost\"]\n{extra}\n\n\
          [upstream]\nurl = \"http://127.0.0.1:{upstream}\"\nconnect_seconds = 2\nanswer_seconds = 2\n\n\
-         [[resources]]\npattern = \"/public\"\ntype = \"PublicPage\"\n\n\
          [[resources]]\npattern = \"/public/{{*rest}}\"\ntype = \"PublicPage\"\n"
     )
 }

@@ -1,5 +1,13 @@
 //! People, and how they get through every page of a sign-in.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use anyhow::Context;
 use serde::Deserialize;
 use url::Url;
@@ -20,6 +28,9 @@ pub struct Person {
     pub password: String,
     /// The base32 secret of their one-time codes, where they have them.
     pub totp: Option<String>,
+    /// The half minute of the last code that was typed: each opens one door.
+    #[serde(skip)]
+    last: Arc<AtomicI64>,
 }
 
 /// More pages than any sign-in of ours has.
@@ -46,6 +57,8 @@ impl Person {
                 page = client.submit(&page, fields).await?;
             } else if has("email") {
                 page = client.submit(&page, &[("email", &self.email)]).await?;
+            } else if let Some(way) = crate::form::link(&page.body, "/sign-in/with/") {
+                page = client.open(&page.url.join(&way)?).await?;
             } else {
                 return Ok(page);
             }
@@ -53,16 +66,44 @@ impl Person {
         Ok(page)
     }
 
-    /// The one-time code of this moment.
+    /// Somebody without one-time codes.
+    pub fn new(tenant: &str, email: &str, password: &str) -> Self {
+        let (tenant, email, password) = (tenant.to_owned(), email.to_owned(), password.to_owned());
+        Self { tenant, email, password, totp: None, last: Arc::default() }
+    }
+
+    /// Steps up to two factors, in a browser that is signed in, and ends at the page asked for.
+    pub async fn steps_up(&self, client: &mut Client, sign_in: &Url, to: &Url) -> anyhow::Result<Reply> {
+        let mut url = sign_in.join("/sign-in/step-up")?;
+        url.query_pairs_mut().append_pair("need", "2").append_pair("to", to.as_str());
+        let page = client.open(&url).await?;
+        let page = self.answer(client, page).await?;
+        anyhow::ensure!(page.url == *to, "the step-up ended at {}: {} {}", page.url, page.status, page.body);
+        Ok(page)
+    }
+
+    /// A one-time code that was not typed yet. Servers take those of the half minutes before and after this one too, for
+    /// clocks that are a little off; so there are three at any time, and no story has to wait for the next.
     pub async fn code(&self) -> anyhow::Result<String> {
-        one_time_code(self.totp.as_deref().context("this person has no one-time codes")?).await
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 30)?;
+        let step = (self.last.load(Ordering::SeqCst) + 1).max(now - 1);
+        anyhow::ensure!(step <= now + 1, "all codes of this minute are spent");
+        self.last.store(step, Ordering::SeqCst);
+        one_time_code(self.totp.as_deref().context("this person has no one-time codes")?, step * 30).await
+    }
+
+    /// The code that was typed last.
+    pub async fn spent_code(&self) -> anyhow::Result<String> {
+        let secret = self.totp.as_deref().context("this person has no one-time codes")?;
+        one_time_code(secret, self.last.load(Ordering::SeqCst) * 30).await
     }
 }
 
-/// A one-time code made by an implementation that is not ours.
-pub async fn one_time_code(secret: &str) -> anyhow::Result<String> {
+/// The one-time code of a second since 1970, made by an implementation that is not ours.
+pub async fn one_time_code(secret: &str, at: i64) -> anyhow::Result<String> {
     let mut command = python("python");
-    command.args(["-c", "import pyotp, sys; print(pyotp.TOTP(sys.argv[1]).now())", secret]);
+    let program = "import pyotp, sys; print(pyotp.TOTP(sys.argv[1]).at(int(sys.argv[2])))";
+    command.args(["-c", program, secret, &at.to_string()]);
     let (status, out, err) = run(command).await?;
     anyhow::ensure!(status == 0, "pyotp: {err}");
     Ok(out.trim().to_owned())

@@ -1,0 +1,181 @@
+//! An invitation, a password, one-time codes: what opens, what does not, and what a stranger can learn from it.
+
+use cardea_tests::{Client, Gateway, Plan, Reply, Story, Upstream, form, gateway::PASSWORD, gateway::key_of};
+use url::Url;
+
+async fn house() -> anyhow::Result<(Upstream, Gateway)> {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    Ok((upstream, gateway))
+}
+
+/// A browser that has come as far as the password page for `email`.
+async fn asked_for_password(gateway: &Gateway, email: &str) -> anyhow::Result<(Client, Reply)> {
+    let mut client = Client::browser();
+    let page = client.open(&gateway.at("acme", "/sign-in")?).await?;
+    let page = client.submit(&page, &[("email", email)]).await?;
+    anyhow::ensure!(form::find(&page.body, "password").is_some(), "no password is asked for: {}", page.body);
+    Ok((client, page))
+}
+
+async fn tries(gateway: &Gateway, email: &str, password: &str) -> anyhow::Result<Reply> {
+    let (mut client, page) = asked_for_password(gateway, email).await?;
+    client.submit(&page, &[("password", password)]).await
+}
+
+#[tokio::test]
+async fn an_invitation_leads_to_a_password_a_second_factor_and_the_page_asked_for() -> Story {
+    let (upstream, gateway) = house().await?;
+    let (mut client, page, mut mira) = gateway.newcomer("mira@acme.example", &["readers"]).await?;
+    assert!(page.body.contains("/factors/totp"), "a second factor is offered: {}", page.body);
+    assert_eq!(client.get(&gateway.at("acme", "/")?).await?.status, 200);
+
+    // A wrong code enrols nothing; the right one does.
+    let page = client.open(&gateway.at("acme", "/factors/totp")?).await?;
+    mira.totp = key_of(&page.body);
+    let wrong = client.submit(&page, &[("code", "000000")]).await?;
+    assert!(form::find(&wrong.body, "code").is_some(), "{}", wrong.body);
+    let done = client.submit(&wrong, &[("code", &mira.code().await?)]).await?;
+    assert_eq!(done.url.path(), "/factors", "{}", done.body);
+
+    // What wants two factors asks for the second now, and opens.
+    let secret = gateway.at("echo.acme", "/secret/plan?x=1")?;
+    let page = client.open(&secret).await?;
+    let page = mira.answer(&mut client, page).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, secret.as_str()), "{}", page.body);
+    assert_eq!(upstream.last().line(), "GET /secret/plan?x=1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_up_by_code_lands_where_it_was_going() -> Story {
+    let (upstream, gateway) = house().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let secret = gateway.at("echo.acme", "/secret/plan?x=1")?;
+    let mut client = Client::browser();
+    let page = client.open(&gateway.at("echo.acme", "/x")?).await?;
+    let page = client.submit(&page, &[("email", &mira.email)]).await?;
+    let page = client.submit(&page, &[("password", PASSWORD)]).await?;
+    assert_eq!(page.status, 200, "one factor opens what wants one: {}", page.body);
+
+    client.program = true;
+    let refused = client.get(&secret).await?;
+    assert_eq!((refused.status.as_u16(), refused.json()?["reason"].as_str()), (401, Some("step-up-required")));
+    assert_eq!(refused.json()?["challenge"]["need"], "2");
+    client.program = false;
+
+    let page = client.open(&secret).await?;
+    assert_eq!(page.url.path(), "/sign-in/step-up", "{}", page.body);
+    // A code that was typed before is spent; nobody who saw it can use it.
+    let replayed = client.submit(&page, &[("code", &mira.spent_code().await?)]).await?;
+    assert!(form::find(&replayed.body, "code").is_some(), "a code opened twice: {}", replayed.body);
+    let page = mira.answer(&mut client, replayed).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, secret.as_str()), "{}", page.body);
+    assert_eq!(upstream.last().line(), "GET /secret/plan?x=1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_codes_are_refused_and_slowed_down() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let mut client = Client::browser();
+    let page = client.open(&gateway.at("echo.acme", "/secret")?).await?;
+    let page = client.submit(&page, &[("email", &mira.email)]).await?;
+    let mut page = client.submit(&page, &[("password", PASSWORD)]).await?;
+    let mut seen = Vec::new();
+    for guess in 0..12 {
+        page = client.submit(&page, &[("code", &format!("{:06}", 111_111 + guess))]).await?;
+        seen.push(page.status.as_u16());
+    }
+    assert!(seen.contains(&429), "guessing is not slowed down: {seen:?}");
+    assert!(!seen.contains(&200), "{seen:?}");
+    let wait = page.header("retry-after").and_then(|text| text.parse::<u64>().ok());
+    assert!(wait.is_some_and(|seconds| (1..=60).contains(&seconds)), "{wait:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sign_in_goes_on_in_the_browser_where_it_was_begun() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.person("mira@acme.example", &["readers"]).await?;
+    let (_, page) = asked_for_password(&gateway, "mira@acme.example").await?;
+    // Another browser has the page (a copied link, a stolen form) but not the cookie.
+    let mut stranger = Client::browser();
+    let refused = stranger.submit(&page, &[("password", PASSWORD)]).await?;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(stranger.cookie("acme.localhost", "cardea").is_none());
+
+    // A step is made once: the same form sent again finds its ticket spent.
+    let (mut client, page) = asked_for_password(&gateway, "mira@acme.example").await?;
+    let mut twin = client.clone();
+    assert_eq!(client.submit(&page, &[("password", PASSWORD)]).await?.status, 200);
+    let again = twin.submit(&page, &[("password", PASSWORD)]).await?;
+    assert_eq!(again.status, 400, "{}", again.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invitation_is_accepted_once() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let out = gateway.on.does(&["--format", "json", "user", "--tenant", "acme", "invite", "mira@acme.example"]).await?;
+    let link = serde_json::from_str::<serde_json::Value>(&out)?["url"].as_str().unwrap_or_default().to_owned();
+    let url = Url::parse(&link)?;
+    let mut tampered = url.clone();
+    tampered.set_path(&format!("{}x", url.path()));
+    assert_eq!(Client::browser().get(&tampered).await?.status, 400, "a tampered link");
+
+    let mut mira = Client::browser();
+    let page = mira.open(&url).await?;
+    let short = mira.submit(&page, &[("password", "short"), ("again", "short")]).await?;
+    assert!(form::find(&short.body, "password").is_some(), "a short password is taken: {}", short.body);
+    let differ = mira.submit(&page, &[("password", PASSWORD), ("again", "another one altogether")]).await?;
+    assert!(form::find(&differ.body, "password").is_some(), "{}", differ.body);
+    let done = mira.submit(&page, &[("password", PASSWORD), ("again", PASSWORD)]).await?;
+    assert_eq!(done.status, 200);
+    let mut second = Client::browser();
+    assert_eq!(second.get(&url).await?.status, 400, "the link opens twice");
+    let posted = second.submit(&page, &[("password", PASSWORD), ("again", PASSWORD)]).await?;
+    assert_eq!(posted.status, 400, "the form opens twice");
+    // Nor at another tenant.
+    let elsewhere = gateway.at("north", url.path())?;
+    assert_eq!(Client::browser().get(&elsewhere).await?.status, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_learns_who_has_an_account() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.person("mira@acme.example", &["readers"]).await?;
+    let known = tries(&gateway, "mira@acme.example", "not her password").await?;
+    let unknown = tries(&gateway, "nobody@acme.example", "not her password").await?;
+    assert_eq!((known.status, known.url.path()), (unknown.status, unknown.url.path()));
+    assert_eq!(known.body.replace("mira@", "nobody@"), unknown.body, "the pages differ");
+    let names = |reply: &Reply| reply.headers.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&known), names(&unknown));
+    Ok(())
+}
+
+/// G26.
+#[tokio::test]
+async fn guessing_is_slowed_for_the_account_in_every_spelling_and_locks_nobody_else() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.person("mira@acme.example", &["readers"]).await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    for email in ["mira@acme.example", "nobody@acme.example"] {
+        let mut seen = Vec::new();
+        for nth in 0..12 {
+            let spelled = if nth % 2 == 0 { email.to_owned() } else { email.to_uppercase() };
+            seen.push(tries(&gateway, &spelled, "a guess at it").await?.status.as_u16());
+        }
+        assert_eq!(seen.iter().filter(|status| **status == 429).count(), 2, "{email}: {seen:?}");
+    }
+    // A right password waits its turn too; another person does not.
+    assert_eq!(tries(&gateway, "mira@acme.example", PASSWORD).await?.status, 429);
+    assert_eq!(tries(&gateway, "ben@acme.example", PASSWORD).await?.status, 200);
+
+    // The counter survives a restart (G28).
+    let gateway = gateway.kill().await?.start().await?;
+    assert_eq!(tries(&gateway, "mira@acme.example", PASSWORD).await?.status, 429);
+    Ok(())
+}
