@@ -37,7 +37,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// As an answer to a form: a redirect.
-    pub async fn respond(self, visit: &Visit) -> Result<Response, No> {
+    pub(super) async fn respond(self, visit: &Visit) -> Result<Response, No> {
         Ok(match self {
             Self::More(flow) => {
                 let page = if matches!(flow.aim(), Aim::StepUp { .. }) { "/sign-in/step-up" } else { "/sign-in/totp" };
@@ -59,19 +59,25 @@ const BELOW_MINIMUM: Duration = Duration::from_secs(15 * 60);
 
 impl Visit {
     /// The person of that id with their factors, as the rules need them.
-    pub async fn enrolled(&self, user: Option<User>) -> Result<Option<Enrolled>, No> {
+    pub(super) async fn enrolled(&self, user: Option<User>) -> Result<Option<Enrolled>, No> {
         let Some(user) = user else { return Ok(None) };
         let factors = self.house.store.factors(self.id(), user.id).await?;
         Ok(Some(Enrolled { user, factors }))
     }
 
     /// The person as the rules know them.
-    pub fn known<'a>(&'a self, enrolled: &'a Enrolled) -> Known<'a> {
+    pub(super) fn known<'a>(&'a self, enrolled: &'a Enrolled) -> Known<'a> {
         Known { user: &enrolled.user, factors: &enrolled.factors, rules: &self.tenant.bundle.tenant.factors }
     }
 
     /// Takes the step that a proof allows, and ends the sign-in where it is complete.
-    pub async fn proven(&self, flow: Flow, enrolled: &Enrolled, means: Means, doer: Doer) -> Result<Outcome, No> {
+    pub(super) async fn proven(
+        &self,
+        flow: Flow,
+        enrolled: &Enrolled,
+        means: Means,
+        doer: Doer,
+    ) -> Result<Outcome, No> {
         match flow.proven(self.known(enrolled), means, self.now)? {
             Step::Ask(flow) => Ok(Outcome::More(Box::new(flow))),
             Step::Done(done) => self.complete(done, &enrolled.user, doer).await,
@@ -158,7 +164,7 @@ impl Visit {
     }
 
     /// The address that ends a sign-in: the destination itself at this host, else by a one-time code to its host.
-    pub async fn leave(&self, session: SessionId, destination: &Destination) -> Result<String, No> {
+    pub(super) async fn leave(&self, session: SessionId, destination: &Destination) -> Result<String, No> {
         let Destination { to, flow } = destination;
         let Some(flow) = flow.filter(|_| to.host() != self.host()) else { return Ok(to.to_string()) };
         let House { sealer, entropy, shared, .. } = &*self.house;
@@ -170,7 +176,7 @@ impl Visit {
     }
 
     /// The user of the session that this request is made in.
-    pub async fn signed_in(&self) -> Result<Option<(Arc<cardea_proxy::LiveSession>, Enrolled)>, No> {
+    pub(super) async fn signed_in(&self) -> Result<Option<(Arc<cardea_proxy::LiveSession>, Enrolled)>, No> {
         let Some(session) = self.admitted.session() else { return Ok(None) };
         let user = self.house.store.user(self.id(), session.user.id).await?;
         let enrolled = self.enrolled(user).await?;

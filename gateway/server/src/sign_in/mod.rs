@@ -7,6 +7,7 @@
 //! Absent on purpose: any answer that differs between an unknown person and a wrong password, and any step that a GET
 //! could make (GET shows; POST proves). The two GETs that do change something are redirects which carry a one-time value.
 
+mod answer;
 mod complete;
 mod flow;
 mod hand_over;
@@ -31,7 +32,7 @@ use axum::{
 use crate::House;
 
 pub use providers::Providers;
-pub use visit::Visit;
+use visit::Visit;
 
 /// Everything below `/sign-in`, `/sign-out` and `/.cardea/`.
 pub fn routes() -> Router<Arc<House>> {

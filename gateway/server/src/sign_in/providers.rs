@@ -18,13 +18,14 @@ use crate::{House, outgoing::OutgoingClient, state::TenantState};
 pub struct Providers(Mutex<HashMap<(TenantId, ProviderId), Arc<Known>>>);
 
 /// A provider with its keys, and a way to call it.
-pub struct Known {
+pub(super) struct Known {
     /// The provider.
     pub provider: Provider,
     /// Calls it, under the roots that the tenant named for it.
     pub client: OutgoingClient,
     read_at: Timestamp,
-    keys_at: Timestamp,
+    /// When keys were last fetched for the sake of a token; absent where they came with the documents.
+    renewed_at: Option<Timestamp>,
 }
 
 /// How long documents are kept. An hour: what most providers say in `Cache-Control`.
@@ -35,7 +36,7 @@ const AT_MOST: Duration = Duration::from_secs(24 * 3600);
 const COOL_DOWN: Duration = Duration::from_secs(30);
 
 /// The origins to which a form may lead on its way to a provider.
-pub fn form_targets(house: &House, tenant: &TenantState, spec: &ProviderSpec) -> Vec<String> {
+pub(super) fn form_targets(house: &House, tenant: &TenantState, spec: &ProviderSpec) -> Vec<String> {
     let known = house.providers.kept(tenant.id(), &spec.id);
     let endpoint = known.map(|known| known.provider.authorization_url().origin().ascii_serialization());
     [Some(spec.issuer.origin().ascii_serialization()), endpoint].into_iter().flatten().collect()
@@ -55,7 +56,12 @@ impl Providers {
     }
 
     /// A provider with its documents: kept ones, else fetched.
-    pub async fn find(&self, house: &House, tenant: &TenantId, spec: &ProviderSpec) -> Result<Arc<Known>, Refused> {
+    pub(super) async fn find(
+        &self,
+        house: &House,
+        tenant: &TenantId,
+        spec: &ProviderSpec,
+    ) -> Result<Arc<Known>, Refused> {
         let now = house.now();
         let kept = self.kept(tenant, &spec.id).filter(|known| known.provider.spec() == spec);
         if let Some(known) = kept.as_ref().filter(|known| now.since(known.read_at) < KEPT) {
@@ -74,19 +80,19 @@ impl Providers {
     }
 
     /// The provider with keys fetched anew, unless that was done just now.
-    pub async fn with_new_keys(
+    pub(super) async fn with_new_keys(
         &self,
         house: &House,
         tenant: &TenantId,
         known: &Known,
     ) -> Result<Option<Arc<Known>>, Refused> {
         let now = house.now();
-        if now.since(known.keys_at) < COOL_DOWN {
+        if known.renewed_at.is_some_and(|at| now.since(at) < COOL_DOWN) {
             return Ok(None);
         }
         let keys = get(&known.client, known.provider.jwks_url().as_str(), None).await?;
         let provider = known.provider.clone().with_keys(&keys)?;
-        let renewed = Known { provider, client: known.client.clone(), read_at: known.read_at, keys_at: now };
+        let renewed = Known { provider, client: known.client.clone(), read_at: known.read_at, renewed_at: Some(now) };
         Ok(Some(self.keep(tenant, renewed)))
     }
 }
@@ -100,11 +106,11 @@ async fn fetch(house: &House, spec: &ProviderSpec, now: Timestamp) -> Result<Kno
     let discovery = get(&client, &Provider::discovery_url(spec), None).await?;
     let provider = Provider::read(spec, &discovery)?;
     let keys = get(&client, provider.jwks_url().as_str(), None).await?;
-    Ok(Known { provider: provider.with_keys(&keys)?, client, read_at: now, keys_at: now })
+    Ok(Known { provider: provider.with_keys(&keys)?, client, read_at: now, renewed_at: None })
 }
 
 /// Fetches a JSON document, with an access token where it is the person's.
-pub async fn get(client: &OutgoingClient, url: &str, token: Option<&str>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn get(client: &OutgoingClient, url: &str, token: Option<&str>) -> Result<Vec<u8>, Refused> {
     let mut request = Request::get(url).header(header::ACCEPT, "application/json");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
