@@ -10,12 +10,14 @@ use crate::{
     CertificateFacts, Error, MAX_TTL, MIN_TTL, PrivateKey, Profile, Request, TrustBundle, TrustDomain,
     lint::{Signer, lint, lint_authority},
     pem,
-    profile::{intermediate_params, root_params},
+    profile::{intermediate_params, root_params, serial},
 };
 
 /// A certificate that signs certificates, with its key: the operator's root, or one tenant's intermediate.
 pub struct Authority {
     certificate: CertificateDer<'static>,
+    /// What verifiers trust: the root itself; of an intermediate its self-signed twin, with the same name and key.
+    anchor: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
     key: Secret<String>,
     signer: Signer,
@@ -44,33 +46,48 @@ impl Authority {
         let certificate = root_params(now, source)?
             .self_signed(&key.pair)
             .map_err(Error::broken("the root certificate", "signed"))?;
-        Self::new(certificate.into(), &key, None)
+        let certificate = CertificateDer::from(certificate);
+        Self::new(certificate.clone(), certificate, &key, None)
     }
 
     /// Makes the intermediate of one tenant, signed by this root.
     pub fn intermediate(&self, domain: &TrustDomain, now: Timestamp, source: &dyn Entropy) -> Result<Self, Error> {
         let key = PrivateKey::generate(source)?;
-        let params = intermediate_params(domain, now, self.signer.facts.not_after, source)?;
+        let mut params = intermediate_params(domain, now, self.signer.facts.not_after, source)?;
         lint_authority(&self.rehearse(&params, &key.pair, source)?, &self.signer, now)?;
         let certificate = self.sign(&params, &key.pair)?;
-        Self::new(certificate, &key, Some(domain.clone()))
+        // OpenSSL and what is built on it end a chain only in a certificate that signed itself. With the operator's root
+        // in a service's bundle every other tenant would verify too, so the tenant's own name and key sign themselves.
+        params.serial_number = Some(serial(source));
+        let anchor = params.self_signed(&key.pair).map_err(Error::broken("an intermediate's anchor", "signed"))?;
+        Self::new(certificate, anchor.into(), &key, Some(domain.clone()))
     }
 
-    /// Reads a root (`domain` absent) or a tenant's intermediate; the key must be the certificate's.
+    /// Reads what [`Authority::to_pem`] wrote, of a root (`domain` absent) or a tenant's intermediate; the key must be the
+    /// certificate's.
     pub fn from_pem(certificate: &str, key: &str, domain: Option<TrustDomain>) -> Result<Self, Error> {
         let key = PrivateKey::from_pem(key)?;
-        let certificate = pem::certificates(certificate)?.swap_remove(0);
-        Self::new(certificate, &key, domain)
+        let mut read = pem::certificates(certificate)?.into_iter();
+        let none = || Error::Broken { what: "an authority", done: "read", cause: "there is no certificate".to_owned() };
+        let certificate = read.next().ok_or_else(none)?;
+        let anchor = read.next().unwrap_or_else(|| certificate.clone());
+        Self::new(certificate, anchor, &key, domain)
     }
 
-    fn new(certificate: CertificateDer<'static>, key: &PrivateKey, domain: Option<TrustDomain>) -> Result<Self, Error> {
+    fn new(
+        certificate: CertificateDer<'static>,
+        anchor: CertificateDer<'static>,
+        key: &PrivateKey,
+        domain: Option<TrustDomain>,
+    ) -> Result<Self, Error> {
         let broken = |cause: &str| Error::Broken { what: "an authority", done: "used", cause: cause.to_owned() };
         let signer = Signer::read(&certificate, domain)?;
-        if signer.facts.key_fingerprint != key.fingerprint() {
+        let same = CertificateFacts::read(&anchor)?.key_fingerprint == key.fingerprint();
+        if !same || signer.facts.key_fingerprint != key.fingerprint() {
             return Err(broken("the key is not the certificate's"));
         }
         let issuer = Self::issuer(&certificate, PrivateKey::from_pkcs8(key.pair.serialized_der())?.pair)?;
-        Ok(Self { certificate, issuer, key: key.to_pem(), signer })
+        Ok(Self { certificate, anchor, issuer, key: key.to_pem(), signer })
     }
 
     /// Read back from the DER, so that issuer name and key identifier are byte for byte those of the certificate.
@@ -118,9 +135,10 @@ impl Authority {
         &self.certificate
     }
 
-    /// The certificate as a file.
+    /// The certificate as a file, followed by its anchor where that is another.
     pub fn to_pem(&self) -> String {
-        pem::encode_certificates([&self.certificate])
+        let anchor = (self.anchor != self.certificate).then_some(&self.anchor);
+        pem::encode_certificates(std::iter::once(&self.certificate).chain(anchor))
     }
 
     /// The key as PKCS #8 in PEM, to be sealed.
@@ -140,7 +158,7 @@ impl Authority {
 
     /// What those who check this authority's certificates trust: itself and nothing above it.
     pub fn bundle(&self) -> TrustBundle {
-        TrustBundle::new(vec![self.certificate.clone()])
+        TrustBundle::new(vec![self.anchor.clone()])
     }
 }
 

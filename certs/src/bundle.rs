@@ -4,7 +4,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::{Error, pem};
 
-/// The certificates that a verifier trusts. For a tenant it holds the tenant's intermediate *only*: with the operator's
+/// The certificates that a verifier trusts. For a tenant it holds the tenant's own anchor *only*: with the operator's
 /// root in it, every other tenant's certificates would verify too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustBundle(Vec<CertificateDer<'static>>);

@@ -59,7 +59,7 @@ pub fn peer_spiffe_id(der: &[u8]) -> Result<SpiffeId, Rejected> {
 
 pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Rejected> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(Rejected::NotACertificate),
     }
 }

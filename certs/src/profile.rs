@@ -111,7 +111,7 @@ fn dated(from: Timestamp, until: Timestamp, source: &dyn Entropy) -> Result<Cert
 }
 
 /// 126 random bits, always 16 bytes and positive (RFC 5280 section 4.1.2.2 asks for at most 20).
-fn serial(source: &dyn Entropy) -> SerialNumber {
+pub(crate) fn serial(source: &dyn Entropy) -> SerialNumber {
     let mut bytes = entropy::bytes::<16>(source);
     bytes[0] = bytes[0] & 0x7f | 0x40;
     SerialNumber::from_slice(&bytes)
