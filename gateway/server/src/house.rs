@@ -12,7 +12,10 @@ mod sessions;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -73,6 +76,8 @@ pub struct House {
     pub(crate) keys: KeyRing,
     minted: Minted,
     cache: SessionCache,
+    /// The last change that the state in force was read after.
+    seen: AtomicI64,
     /// Held while the state is prepared, so that an older one never replaces a newer.
     loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
@@ -137,6 +142,7 @@ impl House {
         };
         let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.map_err(store_fault)?;
         Ok(Arc::new(Self {
+            seen: AtomicI64::new(0),
             loading: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             minted: Minted::default(),
@@ -219,6 +225,7 @@ impl House {
     pub async fn load_state(self: &Arc<Self>) -> Result<(), OpenFault> {
         let _one_at_a_time = self.loading.lock().await;
         let fault = |source| OpenFault::Store { dir: self.config.state_dir.display().to_string(), source };
+        let seq = self.store.last_change().await.map_err(fault)?;
         let bundle = self.store.bundle().await.map_err(fault)?;
         let mut versions = BTreeMap::new();
         for id in bundle.tenants.keys() {
@@ -243,11 +250,17 @@ impl House {
         let state = compiled.await.map_err(|error| OpenFault::Key(error.to_string()))??;
         let snapshot = state.snapshot(&self.config);
         self.state.store(Arc::new(state));
+        self.seen.fetch_max(seq, Ordering::AcqRel);
         self.cache.clear();
         if let Some(proxy) = self.proxy() {
             proxy.swap(snapshot);
         }
         Ok(())
+    }
+
+    /// Where the feed of changes is to be read from: what came before is in the state.
+    pub(crate) fn seen(&self) -> i64 {
+        self.seen.load(Ordering::Acquire)
     }
 
     /// Lets go of what memory holds beyond its use; to be called now and then.

@@ -132,8 +132,8 @@ impl tower::Service<Name> for Resolver {
         Box::pin(async move {
             let host = name.as_str();
             if host == "localhost" || host.ends_with(".localhost") {
-                let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
-                return Ok(here.to_vec().into_iter());
+                let here = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+                return Ok(here.into_iter());
             }
             let found: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
             Ok(found.into_iter())

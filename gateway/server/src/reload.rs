@@ -23,21 +23,17 @@ const SWEEPS_AN_HOUR: u32 = 120;
 
 /// Reads the feed of changes until the process ends.
 pub async fn follow(house: Arc<House>) {
-    let mut seq = None;
+    let mut seq = house.seen();
     let mut failing = false;
     loop {
         tokio::time::sleep(POLL).await;
-        let read = match seq {
-            // Everything up to here was read when the state was prepared.
-            None => house.store.last_change().await.map(|last| seq = Some(last)),
-            Some(after) => match house.store.changes_since(after).await {
-                Ok(changes) => {
-                    seq = changes.last().map(|last| last.seq).or(seq);
-                    take(&house, &changes).await;
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+        let read = match house.store.changes_since(seq).await {
+            Ok(changes) => {
+                seq = changes.last().map_or(seq, |last| last.seq);
+                take(&house, &changes).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
         };
         if let Err(error) = &read
             && !failing

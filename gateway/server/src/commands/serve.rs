@@ -44,6 +44,9 @@ fn announce(running: &Running, took: Duration) {
     }
     let state = running.house.state.load();
     tracing::info!(ops = %running.ops, tenants = state.tenants.len(), millis = took.as_millis(), "ready");
+    if state.tenants.is_empty() {
+        tracing::warn!("there is no tenant yet: `cardea apply DIR` makes one");
+    }
     for (id, tenant) in &state.tenants {
         if tenant.engine.open_policies() > OPEN_POLICIES {
             let count = tenant.engine.open_policies();
@@ -73,7 +76,7 @@ async fn until_told_to_stop(running: &Running, context: &Context, level: &loggin
         match reload::configuration(running, &context.config_path(), level) {
             Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
             Ok(waiting) => {
-                tracing::warn!(waiting = waiting.join(", "), "configuration reloaded; these wait for a restart")
+                tracing::warn!(waiting = waiting.join(", "), "configuration reloaded; these wait for a restart");
             }
             Err(found) => tracing::error!(%found, "the configuration was not reloaded; the old one stays"),
         }

@@ -114,7 +114,7 @@ async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> End
             told(
                 context,
                 &invited.url,
-                json!({
+                &json!({
                     "id": invited.user.id, "email": invited.user.email, "url": invited.url,
                     "expires_at": invited.expires.to_string(),
                 }),
@@ -129,27 +129,27 @@ async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> End
             told(
                 context,
                 &format!("{email} is suspended; {sessions} sessions ended"),
-                json!({ "sessions_ended": sessions }),
+                &json!({ "sessions_ended": sessions }),
             )
         }
         Act::Activate { email } => {
             let user = find(house, &tenant, &email).await?;
             let user = house.activate_user(tenant.id(), user.id, &doer).await?;
-            told(context, &format!("{email} is {}", user.status.as_str()), json!({ "status": user.status }))
+            told(context, &format!("{email} is {}", user.status.as_str()), &json!({ "status": user.status }))
         }
         Act::EndSessions { email } => {
             let user = find(house, &tenant, &email).await?;
             let why = EndReason::Administrator;
             let ended = house.end_sessions_of_user(tenant.id(), user.id, None, why, &doer).await;
             let ended = ended.map_err(ChangeFault::from)?;
-            told(context, &format!("{ended} sessions of {email} ended"), json!({ "sessions_ended": ended }))
+            told(context, &format!("{ended} sessions of {email} ended"), &json!({ "sessions_ended": ended }))
         }
     }
 }
 
-fn told(context: &Context, line: &str, value: Value) -> Ended {
+fn told(context: &Context, line: &str, value: &Value) -> Ended {
     if context.is_json() {
-        say_json(&value)?;
+        say_json(value)?;
     } else {
         say(line);
     }

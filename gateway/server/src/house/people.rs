@@ -92,6 +92,9 @@ impl House {
         let Some(session) = self.shared.session(tenant, id).await? else { return Ok(false) };
         let ended = self.shared.session_end(tenant, id, End { at: self.now(), why }).await?;
         self.forget_session(id);
+        if let Some(proxy) = self.proxy() {
+            proxy.cut(id);
+        }
         if !ended {
             return Ok(false);
         }

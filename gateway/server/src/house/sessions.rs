@@ -157,6 +157,7 @@ fn best_word(provider: &ProviderSpec) -> Assurance {
     provider.assurance.values().max().copied().unwrap_or(Assurance::One)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn fault(error: cardea_storage::StoreFault) -> StoreFault {
     tracing::error!(error = %crate::house::with_causes(&error), "a store failed");
     StoreFault(error.to_string())
