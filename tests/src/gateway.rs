@@ -200,6 +200,11 @@ impl Installation {
         Ok(Url::parse(&format!("http://{host}.localhost:{}", self.port))?.join(path)?)
     }
 
+    /// A program's request as a visitor, on the wire: `line` is method and target, `headers` have line ends.
+    pub async fn ask(&self, host: &str, line: &str, headers: &str) -> anyhow::Result<crate::raw::RawReply> {
+        crate::raw::ask(self.port, &format!("{host}.localhost:{}", self.port), line, headers).await
+    }
+
     /// The entries of a tenant's log, oldest first.
     pub async fn log(&self, tenant: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         entries(&self.does(&["audit", "export", "--tenant", tenant]).await?)
@@ -215,7 +220,7 @@ impl Installation {
 pub fn entries(export: &str) -> anyhow::Result<Vec<serde_json::Value>> {
     let lines: Vec<_> = export.lines().collect();
     ensure!(lines.len() >= 2, "no export: {export}");
-    let entry = |line: &&str| Ok(serde_json::from_str::<serde_json::Value>(line)?);
+    let entry = |line: &&str| Ok(serde_json::from_str::<serde_json::Value>(line)?["body"].take());
     lines[1..lines.len() - 1].iter().map(entry).collect()
 }
 

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod person;
 pub mod process;
 pub mod raw;
+pub mod redis;
 pub mod upstream;
 
 pub use client::{Client, Reply};
@@ -18,6 +19,7 @@ pub use demo::Demo;
 pub use gateway::{Gateway, Installation, Plan};
 pub use person::Person;
 pub use process::{Process, free_port, python};
+pub use redis::Redis;
 pub use upstream::Upstream;
 
 /// What a story returns: any failure ends it with its whole chain of causes.

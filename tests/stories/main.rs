@@ -1,6 +1,10 @@
 //! The stories: what a person, a program or an attacker does with the real gateway, over the wire.
 
+mod apply;
+mod assertion;
 mod crash;
 mod demo;
 mod factors;
 mod sessions;
+mod stores;
+mod streams;

@@ -1,0 +1,148 @@
+//! Resources as files: what is exported and applied changes nothing; what is wrong changes nothing either.
+
+use std::{collections::BTreeMap, path::Path};
+
+use cardea_tests::{Client, Demo, Gateway, Installation, Plan, Story, Upstream};
+use url::Url;
+
+/// Every file below a folder.
+fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let (mut found, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(at) = open.pop() {
+        for entry in std::fs::read_dir(&at)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(folder)?.display().to_string();
+                found.insert(name, std::fs::read_to_string(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn house() -> anyhow::Result<(Upstream, Gateway)> {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    Ok((upstream, gateway))
+}
+
+#[tokio::test]
+async fn what_is_exported_and_applied_changes_nothing() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let on = &gateway.on;
+    on.does(&["export", "exported"]).await?;
+    let first = files(&on.path("exported"))?;
+    assert!(first.keys().any(|name| name == "tenants/acme/policies/echo.cedar"), "{:?}", first.keys());
+    let plan: serde_json::Value =
+        serde_json::from_str(&on.does(&["--format", "json", "apply", "exported", "--plan"]).await?)?;
+    assert_eq!(plan["plan"], serde_json::json!([]), "the plan is not empty");
+    on.does(&["apply", "exported", "--yes"]).await?;
+    on.does(&["export", "again"]).await?;
+    assert_eq!(files(&on.path("again"))?, first);
+    let out = on.does(&["apply", "resources", "--yes"]).await?;
+    assert_eq!(out, "nothing to change");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demonstration_survives_an_export_and_an_apply() -> Story {
+    let demo = Demo::start().await?;
+    let folder = demo.folder().join("exported");
+    let exported = folder.to_str().unwrap_or_default();
+    let (status, _, err) = demo.cardea(&["export", exported]).await?;
+    assert_eq!(status, 0, "{err}");
+    let (status, out, err) = demo.cardea(&["apply", exported, "--yes"]).await?;
+    assert_eq!((status, out.trim()), (0, "nothing to change"), "{err}");
+    Ok(())
+}
+
+async fn public(client: &mut Client, url: &Url) -> anyhow::Result<u16> {
+    Ok(client.get(url).await?.status.as_u16())
+}
+
+#[tokio::test]
+async fn a_plan_shows_what_will_change_and_the_next_request_obeys() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let on = &gateway.on;
+    let (mut visitor, url) = (Client::program(), gateway.at("echo.acme", "/public/x")?);
+    assert_eq!(public(&mut visitor, &url).await?, 200);
+    on.edit(
+        "resources/tenants/acme/policies/echo.cedar",
+        "permit (principal, action,",
+        "permit (principal is User, action,",
+    )?;
+    on.edit("resources/tenants/acme/groups/readers.toml", "Readers", "All who read")?;
+    on.write("resources/tenants/acme/groups/chemists.toml", "id = \"chemists\"\nname = \"Chemists\"\n")?;
+
+    let plan = on.does(&["apply", "resources", "--plan"]).await?;
+    for word in ["readers", "chemists", "policies"] {
+        assert!(plan.contains(word), "the plan does not tell of {word}: {plan}");
+    }
+    // Nobody said yes.
+    let (status, _, err) = on.cardea(&["apply", "resources"]).await?;
+    assert_eq!(status, 1, "{err}");
+    assert!(err.contains("--yes"), "{err}");
+    assert_eq!(public(&mut visitor, &url).await?, 200);
+
+    on.apply().await?;
+    let obeyed = async {
+        while public(&mut visitor, &url).await? == 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), obeyed).await??;
+    assert_eq!(public(&mut visitor, &url).await?, 401);
+    Ok(())
+}
+
+/// Applies what cannot be, and finds the store as it was.
+async fn refused(on: &Installation, words: &[&str]) -> Story {
+    on.does(&["export", "before"]).await?;
+    let before = files(&on.path("before"))?;
+    let (status, out, err) = on.cardea(&["apply", "resources", "--yes"]).await?;
+    assert_eq!(status, 1, "{out}{err}");
+    for word in words {
+        assert!(err.contains(word), "`{word}` is not told: {err}");
+    }
+    on.does(&["export", "after"]).await?;
+    assert_eq!(files(&on.path("after"))?, before, "a refused apply changed something");
+    Ok(())
+}
+
+#[tokio::test]
+async fn policies_that_fail_their_tests_do_not_take_effect() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let tests = r#"[[test]]
+name = "visitors read what is public"
+app = "echo"
+request = "GET /public/x"
+expect = "allow"
+
+[[test]]
+name = "visitors read all"
+app = "echo"
+request = "GET /x"
+expect = "allow"
+"#;
+    gateway.on.write("resources/tenants/acme/policies/tests.toml", tests)?;
+    gateway.on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;
+    refused(&gateway.on, &["visitors read all", "tenants/acme/policies/tests.toml"]).await?;
+    let (status, out, _) = gateway.on.cardea(&["policy", "test", "resources"]).await?;
+    assert_eq!(status, 1);
+    assert!(
+        out.contains("ok   acme: visitors read what is public") && out.contains("FAIL acme: visitors read all"),
+        "{out}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_mistake_among_many_changes_keeps_all_of_them_back() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;
+    gateway.on.edit("resources/tenants/north/policies/echo.cedar", "context.assurance", "context.assurence")?;
+    refused(&gateway.on, &["tenants/north/policies/echo.cedar:9:", "assurence"]).await
+}

@@ -1,0 +1,100 @@
+//! Sessions shared in Redis: the same story, and what becomes of it when Redis goes away.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use cardea_tests::{Client, Gateway, Person, Plan, Redis, Story, Upstream};
+use http::Method;
+use url::Url;
+
+async fn house() -> anyhow::Result<(Upstream, Redis, Gateway)> {
+    let upstream = Upstream::start().await?;
+    let redis = Redis::start().await?;
+    let plan = Plan::before(upstream.port).app("notes", upstream.port, "").redis(&redis.url());
+    let gateway = plan.start().await?;
+    Ok((upstream, redis, gateway))
+}
+
+async fn ask(client: &mut Client, url: &Url) -> anyhow::Result<(u16, Option<String>)> {
+    client.program = true;
+    let reply = client.get(url).await?;
+    client.program = false;
+    let reason = reply.json().ok().and_then(|body| body["reason"].as_str().map(str::to_owned));
+    Ok((reply.status.as_u16(), reason))
+}
+
+#[tokio::test]
+async fn sign_in_hand_over_and_sign_out_are_the_same_in_redis() -> Story {
+    let (_upstream, _redis, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let (echo, notes) = (gateway.at("echo.acme", "/x")?, gateway.at("notes.acme", "/y?z")?);
+    let (mut client, page) = mira.opens(&echo).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+    let page = client.open(&notes).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, notes.as_str()), "one sign-in serves all apps");
+
+    // Sessions outlive the gateway: they are not its own.
+    let gateway = gateway.kill().await?.start().await?;
+    assert_eq!(ask(&mut client, &echo).await?.0, 200);
+    let (mut other, _) = mira.opens(&echo).await?;
+    client.send(Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+    assert_eq!(ask(&mut client, &echo).await?.0, 401);
+    assert_eq!(ask(&mut client, &notes).await?.0, 401);
+    assert_eq!(ask(&mut other, &echo).await?.0, 200);
+    gateway.on.does(&["user", "--tenant", "acme", "end-sessions", &mira.email]).await?;
+    let ended = async {
+        while ask(&mut other, &echo).await?.0 == 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(1), ended).await.context("the command line's word is not heard")??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_redis_is_away_the_answer_is_a_fault_and_never_not_signed_in() -> Story {
+    let (upstream, mut redis, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let (echo, notes) = (gateway.at("echo.acme", "/x")?, gateway.at("notes.acme", "/x")?);
+    let (mut client, _) = mira.opens(&echo).await?;
+    client.open(&notes).await?;
+    let mut unknown = Client::browser();
+    unknown.set_cookie("echo.acme.localhost", "cardea", &"A".repeat(43));
+    assert_eq!(ask(&mut unknown, &echo).await?.0, 401);
+
+    redis.kill().await?;
+    // A handle that is not in memory cannot be looked up: that is a fault, whoever holds it.
+    unknown.set_cookie("echo.acme.localhost", "cardea", &format!("{}A", "B".repeat(42)));
+    let heard = upstream.count();
+    assert_eq!(ask(&mut unknown, &echo).await?, (503, Some("store-unavailable".to_owned())));
+    assert_eq!(upstream.count(), heard, "something was let through");
+    // One that is may go on until its limit, or be a fault; signed out it is not.
+    for url in [&echo, &notes] {
+        let (status, reason) = ask(&mut client, url).await?;
+        assert!([200, 503].contains(&status), "{status} {reason:?}");
+    }
+    // Nobody comes in: neither page nor form pretends that something else is wrong.
+    assert_eq!(sign_in_tells(&gateway, &mira).await?, 503);
+    // What needs no session is served.
+    assert_eq!(ask(&mut Client::browser(), &gateway.at("echo.acme", "/public/x")?).await?.0, 200);
+
+    redis.start_again().await?;
+    let back = async {
+        while ask(&mut client, &echo).await?.0 != 200 || ask(&mut unknown, &echo).await?.0 != 401 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(15), back).await.context("it does not recover")??;
+    let (_, page) = mira.opens(&notes).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    Ok(())
+}
+
+async fn sign_in_tells(gateway: &Gateway, person: &Person) -> anyhow::Result<u16> {
+    let mut client = Client::browser();
+    let page = client.open(&gateway.at("acme", "/sign-in")?).await?;
+    let page = person.answer(&mut client, page).await?;
+    Ok(page.status.as_u16())
+}

@@ -1,0 +1,120 @@
+//! Streams pass through as they come, and end with the permit that opened them (invariant: a permit outlives nothing).
+
+use std::time::Duration;
+
+use cardea_tests::{Client, Gateway, Person, Plan, Story, Upstream, raw};
+use http::Method;
+
+/// How long after a revocation a stream may go on (DESIGN section 3.7).
+const CUT: Duration = Duration::from_secs(2);
+
+async fn house() -> anyhow::Result<(Upstream, Gateway)> {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    Ok((upstream, gateway))
+}
+
+/// Server-sent events, open and with their first event come through.
+async fn events(gateway: &Gateway, client: &Client) -> anyhow::Result<raw::Open> {
+    let (host, cookie) = at_echo(gateway, client);
+    let request = format!(
+        "GET /does/stream HTTP/1.1\r\nhost: {host}\r\naccept: text/event-stream\r\ncookie: cardea={cookie}\r\n\r\n"
+    );
+    let mut open = raw::Open::new(gateway.on.port, request.as_bytes()).await?;
+    let seen = open.until("data: 1\n\n").await?;
+    anyhow::ensure!(seen.contains("text/event-stream"), "{seen}");
+    Ok(open)
+}
+
+/// A WebSocket, open and answering.
+async fn websocket(gateway: &Gateway, client: &Client) -> anyhow::Result<raw::Open> {
+    let request = handshake(gateway, client, &format!("http://echo.acme.localhost:{}", gateway.on.port));
+    let mut open = raw::Open::new(gateway.on.port, request.as_bytes()).await?;
+    let head = open.until("\r\n\r\n").await?;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
+    open.send(b"echo this").await?;
+    open.until("echo this").await?;
+    Ok(open)
+}
+
+fn handshake(gateway: &Gateway, client: &Client, origin: &str) -> String {
+    let (host, cookie) = at_echo(gateway, client);
+    format!(
+        "GET /does/websocket HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\ncookie: cardea={cookie}\r\nupgrade: websocket\r\n\
+         connection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+fn at_echo(gateway: &Gateway, client: &Client) -> (String, String) {
+    let cookie = client.cookie("echo.acme.localhost", "cardea").unwrap_or_default().to_owned();
+    (format!("echo.acme.localhost:{}", gateway.on.port), cookie)
+}
+
+async fn signed_in(gateway: &Gateway, person: &Person) -> anyhow::Result<Client> {
+    Ok(person.opens(&gateway.at("echo.acme", "/x")?).await?.0)
+}
+
+/// G18.
+#[tokio::test]
+async fn a_suspended_person_s_streams_are_cut_and_nobody_else_s() -> Story {
+    let (upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let ben = gateway.person("ben@acme.example", &["readers"]).await?;
+    let (hers, his) = (signed_in(&gateway, &mira).await?, signed_in(&gateway, &ben).await?);
+    let (events_of_hers, socket_of_hers) = (events(&gateway, &hers).await?, websocket(&gateway, &hers).await?);
+    let mut socket_of_his = websocket(&gateway, &his).await?;
+    assert_eq!(upstream.open_streams(), 3);
+
+    gateway.on.does(&["user", "--tenant", "acme", "suspend", &mira.email]).await?;
+    let (one, other) = tokio::join!(events_of_hers.closed(), socket_of_hers.closed());
+    assert!(one? <= CUT && other? <= CUT, "a stream outlived its permit");
+    socket_of_his.send(b"still here").await?;
+    socket_of_his.until("still here").await?;
+    assert_eq!(upstream.open_streams(), 1, "the service was not told");
+    Ok(())
+}
+
+#[tokio::test]
+async fn signing_out_cuts_streams() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let mut client = signed_in(&gateway, &mira).await?;
+    let (stream, socket) = (events(&gateway, &client).await?, websocket(&gateway, &client).await?);
+    client.send(Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+    let (one, other) = tokio::join!(stream.closed(), socket.closed());
+    assert!(one? <= CUT && other? <= CUT);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_that_no_longer_allows_it_cuts_a_stream() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let client = signed_in(&gateway, &mira).await?;
+    let (stream, mut socket) = (events(&gateway, &client).await?, websocket(&gateway, &client).await?);
+    let forbid = "\n@id(\"no-streams\")\nforbid (principal, action, resource in App::\"echo\") when { context.path == \"/does/stream\" };\n";
+    let policies = gateway.on.read("resources/tenants/acme/policies/echo.cedar")?;
+    gateway.on.write("resources/tenants/acme/policies/echo.cedar", &format!("{policies}{forbid}"))?;
+    gateway.on.apply().await?;
+    assert!(stream.closed().await? <= CUT);
+    // What is still allowed goes on.
+    socket.send(b"still here").await?;
+    socket.until("still here").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_site_s_page_opens_no_websocket() -> Story {
+    let (upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let client = signed_in(&gateway, &mira).await?;
+    let before = upstream.count();
+    for origin in ["http://evil.example", "null", "http://echo.acme.localhost:1", "http://acme.localhost"] {
+        let request = handshake(&gateway, &client, origin);
+        let mut open = raw::Open::new(gateway.on.port, request.as_bytes()).await?;
+        let head = open.until("\r\n\r\n").await?;
+        assert!(head.starts_with("HTTP/1.1 403"), "{origin}: {head}");
+    }
+    assert_eq!(upstream.count(), before);
+    Ok(())
+}
