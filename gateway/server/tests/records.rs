@@ -1,5 +1,6 @@
 //! A request through the whole house to a service that got its certificate from us: the seed's tenants, the records
 //! service with an agent beside it, and a visitor who reads the one public page.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a story that cannot go on ends here")]
 #![cfg(feature = "demo")]
 
 use std::{

@@ -151,8 +151,13 @@ impl Store {
         .map(|change| change.record)
     }
 
-    /// Approves a record.
+    /// Approves a record. Whoever approves again what they have approved changes nothing and is told that it is done.
     pub async fn approve(self: &Arc<Self>, study: String, record: String, approval: Approval) -> Result<(), Failed> {
+        let state = self.state();
+        let known = state.study(&study).and_then(|study| study.records.iter().find(|one| one.id == record));
+        if known.and_then(|record| record.approval.as_ref()).is_some_and(|given| given.by == approval.by) {
+            return Ok(());
+        }
         self.change(move |state| {
             let found = state
                 .studies
@@ -294,7 +299,8 @@ mod tests {
         let approve = |by: &str| store.approve("S-12".into(), id.clone(), approval(by));
         assert!(matches!(approve("Rui").await, Err(Failed::OwnRecord)));
         approve("Ada").await.unwrap();
-        assert!(matches!(approve("Ada").await, Err(Failed::Approved)));
+        approve("Ada").await.unwrap();
+        assert!(matches!(approve("Eve").await, Err(Failed::Approved)));
         assert!(matches!(store.approve("S-0".into(), "R-1".into(), approval("Ada")).await, Err(Failed::NotFound)));
         assert_eq!(changes.recv().await.unwrap().what, "created");
         assert_eq!(changes.recv().await.unwrap().what, "approved");

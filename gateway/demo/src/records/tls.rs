@@ -62,7 +62,7 @@ impl Identity {
             match self.reload() {
                 Ok(()) => tracing::info!(folder = %self.folder.display(), "certificate reloaded"),
                 Err(error) => {
-                    tracing::warn!(error = %format!("{error:#}"), "certificate not reloaded; the old one stays")
+                    tracing::warn!(error = %format!("{error:#}"), "certificate not reloaded; the old one stays");
                 }
             }
         }

@@ -39,6 +39,13 @@ pub fn attempts(places: &Places) -> Vec<Attempt> {
         one("GET", acme("/studies"), None, 401, "nobody is signed in; a browser is sent to the sign-in page"),
         one("GET", acme(record), rui, 200, "chemists read and write records"),
         one("POST", acme(approve), rui, 303, "reviewers approve, if signed in with two factors"),
+        one(
+            "GET",
+            acme("/studies/S-7/records/R-1"),
+            rui,
+            200,
+            "the blinded study: one factor is not enough to open it",
+        ),
         one("POST", acme(approve), ada, 403, "administrators read, but approving is for reviewers"),
         one("GET", at("acme.localhost", "/admin/"), ada, 200, "administrators open the console with two factors"),
         one("GET", at("acme.localhost", "/admin/"), rui, 403, "the console is for administrators"),
