@@ -25,7 +25,7 @@ pub(crate) fn of(
     } else {
         (None, None)
     };
-    let to = return_address(canonical, public_port);
+    let to = return_address(canonical, headers, public_port);
     let to: String = url::form_urlencoded::byte_serialize(to.as_bytes()).collect();
     let origin = &site.tenant.sign_in_origin;
     let mut url = match need {
@@ -50,8 +50,9 @@ fn flow(headers: &HeaderMap, tls: bool, random: &dyn Entropy) -> (Option<String>
     (Some(ticket.hash().to_string()), HeaderValue::try_from(cookie::set_flow(&ticket, tls)).ok())
 }
 
-/// The page that was asked for; the host's start page where it can't be opened again as it is.
-fn return_address(canonical: &Canonical, public_port: Option<u16>) -> String {
+/// The page that was asked for; where that was not a page but an act, which nobody should repeat unseen, the page with
+/// the form; else the host's start page.
+fn return_address(canonical: &Canonical, headers: &HeaderMap, public_port: Option<u16>) -> String {
     let scheme = if canonical.tls() { "https" } else { "http" };
     let host = match public_port {
         Some(443) if canonical.tls() => canonical.host().to_string(),
@@ -59,9 +60,20 @@ fn return_address(canonical: &Canonical, public_port: Option<u16>) -> String {
         Some(port) => format!("{}:{port}", canonical.host()),
         None => authority(canonical),
     };
+    let origin = format!("{scheme}://{host}");
     let target = canonical.target().as_str();
-    if canonical.method() == Method::GET && !canonical.websocket() && target.len() + host.len() + 8 <= LONGEST {
-        return format!("{scheme}://{host}{target}");
-    }
-    format!("{scheme}://{host}/")
+    let page = if canonical.method() == Method::GET && !canonical.websocket() {
+        Some(format!("{origin}{target}"))
+    } else {
+        page_with_form(&origin, headers)
+    };
+    page.filter(|page| page.len() <= LONGEST).unwrap_or_else(|| format!("{origin}/"))
+}
+
+/// The page of this very origin from which the browser says that it came.
+fn page_with_form(origin: &str, headers: &HeaderMap) -> Option<String> {
+    let said = url::Url::parse(headers.get(header::REFERER)?.to_str().ok()?).ok()?;
+    let bare = said.username().is_empty() && said.password().is_none() && said.fragment().is_none();
+    let own = url::Url::parse(origin).is_ok_and(|own| own.origin() == said.origin());
+    (bare && own).then(|| format!("{origin}{}", &said[url::Position::BeforePath..]))
 }

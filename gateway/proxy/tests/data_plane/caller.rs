@@ -57,6 +57,30 @@ async fn a_stronger_sign_in_is_asked_for_where_it_would_help() {
 }
 
 #[tokio::test]
+async fn whoever_proves_more_for_an_act_returns_to_the_page_with_its_form() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let cookie = house.chemist();
+    for (referer, to) in [
+        ("http://records.acme.test/studies/S-7?x=1", "http://records.acme.test/studies/S-7?x=1"),
+        ("http://elsewhere.test/studies", "http://records.acme.test/"),
+        ("http://records.acme.test.elsewhere.test/", "http://records.acme.test/"),
+        ("http://records.acme.test@elsewhere.test/", "http://records.acme.test/"),
+        ("http://somebody@records.acme.test/studies", "http://records.acme.test/"),
+        ("https://records.acme.test/studies", "http://records.acme.test/"),
+        ("javascript:alert(1)", "http://records.acme.test/"),
+    ] {
+        let reply = house.ask("POST /secret", &format!("cookie: {cookie}\r\nreferer: {referer}\r\n")).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("step-up-required")));
+        let told: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
+        let url = url::Url::parse(told["challenge"]["url"].as_str().unwrap()).unwrap();
+        let (_, said) = url.query_pairs().find(|(name, _)| name == "to").unwrap();
+        assert_eq!(said, to, "{referer}");
+    }
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
 async fn a_handle_works_at_its_own_host_and_while_it_lives() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).open().await;
