@@ -82,3 +82,48 @@ pub fn path_of(tenant: &TenantId, source: &str) -> String {
         None => format!("tenants/{tenant}/policies/{}.cedar", source.trim_end_matches(".cedar")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(policy: &str, tests: &str) -> Checked {
+        let files = [
+            ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n"),
+            (
+                "tenants/acme/apps/records.toml",
+                "id = \"records\"\nname = \"R\"\nhosts = [\"r.localhost\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n",
+            ),
+            ("tenants/acme/policies/readers.cedar", policy),
+            ("tenants/acme/policies/tests.toml", tests),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+        super::bundle(&Bundle::read(&files).unwrap(), Timestamp::from_secs(1_800_000_000))
+    }
+
+    const TEST: &str =
+        "[[test]]\nname = \"anybody reads\"\napp = \"records\"\nrequest = \"GET /\"\nexpect = \"allow\"\n";
+
+    #[test]
+    fn a_set_that_works_passes() {
+        let found = checked("permit(principal, action, resource in App::\"records\");", TEST);
+        assert!(found.passed(), "{:?}", found.diagnostics);
+        assert_eq!(found.count(), 1);
+    }
+
+    #[test]
+    fn a_mistake_names_its_file_and_line() {
+        let found = checked("permit(principal, action, resource)\nwhen { context.asurance > 1 };", TEST);
+        let shown = found.diagnostics.to_string();
+        assert!(shown.contains("tenants/acme/policies/readers.cedar:2:"), "{shown}");
+        assert!(!found.passed() && found.tests.is_empty());
+    }
+
+    #[test]
+    fn a_failing_test_fails_the_check() {
+        let found = checked("forbid(principal, action, resource in App::\"records\");", TEST);
+        assert!(found.diagnostics.0.is_empty(), "{}", found.diagnostics);
+        assert_eq!(found.failed().map(|(_, test)| test.name.as_str()).collect::<Vec<_>>(), ["anybody reads"]);
+        assert!(!found.passed());
+    }
+}

@@ -94,3 +94,30 @@ pub fn write(dir: &Path, bundle: &Bundle) -> std::io::Result<usize> {
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_reads_back_and_a_second_writing_changes_nothing() {
+        let dir = std::env::temp_dir().join(format!("cardea-folder-{}", std::process::id()));
+        let texts = [
+            ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n"),
+            ("tenants/acme/groups/staff.toml", "id = \"staff\"\nname = \"Staff\"\n"),
+        ];
+        let mut bundle = Bundle::read(&texts.map(|(path, text)| (path.to_owned(), text.to_owned())).into()).unwrap();
+        assert_eq!(write(&dir, &bundle).unwrap(), 2);
+        std::fs::write(dir.join("README.md"), "people's own").unwrap();
+        assert_eq!(read(&dir).unwrap(), bundle);
+        assert_eq!(write(&dir, &bundle).unwrap(), 0);
+        bundle.tenants.values_mut().for_each(|tenant| tenant.groups.clear());
+        assert_eq!(write(&dir, &bundle).unwrap(), 1);
+        assert_eq!(read(&dir).unwrap(), bundle);
+        assert!(dir.join("README.md").exists());
+        std::fs::write(dir.join("tenants/acme/tenant.toml"), "id = \"acme\"\nnmae = \"A\"\n").unwrap();
+        let found = read(&dir).unwrap_err().to_string();
+        assert!(found.contains("tenants/acme/tenant.toml:2:1"), "{found}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

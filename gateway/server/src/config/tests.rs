@@ -80,3 +80,21 @@ fn an_expired_certificate_is_named_with_its_end() {
     assert!(certificates[0].covers("acme.example") && !certificates[0].covers("other.example"));
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn the_example_is_right_but_for_its_certificate() {
+    let text = include_str!("../../cardea.example.toml");
+    let found = parse(text).unwrap_err();
+    assert!(found.0.iter().all(|one| one.message.contains("tls/chain.pem")), "{found}");
+    // What is commented out shows the default: with it, the same comes out.
+    let key = |line: &str| {
+        line.strip_prefix("# ").is_some_and(|rest| {
+            rest.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        })
+    };
+    let shown: Vec<_> = text.lines().map(|line| if key(line) { &line[2..] } else { line }).collect();
+    let shown = shown.join("\n").replace("url = \"redis", "# url = \"redis");
+    let found = parse(&shown).unwrap_err();
+    let expected = ["tls/chain.pem", "resources"];
+    assert!(found.0.iter().all(|one| expected.iter().any(|word| one.message.contains(word))), "{found}");
+}
