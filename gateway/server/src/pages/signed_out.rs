@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{Look, page};
 
-/// Shown after `POST /sign-out` and `POST /sign-out/everywhere`.
+/// Shown after `POST /sign-out`, `POST /sign-out/everywhere` and `/.cardea/sign-out`.
 #[derive(Debug, Template)]
 #[template(path = "signed-out.html")]
 pub struct SignedOut<'a> {

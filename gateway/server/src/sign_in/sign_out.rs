@@ -7,22 +7,22 @@ use axum::{
 use cardea_core::Reason;
 use cardea_identity::{cookie::Cookie, session::EndReason};
 
-use super::visit::{No, SetCookie, Visit, see_other};
+use super::visit::{No, SetCookie, Visit};
 use crate::pages::{Page as _, SignedOut};
 
 /// `POST /sign-out`.
 pub(super) async fn here(visit: Visit) -> Response {
-    visit.answer(ended(&visit, false).await)
+    visit.answer(ended(&visit, false, "/sign-in").await)
 }
 
 /// `POST /sign-out/everywhere`.
 pub(super) async fn everywhere(visit: Visit) -> Response {
-    visit.answer(ended(&visit, true).await)
+    visit.answer(ended(&visit, true, "/sign-in").await)
 }
 
-async fn ended(visit: &Visit, everywhere: bool) -> Result<Response, No> {
+async fn ended(visit: &Visit, everywhere: bool, sign_in: &str) -> Result<Response, No> {
     end(visit, everywhere).await?;
-    let page = SignedOut { look: &visit.look, everywhere, sign_in: "/sign-in" };
+    let page = SignedOut { look: &visit.look, everywhere, sign_in };
     Ok(forgetting(visit, page.respond()))
 }
 
@@ -34,12 +34,9 @@ pub(super) async fn at_app(visit: Visit, method: Method) -> Response {
     if !own {
         return visit.answer(Err(Reason::CrossSite.into()));
     }
-    visit.answer(left(&visit).await)
-}
-
-async fn left(visit: &Visit) -> Result<Response, No> {
-    end(visit, false).await?;
-    Ok(forgetting(visit, see_other(&visit.home().to_string())))
+    // A page, not a redirect: an app whose `form-action` names only itself would see its form led to another host, and
+    // Chromium then shows nothing at all. The app's start page asks for the sign-in again, and leads back to it.
+    visit.answer(ended(&visit, false, "/").await)
 }
 
 async fn end(visit: &Visit, everywhere: bool) -> Result<(), No> {
