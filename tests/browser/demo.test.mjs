@@ -53,17 +53,17 @@ story("a_page_asked_for_opens_after_signing_in_with_a_password", async (page) =>
 });
 
 story("a_wrong_password_is_refused_in_the_same_words_for_everybody", async (page) => {
+  const said = [];
   for (const email of [rui.email, "nobody@acme.example"]) {
     await page.goto(demo.at("records.acme", "/studies"));
     await page.getByLabel("E-mail address").fill(email);
     await page.keyboard.press("Enter");
     await page.getByLabel("Password").fill("not this one at all");
     await page.getByRole("button", { name: "Sign in", exact: true }).click();
-    const said = await page.getByRole("alert").innerText();
-    assert.match(said, /did not work|don’t match|doesn’t match|not right|wrong/i);
-    assert.ok(!/unknown|exist|no account/i.test(said), said);
+    said.push(await page.getByRole("alert").innerText());
     await isAccessible(page);
   }
+  assert.equal(said[0], said[1]);
 });
 
 story("the_provider_of_a_tenant_signs_in_and_the_page_asked_for_opens", async (page) => {
@@ -192,8 +192,10 @@ story("a_passkey_is_added_steps_up_and_signs_in_without_a_name", async (page) =>
   await page.getByText(/Rui Reviewer · assurance [23]/).waitFor();
   assert.ok((await device.credentials())[0].signCount > credential.signCount);
 
+  // Signing out at the app ends the session everywhere.
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+  await isAccessible(page);
 
   // Nobody types a name: the device knows it.
   await device.touches(false);
