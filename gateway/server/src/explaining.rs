@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use cardea_audit::{Actor, Entry, Event, PolicyRef, Request, Verdict};
-use cardea_core::{AppId, Assurance, Caller, Timestamp};
+use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest};
 use cardea_identity::Email;
 use cardea_policy::{Engine, Explanation, Facts, Principal, Question, Sources};
 use cardea_storage::{Store, StoreFault};
@@ -45,7 +45,7 @@ pub async fn trial(store: &Store, tenant: &TenantState, trial: &Trial, now: Time
     }
     let host = tenant.bundle.apps.get(&trial.app).and_then(|app| app.hosts.first());
     let host = host.unwrap_or(&tenant.bundle.tenant.sign_in_host);
-    let model = tenant.engine.app(&trial.app).ok_or_else(|| unknown_app(&trial.app))?;
+    let model = tenant.engine.app(&trial.app).ok_or_else(|| unknown_app(&trial.app, &tenant.engine))?;
     let target = model
         .locate(&trial.method, path)
         .ok_or_else(|| Untold::Unknown(format!("`{}` is a method that no policy knows", trial.method)))?;
@@ -83,8 +83,10 @@ async fn who(store: &Store, tenant: &TenantState, trial: &Trial) -> Result<(Call
     Ok((Caller::User(tenant.facts(&user)), reach.max(trial.assurance.unwrap_or(Assurance::One))))
 }
 
-fn unknown_app(app: &AppId) -> Untold {
-    Untold::Unknown(format!("there is no app `{app}`"))
+fn unknown_app(app: &AppId, engine: &Engine) -> Untold {
+    let near = nearest(app.as_str(), engine.app_ids().map(AppId::as_str));
+    let help = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    Untold::Unknown(format!("there is no app `{app}`{help}"))
 }
 
 /// Tells the decision of an entry again, with the policy set that made it; `None` for an entry without a decision.
@@ -94,7 +96,7 @@ pub async fn entry(store: &Store, state: &State, entry: &Entry) -> Result<Option
     let tenant = state.tenants.get(id).ok_or_else(|| Untold::Unknown(format!("tenant `{id}` is gone")))?;
     let engine = engine_of(store, state, tenant, &decision.policy).await?;
     let app = request.app.as_ref().ok_or_else(|| Untold::Unknown("the entry names no app".to_owned()))?;
-    let model = engine.app(app).ok_or_else(|| unknown_app(app))?;
+    let model = engine.app(app).ok_or_else(|| unknown_app(app, &engine))?;
     let target = model
         .locate(&request.method, &request.path)
         .ok_or_else(|| Untold::Unknown(format!("`{}` is a method that no policy knows", request.method)))?;
