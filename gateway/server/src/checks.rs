@@ -98,7 +98,7 @@ mod tests {
             ("tenants/acme/policies/tests.toml", tests),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
-        super::bundle(&Bundle::read(&files).unwrap(), Timestamp::from_secs(1_800_000_000))
+        bundle(&Bundle::read(&files).unwrap(), Timestamp::from_secs(1_800_000_000))
     }
 
     const TEST: &str =
