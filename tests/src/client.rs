@@ -142,8 +142,26 @@ impl Client {
         bail!("more than {REDIRECTS} redirects, the last to {}", reply.url)
     }
 
+    /// On from an answer through its redirects; one to a path that starts with `stop` is not followed.
+    pub async fn follow_until(&mut self, mut reply: Reply, stop: &str) -> anyhow::Result<Reply> {
+        for _ in 0..REDIRECTS {
+            if !reply.status.is_redirection() || reply.location()?.path().starts_with(stop) {
+                return Ok(reply);
+            }
+            let to = reply.location()?;
+            reply = self.get(&to).await?;
+        }
+        bail!("more than {REDIRECTS} redirects, the last to {}", reply.url)
+    }
+
     /// Fills in the form of `page` that has the first of `fields`, sends it, and follows.
     pub async fn submit(&mut self, page: &Reply, fields: &[(&str, &str)]) -> anyhow::Result<Reply> {
+        let sent = self.submit_once(page, fields).await?;
+        self.follow(sent).await
+    }
+
+    /// The same, nothing followed.
+    pub async fn submit_once(&mut self, page: &Reply, fields: &[(&str, &str)]) -> anyhow::Result<Reply> {
         let wanted = fields.first().map_or("", |field| field.0);
         let form = form::find(&page.body, wanted)
             .with_context(|| format!("no form with `{wanted}` at {}:\n{}", page.url, page.body))?;
@@ -155,8 +173,7 @@ impl Client {
         for (name, value) in fields {
             body.append_pair(name, value);
         }
-        let sent = self.send(Method::POST, &to, Some(("application/x-www-form-urlencoded", body.finish()))).await?;
-        self.follow(sent).await
+        self.send(Method::POST, &to, Some(("application/x-www-form-urlencoded", body.finish()))).await
     }
 
     /// Sends JSON and reads the answer.
@@ -168,7 +185,8 @@ impl Client {
         for line in headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             let mut parts = line.split(';').map(str::trim);
             let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
-            let gone = parts.any(|part| part.eq_ignore_ascii_case("max-age=0"));
+            let ends = |part: &str| part.eq_ignore_ascii_case("max-age=0") || part.ends_with("1970 00:00:00 GMT");
+            let gone = parts.any(ends) || value.is_empty();
             let jar = self.cookies.entry(host.to_owned()).or_default();
             if gone {
                 jar.remove(name);

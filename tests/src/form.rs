@@ -28,7 +28,7 @@ pub fn find(page: &str, field: &str) -> Option<Form> {
 
 /// The address of the first link that starts with `prefix`.
 pub fn link(page: &str, prefix: &str) -> Option<String> {
-    let hrefs = page.split("<a ").skip(1).filter_map(|rest| attribute(rest.split('>').next()?, "href"));
+    let hrefs = page.split("<a").skip(1).filter_map(|rest| attribute(rest.split('>').next()?, "href"));
     hrefs.into_iter().find(|href| href.starts_with(prefix))
 }
 

@@ -99,6 +99,13 @@ impl Plan {
         self
     }
 
+    /// How long certificates of services live; they are renewed half-way.
+    #[must_use]
+    pub fn certificate_minutes(mut self, minutes: u32) -> Self {
+        self.certificate_minutes = minutes;
+        self
+    }
+
     /// Gives every command of this installation an environment variable.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {

@@ -10,6 +10,7 @@ pub mod form;
 pub mod gateway;
 pub mod person;
 pub mod process;
+pub mod provider;
 pub mod raw;
 pub mod redis;
 pub mod upstream;
@@ -19,6 +20,7 @@ pub use demo::Demo;
 pub use gateway::{Gateway, Installation, Plan};
 pub use person::Person;
 pub use process::{Process, free_port, python};
+pub use provider::Provider;
 pub use redis::Redis;
 pub use upstream::Upstream;
 

@@ -5,6 +5,8 @@ mod assertion;
 mod crash;
 mod demo;
 mod factors;
+mod machines;
+mod oidc;
 mod sessions;
 mod stores;
 mod streams;
