@@ -153,6 +153,11 @@ pub const fn allowed(rules: &FactorRules, kind: FactorKind) -> bool {
     }
 }
 
+/// Those of a person's factors that the tenant allows: what they could be asked for.
+pub fn usable(rules: &FactorRules, enrolled: &[Factor]) -> Vec<Factor> {
+    enrolled.iter().filter(|factor| allowed(rules, factor.kind())).cloned().collect()
+}
+
 impl Flow {
     /// Begins a sign-in that ends at `destination`.
     pub const fn begin(tenant: TenantId, destination: Destination) -> Self {
@@ -328,8 +333,7 @@ impl Flow {
     }
 
     fn can_be_completed(&self, proofs: &[Proof], known: &Known<'_>) -> bool {
-        let usable: Vec<_> =
-            known.factors.iter().filter(|factor| allowed(known.rules, factor.kind())).cloned().collect();
+        let usable = usable(known.rules, known.factors);
         match &self.aim {
             Aim::Invitation => false,
             Aim::SignIn => assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum),

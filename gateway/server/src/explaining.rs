@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use cardea_audit::{Actor, Entry, Event, PolicyRef, Request, Verdict};
 use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest};
-use cardea_identity::Email;
+use cardea_identity::{Email, sign_in::usable};
 use cardea_policy::{Engine, Explanation, Facts, Principal, Question, Sources};
 use cardea_storage::{Store, StoreFault};
 
@@ -78,7 +78,7 @@ async fn who(store: &Store, tenant: &TenantState, trial: &Trial) -> Result<(Call
     let Some(email) = &trial.caller else { return Ok((Caller::Visitor, Assurance::One)) };
     let user = store.user_by_email(tenant.id(), email).await?;
     let user = user.ok_or_else(|| Untold::Unknown(format!("there is no user `{email}` in this tenant's pool")))?;
-    let enrolled = store.factors(tenant.id(), user.id).await?;
+    let enrolled = usable(&tenant.bundle.tenant.factors, &store.factors(tenant.id(), user.id).await?);
     let reach = cardea_identity::assurance::reachable(&[], &enrolled, None).unwrap_or(Assurance::One);
     Ok((Caller::User(tenant.facts(&user)), reach.max(trial.assurance.unwrap_or(Assurance::One))))
 }

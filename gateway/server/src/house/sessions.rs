@@ -7,6 +7,7 @@ use cardea_core::{Assurance, SessionId, TenantId, Timestamp, resources::Provider
 use cardea_identity::{
     HandleHash, HandleRecord, Session, User, assurance,
     session::{EndReason, Standing, judge},
+    sign_in,
 };
 use cardea_proxy::{LiveSession, Sessions, StoreFault, access::OpenedBy};
 use futures_util::future::BoxFuture;
@@ -124,7 +125,9 @@ impl House {
         user: &User,
     ) -> Result<Arc<LiveSession>, cardea_storage::StoreFault> {
         let rules = &state.bundle.tenant.session;
-        let enrolled = self.store.factors(&session.tenant, user.id).await?;
+        // What the tenant has switched off since cannot be asked for: the challenge would be a dead end.
+        let factors = &state.bundle.tenant.factors;
+        let enrolled = sign_in::usable(factors, &self.store.factors(&session.tenant, user.id).await?);
         let linked = self.store.identities(&session.tenant, user.id).await?;
         let vouched = linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max();
         let reachable = assurance::reachable(&session.proofs, &enrolled, vouched).unwrap_or(session.assurance);

@@ -4,9 +4,9 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU32, Ordering},
 };
 
-use cardea_core::{UserId, entropy::Fixed, resources::PolicySet};
+use cardea_core::{Assurance, UserId, entropy::Fixed, resources::PolicySet};
 use cardea_identity::{
-    Email, Handle, HandleRecord, Session, Status, User,
+    Email, Factor, FactorData, Handle, HandleRecord, Session, Status, User,
     assurance::{Means, Proof},
     session::{EndReason, Start},
 };
@@ -48,7 +48,7 @@ impl Stage {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let entropy = Arc::new(Fixed::new(u64::from(nth)));
         let house = House::unprepared(config, Arc::clone(&clock) as _, entropy).await.unwrap();
-        apply(&house).await;
+        apply(&house, "").await;
         house.load_state().await.unwrap();
         let tenant = TenantId::parse("acme").unwrap();
         let user = join(&house, &tenant).await;
@@ -81,9 +81,10 @@ impl Stage {
     }
 }
 
-async fn apply(house: &House) {
+async fn apply(house: &House, more_of_the_tenant: &str) {
+    let tenant = format!("id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n{more_of_the_tenant}");
     let files: BTreeMap<_, _> = [
-        ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n"),
+        ("tenants/acme/tenant.toml", tenant.as_str()),
         (
             "tenants/acme/apps/records.toml",
             "id = \"records\"\nname = \"R\"\nhosts = [\"records.acme.localhost\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n",
@@ -194,6 +195,25 @@ async fn a_group_counts_from_the_next_request_on() {
     let unknown = [cardea_core::GroupId::parse("stuff").unwrap()];
     let refused = stage.house.set_groups(&tenant, stage.user.id, &unknown, &Doer::operator()).await;
     assert!(matches!(refused, Err(ChangeFault::Invalid(one)) if one.help.as_deref() == Some("did you mean `staff`?")));
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_for_a_factor_that_the_tenant_has_switched_off() {
+    let stage = Stage::set().await;
+    let secret = stage.house.sealer.seal("factors/1", b"12345678901234567890", &*stage.house.entropy).unwrap();
+    let factor = Factor {
+        id: cardea_core::FactorId::mint(stage.house.now(), &*stage.house.entropy),
+        name: "Phone".to_owned(),
+        data: FactorData::Totp { secret, last_step: None },
+        created: stage.house.now(),
+        last_used: None,
+    };
+    stage.house.store.insert_factor(&stage.tenant, stage.user.id, &factor).await.unwrap();
+    assert_eq!(stage.find(&stage.handle).await.unwrap().reachable, Assurance::Two);
+    apply(&stage.house, "[factors]\ntotp = false\n").await;
+    stage.house.load_state().await.unwrap();
+    assert_eq!(stage.find(&stage.handle).await.unwrap().reachable, Assurance::One);
     stage.strike().await;
 }
 
