@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use cardea_core::{Assurance, Caller};
 
 use crate::{
-    CallerView, Challenge, ChallengeView, Engine, Explanation, PolicyView, Question, ResourceView, Verdict,
-    VerdictWord,
+    CallerView, ChallengeView, Engine, Explanation, PolicyView, Question, ResourceView, Verdict, VerdictWord,
     context::values,
     rule::{Needs, Rule},
+    sentence,
     witness::{Witness, json},
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn explain(engine: &Engine, question: &Question<'_>, reach: Assurance
             (false, None) => VerdictWord::Deny,
         },
         challenge: challenge.map(|need| ChallengeView { need }),
-        reason_text: reason(&verdict, challenge, &policies),
+        reason_text: sentence::reason(question, &verdict, challenge, &policies),
         policies,
         errors: verdict.errors,
     }
@@ -103,44 +103,4 @@ fn context(question: &Question<'_>) -> BTreeMap<String, serde_json::Value> {
     shown.insert("client".to_owned(), question.facts.client.to_canonical().to_string().into());
     shown.insert("signed_in".to_owned(), question.facts.signed_in.into());
     shown
-}
-
-fn reason(verdict: &Verdict, challenge: Option<Challenge>, policies: &[PolicyView]) -> String {
-    if verdict.allowed {
-        return format!("Allowed, because {}.", holds(&verdict.determined_by, "permits", "permit"));
-    }
-    let why = if let Some(error) = verdict.errors.first() {
-        format!("Denied, because `{}` failed to evaluate: {}.", error.policy, error.message)
-    } else if verdict.determined_by.is_empty() {
-        format!("Denied, because no policy permits it.{}", nearest(policies))
-    } else {
-        format!("Denied, because {}.", holds(&verdict.determined_by, "forbids", "forbid"))
-    };
-    match challenge {
-        None => why,
-        Some(Challenge::SignIn) => format!("{why} Nobody is signed in."),
-        Some(Challenge::Fresh) => format!("{why} A fresh sign-in would be allowed."),
-        Some(Challenge::Two) => format!("{why} A second factor (assurance 2) would be allowed."),
-        Some(Challenge::Three) => format!("{why} A passkey (assurance 3) would be allowed."),
-    }
-}
-
-fn holds(ids: &[Arc<str>], one: &str, many: &str) -> String {
-    let named: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
-    match named.split_last() {
-        None => "nothing speaks against it".to_owned(),
-        Some((last, [])) => format!("{last} {one} it"),
-        Some((last, rest)) => format!("{} and {last} {many} it", rest.join(", ")),
-    }
-}
-
-/// The permit that lacks the least.
-fn nearest(policies: &[PolicyView]) -> String {
-    let Some(near) = policies.iter().find(|view| view.effect == "permit") else { return String::new() };
-    let Some(missing) = near.conditions.iter().find(|condition| condition.holds != Some(true)) else {
-        return String::new();
-    };
-    let saw = missing.saw.iter().map(|saw| format!("{} is {}", saw.path, saw.value)).collect::<Vec<_>>().join(", ");
-    let saw = if saw.is_empty() { String::new() } else { format!(" ({saw})") };
-    format!(" `{}` comes nearest, but `{}` does not hold{saw}.", near.id, missing.text)
 }

@@ -30,6 +30,7 @@ mod question;
 mod read;
 mod rule;
 mod schema;
+mod sentence;
 #[cfg(test)]
 mod soundness;
 mod tests_run;
