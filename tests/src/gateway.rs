@@ -252,6 +252,13 @@ impl Gateway {
         Ok(self.on)
     }
 
+    /// Waits until its log holds `text`.
+    pub async fn says(&mut self, text: &str) -> anyhow::Result<()> {
+        let on = self.on.clone();
+        let said = self.process.until(async || on.said().contains(text)).await;
+        said.with_context(|| format!("it does not say `{text}`:\n{}", self.on.said()))
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()

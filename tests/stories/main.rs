@@ -1,7 +1,9 @@
 //! The stories: what a person, a program or an attacker does with the real gateway, over the wire.
 
+mod abuse;
 mod apply;
 mod assertion;
+mod bad_input;
 mod crash;
 mod demo;
 mod factors;
