@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantSpec, TestSpec, read::read_resource,
+    AppSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantSpec, TestSpec,
+    read::{place_by_value, read_resource},
     read_toml,
 };
 use crate::{AppId, Diagnostic, Diagnostics, GroupId, ProviderId, TenantId, diagnostic::nearest};
@@ -62,7 +63,13 @@ impl Bundle {
         for (path, text) in files {
             bundle.read_file(path, text, files, &mut found);
         }
-        found.extend(bundle.check());
+        let mut contradictions = bundle.check();
+        for one in &mut contradictions.0 {
+            if let Some(text) = files.get(&one.source) {
+                place_by_value(one, text);
+            }
+        }
+        found.extend(contradictions);
         found.or_ok(bundle)
     }
 
@@ -122,16 +129,17 @@ impl Bundle {
         let mut found = Diagnostics::default();
         let mut hosts: BTreeMap<&str, String> = BTreeMap::new();
         for (id, tenant) in &self.tenants {
-            let own = std::iter::once((&tenant.tenant.sign_in_host, format!("the sign-in host of tenant `{id}`")));
-            let apps = tenant
-                .apps
-                .values()
-                .flat_map(|app| app.hosts.iter().map(move |host| (host, format!("app `{}` of tenant `{id}`", app.id))));
-            for (host, owner) in own.chain(apps) {
+            let sign_in = format!("the sign-in host of tenant `{id}`");
+            let own = std::iter::once((&tenant.tenant.sign_in_host, sign_in, "tenant.toml".to_owned()));
+            let apps = tenant.apps.values().flat_map(|app| {
+                let (owner, file) = (format!("app `{}` of tenant `{id}`", app.id), format!("apps/{}.toml", app.id));
+                app.hosts.iter().map(move |host| (host, owner.clone(), file.clone()))
+            });
+            for (host, owner, file) in own.chain(apps) {
                 if let Some(first) = hosts.insert(host, owner.clone()) {
                     found.push(
                         Diagnostic::new(
-                            format!("tenants/{id}"),
+                            format!("tenants/{id}/{file}"),
                             format!("host `{host}` belongs to {first} and to {owner}"),
                         )
                         .help("give each app and each sign-in page a host of its own"),

@@ -41,7 +41,7 @@ fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
 }
 
 /// A value check names the offending value in backticks; if that value stands once in the text, it gives the place.
-fn place_by_value(found: &mut Diagnostic, text: &str) {
+pub(super) fn place_by_value(found: &mut Diagnostic, text: &str) {
     if found.line.is_some() {
         return;
     }
