@@ -32,7 +32,8 @@ pub(crate) fn administrators() -> Option<GroupId> {
     GroupId::parse(ADMINISTRATORS).ok()
 }
 
-pub(crate) fn apps() -> [AppId; 4] {
+/// All four.
+pub fn apps() -> [AppId; 4] {
     [sign_in(), portal(), console(), machines()]
 }
 

@@ -1,6 +1,6 @@
 //! Numbers for an overview: cheap enough to be asked for whenever somebody looks.
 
-use cardea_core::{Reason, TenantId, Timestamp, reason::Whose};
+use cardea_core::{AppId, Reason, TenantId, Timestamp, reason::Whose};
 
 use crate::{Store, StoreFault, row::Read};
 
@@ -21,13 +21,22 @@ pub struct VerdictCounts {
 const NEWEST: i64 = 100_000;
 
 impl Store {
-    /// How the tenant's requests since `from` ended, among its newest 100,000 entries.
-    pub async fn verdict_counts(&self, tenant: &TenantId, from: Timestamp) -> Result<VerdictCounts, StoreFault> {
+    /// How the tenant's requests since `from` ended, among its newest 100,000 entries. Those to `ours` are left out: who
+    /// looks at the figures would count themselves.
+    pub async fn verdict_counts(
+        &self,
+        tenant: &TenantId,
+        from: Timestamp,
+        ours: &[AppId; 4],
+    ) -> Result<VerdictCounts, StoreFault> {
         let sql = "SELECT verdict, reason, COUNT(*) AS entries FROM log \
                    WHERE tenant = $1 AND seq >= (SELECT COALESCE(MAX(seq), 0) - $2 FROM log WHERE tenant = $1) \
-                   AND at >= $3 AND event = 'request' GROUP BY verdict, reason";
-        let rows =
-            sqlx::query(sql).bind(tenant.as_str()).bind(NEWEST).bind(from.as_micros()).fetch_all(self.reader()).await?;
+                   AND at >= $3 AND event = 'request' AND app NOT IN ($4, $5, $6, $7) GROUP BY verdict, reason";
+        let mut query = sqlx::query(sql).bind(tenant.as_str()).bind(NEWEST).bind(from.as_micros());
+        for app in ours {
+            query = query.bind(app.as_str());
+        }
+        let rows = query.fetch_all(self.reader()).await?;
         let mut counts = VerdictCounts::default();
         for row in &rows {
             let entries = row.count("entries")?;

@@ -12,6 +12,9 @@ use cardea_core::{AppId, Caller, EntryId, Reason, TenantId, entropy::Fixed};
 use super::*;
 use crate::testing::{Dir, TestClock, t0, tenant};
 
+mod contention;
+mod counts;
+
 pub(super) fn entry(nth: u64) -> Entry {
     entry_of(Some("acme"), nth)
 }
