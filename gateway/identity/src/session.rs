@@ -1,6 +1,6 @@
 //! The session: one browser's signed-in state at one tenant, and the rule that says whether a handle still opens it.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use cardea_core::{Assurance, Entropy, SessionId, TenantId, Timestamp, UserId, resources::SessionRules};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Session {
     pub expires: Timestamp,
     /// The browser, shortened to what a person recognises: `Firefox on Linux`.
     pub agent: String,
+    /// Where it was begun, so that a person knows their own sessions from a stranger's. Gone with the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     /// When and why it ended, if it has.
     pub ended: Option<End>,
     /// Grows by one with each change.
@@ -144,7 +147,7 @@ pub fn judge(handle: &HandleRecord, session: &Session, rules: &SessionRules, now
 impl Session {
     /// Begins a session on the strength of `proofs`; there must be at least one.
     pub fn begin(start: Start, entropy: &dyn Entropy) -> Option<Self> {
-        let Start { tenant, user, proofs, agent, rules, now } = start;
+        let Start { tenant, user, proofs, agent, client, rules, now } = start;
         let assurance = assurance::of(&proofs)?;
         Some(Self {
             id: SessionId::mint(now, entropy),
@@ -157,6 +160,7 @@ impl Session {
             last_seen: now,
             expires: now.plus(rules.absolute()),
             agent,
+            client,
             ended: None,
             version: 0,
         })
@@ -214,6 +218,8 @@ pub struct Start<'a> {
     pub proofs: Vec<Proof>,
     /// The browser, shortened (`Firefox on Linux`).
     pub agent: String,
+    /// The client's address.
+    pub client: Option<IpAddr>,
     /// The tenant's limits.
     pub rules: &'a SessionRules,
     /// The present moment.

@@ -17,7 +17,9 @@ fn begun() -> (Session, HandleRecord, SessionRules) {
     let rules = SessionRules::default();
     let ada = user("ada@north.example");
     let proofs = vec![proof(|factor| Means::Password { factor })];
-    let start = Start { tenant: tenant(), user: ada.id, proofs, agent: String::new(), rules: &rules, now: now() };
+    let client = Some([192, 0, 2, 7].into());
+    let start =
+        Start { tenant: tenant(), user: ada.id, proofs, agent: String::new(), client, rules: &rules, now: now() };
     let session = Session::begin(start, &Fixed::new(3)).unwrap();
     let (_, handle) = HandleRecord::issue(&session, "records.north.example", now(), &Fixed::new(4));
     (session, handle, rules)
@@ -71,6 +73,17 @@ fn a_step_up_makes_another_session_that_lives_no_longer() {
 }
 
 #[test]
+fn a_session_remembers_where_it_was_begun_and_reads_what_older_gateways_wrote() {
+    let (session, _, _) = begun();
+    let raised = session.stepped_up(&[proof(|factor| Means::Totp { factor })], now(), &Fixed::new(6));
+    assert_eq!(raised.client, Some([192, 0, 2, 7].into()));
+    let mut json = serde_json::to_value(&session).unwrap();
+    assert_eq!(serde_json::from_value::<Session>(json.clone()).unwrap(), session);
+    json.as_object_mut().unwrap().remove("client").unwrap();
+    assert_eq!(serde_json::from_value::<Session>(json).unwrap().client, None);
+}
+
+#[test]
 fn nothing_proven_begins_no_session() {
     let rules = SessionRules::default();
     let start = |proofs| Start {
@@ -78,6 +91,7 @@ fn nothing_proven_begins_no_session() {
         user: user("ada@north.example").id,
         proofs,
         agent: String::new(),
+        client: None,
         rules: &rules,
         now: now(),
     };

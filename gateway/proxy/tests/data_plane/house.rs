@@ -151,6 +151,7 @@ impl House {
             user,
             proofs: vec![Proof { means: Means::Password { factor: FactorId::mint(now, entropy) }, at: now }],
             agent: "curl".to_owned(),
+            client: None,
             rules: &rules,
             now,
         };

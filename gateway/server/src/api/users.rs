@@ -60,7 +60,7 @@ struct SessionView {
     /// 1, 2 or 3.
     assurance: u8,
     factors: Vec<&'static str>,
-    /// The client's address, where it is kept.
+    /// The address from which it was begun.
     client: Option<String>,
     /// The browser, shortened: `Firefox on Linux`.
     user_agent: Option<String>,
@@ -160,7 +160,7 @@ impl From<&Session> for SessionView {
             last_seen_at: text(session.last_seen),
             assurance: session.assurance.level(),
             factors: session.factor_names(),
-            client: None,
+            client: session.client.map(|address| address.to_string()),
             user_agent: Some(session.agent.clone()).filter(|agent| !agent.is_empty()),
         }
     }

@@ -125,6 +125,7 @@ async fn sign_in(house: &House, tenant: &TenantId, user: &User) -> (Session, Han
         user: user.id,
         proofs: vec![Proof { means: Means::Password { factor }, at: now }],
         agent: String::new(),
+        client: None,
         rules: &house.tenant(tenant).unwrap().bundle.tenant.session,
         now,
     };

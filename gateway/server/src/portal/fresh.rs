@@ -96,6 +96,7 @@ mod tests {
             user: UserId::mint(START, &Fixed::new(9)),
             proofs: means.iter().map(|means| Proof { means: means.clone(), at: START }).collect(),
             agent: String::new(),
+            client: None,
             rules: &SessionRules::default(),
             now: START,
         };

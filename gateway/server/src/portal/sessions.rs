@@ -45,8 +45,7 @@ fn row(visit: &Visit, session: &Session) -> SessionRow {
         id: session.id.to_string(),
         current,
         browser,
-        // Where somebody was is more than a session needs to remember; its entry tells an administrator.
-        address: if current { visit.admitted().client().to_string() } else { String::new() },
+        address: session.client.map(|address| address.to_string()).unwrap_or_default(),
         assurance: session.assurance.level(),
         since: When::new(session.signed_in_at, visit.now()),
         seen: (!current).then(|| When::new(session.last_seen, visit.now())),

@@ -105,8 +105,8 @@ impl Visit {
             Means::Oidc { provider, .. } => Some(provider.clone()),
             _ => None,
         });
-        let start =
-            Start { tenant: self.id().clone(), user: user.id, proofs, agent: self.agent(), rules, now: self.now };
+        let (agent, client) = (self.agent(), Some(self.admitted.client()));
+        let start = Start { tenant: self.id().clone(), user: user.id, proofs, agent, client, rules, now: self.now };
         let mut session = Session::begin(start, &**entropy).ok_or(Reason::FactorRejected)?;
         if *aim == Aim::Invitation && session.assurance < self.tenant.bundle.tenant.factors.minimum {
             session.expires = session.expires.min(self.now.plus(BELOW_MINIMUM));

@@ -75,6 +75,7 @@ fn session(of: &str, user: UserId, at: Timestamp, seed: u64) -> Session {
         user,
         proofs: vec![Proof { means: Means::Password { factor }, at }],
         agent: "Firefox on Linux".to_owned(),
+        client: Some([192, 0, 2, 7].into()),
         rules: &cardea_core::resources::SessionRules::default(),
         now: at,
     };
