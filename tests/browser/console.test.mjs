@@ -150,7 +150,7 @@ story("a_policy_is_edited_broken_mended_activated_obeyed_and_taken_back", async 
   await button(page, "Go back to version 1").click();
   await isAccessible(page);
   await page.getByRole("dialog").getByRole("button", { name: /version 1/ }).click();
-  await page.getByRole("heading", { name: "Version 3 decides" }).waitFor();
+  await page.getByRole("heading", { name: "Version 1 decides" }).waitFor();
   assert.equal(await writes(reader), 403);
   reader.isClean();
   await reader.leave();
