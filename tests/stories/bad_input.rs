@@ -86,7 +86,13 @@ const MISTAKES: &[Mistake] = &[
     mistake(APP, "Remote-User", "X-Forwarded-For", "apps/echo.toml", &["belongs to the gateway"]),
     mistake(APP, "echo.acme.localhost", "Echo.acme.localhost", "apps/echo.toml:3:", &["not a host name", "lower case"]),
     mistake(APP, "echo.acme.localhost", "acme.localhost", "acme/apps/echo.toml:3:", &["sign-in host of tenant `acme`"]),
-    mistake(APP, "echo.acme.localhost", "echo.north.localhost", "north/apps/echo.toml:3:", &["app `echo` of tenant `acme`"]),
+    mistake(
+        APP,
+        "echo.acme.localhost",
+        "echo.north.localhost",
+        "north/apps/echo.toml:3:",
+        &["app `echo` of tenant `acme`"],
+    ),
     mistake(TENANT, "id = \"acme\"", "id = \"other\"", "acme/tenant.toml", &["other"]),
     mistake(
         TENANT,

@@ -7,6 +7,7 @@ mod bad_input;
 mod crash;
 mod demo;
 mod factors;
+mod hand_over;
 mod machines;
 mod oidc;
 mod sessions;
