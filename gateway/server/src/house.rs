@@ -16,6 +16,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -83,6 +84,9 @@ pub struct House {
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
 }
+
+/// Fifteen seconds to write the last entries: three times what one try waits for another process to let go of the file.
+const LAST_WRITES: Duration = Duration::from_secs(15);
 
 /// Why the house cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +168,7 @@ impl House {
 
     /// Writes what is still to be written, and lets go of the store.
     pub async fn close(&self) {
-        if let Err(error) = self.log.flush().await {
+        if let Err(error) = self.log.finish(LAST_WRITES).await {
             tracing::error!(error = %with_causes(&error), "entries were left unwritten");
         }
         self.store.close().await;

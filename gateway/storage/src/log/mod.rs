@@ -152,6 +152,21 @@ impl Log {
         self.0.queue.flush().await.map_err(StoreFault::Log)
     }
 
+    /// The last that a process does with its log: waits until everything taken is on disk, through failures that pass,
+    /// such as another process holding the file; `Err` if it could not be written for as long as `limit`.
+    pub async fn finish(&self, limit: Duration) -> Result<(), StoreFault> {
+        let mut last = None;
+        let written = async {
+            while let Err(fault) = self.flush().await {
+                last = Some(fault);
+            }
+        };
+        match tokio::time::timeout(limit, written).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(last.unwrap_or_else(|| StoreFault::Log("it takes too long".to_owned()))),
+        }
+    }
+
     /// Figures for metrics.
     pub fn metrics(&self) -> LogMetrics {
         self.0.queue.metrics()

@@ -63,3 +63,18 @@ async fn a_log_that_closes_under_contention_still_writes_what_it_took() {
     let store = dir.store().await;
     assert_eq!(store.verify_log(Some(&tenant("acme")), &[]).await.unwrap().unwrap().size, 330);
 }
+
+#[tokio::test]
+async fn a_process_that_ends_waits_out_a_failure_that_passes_and_tells_of_one_that_lasts() {
+    let desk = desk(LogLimits::default()).await;
+    for moment in ["before write", "before commit", "after commit"] {
+        desk.faults.set(moment, 3);
+    }
+    desk.log.record(entry(0));
+    desk.log.finish(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(paths(&desk.store, &tenant("acme")).await, ["/page/0"]);
+    desk.faults.set("before write", u32::MAX);
+    desk.log.record(entry(1));
+    let lasting = desk.log.finish(Duration::from_millis(50)).await;
+    assert!(matches!(lasting, Err(StoreFault::Log(_))), "{lasting:?}");
+}
