@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { giveAuthenticator, isAccessible, openBrowser, openWindow, placeOf } from "./lib/chromium.mjs";
+import { giveAuthenticator, isAccessible, openBrowser, openWindow, placeOf, tell } from "./lib/chromium.mjs";
 import { startDemo } from "./lib/demo.mjs";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -22,11 +22,10 @@ after(async () => {
 });
 
 /** A story in a window of its own, which must stay clean. */
-function story(name, tell) {
+function story(name, told, options = {}) {
   test(name, async () => {
-    const page = await openWindow(browser);
-    await tell(page);
-    page.isClean();
+    const page = await openWindow(browser, options);
+    await tell(page, told);
     await page.leave();
   });
 }
@@ -72,6 +71,7 @@ story("the_provider_of_a_tenant_signs_in_and_the_page_asked_for_opens", async (p
   assert.equal(placeOf(page), demo.at("north", "/sign-in"));
   await isAccessible(page);
   await page.getByRole("link", { name: "Continue with Northwind account" }).click();
+  await isAccessible(page);
   await nils.signInAtProvider(page);
   await page.waitForURL(record);
   await page.getByText("Nils Reader · assurance 1").waitFor();
@@ -146,6 +146,32 @@ story("a_one_time_code_opens_the_blinded_study_that_was_asked_for", async (page)
   await page.waitForURL(blinded);
   await page.getByText("Rui Reviewer · assurance 2").waitFor();
 });
+
+story(
+  "a_telephone_without_scripts_signs_in_with_both_factors",
+  async (page) => {
+    const fits = async () => {
+      const wide = await page.locator("html").evaluate((one) => one.scrollWidth);
+      assert.ok(wide <= 390, `${page.url()} is ${wide} px wide`);
+    };
+    const blinded = demo.at("records.acme", "/studies/S-7/records/R-1");
+    await page.goto(blinded);
+    await fits();
+    await page.getByText("Passkeys need JavaScript").waitFor();
+    await ada.signIn(page);
+    await page.getByRole("heading", { name: "Confirm it’s you" }).waitFor();
+    await fits();
+    await ada.showCode(page);
+    await page.waitForURL(blinded);
+    for (const path of ["/", "/factors", "/sessions"]) {
+      await page.goto(demo.at("acme", path));
+      await fits();
+    }
+    await page.getByRole("button", { name: "Sign out", exact: true }).first().click();
+    await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+  },
+  { viewport: { width: 390, height: 844 }, javaScriptEnabled: false },
+);
 
 story("approving_asks_for_the_second_factor_and_leads_back_to_the_record", async (page) => {
   const record = demo.at("records.acme", "/studies/S-12/records/R-2");

@@ -77,7 +77,14 @@ export async function giveAuthenticator(page) {
 /** Where the page is, without the query. */
 export const placeOf = (page) => page.url().split("?")[0];
 
-/** Opens `url` and gives the answer of the page at which it ended. */
-export async function open(page, url) {
-  return page.goto(url, { waitUntil: "load" });
+/** Tells a story in a window, which must stay clean; a failure says what the person saw. */
+export async function tell(page, story, expected = null) {
+  try {
+    await story(page);
+  } catch (error) {
+    const seen = await page.locator("body").innerText({ timeout: 1000 }).catch(() => "nothing");
+    error.message += `\n\nat ${page.url()} the person saw:\n${seen.slice(0, 1500)}`;
+    throw error;
+  }
+  page.isClean(expected);
 }
