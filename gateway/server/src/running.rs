@@ -129,12 +129,8 @@ fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
         entropy: Arc::clone(&house.entropy),
     };
     let config = &house.config;
-    let usual = if config.is_tls() { 443 } else { 80 };
-    let limits = Limits {
-        concurrency: config.limits.in_flight,
-        public_port: Some(config.public_port).filter(|port| *port != usual),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { concurrency: config.limits.in_flight, public_port: Some(config.public_port), ..Limits::default() };
     Proxy::new(parts, limits, house.state.load().snapshot(config), registry)
 }
 

@@ -29,6 +29,23 @@ async fn a_browser_is_led_to_sign_in_and_bound_to_its_way_back() {
     assert_eq!(house.ends()[0], (303, Some(Reason::SignInRequired)));
 }
 
+/// A return address with a port of the client's choosing would lead a person to whatever listens there.
+#[tokio::test]
+async fn the_way_back_leads_to_our_port_and_not_to_one_that_the_client_names() {
+    for (ours, host) in
+        [(Some(80), "records.acme.test"), (Some(8080), "records.acme.test%3A8080"), (None, "records.acme.test%3A9999")]
+    {
+        let mut plan = Plan::at("http://127.0.0.1:1");
+        plan.limits.public_port = ours;
+        let house = plan.open().await;
+        let asked =
+            format!("GET /x HTTP/1.1\r\nhost: {APP_HOST}:9999\r\naccept: text/html\r\nconnection: close\r\n\r\n");
+        let reply = house.raw(asked.as_bytes()).await;
+        let location = reply.header("location").unwrap();
+        assert!(location.contains(&format!("to=http%3A%2F%2F{host}%2Fx&")), "{ours:?}: {location}");
+    }
+}
+
 #[tokio::test]
 async fn a_program_is_told_what_to_bring() {
     let (_, url) = Service::start().await;
