@@ -97,7 +97,11 @@ impl AppModel {
 
     /// What `method` at the canonical `path` asks for; `None` for a method that has no action, which nobody may use.
     /// The most specific pattern that fits gives the resource; where none does, it is the app itself.
+    ///
+    /// A slash at the end gives an address no other meaning: most services answer `/records/R-1/` as they do
+    /// `/records/R-1`, so both are one resource and one action. Upper and lower case are different addresses.
     pub fn locate(&self, method: &str, path: &str) -> Option<Target> {
+        let path = without_end_slash(path);
         let method = self.methods.get(method)?;
         let action = method.named.at(path).map_or(&method.action, |found| found.value);
         let (kind, resource) = match self.resources.at(path).ok().zip(Some(path)) {
@@ -136,6 +140,13 @@ impl Method {
         for rule in rules.iter().filter(|rule| rule.method == name) {
             insert(&mut method.named, source, &rule.pattern, Action::new(&rule.action, group), found);
         }
+        if name == "HEAD" {
+            // It asks for what GET does, so it is the same act, unless the app names it itself. What contradicts
+            // among the rules of GET is named there.
+            for rule in rules.iter().filter(|rule| rule.method == "GET") {
+                let _ = method.named.insert(without_end_slash(&rule.pattern), Action::new(&rule.action, group));
+            }
+        }
         method
     }
 }
@@ -170,12 +181,12 @@ impl Target {
     }
 
     /// The action's name: a method, or the name that the app gives to it.
-    pub fn action(&self) -> &str {
+    pub fn action(&self) -> &Arc<str> {
         &self.action.name
     }
 
     /// The resource's type: `App` where no pattern fits.
-    pub fn resource_type(&self) -> &str {
+    pub fn resource_type(&self) -> &Arc<str> {
         &self.kind
     }
 
@@ -216,12 +227,17 @@ pub(crate) fn attributes_of(rule: &ResourceRule) -> impl Iterator<Item = &str> {
 }
 
 fn insert<T>(router: &mut Router<T>, source: &str, pattern: &str, value: T, found: &mut Diagnostics) {
-    if router.insert(pattern, value).is_err() {
+    if router.insert(without_end_slash(pattern), value).is_err() {
         found.push(
             Diagnostic::new(source, format!("pattern `{pattern}` fits the same addresses as one before it"))
                 .help("keep one of the two: an address has one meaning"),
         );
     }
+}
+
+/// An address or pattern as it is compared: without the slash at its end, if it is more than that.
+fn without_end_slash(path: &str) -> &str {
+    path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path)
 }
 
 fn app_kind() -> Arc<str> {

@@ -24,9 +24,11 @@ fn contradictions_are_named() {
     let twice = resource("/a/{x}", "A") + &resource("/a/{y}", "B");
     let unlike = resource("/a/{x}", "A") + &resource("/b/{y}", "A");
     let taken = resource("/users/{user}", "User");
+    let slashed = resource("/a", "A") + &resource("/a/", "B");
     let both = action("GET", "/sign", "sign") + &action("POST", "/sign", "sign");
     for (apps, says) in [
         (vec![app("one", &twice)], "fits the same addresses"),
+        (vec![app("one", &slashed)], "fits the same addresses"),
         (vec![app("one", &unlike)], "has the attributes `y` here but `x` in app `one`"),
         (vec![app("one", &resource("/{x}", "A")), app("two", &resource("/{y}", "A"))], "in app `one`"),
         (vec![app("one", &taken)], "every tenant has"),
@@ -51,13 +53,16 @@ fn an_address_has_one_meaning_the_most_specific() {
     let rules = resource("/studies/{study}", "Study")
         + &resource("/studies/new", "Draft")
         + &resource("/files/{*rest}", "File")
-        + &action("POST", "/studies/{study}/sign", "sign");
+        + &action("POST", "/studies/{study}/sign", "sign")
+        + &action("GET", "/reports/", "browse")
+        + &action("GET", "/reports/{report}", "open")
+        + &action("HEAD", "/reports/{any}", "probe");
     let model = AppModel::compile(&app("records", &rules)).unwrap();
     let located = |method: &str, path: &str| {
         let target = model.locate(method, path).unwrap();
         let attributes: Vec<_> = target.attributes().map(|(name, value)| format!("{name}={value}")).collect();
         (
-            target.action().to_owned(),
+            target.action().to_string(),
             format!("{}::{} {}", target.resource_type(), target.resource_id(), attributes.join(" ")),
         )
     };
@@ -70,8 +75,18 @@ fn an_address_has_one_meaning_the_most_specific() {
         ("GET", "/studies/S-1/sign", "GET", "App::records "),
         ("DELETE", "/", "DELETE", "App::records "),
         ("GET", "/studies/", "GET", "App::records "),
-        ("GET", "/studies/S-1/", "GET", "App::records "),
+        ("GET", "/studies/S-1/", "GET", "Study::records/studies/S-1 study=S-1"),
+        ("POST", "/studies/S-1/sign/", "sign", "App::records "),
+        ("POST", "/studies/S-1/SIGN", "POST", "App::records "),
+        ("GET", "/Studies/S-1", "GET", "App::records "),
+        ("GET", "/files/a/", "GET", "File::records/files/a rest=a"),
         ("GET", "/files/", "GET", "App::records "),
+        ("GET", "/reports", "browse", "App::records "),
+        ("GET", "/reports/", "browse", "App::records "),
+        ("HEAD", "/reports", "browse", "App::records "),
+        ("HEAD", "/reports/7", "probe", "App::records "),
+        ("GET", "/reports/7", "open", "App::records "),
+        ("OPTIONS", "/reports", "OPTIONS", "App::records "),
     ] {
         assert_eq!(located(method, path), (action.to_owned(), resource.to_owned()), "{method} {path}");
     }

@@ -77,7 +77,7 @@ pub struct UpstreamSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceRule {
-    /// A path pattern: `{name}` takes one segment, `{*name}` the rest.
+    /// A path pattern: `{name}` takes one segment, `{*name}` the rest. Case counts; a slash at the end does not.
     pub pattern: String,
     /// The resource's type in policies: a Cedar identifier such as `Record`.
     #[serde(rename = "type")]
@@ -88,7 +88,7 @@ pub struct ResourceRule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionRule {
-    /// The HTTP method, in capitals.
+    /// The HTTP method, in capitals. A rule for `GET` holds for `HEAD`, unless that has one of its own.
     pub method: String,
     /// A path pattern, as in a resource rule.
     pub pattern: String,
