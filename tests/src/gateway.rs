@@ -295,7 +295,7 @@ impl Gateway {
         let (mut client, _, mut person) = self.newcomer(email, groups).await?;
         let page = client.open(&self.at(&person.tenant, "/factors/totp")?).await?;
         person.totp = Some(key_of(&page.body).with_context(|| format!("no key: {} {}", page.status, page.body))?);
-        let page = client.submit(&page, &[("code", &person.code().await?)]).await?;
+        let page = person.answer(&mut client, page).await?;
         ensure!(page.status == 200 && page.url.path() == "/factors", "not enrolled: {} {}", page.url, page.body);
         let portal = self.at(&person.tenant, "/")?;
         person.steps_up(&mut client, &portal, &portal).await?;

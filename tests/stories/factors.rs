@@ -35,7 +35,7 @@ async fn an_invitation_leads_to_a_password_a_second_factor_and_the_page_asked_fo
     mira.totp = key_of(&page.body);
     let wrong = client.submit(&page, &[("code", "000000")]).await?;
     assert!(form::find(&wrong.body, "code").is_some(), "{}", wrong.body);
-    let done = client.submit(&wrong, &[("code", &mira.code().await?)]).await?;
+    let done = mira.answer(&mut client, wrong).await?;
     assert_eq!(done.url.path(), "/factors", "{}", done.body);
 
     // What wants two factors asks for the second now, and opens.

@@ -148,7 +148,8 @@ async fn an_answer_that_is_replayed_stolen_doubled_or_changed_is_refused() -> St
     assert!([400, 403].contains(&refused.status.as_u16()), "{} {}", refused.status, refused.body);
     assert!(victim.cookie("acme.localhost", "cardea").is_none(), "signed in as the attacker");
 
-    let changes: [(&str, fn(&str) -> String); 6] = [
+    type Change = fn(&str) -> String;
+    let changes: [(&str, Change); 6] = [
         ("two codes", |url| format!("{url}&code=x")),
         ("two states", |url| format!("{url}&state=x")),
         ("another code", |url| url.replace("code=", "code=x")),

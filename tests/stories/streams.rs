@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cardea_tests::{Client, Gateway, Person, Plan, Story, Upstream, raw};
+use cardea_tests::{Client, Demo, Gateway, Person, Plan, Story, Upstream, raw};
 use http::Method;
 
 /// How long after a revocation a stream may go on (DESIGN section 3.7).
@@ -116,5 +116,44 @@ async fn another_site_s_page_opens_no_websocket() -> Story {
         assert!(head.starts_with("HTTP/1.1 403"), "{origin}: {head}");
     }
     assert_eq!(upstream.count(), before);
+    Ok(())
+}
+
+/// The same over mTLS, with a service that speaks the protocols in earnest: what one person changes, another sees.
+#[tokio::test]
+async fn changes_arrive_over_events_and_websocket_as_they_are_made() -> Story {
+    let demo = Demo::start().await?;
+    let studies = demo.at("records.acme", "/studies")?;
+    let port = studies.port().unwrap_or_default();
+    let (mut client, page) = demo.signed_in("rui@acme.example", &studies).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let host = format!("records.acme.localhost:{port}");
+    let cookie = client.cookie("records.acme.localhost", "cardea").unwrap_or_default().to_owned();
+    let head = format!("host: {host}\r\norigin: http://{host}\r\ncookie: cardea={cookie}\r\n");
+    let request = format!("GET /events HTTP/1.1\r\n{head}accept: text/event-stream\r\n\r\n");
+    let mut events = raw::Open::new(port, request.as_bytes()).await?;
+    events.until("text/event-stream").await?;
+    let request = format!(
+        "GET /ws HTTP/1.1\r\n{head}upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let mut socket = raw::Open::new(port, request.as_bytes()).await?;
+    socket.until("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").await?;
+    // One masked text frame (RFC 6455 section 5.2), with a mask of zeros; it comes back as it was.
+    socket.send(&[&[0x81, 0x85, 0, 0, 0, 0][..], b"hello"].concat()).await?;
+    socket.until("hello").await?;
+
+    client.program = true;
+    let record = serde_json::json!({ "title": "Seen at once", "text": "by everybody who looks" });
+    let made = client.json(Method::POST, &demo.at("records.acme", "/studies/S-12/records")?, &record).await?;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let id = made.json()?["record"].as_str().unwrap_or("?").to_owned();
+    events.until(&id).await?;
+    socket.until(&id).await?;
+
+    let (status, _, err) = demo.cardea(&["user", "--tenant", "acme", "suspend", "rui@acme.example"]).await?;
+    assert_eq!(status, 0, "{err}");
+    let (one, other) = tokio::join!(events.closed(), socket.closed());
+    assert!(one? <= CUT && other? <= CUT, "a stream outlived its permit");
     Ok(())
 }
