@@ -29,14 +29,14 @@ pub struct LogLimits {
     pub waiting: usize,
     /// The most entries written at once. 512: beyond that a larger group costs no less per entry.
     pub batch: usize,
-    /// How long a group gathers unless somebody waits for it. Five milliseconds: unnoticed, and long enough for a
-    /// group at load.
+    /// How long a group gathers unless somebody waits for it. Twenty milliseconds: nobody waits for it, and at load
+    /// it makes groups of hundreds, of which each costs one commit.
     pub gather: Duration,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { oldest: Duration::from_secs(2), waiting: 65_536, batch: 512, gather: Duration::from_millis(5) }
+        Self { oldest: Duration::from_secs(2), waiting: 65_536, batch: 512, gather: Duration::from_millis(20) }
     }
 }
 
