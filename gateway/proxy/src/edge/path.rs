@@ -2,7 +2,8 @@
 //!
 //! Decisions that the corpus below holds fast:
 //! - Encoded slashes, backslashes and dots, `//`, `.` and `..` are refused, not resolved. An app may keep encoded
-//!   slashes: they then stay `%2F` for routing, policy and upstream alike.
+//!   slashes: they then stay `%2F` for routing, policy and upstream alike. What lies between them must not be `.` or
+//!   `..` either: the service may well take them for slashes.
 //! - What still looks encoded after decoding (`%252e`) is refused: some service would decode it a second time.
 //! - `;` is an ordinary character of a segment, and goes upstream as `%3B`: a service that would cut the segment there
 //!   sees what the policy saw. `..;` and `.;` are refused, for the services that cut anyway.
@@ -23,7 +24,7 @@ pub(super) fn of(uri: &Uri, keeps_slashes: bool) -> Result<(Arc<str>, PathAndQue
     let raw = uri.path();
     let plain = raw.bytes().all(is_kept);
     let path: Arc<str> = if plain { raw.into() } else { decode(raw, keeps_slashes)?.into() };
-    check_segments(&path)?;
+    check_segments(&path, keeps_slashes)?;
     let target = match uri.path_and_query() {
         Some(target) if plain => target.clone(),
         _ => encode(&path, uri.query(), keeps_slashes)?,
@@ -96,16 +97,21 @@ fn decodes_again(out: &[u8], percents: &[usize]) -> bool {
     percents.iter().any(|&at| matches!(out.get(at + 1..at + 3), Some([a, b]) if hex(*a).is_some() && hex(*b).is_some()))
 }
 
-fn check_segments(path: &str) -> Result<(), Reason> {
+fn check_segments(path: &str, keeps_slashes: bool) -> Result<(), Reason> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        let name = segment.split(';').next().unwrap_or_default();
         let doubled = segment.is_empty() && segments.peek().is_some();
-        if doubled || name == "." || name == ".." {
+        let climbs = if keeps_slashes { segment.split("%2F").any(climbs) } else { climbs(segment) };
+        if doubled || climbs {
             return Err(Reason::AmbiguousPath);
         }
     }
     Ok(())
+}
+
+/// Whether a segment is `.` or `..`, if need be before a `;`.
+fn climbs(segment: &str) -> bool {
+    matches!(segment.split(';').next(), Some("." | ".."))
 }
 
 fn encode(path: &str, query: Option<&str>, keeps_slashes: bool) -> Result<PathAndQuery, Reason> {
@@ -201,7 +207,31 @@ mod tests {
     fn an_app_may_keep_encoded_slashes_and_nothing_else() {
         assert_eq!(read("/a%2fb/c", true), Ok(("/a%2Fb/c".to_owned(), "/a%2Fb/c".to_owned())));
         assert_eq!(read("/a%2F%2Fb", true), Ok(("/a%2F%2Fb".to_owned(), "/a%2F%2Fb".to_owned())));
-        for raw in ["/a%5cb", "/a%252fb", "/%2e%2e", "/a//b", "/%25%32%46"] {
+        assert_eq!(
+            read("/a%2F...%2F..b;x", true),
+            Ok(("/a%2F...%2F..b;x".to_owned(), "/a%2F...%2F..b%3Bx".to_owned()))
+        );
+        for raw in [
+            "/a%5cb",
+            "/a%252fb",
+            "/%2e%2e",
+            "/a//b",
+            "/%25%32%46",
+            "/a/..%2F..%2Fx",
+            "/a/..%2fx",
+            "/a%2f..",
+            "/a%2F..",
+            "/a%2F.",
+            "/a%2f.%2fb",
+            "/%2F../x",
+            "/a%2F%2e%2e%2Fx",
+            "/a%2F..;b%2Fx",
+            "/a;b%2F..%2Fx",
+            "/a%2F..%5Cx",
+            "/a%2F..%5cx",
+            "/a/..\\..%2Fx",
+            "/a%2F..%252F",
+        ] {
             assert_eq!(read(raw, true), Err(Reason::AmbiguousPath), "{raw}");
         }
     }

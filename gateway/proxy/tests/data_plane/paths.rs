@@ -68,6 +68,19 @@ async fn a_path_with_two_readings_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn an_app_that_keeps_encoded_slashes_is_not_climbed_out_of() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).with("encoded_slashes = true").open().await;
+    assert_eq!(house.ask("GET /public/a%2fb", "").await.status(), 200);
+    assert_eq!(service.last().target, "/public/a%2Fb");
+    for path in ["/public/..%2Fsecret", "/public/..%2fsecret", "/public/x%2F..%2F..%2Fsecret", "/public/..%5csecret"] {
+        let reply = house.ask(&format!("GET {path}"), "").await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (400, Some("ambiguous-path")), "{path}: {}", reply.0);
+    }
+    assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
 async fn a_public_path_is_public_by_its_path_alone() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).open().await;
