@@ -129,11 +129,7 @@ impl Engine {
 
     /// Answers a question. Some `permit` must hold, no `forbid` may, and no policy may fail to evaluate.
     pub fn decide(&self, question: &Question<'_>) -> Verdict {
-        let rules: Vec<&Rule> = self.candidates(question);
-        if rules.is_empty() {
-            return Verdict::default();
-        }
-        evaluate(question, &rules)
+        evaluate(question, &self.candidates(question))
     }
 
     /// After a deny: the least that would turn it into a yes, for a caller who can reach assurance `reach`.
@@ -198,8 +194,12 @@ impl Engine {
     }
 }
 
-/// Evaluates `rules`, all of them: every policy that determines the verdict is named.
+/// Evaluates those of `rules` whose scope holds, all of them: every policy that determines the verdict is named.
 pub(crate) fn evaluate(question: &Question<'_>, rules: &[&Rule]) -> Verdict {
+    let rules: Vec<&Rule> = rules.iter().copied().filter(|rule| rule.fits(question)).collect();
+    if rules.is_empty() {
+        return Verdict::default();
+    }
     let needs = rules.iter().fold(Needs::default(), |needs, rule| needs.with(rule.needs));
     let (request, entities) =
         match context::request(question, needs).and_then(|r| Ok((r, context::entities(question)?))) {
@@ -211,7 +211,7 @@ pub(crate) fn evaluate(question: &Question<'_>, rules: &[&Rule]) -> Verdict {
         };
     let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
     let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for rule in rules {
+    for rule in &rules {
         match holds(&evaluator, rule) {
             Ok(false) => {}
             Ok(true) if rule.effect == Effect::Permit => permits.push(Arc::clone(&rule.id)),
@@ -231,7 +231,8 @@ pub(crate) fn evaluate(question: &Question<'_>, rules: &[&Rule]) -> Verdict {
 }
 
 fn holds(evaluator: &Evaluator<'_>, rule: &Rule) -> Result<bool, String> {
-    match evaluator.interpret(&rule.condition, &SlotEnv::new()) {
+    let Some(condition) = &rule.condition else { return Ok(true) };
+    match evaluator.interpret(condition, &SlotEnv::new()) {
         Ok(value) => match value.value {
             ValueKind::Lit(Literal::Bool(holds)) => Ok(holds),
             other => Err(format!("`{other}` is neither true nor false")),

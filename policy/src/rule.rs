@@ -1,13 +1,13 @@
-//! One policy, read and prepared: its id, layer, scope, and the whole condition as one expression.
+//! One policy, read and prepared: its id, layer, scope, and what it asks beyond that as one expression.
 
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{
-    ActionConstraint, Effect, EntityReference, EntityType, EntityUID, Expr, ExprKind, PrincipalOrResourceConstraint,
-    StaticPolicy, Var,
+    ActionConstraint, Effect, Entity, EntityReference, EntityType, EntityUID, Expr, ExprKind,
+    PrincipalOrResourceConstraint, StaticPolicy, Var,
 };
 
-use crate::schema::CONTEXT;
+use crate::{Question, schema::CONTEXT};
 
 /// Whose policy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,10 +26,12 @@ pub(crate) struct Rule {
     /// Its Cedar source.
     pub(crate) text: Arc<str>,
     pub(crate) policy: StaticPolicy,
-    /// Scope and conditions as one expression: built once, since building it costs as much as evaluating it.
-    pub(crate) condition: Expr,
+    /// What it asks beyond its scope, `when` and `unless` together; none where the scope is all.
+    pub(crate) condition: Option<Expr>,
     pub(crate) principal: Scope,
     pub(crate) action: Option<Vec<EntityUID>>,
+    /// Whether an action within one of these fits too (`in`), and not only these themselves (`==`).
+    action_within: bool,
     pub(crate) resource: Scope,
     pub(crate) needs: Needs,
 }
@@ -37,8 +39,10 @@ pub(crate) struct Rule {
 /// What a scope asks of the principal or the resource, as far as an index can use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope {
-    /// It is this entity or within it.
+    /// It is this entity, or within it.
     pub(crate) anchor: Option<EntityUID>,
+    /// Whether being within it is enough (`in`), or it must be the entity itself (`==`).
+    within: bool,
     /// It is of this type.
     pub(crate) kind: Option<EntityType>,
 }
@@ -69,7 +73,10 @@ impl Layer {
 
 impl Rule {
     pub(crate) fn new(id: Arc<str>, layer: Layer, text: &str, policy: StaticPolicy) -> Self {
-        let condition = policy.condition();
+        let whole = policy.condition();
+        // A slot cannot stand in a static policy. Were one to appear, evaluating the whole would fail, and so deny.
+        let slotted = whole.slots().next().is_some();
+        let condition = if slotted { Some(whole) } else { policy.non_scope_constraints().cloned() };
         Self {
             id,
             layer,
@@ -77,11 +84,22 @@ impl Rule {
             text: text.into(),
             principal: Scope::of(policy.principal_constraint().as_inner()),
             action: actions(policy.action_constraint()),
+            action_within: matches!(policy.action_constraint(), ActionConstraint::In(_)),
             resource: Scope::of(policy.resource_constraint().as_inner()),
-            needs: Needs::of(&condition),
+            needs: condition.as_ref().map_or_else(Needs::default, Needs::of),
             condition,
             policy,
         }
+    }
+
+    /// Whether its scope holds. It is looked up and compared here, which says the same as Cedar's evaluator does of the
+    /// scope's expression, only sooner: all that an entity is within stands in the entity itself.
+    pub(crate) fn fits(&self, question: &Question<'_>) -> bool {
+        let action = question.target.action_entity();
+        let acts = |uid: &EntityUID| uid == action.uid() || self.action_within && action.is_descendant_of(uid);
+        self.action.as_ref().is_none_or(|uids| uids.iter().any(acts))
+            && self.principal.holds(&question.principal.entity)
+            && self.resource.holds(question.target.resource_entity())
     }
 
     /// Whether its scope names neither a principal nor a resource, so that no slice can leave it out.
@@ -104,7 +122,13 @@ impl Scope {
             C::Is(kind) | C::IsIn(kind, _) => Some((**kind).clone()),
             _ => None,
         };
-        Self { anchor, kind }
+        let within = !matches!(constraint, C::Eq(_));
+        Self { anchor, within, kind }
+    }
+
+    fn holds(&self, entity: &Entity) -> bool {
+        let fits = |anchor: &EntityUID| anchor == entity.uid() || self.within && entity.is_descendant_of(anchor);
+        self.admits(entity.uid().entity_type()) && self.anchor.as_ref().is_none_or(fits)
     }
 
     /// Whether an entity of type `kind` can fit.
