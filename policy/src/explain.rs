@@ -21,7 +21,7 @@ pub(crate) fn explain(engine: &Engine, question: &Question<'_>, reach: Assurance
     let policies = policies(engine, question, &verdict);
     Explanation {
         caller: caller(question.principal.caller()),
-        action: question.target.action().to_owned(),
+        action: question.target.action().to_string(),
         app: question.target.app().to_string(),
         resource: resource(question),
         context: context(question),
@@ -87,7 +87,7 @@ fn caller(caller: &Caller) -> CallerView {
 fn resource(question: &Question<'_>) -> ResourceView {
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     ResourceView {
-        kind: question.target.resource_type().to_owned(),
+        kind: question.target.resource_type().to_string(),
         id: question.target.resource_id().to_owned(),
         attributes: question.target.attributes().map(own).collect(),
     }

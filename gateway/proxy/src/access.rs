@@ -179,9 +179,9 @@ fn record(tenant: &Tenant, asker: &Asker, question: &Question<'_>, verdict: Verd
         determined_by: verdict.determined_by,
         errors: verdict.errors.into_iter().map(|error| error.policy).collect(),
         policy: tenant.policy.clone(),
-        action: target.action().into(),
+        action: Arc::clone(target.action()),
         resource: ResourceFacts {
-            kind: target.resource_type().into(),
+            kind: Arc::clone(target.resource_type()),
             id: target.resource_id().into(),
             attributes: target.attributes().map(|(name, value)| (name.into(), value.into())).collect(),
         },
