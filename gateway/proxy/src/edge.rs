@@ -5,13 +5,17 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use cardea_core::Reason;
 use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
 
-use crate::routing::{Site, SiteRole, Snapshot};
+use crate::{
+    framing::Watch,
+    headers::outbound::Told,
+    routing::{Site, SiteRole, Snapshot},
+};
 
 mod host;
 mod path;
@@ -38,14 +42,16 @@ pub struct Connection {
     pub workload: Option<Arc<str>>,
     /// The listener.
     pub door: Door,
-    /// Set once the connection has become a tunnel, so that its bytes are no longer read as HTTP.
-    pub(crate) tunnel: Arc<AtomicBool>,
+    /// What the guard below HTTP/1 and the pipeline tell each other.
+    pub(crate) watch: Arc<Watch>,
+    /// What services were told of it last.
+    pub(crate) told: Told,
 }
 
 impl Connection {
     /// A connection from `peer` through `door`, without TLS.
     pub fn plain(peer: SocketAddr, door: Door) -> Self {
-        Self { peer, tls: false, sni: None, workload: None, door, tunnel: Arc::default() }
+        Self { peer, tls: false, sni: None, workload: None, door, watch: Arc::default(), told: Told::default() }
     }
 }
 

@@ -21,9 +21,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::OwnedSemaphorePermit,
+    task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Body, Connection, Door, Drain, Proxy, framing::Guard, upstream::tls::spiffe_id};
 
@@ -103,36 +103,35 @@ impl Listener {
             Security::Plain => None,
             Security::Tls(config) => Some(TlsAcceptor::from(tightened(config, self.door))),
         };
-        let (tracker, kill) = (TaskTracker::new(), CancellationToken::new());
-        while let Some((stream, peer, slot)) = next(&socket, &proxy, &drain).await {
+        let mut connections = JoinSet::new();
+        while let Some((stream, peer, slot)) = next(&socket, &proxy, &drain, &mut connections).await {
             let serving = Serving { proxy: Arc::clone(&proxy), drain: drain.clone() };
-            let (tls, kill, door) = (tls.clone(), kill.clone(), self.door);
-            tracker.spawn(async move {
-                tokio::select! {
-                    () = kill.cancelled() => {}
-                    () = serving.connection(stream, peer, tls, door) => {}
-                }
+            let (tls, door) = (tls.clone(), self.door);
+            connections.spawn(async move {
+                serving.connection(stream, peer, tls, door).await;
                 drop(slot);
             });
         }
         drop(socket);
-        tracker.close();
         proxy.tunnels.close();
-        let all_ended = async { tokio::join!(tracker.wait(), proxy.tunnels.wait()) };
+        let all_ended = async {
+            while connections.join_next().await.is_some() {}
+            proxy.tunnels.wait().await;
+        };
         if tokio::time::timeout(grace, all_ended).await.is_err() {
             proxy.cut_all();
-            kill.cancel();
-            tracker.wait().await;
+            connections.shutdown().await;
         }
     }
 }
 
 /// The next connection, once there is room for it; none once the gateway closes down. Whoever finds no room waits in
-/// the system's queue, which costs nothing here.
+/// the system's queue, which costs nothing here. Meanwhile, connections that have ended are taken out of `connections`.
 async fn next(
     socket: &TcpListener,
     proxy: &Proxy,
     drain: &Drain,
+    connections: &mut JoinSet<()>,
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     loop {
         let taking = async {
@@ -141,6 +140,7 @@ async fn next(
         };
         let (accepted, slot) = tokio::select! {
             () = drain.begun() => return None,
+            Some(_) = connections.join_next() => continue,
             taken = taking => taken?,
         };
         match accepted {
@@ -211,7 +211,7 @@ impl Serving {
     }
 
     async fn http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {
-        let guarded = Guard::new(stream, Arc::clone(&connection.tunnel));
+        let guarded = Guard::new(stream, Arc::clone(&connection.watch));
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)

@@ -1,6 +1,10 @@
 //! What a service is told of a request: set after everything of the kind has been dropped.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{
+    fmt::Write as _,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use cardea_core::{Caller, EntryId, resources::Claim};
@@ -23,22 +27,72 @@ pub(crate) fn request_id(entry: EntryId) -> HeaderValue {
     value(entry.to_string()).unwrap_or_else(|| HeaderValue::from_static("-"))
 }
 
+/// Where requests come from and go to, written as headers. The requests of a connection nearly always agree on it, so
+/// the connection keeps what was written last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<Option<Written>>>);
+
+#[derive(Debug, Clone)]
+struct Written {
+    client: IpAddr,
+    tls: bool,
+    authority: (Arc<str>, Option<u16>),
+    forwarded: HeaderValue,
+    forwarded_for: HeaderValue,
+    host: HeaderValue,
+}
+
+impl Told {
+    fn of(&self, canonical: &Canonical) -> Option<Written> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(written) = last.as_ref().filter(|written| written.fits(canonical)) {
+            return Some(written.clone());
+        }
+        last.clone_from(&Written::of(canonical));
+        last.clone()
+    }
+}
+
+impl Written {
+    fn of(canonical: &Canonical) -> Option<Self> {
+        let (client, tls, host) = (canonical.client(), canonical.tls(), value(authority(canonical))?);
+        Some(Self {
+            client,
+            tls,
+            authority: (Arc::clone(canonical.host()), canonical.port()),
+            forwarded: forwarded(client, &host, tls)?,
+            forwarded_for: value(client.to_string())?,
+            host,
+        })
+    }
+
+    /// INVARIANT: everything that is written from is compared.
+    fn fits(&self, canonical: &Canonical) -> bool {
+        let (host, port) = &self.authority;
+        self.client == canonical.client()
+            && self.tls == canonical.tls()
+            && host == canonical.host()
+            && *port == canonical.port()
+    }
+}
+
 /// Tells the service who asked for what. `host` is the public one, so that the service writes addresses that work.
-pub(crate) fn tell(headers: &mut HeaderMap, canonical: &Canonical, id: &HeaderValue, assertion: Option<HeaderValue>) {
+pub(crate) fn tell(
+    headers: &mut HeaderMap,
+    canonical: &Canonical,
+    told: &Told,
+    id: &HeaderValue,
+    assertion: Option<HeaderValue>,
+) {
     headers.insert(REQUEST_ID.clone(), id.clone());
     if let Some(assertion) = assertion {
         headers.insert(ASSERTION.clone(), assertion);
     }
-    let (client, host) = (canonical.client(), authority(canonical));
-    if let Some(host) = value(host) {
-        if let Some(forwarded) = forwarded(client, &host, canonical.tls()) {
-            headers.insert(header::FORWARDED, forwarded);
-        }
-        headers.insert(FORWARDED_HOST.clone(), host.clone());
-        headers.insert(header::HOST, host);
-    }
-    if let Some(client) = value(client.to_string()) {
-        headers.insert(FORWARDED_FOR.clone(), client);
+    if let Some(written) = told.of(canonical) {
+        headers.insert(header::FORWARDED, written.forwarded);
+        headers.insert(FORWARDED_FOR.clone(), written.forwarded_for);
+        headers.insert(FORWARDED_HOST.clone(), written.host.clone());
+        headers.insert(header::HOST, written.host);
     }
     headers.insert(FORWARDED_PROTO.clone(), if canonical.tls() { HTTPS.clone() } else { HTTP.clone() });
     headers.append(header::VIA, super::via().clone());

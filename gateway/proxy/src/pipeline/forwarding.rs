@@ -1,7 +1,5 @@
 //! An admitted request on its way to the app's service, and the answer on its way back.
 
-use std::sync::atomic::Ordering;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cardea_core::{
     Reason, entropy,
@@ -48,7 +46,7 @@ impl Proxy {
         let request = outgoing(way, head.headers, body);
         let outcome = if websocket {
             let upgrade = upgrade.ok_or(Reason::BadHeader)?;
-            self.open_tunnel(way, permit, &upstream, request, (upgrade, version, began)).await
+            Box::pin(self.open_tunnel(way, permit, &upstream, request, (upgrade, version, began))).await
         } else {
             let answer = upstream::forward(permit, &upstream, request, progress.as_ref()).await;
             answer.map(|answer| returned(answer, tie()))
@@ -74,7 +72,7 @@ impl Proxy {
             now: story.at,
         })?;
         cookies::keep_ours_from_service(headers);
-        outbound::tell(headers, &way.canonical, &story.id, assertion);
+        outbound::tell(headers, &way.canonical, &way.connection.told, &story.id, assertion);
         outbound::map_claims(headers, &way.app.mapped, caller);
         trace_context::carry(headers, story.entry, &*self.parts.entropy);
         Ok(())
@@ -99,7 +97,7 @@ impl Proxy {
         headers::clean_answer(response.headers_mut(), way.canonical.tls());
         websocket::tell_client(&mut response, version);
         if version != Version::HTTP_2 {
-            way.connection.tunnel.store(true, Ordering::Release);
+            way.connection.watch.let_through();
         }
         let registered = self.streams.register(way.asked(), way.changes, began);
         self.tunnels.spawn(async move {

@@ -122,7 +122,8 @@ pub(crate) async fn forward(
             Err(failed) => return Err(failed.reason),
         }
     }
-    let sender = upstream.connect().await?;
+    // Boxed, as are other rare steps on this way: a future is as large as its largest step, and is moved for each request.
+    let sender = Box::pin(upstream.connect()).await?;
     exchange(upstream, sender, request, progress).await.map_err(|failed| failed.reason)
 }
 
