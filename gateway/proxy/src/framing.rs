@@ -2,14 +2,14 @@
 //! section 6.3 allows that) is refused with an answer and an entry like every other refusal.
 //!
 //! A [`Guard`] lies below hyper. It lets a head through once the head is whole and has one reading. In place of one
-//! that has not, it hands hyper a request that says so ([`REFUSED`]), and then nothing more: the connection closes
-//! after the answer.
+//! that has not, it hands hyper a request that stands in for it ([`REFUSED`]), and then nothing more: the connection
+//! closes after the answer. Why is told beside the connection ([`Watch`]), where no client can reach.
 
 use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 mod head;
 
-/// The header of a stand-in request: its value is the reason's code. A client that sends it refuses itself.
+/// The header that marks a stand-in request. No head with it is let through.
 pub(crate) const REFUSED: &str = "cardea-refused";
 
 /// Longest head. 64 KiB: cookies of several apps and a long query fit; what is longer is an attack or a defect.
@@ -34,7 +34,26 @@ pub(crate) struct Guard<IO> {
     held: Vec<u8>,
     /// What is let through but did not fit hyper's buffer.
     ready: Vec<u8>,
-    tunnel: Arc<AtomicBool>,
+    watch: Arc<Watch>,
+}
+
+/// What the guard of a connection and the pipeline tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    tunnel: AtomicBool,
+    refused: OnceLock<Reason>,
+}
+
+impl Watch {
+    /// The connection has become a tunnel: its bytes are no longer read as HTTP.
+    pub(crate) fn let_through(&self) {
+        self.tunnel.store(true, Ordering::Release);
+    }
+
+    /// Why the guard refused a head, if it has.
+    pub(crate) fn refused(&self) -> Option<Reason> {
+        self.refused.get().copied()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +93,9 @@ const EXTENSION_MAX: u8 = 64;
 const CHUNK: State = State::ChunkSize { size: 0, digits: 0, at: SizeLine::Digits };
 
 impl<IO> Guard<IO> {
-    /// Watches a connection. Once `tunnel` is set its bytes are let through as they are.
-    pub(crate) fn new(io: IO, tunnel: Arc<AtomicBool>) -> Self {
-        Self { io, state: State::Head, held: Vec::new(), ready: Vec::new(), tunnel }
+    /// Watches a connection.
+    pub(crate) fn new(io: IO, watch: Arc<Watch>) -> Self {
+        Self { io, state: State::Head, held: Vec::new(), ready: Vec::new(), watch }
     }
 
     /// Sorts `bytes`, which have just come: appends what may pass to `out`, holds back an unfinished head.
@@ -138,10 +157,9 @@ impl<IO> Guard<IO> {
     fn refuse(&mut self, reason: Reason, out: &mut Vec<u8>) {
         self.state = State::Over;
         self.held = Vec::new();
-        let stand_in = format!(
-            "GET / HTTP/1.1\r\nhost: refused.invalid\r\n{REFUSED}: {}\r\nconnection: close\r\n\r\n",
-            reason.code()
-        );
+        // Nothing is heard after the first, so there is no second to note.
+        let _ = self.watch.refused.set(reason);
+        let stand_in = format!("GET / HTTP/1.1\r\nhost: refused.invalid\r\n{REFUSED}: 1\r\nconnection: close\r\n\r\n");
         out.extend_from_slice(stand_in.as_bytes());
     }
 
@@ -218,7 +236,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let guard = &mut *self;
         loop {
-            if guard.tunnel.load(Ordering::Acquire) {
+            if guard.watch.tunnel.load(Ordering::Acquire) {
                 guard.ready.append(&mut guard.held);
                 if guard.ready.is_empty() {
                     return Pin::new(&mut guard.io).poll_read(cx, buf);

@@ -173,7 +173,7 @@ impl Proxy {
         mut head: Head,
         body: Body,
     ) -> Result<Response<Body>, Fail> {
-        refused_below(&head)?;
+        refused_below(&head, connection)?;
         // Read before anything is decided: a change from here on makes open streams ask again.
         let changes = self.streams.changes();
         let snapshot = self.snapshot.load_full();
@@ -313,9 +313,11 @@ impl Way {
     }
 }
 
-/// What [`crate::framing`] refused below HTTP comes up here as a stand-in that names the reason.
-fn refused_below(head: &Head) -> Result<(), Fail> {
-    let Some(code) = head.headers.get(framing::REFUSED) else { return Ok(()) };
-    let reason = Reason::ALL.iter().find(|reason| reason.code().as_bytes() == code.as_bytes());
-    Err(reason.copied().unwrap_or(Reason::BadHeader).into())
+/// What [`crate::framing`] refused below HTTP comes up here as a stand-in. The reason is what the guard noted of this
+/// connection; from the request itself none is taken, and a client that makes up a stand-in gets nothing by it.
+fn refused_below(head: &Head, connection: &Connection) -> Result<(), Fail> {
+    if !head.headers.contains_key(framing::REFUSED) {
+        return Ok(());
+    }
+    Err(connection.watch.refused().unwrap_or(Reason::BadHeader).into())
 }

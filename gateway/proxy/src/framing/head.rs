@@ -49,6 +49,7 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
                     return Err(Reason::AmbiguousFraming);
                 }
             }
+            14 if name.eq_ignore_ascii_case(super::REFUSED.as_bytes()) => return Err(Reason::BadHeader),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Reason::AmbiguousFraming);

@@ -53,6 +53,25 @@ async fn bytes_that_no_value_may_hold_are_refused() {
 }
 
 #[tokio::test]
+async fn a_client_cannot_choose_the_reason_of_its_refusal() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for value in ["log-unavailable", "denied", "1", ""] {
+        let before = house.ends().len();
+        let reply = house.ask("GET /public", &format!("Cardea-Refused: {value}\r\n")).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (400, Some("bad-header")), "{value}");
+        assert_eq!(house.ends()[before..], [(400, Some(Reason::BadHeader))]);
+    }
+    // Nor can the one before a request that the guard refuses.
+    let both = format!("GET /public HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\nGET /public HTTP/1.1\r\nx y: 1\r\n\r\n");
+    let reply = house.raw(both.as_bytes()).await;
+    let statuses: Vec<_> = reply.0.match_indices("HTTP/1.1 ").map(|(at, _)| &reply.0[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "400"], "{}", reply.0);
+    assert_eq!(house.ends().last(), Some(&(400, Some(Reason::AmbiguousFraming))));
+    assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_refused() {
     let (_, url) = Service::start().await;
     let house = Plan::at(&url).open().await;

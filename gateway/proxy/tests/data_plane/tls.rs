@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use cardea_core::Reason;
 use cardea_proxy::{Connection, Door, Listener, Security, Transport, upstream::tls};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
@@ -230,6 +231,17 @@ async fn http2_is_decided_like_http1() {
     assert_eq!(over_http2(&mut sender, APP_HOST, Some(SIGN_IN_HOST)).await.status(), 400);
     assert_eq!(over_http2(&mut sender, APP_HOST, Some(APP_HOST)).await.status(), 200);
     assert_eq!(service.count(), 2);
+}
+
+#[tokio::test]
+async fn no_reason_is_taken_from_a_client_over_http2() {
+    let (house, ours, service) = secured(Door::Public).await;
+    let mut sender = http2(&house, &ours).await;
+    let request = Request::builder().version(Version::HTTP_2).uri(format!("https://{APP_HOST}/public"));
+    let request = request.header("cardea-refused", "log-unavailable").body(Empty::new()).unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 400);
+    assert_eq!(house.ends(), [(400, Some(Reason::BadHeader))]);
+    assert_eq!(service.count(), 0);
 }
 
 #[tokio::test]
