@@ -152,6 +152,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     };
     let bytes = serde_json::to_vec(&body).unwrap_or_default();
     *response.body_mut() = axum::body::Body::from(bytes);
+    response.extensions_mut().insert(reason);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }

@@ -48,9 +48,11 @@ impl<'a> Failure<'a> {
         }
     }
 
-    /// The page as a response with its status and security headers.
+    /// The page as a response with its status and security headers; the entry learns the reason of it.
     pub fn respond(&self) -> Response {
-        self.notice().respond()
+        let mut response = self.notice().respond();
+        response.extensions_mut().insert(self.reason);
+        response
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -109,6 +111,12 @@ mod tests {
             assert!(html.contains("<h1"), "{reason}");
             assert!(!html.contains("{}"), "{reason}");
         }
+    }
+
+    #[test]
+    fn the_entry_learns_why() {
+        let response = Failure::new(&Look::bare(), Reason::CodeSpent).respond();
+        assert_eq!(response.extensions().get::<Reason>(), Some(&Reason::CodeSpent));
     }
 
     #[test]

@@ -108,8 +108,7 @@ impl Visit {
 
     /// Those of `factors` that the tenant allows.
     pub(super) fn usable(&self, factors: &[Factor]) -> Vec<Factor> {
-        let rules = &self.tenant.bundle.tenant.factors;
-        factors.iter().filter(|factor| sign_in::allowed(rules, factor.kind())).cloned().collect()
+        sign_in::usable(&self.tenant.bundle.tenant.factors, factors)
     }
 
     /// The handler's answer, or its failure in the form that the client reads.
@@ -153,6 +152,7 @@ impl Visit {
         }
         let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = self.json(status, &body);
+        response.extensions_mut().insert(reason);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::FromRequestParts,
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -271,7 +272,7 @@ impl Visit {
             body["location"] = "/sign-in".into();
         }
         let kind = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-        (problem.status(), kind, body.to_string()).into_response()
+        (problem.status(), kind, Extension(reason), body.to_string()).into_response()
     }
 
     fn refuse(&self, no: &No) -> Response {
