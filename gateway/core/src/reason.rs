@@ -57,6 +57,8 @@ reasons! {
     BadHeader = "bad-header", 400, Misused;
     /// A form or JSON body does not say what it should.
     BadInput = "bad-input", 422, Misused;
+    /// A parameter or field stands twice, so that it has two readings.
+    DoubledParameter = "doubled-parameter", 400, Misused;
     /// The headers are larger than the limit.
     HeadersTooLarge = "headers-too-large", 431, Misused;
     /// The body is larger than the limit.

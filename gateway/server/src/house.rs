@@ -4,6 +4,7 @@
 mod assertions;
 mod doer;
 mod doors;
+mod doubled;
 mod keys;
 mod operator_key;
 mod people;
@@ -43,6 +44,7 @@ use crate::{
 use assertions::Minted;
 pub use doer::{Doer, NoPermit};
 pub use doors::Own;
+pub(crate) use doubled::in_pairs as stands_twice;
 use keys::KeyRing;
 pub use keys::KeysFault;
 pub(crate) use people::subject;

@@ -23,7 +23,7 @@ use super::{
     visit::{No, Onward, Visit, see_other},
 };
 use crate::{
-    house::{Doer, subject},
+    house::{Doer, stands_twice, subject},
     outgoing::OutgoingClient,
 };
 
@@ -80,6 +80,9 @@ async fn received(visit: &Visit, id: &str) -> Result<Response, No> {
     let spec = visit.provider(id)?;
     // Taken before anything is verified: an answer is read once, whatever comes of it.
     let (flow, attempt) = visit.take_flow().await?.back_from(&spec.id)?;
+    if stands_twice(visit.query.as_bytes()) {
+        return Err(Reason::DoubledParameter.into());
+    }
     let known = visit.known_provider(spec).await?;
     let person = match person(visit, &known, &attempt).await {
         Ok(person) => person,

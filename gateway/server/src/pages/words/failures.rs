@@ -30,7 +30,11 @@ impl super::Words {
 /// A match without a wildcard: a new reason does not compile until it has its words.
 fn english(reason: Reason) -> FailureWords {
     match reason {
-        Reason::AmbiguousFraming | Reason::AmbiguousPath | Reason::BadHeader | Reason::BadHost => say(
+        Reason::AmbiguousFraming
+        | Reason::AmbiguousPath
+        | Reason::BadHeader
+        | Reason::BadHost
+        | Reason::DoubledParameter => say(
             "This request can’t be read",
             "The address or the request has more than one reading, so it was not passed on.",
             "Go back and try the link again. If you typed the address, check it.",
