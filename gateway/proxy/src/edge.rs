@@ -10,6 +10,7 @@ use std::{
 
 use cardea_core::Reason;
 use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     framing::Watch,
@@ -46,12 +47,16 @@ pub struct Connection {
     pub(crate) watch: Arc<Watch>,
     /// What services were told of it last.
     pub(crate) told: Told,
+    /// Its place among the connections that are allowed at once, held by whatever still uses it: a tunnel, too.
+    #[allow(dead_code, reason = "it is held, and never read")]
+    pub(crate) place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Connection {
     /// A connection from `peer` through `door`, without TLS.
     pub fn plain(peer: SocketAddr, door: Door) -> Self {
-        Self { peer, tls: false, sni: None, workload: None, door, watch: Arc::default(), told: Told::default() }
+        let (watch, told) = (Arc::default(), Told::default());
+        Self { peer, tls: false, sni: None, workload: None, door, watch, told, place: None }
     }
 }
 

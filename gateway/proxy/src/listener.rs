@@ -107,10 +107,8 @@ impl Listener {
         while let Some((stream, peer, slot)) = next(&socket, &proxy, &drain, &mut connections).await {
             let serving = Serving { proxy: Arc::clone(&proxy), drain: drain.clone() };
             let (tls, door) = (tls.clone(), self.door);
-            connections.spawn(async move {
-                serving.connection(stream, peer, tls, door).await;
-                drop(slot);
-            });
+            let connection = Connection { place: Some(Arc::new(slot)), ..Connection::plain(peer, door) };
+            connections.spawn(serving.connection(stream, connection, tls));
         }
         drop(socket);
         proxy.tunnels.close();
@@ -185,10 +183,10 @@ struct Serving {
 }
 
 impl Serving {
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, door: Door) {
+    async fn connection(self, stream: TcpStream, mut connection: Connection, tls: Option<TlsAcceptor>) {
         // Best effort: without it answers are only slower.
         let _ = stream.set_nodelay(true);
-        let mut connection = Connection::plain(peer, door);
+        let peer = connection.peer;
         let Some(tls) = tls else { return self.http1(stream, connection).await };
         let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,

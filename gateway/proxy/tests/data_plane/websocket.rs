@@ -71,6 +71,22 @@ async fn a_websocket_closes_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_websocket_counts_as_a_connection_until_it_closes() {
+    let (_, url) = Service::start().await;
+    let mut plan = Plan::at(&url);
+    plan.limits.connections = 1;
+    let house = plan.open().await;
+    let tunnel = opened(&house).await;
+    let mut next = TcpStream::connect(house.address).await.unwrap();
+    let request = format!("GET /public HTTP/1.1\r\nhost: {APP_HOST}\r\nconnection: close\r\n\r\n");
+    next.write_all(request.as_bytes()).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), next.read_u8()).await;
+    assert!(early.is_err(), "there was room beside the tunnel");
+    drop(tunnel);
+    assert!(head(&mut next).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
 async fn another_sites_page_opens_no_websocket() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).open().await;
