@@ -46,6 +46,12 @@ pub enum StoreFault {
     /// Entries cannot be written.
     #[error("the log cannot be written: {0}")]
     Log(String),
+    /// What was changed could not be read for longer than may be.
+    #[error("what was changed could not be read for {seconds} s")]
+    Outdated {
+        /// The limit.
+        seconds: u64,
+    },
     /// A log does not verify.
     #[error("the log of `{log}` is broken: {found}")]
     Broken {
@@ -57,6 +63,18 @@ pub enum StoreFault {
 }
 
 impl StoreFault {
+    /// The fault with its causes, for log lines: by itself it names only the step.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+
     pub(crate) fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Self {
         Self::Corrupt { what, why: why.to_string() }
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use sqlx::{Any, AnyPool, Executor, Row, Transaction, any::AnyPoolOptions};
+use sqlx::{Any, AnyPool, Connection as _, Executor, Row, Transaction, any::AnyPoolOptions};
 
 use crate::StoreFault;
 
@@ -80,6 +80,10 @@ async fn connect(url: &str, most: u32, pragmas: &'static str) -> Result<AnyPool,
         .max_lifetime(None)
         .idle_timeout(None)
         .test_before_acquire(false)
+        // On a full disk or a failed read SQLite may roll back by itself (its `ROLLBACK` then finds nothing to roll back),
+        // and the driver believes for good that it is in a transaction. INVARIANT: such a connection never begins
+        // another one. It is closed, and a new one takes its place; what was rolled back has been settled on its release.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(sqlx::raw_sql(pragmas)).await.map(|_| ()) })
         });
@@ -159,6 +163,44 @@ mod tests {
         let dir = Dir::new();
         let store = dir.store().await;
         sqlx::query("DELETE FROM users").execute(store.reader()).await.unwrap_err();
+    }
+
+    /// Each row is a way in which SQLite rolls back by itself; the second lasts until it is taken away from outside.
+    #[tokio::test]
+    async fn after_a_full_disk_it_writes_again_without_a_restart() {
+        for (what, full) in [
+            ("no more pages", "PRAGMA max_page_count = 1"),
+            (
+                "a rollback of its own",
+                "CREATE TRIGGER full BEFORE INSERT ON secrets BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END",
+            ),
+        ] {
+            let dir = Dir::new();
+            let store = dir.store().await;
+            let fill = async || {
+                let mut tx = store.write().await?;
+                sqlx::query(
+                    "INSERT INTO secrets VALUES ('acme', 'x', hex(randomblob(8)), zeroblob(1000000), '', 0, 0)",
+                )
+                .execute(&mut *tx)
+                .await?;
+                Ok::<_, StoreFault>(tx.commit().await?)
+            };
+            let mut tx = store.write().await.unwrap();
+            sqlx::raw_sql(full).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+            let told = fill().await.unwrap_err().with_causes();
+            assert!(told.contains("full"), "{what}: {told}");
+            // A second time: what lasts is told as what it is, too.
+            assert!(fill().await.map_or_else(|fault| fault.with_causes().contains("full"), |()| true), "{what}");
+            let outside = dir.store().await;
+            let mut tx = outside.write().await.unwrap();
+            sqlx::raw_sql("DROP TRIGGER IF EXISTS full").execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+            fill().await.unwrap_or_else(|fault| panic!("{what}: {}", fault.with_causes()));
+            let row = sqlx::query("PRAGMA synchronous").fetch_one(&store.0.writer).await.unwrap();
+            assert_eq!(row.try_get::<i64, _>(0).unwrap(), 2, "{what}: a new connection is as durable as the first");
+        }
     }
 
     #[tokio::test]

@@ -112,9 +112,10 @@ impl Committer {
             tracing::debug!("another process wrote to the log; trying again behind it");
             return;
         }
-        tracing::warn!(error = %fault, entries = self.group.len(), "a group of entries could not be written");
+        let why = fault.with_causes();
+        tracing::warn!(error = why, entries = self.group.len(), "a group of entries could not be written");
         let before = self.clock.now().minus(self.limits.oldest);
-        self.queue.failed(&mut self.group, before, &fault.to_string());
+        self.queue.failed(&mut self.group, before, &why);
     }
 
     /// One try. `expected` remembers where the try before would have left the last entry's log.

@@ -155,6 +155,33 @@ async fn while_entries_cannot_be_written_nothing_is_admitted_and_nothing_is_lost
 }
 
 #[tokio::test]
+async fn a_full_disk_loses_nothing_and_needs_no_restart() {
+    let desk = desk(LogLimits::default()).await;
+    desk.log.record_durable(entry(0)).await.unwrap();
+    // From outside, as a disk fills. RAISE(ROLLBACK) does what SQLite does when a write finds no room.
+    let outside = desk._dir.store().await;
+    let done = async |sql: &'static str| {
+        let mut tx = outside.write().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    done("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END").await;
+    for nth in 1..100 {
+        desk.log.record(entry(nth));
+    }
+    for _ in 0..2 {
+        let told = desk.log.flush().await.unwrap_err().to_string();
+        assert!(told.contains("disk is full"), "the cause itself: {told}");
+    }
+    done("DROP TRIGGER full").await;
+    desk.log.finish(Duration::from_secs(30)).await.unwrap();
+    let acme = tenant("acme");
+    assert_eq!(desk.store.verify_log(Some(&acme), &[]).await.unwrap().unwrap().size, 100);
+    let expected: Vec<_> = (0..100).map(|nth| format!("/page/{nth}")).collect();
+    assert_eq!(paths(&desk.store, &acme).await, expected);
+}
+
+#[tokio::test]
 async fn whoever_waits_too_long_is_told_and_the_entry_is_written_later() {
     let desk = desk(LogLimits::default()).await;
     desk.faults.set("before write", u32::MAX);
