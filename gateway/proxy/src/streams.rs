@@ -2,11 +2,13 @@
 //! would be no (DESIGN section 3, rule 7).
 //!
 //! A body that passes at once is never registered. One that has to wait, or that is still passing a second later, is:
-//! a sweeper asks its question again after every change, and looks every second whether its session has ended.
+//! a sweeper asks its question again after every change, and looks every second whether its session has ended. No
+//! question may hold up the others: many are asked at once, and none for long.
 
 use std::{
     collections::HashMap,
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -16,7 +18,8 @@ use std::{
     time::Duration,
 };
 
-use cardea_core::{AppId, SessionId};
+use cardea_core::{AppId, SessionId, Timestamp};
+use futures_util::{FutureExt, StreamExt, stream};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -26,9 +29,18 @@ use crate::{Canonical, Connection, Proxy, access::Asker};
 /// How often sessions are looked at. A second: half of what a cut may take.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How old an answer may get without a change. Thirty seconds: what every cached decision fact may, and time itself
-/// is such a fact.
+/// How old an answer may get. Thirty seconds: what every cached decision fact may, and time itself is such a fact.
 const STALE: Duration = Duration::from_secs(30);
+
+/// When it is asked for again without a change. Five seconds before, so that a store that stumbles cuts nobody.
+const ASK_AGAIN: Duration = Duration::from_secs(25);
+
+/// Time for all questions of one round. A second: with the beat before it, what a cut may take. What has no answer by
+/// then is asked in the next round.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Questions asked at once: enough that some that hang stop no others, too few to crowd out requests at the store.
+const AT_ONCE: usize = 64;
 
 /// What was asked when a stream began.
 pub(crate) struct Asked {
@@ -133,38 +145,65 @@ impl Drop for Registered {
 async fn sweep(streams: Weak<Streams>) {
     loop {
         let Some(held) = streams.upgrade() else { return };
+        // From here on no change is missed, not even one during the round.
         let changed = held.changed.notified();
+        let Some(proxy) = held.proxy.get().and_then(Weak::upgrade) else { return };
+        held.round(&proxy).await;
+        drop(proxy);
         tokio::select! {
             () = changed => {}
             () = tokio::time::sleep(BEAT) => {}
         }
-        let Some(proxy) = held.proxy.get().and_then(Weak::upgrade) else { return };
-        for open in held.all() {
-            if !holds(&proxy, &held, &open).await {
-                open.cut.cancel();
-            }
-        }
     }
 }
 
-async fn holds(proxy: &Arc<Proxy>, streams: &Streams, open: &Open) -> bool {
-    let now = proxy.now();
-    if open.asked.asker.session().is_some_and(|session| !session.is_live(now)) {
-        return false;
-    }
-    let (known, at) = *open.answered.lock().unwrap_or_else(PoisonError::into_inner);
-    let changes = streams.changes();
-    if known == changes && at.elapsed() < STALE {
-        return true;
-    }
-    match proxy.ask_again(&open.asked).await {
-        Ok(true) => {
-            *open.answered.lock().unwrap_or_else(PoisonError::into_inner) = (changes, Instant::now());
-            true
+impl Streams {
+    /// Looks at every stream once, and cuts those whose permit no longer holds.
+    async fn round(&self, proxy: &Proxy) {
+        let (now, changes) = (proxy.now(), self.changes());
+        let (over, others): (Vec<_>, Vec<_>) = self.all().into_iter().partition(|open| open.is_over(now));
+        for open in over {
+            open.cut.cancel();
         }
-        Ok(false) => false,
-        // The store does not answer: what was known may serve until it is stale, not longer.
-        Err(_) => at.elapsed() < STALE,
+        let until = Instant::now() + ROUND;
+        let doubtful = others.into_iter().filter(|open| open.is_doubtful(changes));
+        stream::iter(doubtful).for_each_concurrent(AT_ONCE, |open| open.ask(proxy, changes, until)).await;
+    }
+}
+
+impl Open {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.asked.asker.session().is_some_and(|session| !session.is_live(now))
+    }
+
+    fn answered(&self) -> (u64, Instant) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_doubtful(&self, changes: u64) -> bool {
+        let (known, at) = self.answered();
+        known != changes || at.elapsed() >= ASK_AGAIN
+    }
+
+    /// Asks its question again, and cuts it unless the answer is yes. A question that panics is answered with no. One
+    /// that the store does not answer leaves what was known, until that is stale.
+    async fn ask(self: Arc<Self>, proxy: &Proxy, changes: u64, until: Instant) {
+        let asked = AssertUnwindSafe(proxy.ask_again(&self.asked)).catch_unwind();
+        let holds = match tokio::time::timeout_at(until, asked).await {
+            Ok(Ok(Ok(yes))) => yes,
+            Ok(Err(_panic)) => false,
+            Ok(Ok(Err(_))) | Err(_) => {
+                if self.answered().1.elapsed() >= STALE {
+                    self.cut.cancel();
+                }
+                return;
+            }
+        };
+        if holds {
+            *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = (changes, Instant::now());
+        } else {
+            self.cut.cancel();
+        }
     }
 }
 

@@ -15,11 +15,13 @@ use tokio::{
 
 use crate::{
     house::{APP_HOST, House, POLICIES, Plan, snapshot},
+    lent::Trouble,
     service::Service,
 };
 
 struct Stream {
     house: House,
+    service: Service,
     socket: TcpStream,
     pieces: mpsc::UnboundedSender<Bytes>,
     plan: String,
@@ -33,28 +35,52 @@ async fn streaming() -> Stream {
     let plan = Plan::at(&url);
     let app = plan.app.clone();
     let house = plan.open().await;
+    pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
+    let socket = listening(&house).await;
+    Stream { house, service, socket, pieces, plan: app }
+}
+
+/// A chemist who has heard the first piece.
+async fn listening(house: &House) -> TcpStream {
     let cookie = house.chemist();
     let mut socket = TcpStream::connect(house.address).await.unwrap();
     let request = format!("GET /stream HTTP/1.1\r\nhost: {APP_HOST}\r\ncookie: {cookie}\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
-    pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("first") {
         assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
     }
-    Stream { house, socket, pieces, plan: app }
+    socket
+}
+
+/// Waits for the end, which must not look like a proper one.
+async fn ends_in_time(mut socket: TcpStream) {
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(4), socket.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "the stream outlived its permit");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(!String::from_utf8_lossy(&rest).contains("0\r\n\r\n"));
 }
 
 impl Stream {
-    /// Waits for the end, which must not look like a proper one.
-    async fn ends_in_time(mut self) {
-        let began = Instant::now();
-        let mut rest = Vec::new();
-        let end = tokio::time::timeout(Duration::from_secs(4), self.socket.read_to_end(&mut rest)).await;
-        assert!(end.is_ok(), "the stream outlived its permit");
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-        assert!(!String::from_utf8_lossy(&rest).contains("0\r\n\r\n"));
+    async fn ends_in_time(self) {
+        ends_in_time(self.socket).await;
         drop(self.pieces);
+    }
+
+    /// Another chemist listens to another stream of the service.
+    async fn another(&self) -> (TcpStream, mpsc::UnboundedSender<Bytes>) {
+        let (pieces, receiver) = mpsc::unbounded_channel();
+        *self.service.pieces.lock().unwrap() = Some(receiver);
+        pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
+        (listening(&self.house).await, pieces)
+    }
+
+    /// Whatever is asked of the sessions so far ends in `trouble`.
+    fn trouble(&self, trouble: Trouble) {
+        let sessions: Vec<_> = self.house.lent.live.lock().unwrap().values().map(|session| session.id).collect();
+        self.house.lent.troubles.lock().unwrap().extend(sessions.into_iter().map(|id| (id, trouble)));
     }
 
     fn snapshot(&self, policies: &str) -> cardea_proxy::Snapshot {
@@ -112,4 +138,33 @@ async fn a_cut_by_hand_is_at_once() {
     let session = stream.house.lent.live.lock().unwrap().values().next().unwrap().id;
     stream.house.proxy.cut(session);
     stream.ends_in_time().await;
+}
+
+#[tokio::test]
+async fn a_question_that_hangs_holds_up_no_other() {
+    let mut stream = streaming().await;
+    stream.trouble(Trouble::Hangs);
+    let (other, pieces) = stream.another().await;
+    let hanging = stream.house.lent.troubles.lock().unwrap().clone();
+    stream.house.lent.live.lock().unwrap().retain(|_, session| hanging.contains_key(&session.id));
+    stream.house.proxy.changed();
+    ends_in_time(other).await;
+    drop(pieces);
+    // What was known of the one that hangs serves while it is fresh.
+    let nothing = tokio::time::timeout(Duration::from_millis(1500), stream.socket.read_u8()).await;
+    assert!(nothing.is_err(), "a store that does not answer cut a stream at once");
+}
+
+#[tokio::test]
+async fn a_question_that_panics_cuts_its_stream_and_the_others_are_still_asked() {
+    let stream = streaming().await;
+    stream.trouble(Trouble::Panics);
+    let (other, pieces) = stream.another().await;
+    stream.house.proxy.changed();
+    let Stream { house, socket, .. } = stream;
+    ends_in_time(socket).await;
+    house.lent.live.lock().unwrap().clear();
+    house.proxy.changed();
+    ends_in_time(other).await;
+    drop(pieces);
 }

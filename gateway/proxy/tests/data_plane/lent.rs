@@ -39,6 +39,7 @@ impl Clock for SharedClock {
 pub(crate) struct Lent {
     pub(crate) clock: TestClock,
     pub(crate) entropy: Fixed,
+    pub(crate) troubles: Mutex<HashMap<SessionId, Trouble>>,
     pub(crate) live: Mutex<HashMap<HandleHash, Arc<LiveSession>>>,
     pub(crate) rotations: Mutex<Vec<String>>,
     pub(crate) entries: Mutex<Vec<Entry>>,
@@ -50,11 +51,19 @@ pub(crate) struct Lent {
     pub(crate) written: tokio::sync::Notify,
 }
 
+/// What befalls the question after a session.
+#[derive(Clone, Copy)]
+pub(crate) enum Trouble {
+    Hangs,
+    Panics,
+}
+
 impl Lent {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             clock: TestClock(AtomicI64::new(1_800_000_000)),
             entropy: Fixed::new(11),
+            troubles: Mutex::default(),
             live: Mutex::default(),
             rotations: Mutex::default(),
             entries: Mutex::default(),
@@ -97,9 +106,14 @@ impl Sessions for Lent {
         _: &'a str,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
-        Box::pin(
-            async move { Ok(self.live.lock().unwrap().values().find(|s| s.id == session && s.is_live(now)).cloned()) },
-        )
+        Box::pin(async move {
+            let trouble = self.troubles.lock().unwrap().get(&session).copied();
+            match trouble {
+                Some(Trouble::Hangs) => std::future::pending().await,
+                Some(Trouble::Panics) => panic!("told to"),
+                None => Ok(self.live.lock().unwrap().values().find(|s| s.id == session && s.is_live(now)).cloned()),
+            }
+        })
     }
 
     fn rotate<'a>(
