@@ -10,6 +10,7 @@ mod operator_key;
 mod people;
 mod session_cache;
 mod sessions;
+mod to_the_end;
 
 use std::{
     collections::BTreeMap,
@@ -50,6 +51,8 @@ pub use keys::KeysFault;
 pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
 use session_cache::SessionCache;
+use to_the_end::Begun;
+pub use to_the_end::BrokeOff;
 
 /// Every part of one gateway. Handlers take it as `State<Arc<House>>`.
 pub struct House {
@@ -85,6 +88,10 @@ pub struct House {
     loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
+    /// Changes under way.
+    begun: Begun,
+    /// Ourselves, for work that outlives whoever asked for it.
+    me: Weak<House>,
 }
 
 /// Fifteen seconds to write the last entries: three times what one try waits for another process to let go of the file.
@@ -147,13 +154,16 @@ impl House {
             None => Arc::new(SqlShared::new(store.clone())),
         };
         let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.map_err(store_fault)?;
-        Ok(Arc::new(Self {
+        let http = OutgoingClient::new()?;
+        Ok(Arc::new_cyclic(|me| Self {
+            begun: Begun::new(config.limits.in_flight),
+            me: Weak::clone(me),
             seen: AtomicI64::new(0),
             loading: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),
-            http: OutgoingClient::new()?,
+            http,
             providers: crate::sign_in::Providers::default(),
             ca: Ca::new(config.certificate_life),
             state: ArcSwap::default(),
@@ -168,12 +178,25 @@ impl House {
         }))
     }
 
-    /// Writes what is still to be written, and lets go of the store.
+    /// Lets what was begun end, writes what is still to be written, and lets go of the store.
     pub async fn close(&self) {
+        let left = self.begun.all_done(self.config.limits.drain).await;
+        if left > 0 {
+            tracing::error!(left, "changes were still under way when the time to drain was over");
+        }
         if let Err(error) = self.log.finish(LAST_WRITES).await {
             tracing::error!(error = %with_causes(&error), "entries were left unwritten");
         }
         self.store.close().await;
+    }
+
+    /// Does `work` to its end, also when the caller stops waiting. INVARIANT: whatever makes a change and writes its
+    /// entry runs in here, so that no change is left without one.
+    pub async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, BrokeOff> {
+        self.begun.done(work).await
     }
 
     /// The present moment.

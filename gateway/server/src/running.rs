@@ -118,7 +118,8 @@ impl Running {
     }
 }
 
-fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
+/// The data plane of a house.
+pub(crate) fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
     let parts = Parts {
         sessions: Arc::clone(house) as _,
         assertions: Arc::clone(house) as _,

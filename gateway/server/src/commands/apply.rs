@@ -11,7 +11,7 @@ use cardea_policy::{Engine, Sources};
 use cardea_storage::{Applied, Applying, Plan, ResourceChange};
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, agrees, check::show, remark, say, say_json};
+use super::{Context, Ended, Failure, Outcome, agrees, check::show, remark, say, say_json, to_the_end};
 use crate::{House, checks, commands::serve::open_failure, folder, house::Doer};
 
 /// Make the store hold what a folder of resources says. Shows the plan and asks; then changes all or nothing. Policies
@@ -75,6 +75,7 @@ async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, c
         remark("nothing was changed (say `--yes` where there is no terminal)");
         return Ok(Outcome::No);
     }
+    to_the_end()?;
     if apply(house, &plan, wanted, &arguments.note).await? == Applied::Moved {
         remark("nothing was changed: somebody else changed the store meanwhile; look at the new plan");
         return Ok(Outcome::No);

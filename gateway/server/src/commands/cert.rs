@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use cardea_core::TenantId;
 use clap::Subcommand;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure};
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure, to_the_end};
 use crate::{House, ca::CaFault, house::Doer};
 
 /// What is to be done with certificates.
@@ -66,6 +66,7 @@ async fn act(house: &Arc<House>, context: &Context, act: Act) -> Ended {
 }
 
 async fn token(house: &Arc<House>, context: &Context, tenant: &TenantId, service: &str, ttl: Duration) -> Ended {
+    to_the_end()?;
     let made = match house.ca.make_enrolment(house, tenant, service, ttl, &Doer::operator()).await {
         Ok(made) => made,
         Err(fault @ (CaFault::NoTenant(_) | CaFault::Name(_))) => return Err(Failure::Misused(fault.to_string())),

@@ -23,6 +23,7 @@ use std::{
 };
 
 use cardea_core::{Clock, Diagnostic, Diagnostics, Entropy};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{cli::Format, config::Config};
 
@@ -127,6 +128,16 @@ pub fn agrees(question: &str) -> bool {
     std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
+/// From here on neither Ctrl-C nor SIGTERM nor a closed terminal ends the process before the command has ended: it is
+/// about to change something, and a change must not be left without its entry. What it does takes milliseconds.
+pub fn to_the_end() -> Result<(), Failure> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        // Heard by nobody: that somebody could is what keeps the process alive.
+        drop(signal(kind).map_err(anyhow::Error::from)?);
+    }
+    Ok(())
+}
+
 /// Tells how a command ended, and gives the exit status.
 pub fn tell(context: &Context, ended: Ended) -> ExitCode {
     match ended {
@@ -175,4 +186,19 @@ fn drawn(one: &Diagnostic, text: &str, start: usize, end: usize) -> String {
     }
     let source = miette::NamedSource::new(&one.source, text.to_owned());
     format!("{:?}", miette::Report::new(shown).with_source_code(source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_changes_something_is_not_stopped_in_the_midst_of_it() {
+        to_the_end().unwrap();
+        let me = std::process::id().to_string();
+        for signal in ["INT", "TERM", "HUP"] {
+            // Whoever is not prepared for it ends here.
+            assert!(std::process::Command::new("kill").args(["-s", signal, &me]).status().unwrap().success());
+        }
+    }
 }

@@ -7,7 +7,7 @@ use cardea_identity::{Email, Status, User, session::EndReason};
 use cardea_storage::{UserQuery, UserSummary};
 use serde_json::{Value, json};
 
-use super::{Context, Ended, Failure, Outcome, say, say_json};
+use super::{Context, Ended, Failure, Outcome, say, say_json, to_the_end};
 use crate::{
     House,
     commands::serve::open_failure,
@@ -108,6 +108,9 @@ pub(super) fn tenant(house: &House, named: Option<&TenantId>) -> Result<Arc<Tena
 async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> Ended {
     let tenant = tenant(house, arguments.tenant.as_ref())?;
     let doer = Doer::operator();
+    if !matches!(arguments.act, Act::List { .. }) {
+        to_the_end()?;
+    }
     match arguments.act {
         Act::Invite { email, name, groups } => {
             let invited = invite(house, &tenant, email, name, &groups, &doer).await?;

@@ -8,9 +8,10 @@ use cardea_core::{Reason, TenantId};
 use cardea_proxy::{Admitted, Body, Faces, Failure, OwnApp, OwnPages, Recorder, StoreFault};
 use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::ServiceExt;
 
-use super::{House, with_causes};
+use super::{BrokeOff, House, with_causes};
 use crate::{
     api, ca,
     pages::{self, Look},
@@ -73,14 +74,47 @@ impl OwnPages for Own {
             Some(OwnApp::Machines) => &self.machines,
             None => return Box::pin(async { plain(StatusCode::NOT_FOUND) }),
         };
-        let (router, house) = (router.clone(), self.house.clone());
+        let Some(house) = self.house.upgrade() else {
+            return Box::pin(async { plain(StatusCode::SERVICE_UNAVAILABLE) });
+        };
+        let router = router.clone();
         Box::pin(async move {
-            let Ok(response) = router.oneshot(request.map(axum::body::Body::new)).await;
-            match (unanswered(&response), house.upgrade()) {
-                (Some(reason), Some(house)) => house.tell(&admitted, reason),
-                _ => response.map(Body::new),
+            if !may_change(&admitted) {
+                return answered(router, house, request, admitted).await;
             }
+            // Read while the client is there: whoever goes away before the end of what they say has changed nothing.
+            let request = match whole(request, house.config.limits.own_body_bytes).await {
+                Ok(request) => request,
+                Err(reason) => return house.tell(&admitted, reason),
+            };
+            let work = answered(router, Arc::clone(&house), request, admitted.clone());
+            let done = house.to_the_end(work).await;
+            done.unwrap_or_else(|BrokeOff| house.tell(&admitted, Reason::Internal))
         })
+    }
+}
+
+async fn answered(router: Router, house: Arc<House>, request: Request<Body>, admitted: Admitted) -> Response<Body> {
+    let Ok(response) = router.oneshot(request.map(axum::body::Body::new)).await;
+    match unanswered(&response) {
+        Some(reason) => house.tell(&admitted, reason),
+        None => response.map(Body::new),
+    }
+}
+
+/// Whether a request may change something, and so must be answered to its end once it has begun. Signing in changes
+/// something by GET too: the redirects that carry a one-time value.
+fn may_change(admitted: &Admitted) -> bool {
+    !admitted.canonical().method().is_safe() || admitted.app().own == Some(OwnApp::SignIn)
+}
+
+/// The request with its body in memory.
+async fn whole(request: Request<Body>, limit: usize) -> Result<Request<Body>, Reason> {
+    let (head, body) = request.into_parts();
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(Request::from_parts(head, Body::full(body.to_bytes()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(Reason::BodyTooLarge),
+        Err(_) => Err(Reason::BadInput),
     }
 }
 

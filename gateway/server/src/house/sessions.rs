@@ -67,13 +67,13 @@ impl House {
             Standing::Ended(why) => {
                 // The first who finds a session past its limits writes that it ended.
                 if session.ended.is_none() {
-                    self.end_session(tenant, session.id, why, &Doer::gateway()).await?;
+                    self.end_found(tenant, session.id, why).await?;
                 }
                 return Ok(None);
             }
             Standing::Reused => {
                 tracing::warn!(tenant = %tenant, session = %session.id, "a replaced handle was used again");
-                self.end_session(tenant, session.id, EndReason::Reuse, &Doer::gateway()).await?;
+                self.end_found(tenant, session.id, EndReason::Reuse).await?;
                 return Ok(None);
             }
         }
@@ -85,6 +85,20 @@ impl House {
         }
         self.cache.put(&live, now, asked_at);
         Ok(Some(live))
+    }
+
+    /// Ends a session that a request found to be over; the request may go away meanwhile.
+    async fn end_found(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        why: EndReason,
+    ) -> Result<(), cardea_storage::StoreFault> {
+        let Some(me) = self.me.upgrade() else { return Ok(()) };
+        let tenant = tenant.clone();
+        let work = async move { me.end_session(&tenant, id, why, &Doer::gateway()).await };
+        // What broke off by a defect is found over again by the next request.
+        self.to_the_end(work).await.unwrap_or(Ok(false)).map(|_| ())
     }
 
     async fn current_session(

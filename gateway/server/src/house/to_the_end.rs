@@ -1,0 +1,84 @@
+//! Work that is done to its end, whoever waits for it: a client that goes away, or whose time is over, must not come
+//! between a change and its entry.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+/// What has been begun and is not yet done.
+pub(super) struct Begun {
+    tasks: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+/// The work broke off by a defect of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the work broke off")]
+pub struct BrokeOff;
+
+impl Begun {
+    /// Room for so much at once: whoever sends and goes away at once must still not have more done than others.
+    pub(super) fn new(room: usize) -> Self {
+        Self { tasks: TaskTracker::new(), room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// Does `work` in a task of its own. Dropping the future that this returns before the work was begun undoes it;
+    /// afterwards it only means that nobody hears what came of it.
+    pub(super) async fn done<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, BrokeOff> {
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| BrokeOff)?;
+        let work = async move {
+            let done = work.await;
+            drop(place);
+            done
+        };
+        self.tasks.spawn(work.in_current_span()).await.map_err(|_| BrokeOff)
+    }
+
+    /// Waits until all of it is done, but no longer than `limit`; tells how much is left.
+    pub(super) async fn all_done(&self, limit: Duration) -> usize {
+        self.tasks.close();
+        let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
+        self.tasks.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt as _;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_begun_is_done_though_nobody_waits_for_it() {
+        let (begun, done) = (Begun::new(1), Arc::new(AtomicBool::new(false)));
+        let (go, told) = oneshot::channel::<()>();
+        let doing = Arc::clone(&done);
+        let work = begun.done(async move {
+            let _ = told.await;
+            doing.store(true, Ordering::SeqCst);
+        });
+        assert!(work.now_or_never().is_none(), "dropped while under way");
+        assert!(begun.done(async {}).now_or_never().is_none(), "there was room for one");
+        assert_eq!(begun.all_done(Duration::ZERO).await, 1);
+        go.send(()).unwrap();
+        assert_eq!(begun.all_done(Duration::MAX).await, 0);
+        assert!(done.load(Ordering::SeqCst));
+        assert_eq!(begun.done(async { 7 }).await, Ok(7), "the place is free again");
+    }
+
+    #[tokio::test]
+    async fn a_defect_in_the_work_is_told_and_leaves_its_place() {
+        let begun = Begun::new(1);
+        for _ in 0..2 {
+            assert_eq!(begun.done(async { panic!("a defect") }).await, Err::<(), _>(BrokeOff));
+        }
+    }
+}
