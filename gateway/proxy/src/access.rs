@@ -37,6 +37,8 @@ pub struct LiveSession {
     pub rotate_at: Option<Timestamp>,
     /// The strongest assurance that the user's enrolled factors can reach: what a challenge may ask for.
     pub reachable: Assurance,
+    /// Whether they have enrolled nothing that would raise this above 1, and could: a refusal then says so.
+    pub lacks_second_factor: bool,
     principal: Principal,
     factor_words: Vec<Arc<str>>,
     ended: AtomicBool,
@@ -71,6 +73,7 @@ impl LiveSession {
             ends_at: session.expires,
             rotate_at: opened.rotate_at,
             reachable,
+            lacks_second_factor: false,
             ended: AtomicBool::new(false),
         }
     }

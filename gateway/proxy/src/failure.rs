@@ -36,6 +36,8 @@ pub struct Failure {
     pub signed_in_as: Option<String>,
     /// What would help.
     pub challenge: Option<Challenge>,
+    /// Where the person adds a second factor, who has none: that may help, whatever the policies say.
+    pub add_factor: Option<String>,
     /// When to try again.
     pub retry_after: Option<Duration>,
 }
@@ -49,11 +51,13 @@ pub(crate) struct Fail {
     pub(crate) flow_cookie: Option<HeaderValue>,
     /// Whether a browser that opens a page is led to the challenge at once.
     pub(crate) lead: bool,
+    /// Where a second factor is added.
+    pub(crate) add_factor: Option<String>,
 }
 
 impl From<Reason> for Fail {
     fn from(reason: Reason) -> Self {
-        Self { reason, challenge: None, flow_cookie: None, lead: false }
+        Self { reason, challenge: None, flow_cookie: None, lead: false, add_factor: None }
     }
 }
 
@@ -68,6 +72,7 @@ impl Failure {
             app_name: None,
             signed_in_as: None,
             challenge: None,
+            add_factor: None,
             retry_after: retry_after(reason),
         }
     }
@@ -82,8 +87,11 @@ impl Failure {
             "reason": code,
             "request_id": self.entry,
         });
-        if let (Some(challenge), Some(fields)) = (&self.challenge, problem.as_object_mut()) {
-            fields.insert("challenge".to_owned(), json!({ "need": challenge.need.need(), "url": challenge.url }));
+        if let Some(challenge) = &self.challenge {
+            problem["challenge"] = json!({ "need": challenge.need.need(), "url": challenge.url });
+        }
+        if let Some(url) = &self.add_factor {
+            problem["help"] = format!("a second factor may help: add one at `{url}`").into();
         }
         let mut response = Response::new(Body::full(problem.to_string()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

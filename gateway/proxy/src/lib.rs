@@ -32,7 +32,7 @@ pub use drain::Drain;
 pub use edge::{Canonical, Connection, Door};
 pub use failure::{Challenge, Failure};
 pub use listener::{Listener, Security};
-pub use own::{Admitted, AssertionFor, Assertions, Faces, OwnPages, Recorder, Sessions, StoreFault};
+pub use own::{Admitted, AssertionFor, Assertions, Faces, Found, OwnPages, Recorder, Sessions, StoreFault};
 pub use permit::Permit;
 pub use pipeline::{Limits, Parts, Proxy};
 pub use routing::{App, OwnApp, OwnApps, Site, SiteRole, Snapshot, Tenant};

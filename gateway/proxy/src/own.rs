@@ -8,7 +8,7 @@ use std::{
 };
 
 use cardea_audit::Entry;
-use cardea_core::{Caller, EntryId, SessionId, TenantId, Timestamp};
+use cardea_core::{Caller, EntryId, Reason, SessionId, TenantId, Timestamp};
 use cardea_identity::HandleHash;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -20,20 +20,29 @@ use crate::{App, Body, Canonical, Failure, LiveSession, Permit, Site, Tenant, pi
 #[error("{0}")]
 pub struct StoreFault(pub String);
 
+/// What a handle opens.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A live session.
+    Live(Arc<LiveSession>),
+    /// Nothing, or nothing any more, and what whoever holds it may be told: `session-ended`, or `user-suspended`.
+    Over(Reason),
+}
+
 /// Sessions, by the hash of a handle. Implementations count each find as the session's latest use.
 pub trait Sessions: Send + Sync + 'static {
     /// What memory knows of this handle, without waiting: a session that is live at `now` and no older in memory than
     /// its limit. `None` means "ask [`Sessions::find`]", not "there is none".
     fn cached(&self, tenant: &TenantId, handle: &HandleHash, now: Timestamp) -> Option<Arc<LiveSession>>;
 
-    /// The live session that this handle opens, asking the store. `Ok(None)` only if the store itself said so.
-    /// Where a superseded handle is used after its grace, the session is ended in here and `Ok(None)` returned.
+    /// The live session that this handle opens, asking the store. [`Found::Over`] only if the store itself said so.
+    /// Where a superseded handle is used after its grace, the session is ended in here.
     fn find<'a>(
         &'a self,
         tenant: &'a TenantId,
         handle: &'a HandleHash,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>>;
+    ) -> BoxFuture<'a, Result<Found, StoreFault>>;
 
     /// The session as it is now, by its id; it counts as no use. Asked for open streams after a change.
     fn current<'a>(

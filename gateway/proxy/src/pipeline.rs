@@ -188,10 +188,10 @@ impl Proxy {
         if !self.parts.recorder.admits(&site.tenant.id) {
             return Err(Reason::LogUnavailable.into());
         }
-        let (asker, lapsed) = self.within(self.caller(&site, &canonical, connection, &head.headers)).await?;
+        let (asker, over) = self.within(self.caller(&site, &canonical, connection, &head.headers)).await?;
         story.is_by(&asker);
         let way = Way { site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
-        let permit = self.admit(story, &way, lapsed, &head.headers)?;
+        let permit = self.admit(story, &way, over, &head.headers)?;
         story.stage(&self.metrics.access, edge);
         let response = match way.app.own {
             Some(_) => self.within(self.own_page(story, &way, permit, head, body)).await?,
@@ -201,7 +201,7 @@ impl Proxy {
     }
 
     /// Puts the question, and takes only a permit for a yes.
-    fn admit(&self, story: &mut Story, way: &Way, lapsed: bool, headers: &HeaderMap) -> Result<Permit, Fail> {
+    fn admit(&self, story: &mut Story, way: &Way, over: Option<Reason>, headers: &HeaderMap) -> Result<Permit, Fail> {
         let Way { site, app, canonical, asker, .. } = way;
         if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
             origin::check_change(canonical, headers)?;
@@ -212,7 +212,7 @@ impl Proxy {
         story.decision = Some(decision);
         match answer {
             Answer::Allowed(permit) => Ok(permit),
-            Answer::Denied(need) => Err(self.denied(need, lapsed, site, canonical, headers)),
+            Answer::Denied(need) => Err(self.denied(need, over, way, headers)),
         }
     }
 
@@ -253,6 +253,7 @@ impl Proxy {
                 _ => None,
             },
             challenge: fail.challenge.clone(),
+            add_factor: fail.add_factor.clone(),
             ..Failure::new(fail.reason, story.entry)
         };
         let draw = || failure::answer(&failure, fail, story.html, story.tls, &*self.parts.faces);

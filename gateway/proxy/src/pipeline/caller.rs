@@ -8,7 +8,7 @@ use cardea_policy::{Challenge as Need, Principal};
 use http::{HeaderMap, HeaderValue};
 
 use super::{Asker, Canonical, Connection, Fail, Proxy, Site, Story, Way, cookies};
-use crate::{Door, StoreFault, challenge};
+use crate::{Door, Found, StoreFault, challenge};
 
 impl From<StoreFault> for Fail {
     fn from(fault: StoreFault) -> Self {
@@ -18,58 +18,61 @@ impl From<StoreFault> for Fail {
 }
 
 impl Proxy {
-    /// Who asks. Also says whether a handle was shown that opens nothing (any more).
+    /// Who asks. Where a handle was shown that opens nothing (any more), also what its holder may be told.
     pub(super) async fn caller(
         &self,
         site: &Site,
         canonical: &Canonical,
         connection: &Connection,
         headers: &HeaderMap,
-    ) -> Result<(Asker, bool), Fail> {
+    ) -> Result<(Asker, Option<Reason>), Fail> {
         if connection.door == Door::Machines {
-            return Ok((workload(site, connection, &self.visitor)?, false));
+            return Ok((workload(site, connection, &self.visitor)?, None));
         }
         let Some(handle) = cookies::handle(headers, canonical.tls()) else {
-            return Ok((Asker::Other(Arc::clone(&self.visitor)), false));
+            return Ok((Asker::Other(Arc::clone(&self.visitor)), None));
         };
         let (now, hash) = (self.now(), handle.hash());
         let tenant = &site.tenant.id;
         let found = match self.parts.sessions.cached(tenant, &hash, now) {
-            Some(session) => Some(session),
+            Some(session) => Found::Live(session),
             None => self.parts.sessions.find(tenant, &hash, now).await?,
+        };
+        let session = match found {
+            Found::Live(session) => session,
+            Found::Over(reason) => return Ok((Asker::Other(Arc::clone(&self.visitor)), Some(reason))),
         };
         // INVARIANT: a handle opens its own session, at its own tenant and host, while that lives; checked here too,
         // whatever the store said.
-        let fits = found.filter(|session| {
-            session.tenant == *tenant
-                && session.host == *canonical.host()
-                && session.handle == hash
-                && session.is_live(now)
-        });
-        Ok(match fits {
-            Some(session) => (Asker::Session(session), false),
-            None => (Asker::Other(Arc::clone(&self.visitor)), true),
-        })
+        let fits = session.tenant == *tenant
+            && session.host == *canonical.host()
+            && session.handle == hash
+            && session.is_live(now);
+        if fits {
+            Ok((Asker::Session(session), None))
+        } else {
+            Ok((Asker::Other(Arc::clone(&self.visitor)), Some(Reason::SessionEnded)))
+        }
     }
 
     /// A no: a challenge where something would help.
-    pub(super) fn denied(
-        &self,
-        need: Option<Need>,
-        lapsed: bool,
-        site: &Site,
-        canonical: &Canonical,
-        headers: &HeaderMap,
-    ) -> Fail {
-        let Some(need) = need else { return Reason::Denied.into() };
+    pub(super) fn denied(&self, need: Option<Need>, over: Option<Reason>, way: &Way, headers: &HeaderMap) -> Fail {
+        let Way { site, canonical, asker, .. } = way;
+        let Some(need) = need else {
+            // Said to everybody who could enrol one, whatever was asked: it tells nothing of the policies.
+            let lacking = asker.session().filter(|session| session.lacks_second_factor);
+            let add_factor = lacking.map(|_| format!("{}/factors", site.tenant.sign_in_origin));
+            return Fail { add_factor, ..Reason::Denied.into() };
+        };
         let reason = match need {
-            Need::SignIn if lapsed => Reason::SessionEnded,
-            Need::SignIn => Reason::SignInRequired,
+            Need::SignIn => over.unwrap_or(Reason::SignInRequired),
             _ => Reason::StepUpRequired,
         };
+        // Whoever is suspended reads that first: signing in again would only lead in a circle.
+        let lead = canonical.navigation() && reason != Reason::UserSuspended;
         let entropy = &*self.parts.entropy;
         let (challenge, flow_cookie) = challenge::of(need, site, canonical, headers, self.limits.public_port, entropy);
-        Fail { reason, challenge: Some(challenge), flow_cookie, lead: canonical.navigation() }
+        Fail { challenge: Some(challenge), flow_cookie, lead, ..reason.into() }
     }
 
     /// The cookie with the session's next handle, where this one is due. After the answer, so that a client that has

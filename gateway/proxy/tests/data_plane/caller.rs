@@ -1,5 +1,7 @@
 //! Callers, challenges and our own pages.
 
+use std::sync::atomic::Ordering;
+
 use cardea_core::{Assurance, Reason};
 
 use crate::{
@@ -114,6 +116,40 @@ async fn a_handle_works_at_its_own_host_and_while_it_lives() {
     house.pass(13 * 3600);
     assert_eq!(house.ask("GET /x", &format!("cookie: {cookie}\r\n")).await.status(), 401);
     assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
+async fn whoever_was_suspended_is_told_so_and_not_sent_round_in_a_circle() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    house.lent.suspended.store(true, Ordering::SeqCst);
+    let held = "cookie: cardea=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n";
+    let reply = house.ask("GET /x", held).await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("user-suspended")));
+    let page = house.ask("GET /x", &format!("{held}accept: text/html\r\n")).await;
+    assert_eq!((page.status(), page.header("location")), (403, None));
+    assert_eq!(house.ends()[1], (403, Some(Reason::UserSuspended)));
+    // What visitors may see, they still may.
+    assert_eq!(house.ask("GET /public", held).await.status(), 200);
+    // Who shows no handle learns of nobody's suspension.
+    let stranger = house.ask("GET /x", "").await;
+    assert_eq!((stranger.status(), stranger.reason().as_deref()), (401, Some("sign-in-required")));
+    assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
+async fn whoever_has_no_second_factor_is_told_where_to_add_one() {
+    let house = Plan::at("http://127.0.0.1:1").open().await;
+    let cookie = house.sign_in(APP_HOST, "strangers", Assurance::One);
+    let ask = async || house.ask("GET /x", &format!("cookie: {cookie}\r\n")).await;
+    let reply = ask().await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("denied")));
+    assert!(!reply.body().contains("help"), "{}", reply.body());
+    house.change_sessions(|session| session.lacks_second_factor = true);
+    let reply = ask().await;
+    assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("denied")));
+    let told: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
+    assert_eq!(told["help"], "a second factor may help: add one at `http://id.acme.test/factors`");
 }
 
 #[tokio::test]

@@ -170,6 +170,13 @@ impl House {
         format!("cardea={}", handle.expose_text())
     }
 
+    /// Changes what memory knows of every session.
+    pub(crate) fn change_sessions(&self, change: impl Fn(&mut LiveSession)) {
+        for session in self.lent.live.lock().unwrap().values_mut() {
+            change(Arc::get_mut(session).expect("nobody else holds it"));
+        }
+    }
+
     /// Somebody who may read and write records.
     pub(crate) fn chemist(&self) -> String {
         self.sign_in(APP_HOST, "chemists", Assurance::One)

@@ -9,10 +9,11 @@ use std::{
 };
 
 use cardea_audit::Entry;
-use cardea_core::{Clock, SessionId, TenantId, Timestamp, entropy::Fixed};
+use cardea_core::{Clock, Reason, SessionId, TenantId, Timestamp, entropy::Fixed};
 use cardea_identity::HandleHash;
 use cardea_proxy::{
-    Admitted, AssertionFor, Assertions, Body, Faces, Failure, LiveSession, OwnPages, Recorder, Sessions, StoreFault,
+    Admitted, AssertionFor, Assertions, Body, Faces, Failure, Found, LiveSession, OwnPages, Recorder, Sessions,
+    StoreFault,
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -48,6 +49,7 @@ pub(crate) struct Lent {
     pub(crate) log_full: AtomicBool,
     pub(crate) log_fails: AtomicBool,
     pub(crate) own_panics: AtomicBool,
+    pub(crate) suspended: AtomicBool,
     pub(crate) written: tokio::sync::Notify,
 }
 
@@ -72,6 +74,7 @@ impl Lent {
             log_full: AtomicBool::default(),
             log_fails: AtomicBool::default(),
             own_panics: AtomicBool::default(),
+            suspended: AtomicBool::default(),
             written: tokio::sync::Notify::new(),
         })
     }
@@ -90,12 +93,13 @@ impl Sessions for Lent {
         _: &'a TenantId,
         _: &'a HandleHash,
         _: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
+    ) -> BoxFuture<'a, Result<Found, StoreFault>> {
         Box::pin(async {
             if self.sessions_fail.load(Ordering::SeqCst) {
                 return Err(StoreFault("the store is away".to_owned()));
             }
-            Ok(None)
+            let suspended = self.suspended.load(Ordering::SeqCst);
+            Ok(Found::Over(if suspended { Reason::UserSuspended } else { Reason::SessionEnded }))
         })
     }
 

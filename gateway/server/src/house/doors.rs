@@ -158,6 +158,7 @@ impl Faces for House {
             app: failure.app_name.as_deref(),
             signed_in_as: failure.signed_in_as.as_deref(),
             challenge: failure.challenge.as_ref().map(|challenge| challenge.url.as_str()),
+            add_factor: failure.add_factor.as_deref(),
             start_again: None,
             request_id: Some(failure.entry.to_string()),
         };

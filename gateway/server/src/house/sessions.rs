@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use cardea_core::{Assurance, SessionId, TenantId, Timestamp, resources::ProviderSpec};
+use cardea_core::{Assurance, Reason, SessionId, TenantId, Timestamp, resources::ProviderSpec};
 use cardea_identity::{
-    HandleHash, HandleRecord, Session, User, assurance,
+    HandleHash, HandleRecord, Session, Status, User, assurance,
     session::{EndReason, Standing, judge},
     sign_in,
 };
-use cardea_proxy::{LiveSession, Sessions, StoreFault, access::OpenedBy};
+use cardea_proxy::{Found, LiveSession, Sessions, StoreFault, access::OpenedBy};
 use futures_util::future::BoxFuture;
 
 use super::{Doer, House};
@@ -25,8 +25,13 @@ impl Sessions for House {
         tenant: &'a TenantId,
         handle: &'a HandleHash,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>> {
-        Box::pin(async move { self.find_session(tenant, handle, now).await.map_err(fault) })
+    ) -> BoxFuture<'a, Result<Found, StoreFault>> {
+        Box::pin(async move {
+            match self.find_session(tenant, handle, now).await.map_err(fault)? {
+                Some(live) => Ok(Found::Live(live)),
+                None => self.why_over(tenant, handle).await.map(Found::Over).map_err(fault),
+            }
+        })
     }
 
     fn current<'a>(
@@ -101,6 +106,17 @@ impl House {
         self.to_the_end(work).await.unwrap_or(Ok(false)).map(|_| ())
     }
 
+    /// What the holder of a handle that opens nothing may be told. Of their own suspension they may know: only who was
+    /// signed in as that person ever held it.
+    async fn why_over(&self, tenant: &TenantId, handle: &HandleHash) -> Result<Reason, cardea_storage::StoreFault> {
+        let Some((_, session)) = self.shared.session_by_handle(tenant, handle).await? else {
+            return Ok(Reason::SessionEnded);
+        };
+        let user = self.store.user(tenant, session.user).await?;
+        let suspended = user.is_some_and(|user| user.status == Status::Suspended);
+        Ok(if suspended { Reason::UserSuspended } else { Reason::SessionEnded })
+    }
+
     async fn current_session(
         &self,
         tenant: &TenantId,
@@ -149,7 +165,9 @@ impl House {
         let rotate_at = record.superseded_at.is_none().then(|| record.issued_at.plus(rules.rotate()));
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
         let reachable = reachable.max(session.assurance);
-        Ok(Arc::new(LiveSession::new(session, opened, state.facts(user), reachable)))
+        let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
+        live.lacks_second_factor = reachable == Assurance::One && (factors.totp || factors.passkey);
+        Ok(Arc::new(live))
     }
 
     async fn rotate_handle(

@@ -4,13 +4,13 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU32, Ordering},
 };
 
-use cardea_core::{Assurance, UserId, entropy::Fixed, resources::PolicySet};
+use cardea_core::{Assurance, Reason, UserId, entropy::Fixed, resources::PolicySet};
 use cardea_identity::{
     Email, Factor, FactorData, Handle, HandleRecord, Session, Status, User,
     assurance::{Means, Proof},
     session::{EndReason, Start},
 };
-use cardea_proxy::Sessions as _;
+use cardea_proxy::{Found, Sessions as _};
 use cardea_storage::{Applying, LogQuery, Plan};
 
 use super::*;
@@ -61,7 +61,18 @@ impl Stage {
     }
 
     async fn find(&self, handle: &Handle) -> Option<Arc<cardea_proxy::LiveSession>> {
-        self.house.find(&self.tenant, &handle.hash(), self.house.now()).await.unwrap()
+        match self.house.find(&self.tenant, &handle.hash(), self.house.now()).await.unwrap() {
+            Found::Live(session) => Some(session),
+            Found::Over(_) => None,
+        }
+    }
+
+    /// What the holder of a handle that opens nothing is told.
+    async fn told(&self, handle: &Handle) -> Option<Reason> {
+        match self.house.find(&self.tenant, &handle.hash(), self.house.now()).await.unwrap() {
+            Found::Live(_) => None,
+            Found::Over(reason) => Some(reason),
+        }
     }
 
     fn cached(&self, handle: &Handle) -> bool {
@@ -178,9 +189,14 @@ async fn suspension_bites_on_the_next_request_and_ends_what_is_open() {
     assert_eq!(ended, 1);
     assert!(!stage.cached(&stage.handle), "memory still knows the session");
     assert!(stage.find(&stage.handle).await.is_none());
+    assert_eq!(stage.told(&stage.handle).await, Some(Reason::UserSuspended));
+    let strangers = Handle::draw(&Fixed::new(99));
+    assert_eq!(stage.told(&strangers).await, Some(Reason::SessionEnded), "a stranger learns of the suspension");
     let again = stage.house.suspend_user(&stage.tenant, stage.user.id, &Doer::operator()).await;
     assert!(matches!(again, Err(ChangeFault::Conflict(_))));
     assert!(stage.events().await.contains(&"user-suspended".to_owned()));
+    stage.house.activate_user(&stage.tenant, stage.user.id, &Doer::operator()).await.unwrap();
+    assert_eq!(stage.told(&stage.handle).await, Some(Reason::SessionEnded), "what ended stays ended");
     stage.strike().await;
 }
 
@@ -211,10 +227,15 @@ async fn nobody_is_asked_for_a_factor_that_the_tenant_has_switched_off() {
         last_used: None,
     };
     stage.house.store.insert_factor(&stage.tenant, stage.user.id, &factor).await.unwrap();
-    assert_eq!(stage.find(&stage.handle).await.unwrap().reachable, Assurance::Two);
+    let live = stage.find(&stage.handle).await.unwrap();
+    assert_eq!((live.reachable, live.lacks_second_factor), (Assurance::Two, false));
     apply(&stage.house, "[factors]\ntotp = false\n").await;
     stage.house.load_state().await.unwrap();
-    assert_eq!(stage.find(&stage.handle).await.unwrap().reachable, Assurance::One);
+    let live = stage.find(&stage.handle).await.unwrap();
+    assert_eq!((live.reachable, live.lacks_second_factor), (Assurance::One, true), "a passkey may still be added");
+    apply(&stage.house, "[factors]\ntotp = false\npasskey = false\n").await;
+    stage.house.load_state().await.unwrap();
+    assert!(!stage.find(&stage.handle).await.unwrap().lacks_second_factor, "there is none that could be added");
     stage.strike().await;
 }
 

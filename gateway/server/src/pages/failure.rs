@@ -18,6 +18,8 @@ pub struct Failure<'a> {
     pub signed_in_as: Option<&'a str>,
     /// Where a challenge is met: sign-in or step-up.
     pub challenge: Option<&'a str>,
+    /// Where a second factor is added, for whoever has none.
+    pub add_factor: Option<&'a str>,
     /// Where a new sign-in begins, for failures of one.
     pub start_again: Option<&'a str>,
     /// The id of the request's entry.
@@ -27,7 +29,16 @@ pub struct Failure<'a> {
 impl<'a> Failure<'a> {
     /// A failure of which only the reason is known.
     pub fn new(look: &'a Look, reason: Reason) -> Self {
-        Self { look, reason, app: None, signed_in_as: None, challenge: None, start_again: None, request_id: None }
+        Self {
+            look,
+            reason,
+            app: None,
+            signed_in_as: None,
+            challenge: None,
+            add_factor: None,
+            start_again: None,
+            request_id: None,
+        }
     }
 
     /// The page.
@@ -41,7 +52,10 @@ impl<'a> Failure<'a> {
             tone: tone(self.reason),
             title: words.title.with(app),
             why: words.why.with(app),
-            next: words.next.to_string(),
+            next: match self.add_factor {
+                Some(_) => format!("{} {}", words.next, self.look.w.failure_steps.factor_may_help),
+                None => words.next.to_string(),
+            },
             signed_in_as: self.signed_in_as.map(str::to_owned),
             steps: self.steps(),
             request_id: self.request_id.clone(),
@@ -66,9 +80,12 @@ impl<'a> Failure<'a> {
         match self.reason {
             Reason::SignInRequired | Reason::SessionEnded => add(&w.sign_in, self.challenge.or(self.start_again)),
             Reason::StepUpRequired => add(&w.confirm, self.challenge),
+            Reason::UserSuspended => add(&w.another_account, self.challenge.or(self.start_again)),
             _ => add(&w.start_again, self.start_again),
         }
-        add(&w.apps, self.look.home.as_deref());
+        add(&w.add_factor, self.add_factor);
+        // The portal would only say the same once more.
+        add(&w.apps, self.look.home.as_deref().filter(|_| self.reason != Reason::UserSuspended));
         steps
     }
 }
@@ -110,6 +127,31 @@ mod tests {
             assert!(html.contains("019ab000-0000-7000-8000-000000000000"), "{reason}");
             assert!(html.contains("<h1"), "{reason}");
             assert!(!html.contains("{}"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_no_second_factor_is_told_where_to_add_one_and_nobody_else_is() {
+        let look = Look::bare();
+        let mut failure = Failure::new(&look, Reason::Denied);
+        assert!(!failure.notice().render().unwrap().contains("second factor"));
+        failure.add_factor = Some("https://id.acme.example/factors");
+        let html = failure.notice().render().unwrap();
+        for told in ["A second factor may help", "https://id.acme.example/factors"] {
+            assert!(html.contains(told), "{html}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_suspended_reads_so_and_may_sign_in_as_somebody_else() {
+        let look = Look::bare();
+        let mut failure = Failure::new(&look, Reason::UserSuspended);
+        failure.challenge = Some("https://id.acme.example/sign-in");
+        let notice = failure.notice();
+        assert_eq!((notice.status.as_u16(), notice.steps.len()), (403, 1));
+        let html = notice.render().unwrap();
+        for told in ["Your account is suspended", "https://id.acme.example/sign-in"] {
+            assert!(html.contains(told), "{html}");
         }
     }
 

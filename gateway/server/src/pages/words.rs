@@ -137,7 +137,7 @@ words! {
     /// After signing out.
     SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }
     /// What the buttons of failures say.
-    FailureSteps { sign_in, confirm, start_again, apps }
+    FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, apps }
     /// What is wrong with a form.
     ProblemWords {
         bad_email, wrong_password, wrong_code, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,

@@ -215,6 +215,9 @@ const FAILURE_STEPS: FailureSteps = FailureSteps {
     sign_in: Text("Sign in"),
     confirm: Text("Confirm it’s you"),
     start_again: Text("Start again"),
+    another_account: Text("Use another account"),
+    add_factor: Text("Add a second factor"),
+    factor_may_help: Text("A second factor may help: you can add one to your account."),
     apps: Text("Go to my apps"),
 };
 
