@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::ServiceExt;
 
-use super::{BrokeOff, House, with_causes};
+use super::{BrokeOff, House, doubled, with_causes};
 use crate::{
     api, ca,
     pages::{self, Look},
@@ -77,6 +77,9 @@ impl OwnPages for Own {
         let Some(house) = self.house.upgrade() else {
             return Box::pin(async { plain(StatusCode::SERVICE_UNAVAILABLE) });
         };
+        if doubled::in_address(request.uri()) {
+            return Box::pin(async move { house.tell(&admitted, Reason::DoubledParameter) });
+        }
         let router = router.clone();
         Box::pin(async move {
             if !may_change(&admitted) {
@@ -112,7 +115,11 @@ fn may_change(admitted: &Admitted) -> bool {
 async fn whole(request: Request<Body>, limit: usize) -> Result<Request<Body>, Reason> {
     let (head, body) = request.into_parts();
     match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(Request::from_parts(head, Body::full(body.to_bytes()))),
+        Ok(body) => {
+            let body = body.to_bytes();
+            let twice = doubled::in_form(&head.headers, &body);
+            if twice { Err(Reason::DoubledParameter) } else { Ok(Request::from_parts(head, Body::full(body))) }
+        }
         Err(error) if error.is::<LengthLimitError>() => Err(Reason::BodyTooLarge),
         Err(_) => Err(Reason::BadInput),
     }
@@ -143,6 +150,7 @@ impl House {
         failure.signed_in_as = admitted.session().map(|session| session.user.email.clone());
         let mut response = if admitted.canonical().navigation() { self.page(&failure) } else { failure.problem() };
         *response.status_mut() = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(reason);
         response
     }
 }
