@@ -51,7 +51,7 @@ impl Bundle {
             if let ["tenants", folder, "tenant.toml"] = *segments(path) {
                 match read_resource::<TenantSpec>(path, text) {
                     Ok(tenant) if tenant.id.as_str() != folder => {
-                        found.push(misplaced(path, tenant.id.as_str(), folder))
+                        found.push(misplaced(path, tenant.id.as_str(), folder));
                     }
                     Ok(tenant) => {
                         bundle.tenants.insert(tenant.id.clone(), TenantBundle::new(tenant));
