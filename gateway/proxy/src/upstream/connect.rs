@@ -8,24 +8,34 @@ use hyper::{
     rt::{Read, Write},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Upstream, pool::Sender};
+use super::{
+    Upstream,
+    pool::{Link, Sender},
+    tls,
+};
 use crate::Body;
 
 /// Largest head of an answer: what we take from clients, too.
 const HEAD_MAX: usize = 64 * 1024;
 
+/// How long a connection takes new requests, at most. Ten minutes: a sixth of a certificate's usual life, so that who
+/// is no longer certified is soon not spoken to; and the service's name is looked up anew.
+const AGE: Duration = Duration::from_secs(600);
+
 impl Upstream {
     /// Opens a connection and speaks what both sides can.
-    pub(super) async fn connect(&self) -> Result<Sender, Reason> {
+    pub(super) async fn connect(&self) -> Result<Link, Reason> {
+        let http1 = |sender, until| Link { sender: Sender::Http1(sender), until };
         let Some(tls) = &self.tls else {
-            return handshake_http1(TokioIo::new(self.dial().await?)).await.map(Sender::Http1);
+            let sender = handshake_http1(TokioIo::new(self.dial().await?)).await?;
+            return Ok(http1(sender, Instant::now() + AGE));
         };
-        let stream = self.secure(&tls.any).await?;
+        let (stream, until) = self.secure(&tls.any).await?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return handshake_http1(TokioIo::new(stream)).await.map(Sender::Http1);
+            return Ok(http1(handshake_http1(TokioIo::new(stream)).await?, until));
         }
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -36,16 +46,18 @@ impl Upstream {
             .await
             .map_err(|error| reason_of(&error))?;
         tokio::spawn(connection);
-        self.pool.share(&sender);
-        Ok(Sender::Http2(sender))
+        self.pool.share(&sender, until);
+        Ok(Link { sender: Sender::Http2(sender), until })
     }
 
     /// Opens a connection that can become a tunnel; it is never shared.
-    pub(super) async fn connect_http1(&self) -> Result<http1::SendRequest<Body>, Reason> {
-        match &self.tls {
-            None => handshake_http1(TokioIo::new(self.dial().await?)).await,
-            Some(tls) => handshake_http1(TokioIo::new(self.secure(&tls.http1).await?)).await,
-        }
+    pub(super) async fn connect_http1(&self) -> Result<(http1::SendRequest<Body>, Instant), Reason> {
+        let Some(tls) = &self.tls else {
+            let sender = handshake_http1(TokioIo::new(self.dial().await?)).await?;
+            return Ok((sender, Instant::now() + AGE));
+        };
+        let (stream, until) = self.secure(&tls.http1).await?;
+        Ok((handshake_http1(TokioIo::new(stream)).await?, until))
     }
 
     async fn dial(&self) -> Result<TcpStream, Reason> {
@@ -57,12 +69,19 @@ impl Upstream {
         Ok(stream)
     }
 
-    async fn secure(&self, connector: &tokio_rustls::TlsConnector) -> Result<TlsStream<TcpStream>, Reason> {
+    /// A connection whose service has proved who it is, and until when it may be used.
+    async fn secure(&self, connector: &TlsConnector) -> Result<(TlsStream<TcpStream>, Instant), Reason> {
         let name = self.name.clone().ok_or(Reason::Internal)?;
+        // Before the handshake: what is renewed meanwhile can only live longer.
+        let ours = tls::shown(connector.config());
         let stream = self.dial().await?;
         let limit = Duration::from_secs(self.spec.connect_seconds.into());
         match tokio::time::timeout(limit, connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(stream)) => {
+                let theirs = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                let left = tls::left(connector.config(), ours.iter().chain(theirs));
+                Ok((stream, Instant::now() + left.min(AGE)))
+            }
             Ok(Err(error)) => {
                 tracing::warn!(upstream = %self.spec.url, %error, "the service's identity could not be established");
                 Err(if is_about_identity(&error) { Reason::UpstreamIdentity } else { Reason::UpstreamUnreachable })

@@ -19,7 +19,7 @@ pub mod tls;
 pub(crate) mod upload;
 pub(crate) mod websocket;
 
-use pool::{Lease, Pool, Sender};
+use pool::{Lease, Link, Pool, Sender};
 use upload::Progress;
 
 /// How the connection to a service is protected.
@@ -111,9 +111,9 @@ pub(crate) async fn forward(
     // Consumed here: what follows is the one use that it stands for.
     drop(permit);
     let mut request = request;
-    if let Some(sender) = upstream.pool.take() {
+    if let Some(link) = upstream.pool.take() {
         let spare = replayable(&request);
-        match exchange(upstream, sender, request, progress).await {
+        match exchange(upstream, link, request, progress).await {
             Ok(answer) => return Ok(answer),
             Err(Failed { unsent: Some(unsent), .. }) => request = *unsent,
             Err(Failed { reason: Reason::UpstreamBroken, .. }) if spare.is_some() => {
@@ -123,8 +123,8 @@ pub(crate) async fn forward(
         }
     }
     // Boxed, as are other rare steps on this way: a future is as large as its largest step, and is moved for each request.
-    let sender = Box::pin(upstream.connect()).await?;
-    exchange(upstream, sender, request, progress).await.map_err(|failed| failed.reason)
+    let link = Box::pin(upstream.connect()).await?;
+    exchange(upstream, link, request, progress).await.map_err(|failed| failed.reason)
 }
 
 /// A copy of a request that may be sent twice (RFC 9110 section 9.2.2) and has no body.
@@ -153,7 +153,7 @@ impl From<Reason> for Failed {
 
 async fn exchange(
     upstream: &Upstream,
-    sender: Sender,
+    Link { sender, until }: Link,
     mut request: Request<Body>,
     progress: Option<&Progress>,
 ) -> Result<Answer, Failed> {
@@ -175,7 +175,7 @@ async fn exchange(
         // Nobody asked to: what follows would be bytes without a meaning.
         return Err(Reason::UpstreamBroken.into());
     }
-    Ok(Answer { response, lease: Lease::new(Arc::clone(&upstream.pool), sender) })
+    Ok(Answer { response, lease: Lease::new(Arc::clone(&upstream.pool), Link { sender, until }) })
 }
 
 /// Waits for the answer's head. The limit counts from the last sign of the request's body, so that a long upload is

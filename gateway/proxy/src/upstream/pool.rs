@@ -22,20 +22,41 @@ pub(crate) enum Sender {
     Http2(http2::SendRequest<Body>),
 }
 
+/// A connection and how long it takes new requests; what is under way then may end.
+pub(crate) struct Link {
+    pub(crate) sender: Sender,
+    pub(crate) until: Instant,
+}
+
 /// Connections that wait. The lock is held for a push or a pop, never across an await.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: Mutex<Vec<(http1::SendRequest<Body>, Instant)>>,
-    shared: Mutex<Option<http2::SendRequest<Body>>>,
+    idle: Mutex<Vec<Idle>>,
+    shared: Mutex<Option<(http2::SendRequest<Body>, Instant)>>,
+}
+
+struct Idle {
+    sender: http1::SendRequest<Body>,
+    since: Instant,
+    until: Instant,
+}
+
+impl Idle {
+    fn is_over(&self, now: Instant) -> bool {
+        self.sender.is_closed() || now >= self.until || now - self.since > IDLE
+    }
 }
 
 impl Pool {
     /// A connection that can take a request now; the one used last, since it is the least likely to be stale.
-    pub(crate) fn take(&self) -> Option<Sender> {
+    pub(crate) fn take(&self) -> Option<Link> {
+        let now = Instant::now();
         {
             let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             match &*shared {
-                Some(sender) if sender.is_ready() => return Some(Sender::Http2(sender.clone())),
+                Some((sender, until)) if now < *until && sender.is_ready() => {
+                    return Some(Link { sender: Sender::Http2(sender.clone()), until: *until });
+                }
                 Some(_) => *shared = None,
                 None => {}
             }
@@ -44,55 +65,59 @@ impl Pool {
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
-            let (sender, since) = &idle[at];
-            if sender.is_closed() || since.elapsed() > IDLE {
+            if idle[at].is_over(now) {
                 idle.swap_remove(at);
-            } else if sender.is_ready() {
-                return Some(Sender::Http1(idle.swap_remove(at).0));
+            } else if idle[at].sender.is_ready() {
+                let Idle { sender, until, .. } = idle.swap_remove(at);
+                return Some(Link { sender: Sender::Http1(sender), until });
             }
         }
         None
     }
 
-    fn keep(&self, sender: Sender) {
+    fn keep(&self, Link { sender, until }: Link) {
+        let now = Instant::now();
+        if now >= until {
+            return;
+        }
         match sender {
             Sender::Http1(sender) if !sender.is_closed() => {
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
                 if idle.len() >= KEPT {
-                    idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() <= IDLE);
+                    idle.retain(|one| !one.is_over(now));
                 }
                 if idle.len() < KEPT {
-                    idle.push((sender, Instant::now()));
+                    idle.push(Idle { sender, since: now, until });
                 }
             }
             Sender::Http1(_) => {}
             Sender::Http2(sender) => {
                 let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
                 if !sender.is_closed() && shared.is_none() {
-                    *shared = Some(sender);
+                    *shared = Some((sender, until));
                 }
             }
         }
     }
 
     /// Lets other requests share a new HTTP/2 connection at once.
-    pub(super) fn share(&self, sender: &http2::SendRequest<Body>) {
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+    pub(super) fn share(&self, sender: &http2::SendRequest<Body>, until: Instant) {
+        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some((sender.clone(), until));
     }
 }
 
 /// A connection in use. Given back when the answer's body has passed whole; dropped, and so closed, otherwise.
-pub(crate) struct Lease(Option<(Arc<Pool>, Sender)>);
+pub(crate) struct Lease(Option<(Arc<Pool>, Link)>);
 
 impl Lease {
-    pub(crate) fn new(pool: Arc<Pool>, sender: Sender) -> Self {
-        Self(Some((pool, sender)))
+    pub(crate) fn new(pool: Arc<Pool>, link: Link) -> Self {
+        Self(Some((pool, link)))
     }
 
     /// The body has passed.
     pub(crate) fn give_back(&mut self) {
-        if let Some((pool, sender)) = self.0.take() {
-            pool.keep(sender);
+        if let Some((pool, link)) = self.0.take() {
+            pool.keep(link);
         }
     }
 }

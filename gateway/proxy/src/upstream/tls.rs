@@ -1,6 +1,6 @@
 //! TLS towards services: mutual under the tenant's own CA, or plain https under public or given roots.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
@@ -131,6 +131,28 @@ impl ServerCertVerifier for SpiffeVerifier {
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         None
     }
+}
+
+/// The certificate that a handshake would show now.
+pub(super) fn shown(config: &ClientConfig) -> Option<CertificateDer<'static>> {
+    let schemes = config.crypto_provider().signature_verification_algorithms.supported_schemes();
+    config.client_auth_cert_resolver.resolve(&[], &schemes)?.cert.first().cloned()
+}
+
+/// How long all of these certificates are valid yet, by the clock that handshakes go by. Nothing if that cannot be
+/// said.
+pub(super) fn left<'a>(
+    config: &ClientConfig,
+    certificates: impl Iterator<Item = &'a CertificateDer<'static>>,
+) -> Duration {
+    let now = config.time_provider.current_time().map(|now| now.as_secs());
+    let of_one = |certificate| Some(Duration::from_secs(not_after(certificate)?.saturating_sub(now?)));
+    certificates.map(|one| of_one(one).unwrap_or_default()).min().unwrap_or_default()
+}
+
+fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    u64::try_from(parsed.validity().not_after.timestamp()).ok()
 }
 
 /// The SPIFFE ID of a certificate: its URI name, if it has exactly one and that is a SPIFFE ID (X.509-SVID section 2).

@@ -10,7 +10,11 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Upstream, connect::reason_of, pool::Lease};
+use super::{
+    Answer, Upstream,
+    connect::reason_of,
+    pool::{Lease, Link, Sender},
+};
 use crate::{Body, Permit};
 
 static KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
@@ -41,11 +45,11 @@ pub(crate) async fn open(
     headers.insert(header::UPGRADE, WEBSOCKET.clone());
     let key = headers.entry(KEY.clone()).or_insert(key).clone();
     headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    let mut sender = upstream.connect_http1().await?;
+    let (mut sender, until) = upstream.connect_http1().await?;
     let sent = tokio::time::timeout(upstream.answer, sender.send_request(request)).await;
     let mut response = sent.map_err(|_| Reason::UpstreamTimeout)?.map_err(|error| reason_of(&error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let lease = Lease::new(Arc::clone(&upstream.pool), super::pool::Sender::Http1(sender));
+        let lease = Lease::new(Arc::clone(&upstream.pool), Link { sender: Sender::Http1(sender), until });
         return Ok(Outcome::Declined(Answer { response, lease }));
     }
     if !is_websocket(&response) || response.headers().get(&ACCEPT).map(HeaderValue::as_bytes) != Some(&*accept(&key)) {

@@ -16,8 +16,9 @@ use rustls::{
     crypto::aws_lc_rs,
     server::WebPkiClientVerifier,
     sign::{CertifiedKey, SingleCertAndKey},
+    time_provider::TimeProvider,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -49,10 +50,16 @@ impl Authority {
     }
 
     fn issue(&self, hosts: &[&str], uris: &[&str]) -> Identity {
+        self.issue_until(hosts, uris, 4000)
+    }
+
+    /// One that is valid until the first of January of that year.
+    fn issue_until(&self, hosts: &[&str], uris: &[&str], year: i32) -> Identity {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params.subject_alt_names.extend(uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap())));
         params.extended_key_usages = vec![Usage::ServerAuth, Usage::ClientAuth];
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
@@ -105,6 +112,7 @@ async fn service(config: ServerConfig) -> (Service, SocketAddr) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            *serving.connections.lock().unwrap() += 1;
             let (serving, acceptor) = (serving.clone(), acceptor.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
@@ -151,6 +159,36 @@ async fn a_service_that_does_not_accept_the_gateway_is_an_identity_fault() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let (status, reason) = said(&ours, ours.issue(&[], &[RECORDS]), theirs.issue(&[], &[GATEWAY])).await;
     assert_eq!((status, reason.as_deref()), (502, Some("upstream-identity")));
+}
+
+/// A clock for handshakes, at the first of January 2030.
+#[derive(Debug)]
+struct In2030;
+
+impl TimeProvider for In2030 {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000)))
+    }
+}
+
+#[tokio::test]
+async fn a_connection_takes_no_request_once_a_certificate_has_ended() {
+    let ours = Authority::new();
+    for (theirs, gateway, connections) in [(2031, 2031, 1), (2030, 2031, 2), (2031, 2030, 2), (2031, 2029, 2)] {
+        let identity = ours.issue_until(&[], &[RECORDS], theirs);
+        let (service, address) = service(ours.server(identity, None)).await;
+        let mut plan = Plan::at(&format!("https://{address}"));
+        let gateway = shows(ours.issue_until(&[], &[GATEWAY], gateway));
+        let config = tls::mutual(std::slice::from_ref(&ours.certificate), RECORDS, gateway).unwrap();
+        let mut config = Arc::unwrap_or_clone(config);
+        config.time_provider = Arc::new(In2030);
+        plan.transport = Transport::Tls(Arc::new(config));
+        let house = plan.open().await;
+        for _ in 0..2 {
+            assert_eq!(house.ask("GET /public", "").await.status(), 200);
+        }
+        assert_eq!(*service.connections.lock().unwrap(), connections);
+    }
 }
 
 #[tokio::test]
