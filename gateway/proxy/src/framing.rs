@@ -23,13 +23,15 @@ mod head;
 /// The header that marks a stand-in request. No head with it is let through.
 pub(crate) const REFUSED: &str = "cardea-refused";
 
-/// Longest head. 64 KiB: cookies of several apps and a long query fit; what is longer is an attack or a defect.
-const HEAD_MAX: usize = 64 * 1024;
+/// Longest trailers: they carry a status or a sum, hardly ever more than a hundred bytes.
+const TRAILERS_MAX: usize = 8 * 1024;
 
 /// An HTTP/1 connection whose framing is watched.
 pub(crate) struct Guard<IO> {
     io: IO,
     state: State,
+    /// Longest head.
+    head_max: usize,
     /// The part of a head that has come so far and is not yet let through.
     held: Vec<u8>,
     /// What is let through but did not fit hyper's buffer.
@@ -93,9 +95,9 @@ const EXTENSION_MAX: u8 = 64;
 const CHUNK: State = State::ChunkSize { size: 0, digits: 0, at: SizeLine::Digits };
 
 impl<IO> Guard<IO> {
-    /// Watches a connection.
-    pub(crate) fn new(io: IO, watch: Arc<Watch>) -> Self {
-        Self { io, state: State::Head, held: Vec::new(), ready: Vec::new(), watch }
+    /// Watches a connection whose heads may have `head_max` bytes.
+    pub(crate) fn new(io: IO, watch: Arc<Watch>, head_max: usize) -> Self {
+        Self { io, state: State::Head, head_max, held: Vec::new(), ready: Vec::new(), watch }
     }
 
     /// Sorts `bytes`, which have just come: appends what may pass to `out`, holds back an unfinished head.
@@ -129,7 +131,7 @@ impl<IO> Guard<IO> {
         }
         let dropped = (before + bytes.len()) - self.held.len();
         let Some(end) = head::end(&self.held, from.saturating_sub(dropped)) else {
-            if self.held.len() > HEAD_MAX {
+            if self.held.len() > self.head_max {
                 self.refuse(Reason::HeadersTooLarge, out);
             } else if head::is_hopeless(&self.held) {
                 self.refuse(Reason::AmbiguousFraming, out);
@@ -137,7 +139,7 @@ impl<IO> Guard<IO> {
             return bytes.len();
         };
         let unused = self.held.len() - end;
-        let verdict = if end > HEAD_MAX { Err(Reason::HeadersTooLarge) } else { head::check(&self.held[..end]) };
+        let verdict = if end > self.head_max { Err(Reason::HeadersTooLarge) } else { head::check(&self.held[..end]) };
         match verdict {
             Ok(framing) => {
                 out.extend_from_slice(&self.held[..end]);
@@ -221,7 +223,7 @@ fn after(state: State, byte: u8) -> Option<State> {
         State::Trailers { line, total, carriage: false } => match byte {
             b'\r' => State::Trailers { line, total, carriage: true },
             b'\n' | 0 => return None,
-            _ if total < HEAD_MAX => State::Trailers { line: line + 1, total: total + 1, carriage: false },
+            _ if total < TRAILERS_MAX => State::Trailers { line: line + 1, total: total + 1, carriage: false },
             _ => return None,
         },
         State::Trailers { line: 0, carriage: true, .. } if byte == b'\n' => State::Head,
@@ -276,7 +278,7 @@ impl<IO> Guard<IO> {
     fn passes_as_is(&mut self, came: &[u8]) -> bool {
         match self.state {
             State::Head if self.held.is_empty() => {
-                if head::end(came, 0) != Some(came.len()) || came.len() > HEAD_MAX {
+                if head::end(came, 0) != Some(came.len()) || came.len() > self.head_max {
                     return false;
                 }
                 let Ok(framing) = head::check(came) else { return false };

@@ -209,7 +209,7 @@ impl Serving {
     }
 
     async fn http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {
-        let guarded = Guard::new(stream, Arc::clone(&connection.watch));
+        let guarded = Guard::new(stream, Arc::clone(&connection.watch), self.proxy.limits().header_bytes);
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
@@ -237,7 +237,7 @@ impl Serving {
             .max_concurrent_streams(256)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(256)
-            .max_header_list_size(65_536)
+            .max_header_list_size(u32::try_from(self.proxy.limits().header_bytes).unwrap_or(u32::MAX))
             // Windows bound what a client can make us hold: 256 KiB a stream, 1 MiB a connection.
             .initial_stream_window_size(262_144)
             .initial_connection_window_size(1_048_576)

@@ -59,6 +59,8 @@ pub struct Limits {
     pub connections: usize,
     /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own.
     pub head: Duration,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
     /// The port that browsers see in URLs; as the client names it where absent.
     pub public_port: Option<u16>,
 }
@@ -67,7 +69,14 @@ impl Default for Limits {
     fn default() -> Self {
         // Thirty seconds: a store that has not answered by then will not, and password hashing queues at most seconds.
         // 16,384: with some 30 KiB each, half a gigabyte at the very worst.
-        Self { concurrency: 10_000, connections: 16_384, head: Duration::from_secs(30), public_port: None }
+        // 32 KiB: cookies of several apps and a long query fit; what is longer is an attack or a defect.
+        Self {
+            concurrency: 10_000,
+            connections: 16_384,
+            head: Duration::from_secs(30),
+            header_bytes: 32 * 1024,
+            public_port: None,
+        }
     }
 }
 
@@ -138,6 +147,10 @@ impl Proxy {
 
     pub(crate) fn mint(&self, at: Timestamp) -> EntryId {
         EntryId::mint(at, &*self.parts.entropy)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -130,8 +130,12 @@ pub(crate) fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
         entropy: Arc::clone(&house.entropy),
     };
     let config = &house.config;
-    let limits =
-        Limits { concurrency: config.limits.in_flight, public_port: Some(config.public_port), ..Limits::default() };
+    let limits = Limits {
+        concurrency: config.limits.in_flight,
+        header_bytes: config.limits.header_bytes,
+        public_port: Some(config.public_port),
+        ..Limits::default()
+    };
     Proxy::new(parts, limits, house.state.load().snapshot(config), registry)
 }
 

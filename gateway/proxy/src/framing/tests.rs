@@ -1,5 +1,7 @@
 use super::*;
 
+const HEAD: usize = 1000;
+
 /// Feeds `bytes` in pieces of `size` and gives what hyper would read.
 fn through(bytes: &[u8], size: usize) -> Result<String, String> {
     watched(bytes, size).0
@@ -8,7 +10,7 @@ fn through(bytes: &[u8], size: usize) -> Result<String, String> {
 /// The same, and what the guard noted.
 fn watched(bytes: &[u8], size: usize) -> (Result<String, String>, Option<Reason>) {
     let watch = Arc::<Watch>::default();
-    let mut guard = Guard::new((), Arc::clone(&watch));
+    let mut guard = Guard::new((), Arc::clone(&watch), HEAD);
     let mut out = Vec::new();
     for piece in bytes.chunks(size) {
         guard.take(piece, &mut out);
@@ -111,6 +113,10 @@ fn chunks_are_read_to_the_letter() {
 
 #[test]
 fn an_endless_head_is_refused() {
-    let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(HEAD_MAX));
+    let fits = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(HEAD - 23));
+    assert_eq!((fits.len(), refusal(fits.as_bytes())), (HEAD, None));
+    let head = fits.replace("x: ", "x: a");
+    assert_eq!(refusal(head.as_bytes()), Some("headers-too-large"));
+    let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(HEAD));
     assert_eq!(refusal(head.as_bytes()), Some("headers-too-large"));
 }

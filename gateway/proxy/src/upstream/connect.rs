@@ -18,7 +18,7 @@ use super::{
 };
 use crate::Body;
 
-/// Largest head of an answer: what we take from clients, too.
+/// Largest head of an answer. Twice what we usually take from clients: services are trusted further.
 const HEAD_MAX: usize = 64 * 1024;
 
 /// How long a connection takes new requests, at most. Ten minutes: a sixth of a certificate's usual life, so that who

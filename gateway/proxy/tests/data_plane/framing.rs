@@ -81,6 +81,18 @@ async fn a_head_without_end_is_refused() {
 }
 
 #[tokio::test]
+async fn how_long_a_head_may_be_is_the_operators_to_say() {
+    let (_, url) = Service::start().await;
+    for (limit, status) in [(9_000, 431), (12_000, 200)] {
+        let mut plan = Plan::at(&url);
+        plan.limits.header_bytes = limit;
+        let house = plan.open().await;
+        let reply = house.ask("GET /public", &format!("x-own: {}\r\n", "a".repeat(10_000))).await;
+        assert_eq!(reply.status(), status, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn requests_on_one_connection_are_each_decided() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).open().await;

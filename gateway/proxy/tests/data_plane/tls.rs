@@ -272,6 +272,18 @@ async fn http2_is_decided_like_http1() {
 }
 
 #[tokio::test]
+async fn a_head_is_no_longer_over_http2_than_over_http1() {
+    let (house, ours, service) = secured(Door::Public).await;
+    let mut sender = http2(&house, &ours).await;
+    for (length, status) in [(30_000, 200), (33_000, 431)] {
+        let request = Request::builder().version(Version::HTTP_2).uri(format!("https://{APP_HOST}/public"));
+        let request = request.header("x-own", "a".repeat(length)).body(Empty::new()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), status, "{length}");
+    }
+    assert_eq!(service.count(), 1);
+}
+
+#[tokio::test]
 async fn no_reason_is_taken_from_a_client_over_http2() {
     let (house, ours, service) = secured(Door::Public).await;
     let mut sender = http2(&house, &ours).await;

@@ -213,10 +213,20 @@ impl<'a> Check<'a> {
         Limits {
             sessions_cached: self.at_least(table.sessions_cached.as_ref(), 1, usual.sessions_cached),
             in_flight: self.at_least(table.in_flight.as_ref(), 1, usual.in_flight),
-            header_bytes: self.at_least(table.header_bytes.as_ref(), 8 * 1024, usual.header_bytes),
+            header_bytes: self.header_bytes(table.header_bytes.as_ref(), usual.header_bytes),
             own_body_bytes: self.at_least(table.own_body_bytes.as_ref(), 16 * 1024, usual.own_body_bytes),
             drain: table.drain_seconds.as_ref().map_or(usual.drain, |seconds| Duration::from_secs(*seconds.get_ref())),
         }
+    }
+
+    /// At most 256 KiB: the HTTP library below reads no longer heads.
+    fn header_bytes(&mut self, given: Option<&Spanned<usize>>, usual: usize) -> usize {
+        const MOST: usize = 256 * 1024;
+        if let Some(given) = given.filter(|given| *given.get_ref() > MOST) {
+            let message = format!("`{}` is too large a limit", given.get_ref());
+            self.wrong(given, message, &format!("use at most {MOST}; {usual} is usual"));
+        }
+        self.at_least(given, 8 * 1024, usual)
     }
 
     fn certificate_life(&mut self, machines: Option<&MachinesTable>) -> Duration {

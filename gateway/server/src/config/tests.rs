@@ -41,6 +41,8 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         ),
         (format!("{state}{plain}[log]\nlevel = \"a=b=c\"\n"), "cardea.toml:7:9", "not a log level"),
         (format!("{state}{plain}[limits]\nin_flight = 0\n"), "cardea.toml:7:13", "too small"),
+        (format!("{state}{plain}[limits]\nheader_bytes = 1000\n"), "cardea.toml:7:16", "too small"),
+        (format!("{state}{plain}[limits]\nheader_bytes = 1000000\n"), "cardea.toml:7:16", "too large"),
         (format!("public_port = 0\n{state}{plain}"), "cardea.toml:1:15", "public_port is 0"),
         (format!("trust_domain = \"Not One\"\n{state}{plain}"), "cardea.toml:1:16", "not a trust domain"),
         (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
