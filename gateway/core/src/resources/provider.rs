@@ -26,7 +26,8 @@ pub struct ProviderSpec {
     /// Scopes beside `openid`.
     #[serde(default = "usual_scopes")]
     pub scopes: Vec<String>,
-    /// E-mail domains whose people are sent here at once.
+    /// E-mail domains whose people are sent here at once. For these its word about an address is believed: it opens the
+    /// pool's account of that address, or the invitation that waits for it; with any other it only joins (see `join`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub email_domains: Vec<String>,
     /// Whether a person unknown to the pool joins it by signing in.
@@ -60,7 +61,7 @@ pub enum SecretRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JoinRule {
-    /// Only people whom the pool knows and who are linked or invited.
+    /// Only people whom the pool knows: who are linked, or have an address in `email_domains`.
     #[default]
     Closed,
     /// Whoever the provider vouches for joins the pool on first sign-in.

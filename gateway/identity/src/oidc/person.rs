@@ -9,7 +9,7 @@ use cardea_core::{
 use serde_json::Value;
 
 use super::{Claims, Provider, Refused};
-use crate::pool::{Email, LinkedIdentity, Status, User};
+use crate::pool::{Email, LinkedIdentity, User};
 
 /// A person as the provider vouches for them, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Provider {
 }
 
 /// Decides whether a person comes in, and as whom. An e-mail address alone joins nobody to an account: it must be
-/// verified, and the provider must be the one that the tenant trusts for its domain; an invitation that waits is
-/// accepted by a verified address whose domain belongs to no other provider.
+/// verified, and the provider must be one that the tenant trusts for its domain. That goes for an invitation that waits,
+/// too: it was sent to whoever reads that address's mail, and any provider could say that it knows them.
 pub fn admit(spec: &ProviderSpec, person: &ProviderPerson, pool: Pool<'_>) -> Admission {
     if pool.linked.is_some() {
         return Admission::Known;
@@ -105,7 +105,7 @@ pub fn admit(spec: &ProviderSpec, person: &ProviderPerson, pool: Pool<'_>) -> Ad
     }
     let trusted = spec.email_domains.iter().any(|domain| domain == email.domain());
     match pool.by_email {
-        Some(user) if trusted || user.status == Status::Invited => Admission::Link,
+        Some(_) if trusted => Admission::Link,
         Some(_) => Admission::NotAMember,
         None if spec.join == JoinRule::Open => Admission::Join(email.clone()),
         None => Admission::NotAMember,

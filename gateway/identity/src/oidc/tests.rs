@@ -388,7 +388,11 @@ fn an_address_opens_an_account_only_where_the_provider_is_trusted_for_it() {
     let unverified = ProviderPerson { email: None, ..ada.clone() };
     assert_eq!(admit(&open, &unverified, pool(None)), Admission::NotAMember);
     assert_eq!(admit(&spec(), &unverified, pool(Some(&active))), Admission::NotAMember);
-    assert_eq!(admit(&stranger, &ada, pool(Some(&invited))), Admission::Link);
+    // An invitation that waits is an account of its address: an untrusted provider could name anybody.
+    assert_eq!(admit(&spec(), &ada, pool(Some(&invited))), Admission::Link);
+    for untrusted in [&stranger, &open] {
+        assert_eq!(admit(untrusted, &ada, pool(Some(&invited))), Admission::NotAMember);
+    }
     let known = Pool { linked: Some(&active), ..pool(None) };
     assert_eq!(admit(&stranger, &unverified, known), Admission::Known);
 }
