@@ -126,9 +126,6 @@ impl House {
     ) -> Result<Option<Arc<LiveSession>>, cardea_storage::StoreFault> {
         let Some(state) = self.tenant(tenant) else { return Ok(None) };
         let Some(session) = self.shared.session(tenant, id).await? else { return Ok(None) };
-        if session.ended.is_some() || now >= session.expires {
-            return Ok(None);
-        }
         let Some(user) = self.user_who_may_enter(&session).await? else { return Ok(None) };
         // An open stream has no handle of its own any more; this one opens nothing.
         let record = HandleRecord {
@@ -139,6 +136,10 @@ impl House {
             issued_at: now,
             superseded_at: None,
         };
+        // A stream is no use of its session: it ends by the same limits as if nothing were open.
+        if let Standing::Ended(_) | Standing::Reused = judge(&record, &session, &state.bundle.tenant.session, now) {
+            return Ok(None);
+        }
         Ok(Some(self.live(&state, &record, &session, &user).await?))
     }
 

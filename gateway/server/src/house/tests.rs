@@ -75,6 +75,11 @@ impl Stage {
         }
     }
 
+    /// Whether a stream of the session may stay open.
+    async fn current(&self) -> bool {
+        self.house.current(&self.tenant, self.session.id, HOST, self.house.now()).await.unwrap().is_some()
+    }
+
     fn cached(&self, handle: &Handle) -> bool {
         self.house.cached(&self.tenant, &handle.hash(), self.house.now()).is_some()
     }
@@ -258,6 +263,25 @@ async fn an_idle_session_ends_and_says_so_once() {
     assert!(stage.find(&stage.handle).await.is_none());
     assert!(stage.find(&stage.handle).await.is_none());
     assert_eq!(stage.events().await.iter().filter(|code| *code == "session-ended").count(), 1);
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_keeps_no_session_alive() {
+    let stage = Stage::set().await;
+    stage.pass(3000);
+    assert!(stage.current().await, "its session is neither idle nor old");
+    stage.pass(601);
+    assert!(!stage.current().await, "the stream counted as a use");
+    let (session, _) = sign_in(&stage.house, &stage.tenant, &stage.user).await;
+    let stage = Stage { session, ..stage };
+    assert!(stage.current().await);
+    apply(&stage.house, "[session]\nidle_minutes = 300\nabsolute_hours = 2\n").await;
+    stage.house.load_state().await.unwrap();
+    stage.pass(7199);
+    assert!(stage.current().await);
+    stage.pass(1);
+    assert!(!stage.current().await, "the limit as it is now came too late for the stream");
     stage.strike().await;
 }
 
