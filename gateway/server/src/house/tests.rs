@@ -15,6 +15,8 @@ use cardea_storage::{Applying, LogQuery, Plan};
 
 use super::*;
 
+mod own_pages;
+
 /// A clock that the test moves.
 struct Moved(AtomicI64);
 
