@@ -103,8 +103,14 @@ pub struct HandleRecord {
     pub host: String,
     /// When it was given out.
     pub issued_at: Timestamp,
-    /// When its successor was given out. A store sets this by compare-and-set from `None`: of two racing requests
-    /// exactly one rotates.
+    /// The handle whose place it takes, until it is first shown: only then has it reached the browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<HandleHash>,
+    /// When a successor was last given out. A store sets this by compare-and-set: of racing requests exactly one is
+    /// given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_at: Option<Timestamp>,
+    /// When its successor was first shown.
     pub superseded_at: Option<Timestamp>,
 }
 
@@ -115,17 +121,23 @@ pub enum Standing {
     Live,
     /// It opens its session, and is old enough that this answer should carry a new one.
     Rotate,
+    /// It opens its session and is shown for the first time: from now on the one that it replaces is superseded.
+    Arrived,
     /// The session is over.
     Ended(EndReason),
-    /// It was replaced too long ago to be an honest latecomer: end the session, and write that down.
+    /// Its successor has been in use too long for it to be an honest latecomer: end the session, and write that down.
     Reused,
 }
 
-/// How long a replaced handle still works. A minute: a page's parallel requests and one slow answer.
+/// How long a handle still works after its successor was first shown, and how long a successor that was given out is
+/// waited for before the next is. A minute: a page's parallel requests and one slow answer.
 pub const GRACE: Duration = Duration::from_secs(60);
 
 /// Says how a handle stands. The host must already have been compared (see [`HandleRecord::fits`]); the last line is
 /// the only yes without a reservation.
+///
+/// An answer may never reach the browser, so a handle stays good until its successor comes back. A thief gains nothing
+/// by it: whoever keeps using the old one is found out as soon as the other party shows the new one.
 pub fn judge(handle: &HandleRecord, session: &Session, rules: &SessionRules, now: Timestamp) -> Standing {
     if let Some(end) = session.ended {
         return Standing::Ended(end.why);
@@ -139,7 +151,8 @@ pub fn judge(handle: &HandleRecord, session: &Session, rules: &SessionRules, now
     match handle.superseded_at {
         Some(at) if now.since(at) > GRACE => Standing::Reused,
         Some(_) => Standing::Live,
-        None if now.since(handle.issued_at) >= rules.rotate() => Standing::Rotate,
+        None if handle.replaces.is_some() => Standing::Arrived,
+        None if now >= handle.rotates_at(rules) => Standing::Rotate,
         None => Standing::Live,
     }
 }
@@ -236,9 +249,23 @@ impl HandleRecord {
             session: session.id,
             host: host.to_owned(),
             issued_at: now,
+            replaces: None,
+            offered_at: None,
             superseded_at: None,
         };
         (handle, record)
+    }
+
+    /// A handle that takes this one's place once it is shown.
+    pub fn successor(&self, session: &Session, now: Timestamp, entropy: &dyn Entropy) -> (Handle, Self) {
+        let (handle, record) = Self::issue(session, &self.host, now, entropy);
+        (handle, Self { replaces: Some(self.hash), ..record })
+    }
+
+    /// From when on answers carry a successor; while one that was given out may still arrive, no other is.
+    pub fn rotates_at(&self, rules: &SessionRules) -> Timestamp {
+        let due = self.issued_at.plus(rules.rotate());
+        self.offered_at.map_or(due, |at| due.max(at.plus(GRACE)))
     }
 
     /// Whether this record is for that host of that tenant and names that session. A handle carried to another host

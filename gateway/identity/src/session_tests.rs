@@ -47,6 +47,34 @@ fn a_replaced_handle_works_a_minute_and_then_betrays_its_thief() {
 }
 
 #[test]
+fn a_handle_whose_successor_never_arrived_stays_good() {
+    let (session, mut handle, rules) = begun();
+    let at = |handle: &HandleRecord, after| judge(handle, &session, &rules, now().plus(after));
+    assert_eq!(at(&handle, minutes(15)), Standing::Rotate);
+    handle.offered_at = Some(now().plus(minutes(15)));
+    // One that is under way is waited for, so that a page's parallel requests are given one between them.
+    assert_eq!(at(&handle, minutes(15)), Standing::Live);
+    assert_eq!(at(&handle, minutes(16).saturating_sub(Duration::from_micros(1))), Standing::Live);
+    assert_eq!(at(&handle, minutes(16)), Standing::Rotate, "the next is due");
+    assert_eq!(at(&handle, minutes(50)), Standing::Rotate, "however late");
+}
+
+#[test]
+fn a_successor_takes_its_place_when_it_is_first_shown() {
+    let (session, handle, rules) = begun();
+    let (_, mut next) = handle.successor(&session, now().plus(minutes(15)), &Fixed::new(5));
+    assert_eq!((next.replaces, &next.host), (Some(handle.hash), &handle.host));
+    for after in [minutes(15), minutes(40)] {
+        assert_eq!(judge(&next, &session, &rules, now().plus(after)), Standing::Arrived);
+    }
+    next.replaces = None;
+    assert_eq!(judge(&next, &session, &rules, now().plus(minutes(20))), Standing::Live);
+    let ended = session.ended(EndReason::SignedOut, now());
+    let (_, late) = handle.successor(&ended, now(), &Fixed::new(6));
+    assert_eq!(judge(&late, &ended, &rules, now()), Standing::Ended(EndReason::SignedOut));
+}
+
+#[test]
 fn an_ended_session_stays_ended_for_every_handle() {
     let (session, handle, rules) = begun();
     let ended = session.ended(EndReason::SignedOut, now()).ended(EndReason::Idle, now());

@@ -53,8 +53,8 @@ pub trait Sessions: Send + Sync + 'static {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Arc<LiveSession>>, StoreFault>>;
 
-    /// Replaces the handle with a new one if nobody has yet (one compare-and-set), and returns the new handle as it goes
-    /// into the cookie. `Ok(None)`: another request was first, this one changes nothing.
+    /// Gives out a new handle if nobody just has (one compare-and-set), as it goes into the cookie; the old one stays good
+    /// until the new one is shown. `Ok(None)`: another request was first, this one changes nothing.
     fn rotate<'a>(
         &'a self,
         session: &'a Arc<LiveSession>,

@@ -69,6 +69,13 @@ impl House {
         let rules = &state.bundle.tenant.session;
         match judge(&record, &session, rules, now) {
             Standing::Live | Standing::Rotate => {}
+            // Another was given out instead meanwhile: whoever holds this one signs in again.
+            Standing::Arrived if !self.shared.handle_shown(&record, now).await? => return Ok(None),
+            Standing::Arrived => {
+                if let Some(before) = &record.replaces {
+                    self.cache.forget_handle(before);
+                }
+            }
             Standing::Ended(why) => {
                 // The first who finds a session past its limits writes that it ended.
                 if session.ended.is_none() {
@@ -134,6 +141,8 @@ impl House {
             session: id,
             host: host.to_owned(),
             issued_at: now,
+            replaces: None,
+            offered_at: None,
             superseded_at: None,
         };
         // A stream is no use of its session: it ends by the same limits as if nothing were open.
@@ -163,7 +172,7 @@ impl House {
         let vouched = linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max();
         let reachable = assurance::reachable(&session.proofs, &enrolled, vouched).unwrap_or(session.assurance);
         // A handle that has been replaced is never replaced again.
-        let rotate_at = record.superseded_at.is_none().then(|| record.issued_at.plus(rules.rotate()));
+        let rotate_at = record.superseded_at.is_none().then(|| record.rotates_at(rules));
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
         let reachable = reachable.max(session.assurance);
         let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
@@ -176,14 +185,19 @@ impl House {
         live: &LiveSession,
         now: Timestamp,
     ) -> Result<Option<String>, cardea_storage::StoreFault> {
-        let Some(session) = self.shared.session(&live.tenant, live.id).await? else { return Ok(None) };
-        if session.ended.is_some() || !self.shared.handle_supersede(&live.tenant, &live.handle, now).await? {
+        let Some(state) = self.tenant(&live.tenant) else { return Ok(None) };
+        let asked = self.shared.session_by_handle(&live.tenant, &live.handle).await?;
+        let Some((record, session)) = asked else { return Ok(None) };
+        if judge(&record, &session, &state.bundle.tenant.session, now) != Standing::Rotate {
             return Ok(None);
         }
-        // If we crash here, the old handle works for its grace and the person signs in again: never two live handles.
-        let (handle, record) = HandleRecord::issue(&session, &live.host, now, &*self.entropy);
-        self.shared.handle_insert(&record, &session).await?;
+        let (handle, next) = record.successor(&session, now, &*self.entropy);
+        let given = self.shared.handle_offer(&record, &next, &session).await?;
         self.cache.forget_handle(&live.handle);
+        if !given {
+            return Ok(None);
+        }
+        // If the answer is lost, the old handle opens the session still, and the next is given out after a while.
         Ok(Some(handle.expose_text()))
     }
 }

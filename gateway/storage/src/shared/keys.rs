@@ -29,7 +29,7 @@ impl Keys {
         self.key(tenant, format_args!("session:"))
     }
 
-    /// A hash: body, superseded_at.
+    /// A hash: body, superseded_at; replaces, until it is shown; offered_at and successor, once it was given one.
     pub(super) fn handle(&self, tenant: &TenantId, hash: &HandleHash) -> String {
         self.key(tenant, format_args!("handle:{hash}"))
     }
@@ -37,11 +37,6 @@ impl Keys {
     /// What [`Keys::handle`] puts before a hash.
     pub(super) fn handle_stem(&self, tenant: &TenantId) -> String {
         self.key(tenant, format_args!("handle:"))
-    }
-
-    /// A set of the hashes of a session's handles.
-    pub(super) fn handles_of(&self, tenant: &TenantId, id: SessionId) -> String {
-        self.key(tenant, format_args!("handles:{id}"))
     }
 
     /// A sorted set of a user's sessions by the time they end.

@@ -2,8 +2,10 @@
 
 mod keys;
 mod redis;
+mod redis_handles;
 mod scripts;
 mod sql;
+mod sql_handles;
 mod sql_once;
 #[cfg(test)]
 mod suite;
@@ -28,14 +30,14 @@ use crate::StoreFault;
 /// - **Durable** as far as the store is: SQLite's survive a crash of the machine, Redis's what it is configured for.
 /// - **Time** is the caller's: what is past its time is as if it were not there. Redis's own expiry is only a bound
 ///   beside it.
-/// - **Faults**: `Err` says nothing about whether the step was made. Every method may be called again: a supersede, a
+/// - **Faults**: `Err` says nothing about whether the step was made. Every method may be called again: an offer, a
 ///   take or a try that was made but not confirmed is then lost to its caller, who is refused, never let in twice.
 #[async_trait]
 pub trait SharedState: Send + Sync {
     /// Keeps a new session.
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault>;
 
-    /// Keeps a new handle to a kept session.
+    /// Keeps a new handle to a kept session; successors are kept by [`SharedState::handle_offer`].
     async fn handle_insert(&self, handle: &HandleRecord, session: &Session) -> Result<(), StoreFault>;
 
     /// The handle of that hash, and the session that it opens, ended or not.
@@ -48,11 +50,19 @@ pub trait SharedState: Send + Sync {
     /// A session, ended or not.
     async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault>;
 
-    /// Marks a handle as replaced, if it is not yet: true for exactly one caller.
-    async fn handle_supersede(&self, tenant: &TenantId, hash: &HandleHash, at: Timestamp) -> Result<bool, StoreFault>;
+    /// Keeps `next` as the successor of `before`, in the place of one that was given out earlier and never shown, if
+    /// `before` still stands as it was read: not superseded, and given a successor when it says. True for exactly one
+    /// caller.
+    async fn handle_offer(
+        &self,
+        before: &HandleRecord,
+        next: &HandleRecord,
+        session: &Session,
+    ) -> Result<bool, StoreFault>;
 
-    /// Marks all handles of a session as replaced that are not yet, as after a step-up; tells how many.
-    async fn handles_supersede(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<u64, StoreFault>;
+    /// Notes that a successor was shown: it replaces nothing any more, and the handle that it replaced is superseded from
+    /// `at` on. Further callers change nothing. False: it is not kept any more, since another was given out instead.
+    async fn handle_shown(&self, handle: &HandleRecord, at: Timestamp) -> Result<bool, StoreFault>;
 
     /// Keeps a changed session, if the kept one has not ended and is of the version before (`version - 1`); tells
     /// whether it was. `last_seen` never moves back.
@@ -63,6 +73,9 @@ pub trait SharedState: Send + Sync {
 
     /// Ends a session; true for exactly one caller. The first end stands.
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault>;
+
+    /// Ends a session and keeps `next` in its place, if it has not ended; tells whether it was so.
+    async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault>;
 
     /// A user's sessions that have neither ended nor reached their greatest age, newest first.
     async fn sessions_of_user(

@@ -22,10 +22,10 @@ use crate::{Store, StoreFault, changes::Change};
 /// every gateway learns of them in the same way.
 #[derive(Clone)]
 pub struct RedisShared {
-    connection: ConnectionManager,
-    keys: Keys,
+    pub(super) connection: ConnectionManager,
+    pub(super) keys: Keys,
     store: Store,
-    scripts: Arc<Scripts>,
+    pub(super) scripts: Arc<Scripts>,
 }
 
 /// The longest wait for an answer. Redis answers in microseconds; a second of silence is a fault.
@@ -49,7 +49,12 @@ impl RedisShared {
         Ok(Self { connection, keys: Keys::new(prefix), store, scripts: Arc::new(Scripts::new()) })
     }
 
-    async fn run<T: FromRedisValue>(&self, script: &Script, keys: &[String], args: &[&str]) -> Result<T, StoreFault> {
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[String],
+        args: &[&str],
+    ) -> Result<T, StoreFault> {
         let mut call = script.prepare_invoke();
         for key in keys {
             call.key(key);
@@ -58,6 +63,12 @@ impl RedisShared {
             call.arg(*arg);
         }
         Ok(call.invoke_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Where a session is kept, and the two indexes that name it.
+    fn keys_of(&self, session: &Session) -> [String; 3] {
+        let Session { tenant, id, user, .. } = session;
+        [self.keys.session(tenant, *id), self.keys.sessions_of(tenant, *user), self.keys.sessions(tenant)]
     }
 
     async fn end_all(
@@ -80,34 +91,14 @@ impl RedisShared {
 #[async_trait]
 impl SharedState for RedisShared {
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
-        let Session { tenant, id, user, .. } = session;
-        let keys = [self.keys.session(tenant, *id), self.keys.sessions_of(tenant, *user), self.keys.sessions(tenant)];
-        let (ended_at, ended_why) = ended(session);
-        let args = [
-            &id.to_string(),
-            &serde_json::to_string(session)?,
-            &session.version.to_string(),
-            &session.last_seen.as_micros().to_string(),
-            &session.expires.as_micros().to_string(),
-            &px(session.expires, session.created),
-            &ended_at,
-            ended_why,
-        ];
-        let _: u32 = self.run(&self.scripts.session_insert, &keys, &args).await?;
+        let args = kept(session)?;
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let _: u32 = self.run(&self.scripts.session_insert, &self.keys_of(session), &args).await?;
         Ok(())
     }
 
     async fn handle_insert(&self, handle: &HandleRecord, session: &Session) -> Result<(), StoreFault> {
-        let tenant = &handle.tenant;
-        let keys = [self.keys.handle(tenant, &handle.hash), self.keys.handles_of(tenant, handle.session)];
-        let args = [
-            &handle.hash.to_string(),
-            &serde_json::to_string(handle)?,
-            &handle.superseded_at.map(|at| at.as_micros().to_string()).unwrap_or_default(),
-            &px(session.expires, handle.issued_at),
-        ];
-        let _: u32 = self.run(&self.scripts.handle_insert, &keys, &args.map(String::as_str)).await?;
-        Ok(())
+        self.keep_handle(handle, session).await
     }
 
     async fn session_by_handle(
@@ -115,12 +106,7 @@ impl SharedState for RedisShared {
         tenant: &TenantId,
         hash: &HandleHash,
     ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
-        let key = self.keys.handle(tenant, hash);
-        let (body, superseded): (Option<String>, Option<i64>) =
-            self.connection.clone().hmget(key, &["body", "superseded_at"]).await?;
-        let Some(body) = body else { return Ok(None) };
-        let mut handle: HandleRecord = serde_json::from_str(&body).map_err(|why| StoreFault::corrupt("handle", why))?;
-        handle.superseded_at = superseded.map(Timestamp::from_micros);
+        let Some(handle) = self.handle(tenant, hash).await? else { return Ok(None) };
         Ok(self.session(tenant, handle.session).await?.map(|session| (handle, session)))
     }
 
@@ -138,18 +124,17 @@ impl SharedState for RedisShared {
         Ok(Some(session))
     }
 
-    async fn handle_supersede(&self, tenant: &TenantId, hash: &HandleHash, at: Timestamp) -> Result<bool, StoreFault> {
-        let at = at.as_micros().to_string();
-        let done: u32 = self.run(&self.scripts.handle_supersede, &[self.keys.handle(tenant, hash)], &[&at]).await?;
-        Ok(done == 1)
+    async fn handle_offer(
+        &self,
+        before: &HandleRecord,
+        next: &HandleRecord,
+        session: &Session,
+    ) -> Result<bool, StoreFault> {
+        self.offer(before, next, session).await
     }
 
-    async fn handles_supersede(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<u64, StoreFault> {
-        let (micros, stem) = (at.as_micros().to_string(), self.keys.handle_stem(tenant));
-        let keys = [self.keys.handles_of(tenant, id)];
-        let done = self.run(&self.scripts.handles_supersede, &keys, &[&micros, &stem]).await?;
-        self.store.announce(Some(tenant), &Change::Session(id), at).await?;
-        Ok(done)
+    async fn handle_shown(&self, handle: &HandleRecord, at: Timestamp) -> Result<bool, StoreFault> {
+        self.shown(handle, at).await
     }
 
     async fn session_update(&self, session: &Session) -> Result<bool, StoreFault> {
@@ -186,6 +171,16 @@ impl SharedState for RedisShared {
         if done == 1 {
             self.store.announce(Some(tenant), &Change::Session(id), end.at).await?;
         }
+        Ok(done == 1)
+    }
+
+    async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
+        let (mut keys, mut args) = (self.keys_of(next).to_vec(), kept(next)?.to_vec());
+        keys.push(self.keys.session(&next.tenant, old));
+        args.extend([end.at.as_micros().to_string(), end.why.as_str().to_owned()]);
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let done: u32 = self.run(&self.scripts.session_replace, &keys, &args).await?;
+        self.store.announce(Some(&next.tenant), &Change::Session(old), end.at).await?;
         Ok(done == 1)
     }
 
@@ -299,8 +294,23 @@ impl SharedState for RedisShared {
 }
 
 /// Milliseconds that Redis keeps a value which ends at `expires`.
-fn px(expires: Timestamp, now: Timestamp) -> String {
+pub(super) fn px(expires: Timestamp, now: Timestamp) -> String {
     (expires.since(now) + BEYOND).as_millis().to_string()
+}
+
+/// What is kept of a session, as the scripts take it.
+fn kept(session: &Session) -> Result<[String; 8], StoreFault> {
+    let (ended_at, ended_why) = ended(session);
+    Ok([
+        session.id.to_string(),
+        serde_json::to_string(session)?,
+        session.version.to_string(),
+        session.last_seen.as_micros().to_string(),
+        session.expires.as_micros().to_string(),
+        px(session.expires, session.created),
+        ended_at,
+        ended_why.to_owned(),
+    ])
 }
 
 fn ended(session: &Session) -> (String, &'static str) {

@@ -7,8 +7,9 @@ use ::redis::Script;
 pub(super) struct Scripts {
     pub(super) session_insert: Script,
     pub(super) handle_insert: Script,
-    pub(super) handle_supersede: Script,
-    pub(super) handles_supersede: Script,
+    pub(super) handle_offer: Script,
+    pub(super) handle_shown: Script,
+    pub(super) session_replace: Script,
     pub(super) session_update: Script,
     pub(super) session_touch: Script,
     pub(super) session_end: Script,
@@ -24,8 +25,9 @@ impl Scripts {
         Self {
             session_insert: Script::new(SESSION_INSERT),
             handle_insert: Script::new(HANDLE_INSERT),
-            handle_supersede: Script::new(HANDLE_SUPERSEDE),
-            handles_supersede: Script::new(HANDLES_SUPERSEDE),
+            handle_offer: Script::new(HANDLE_OFFER),
+            handle_shown: Script::new(HANDLE_SHOWN),
+            session_replace: Script::new(&format!("{SESSION_REPLACE}{SESSION_INSERT}")),
             session_update: Script::new(SESSION_UPDATE),
             session_touch: Script::new(SESSION_TOUCH),
             session_end: Script::new(SESSION_END),
@@ -51,29 +53,40 @@ for i = 2, 3 do
 end
 return 1";
 
-/// Keeps a handle: KEYS handle, handles; ARGV hash, body, superseded_at or empty, px.
+/// Keeps a handle: KEYS handle; ARGV body, px.
 const HANDLE_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'body', ARGV[2])
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'superseded_at', ARGV[3]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+redis.call('HSET', KEYS[1], 'body', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1";
 
-/// Supersedes a handle, once: KEYS handle; ARGV at.
-const HANDLE_SUPERSEDE: &str = "
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-return redis.call('HSETNX', KEYS[1], 'superseded_at', ARGV[1])";
+/// Gives a handle a successor, in the place of one that was never shown: KEYS before, next; ARGV when it was given
+/// one as read (empty: never), now, hash of before, hash of next, body of next, px, stem of handle keys.
+const HANDLE_OFFER: &str = "
+local stood = redis.call('HMGET', KEYS[1], 'body', 'superseded_at', 'offered_at', 'successor')
+if not stood[1] or stood[2] or (stood[3] or '') ~= ARGV[1] then return 0 end
+if stood[4] then redis.call('DEL', ARGV[7] .. stood[4]) end
+redis.call('HSET', KEYS[1], 'offered_at', ARGV[2], 'successor', ARGV[4])
+redis.call('HSET', KEYS[2], 'body', ARGV[5], 'replaces', ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+return 1";
 
-/// Supersedes all of a session's handles: KEYS handles; ARGV at, stem of handle keys.
-const HANDLES_SUPERSEDE: &str = "
-local done = 0
-for _, hash in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local key = ARGV[2] .. hash
-  if redis.call('EXISTS', key) == 1 then done = done + redis.call('HSETNX', key, 'superseded_at', ARGV[1]) end
+/// Notes that a successor was shown: KEYS handle, the one that it replaces; ARGV at.
+const HANDLE_SHOWN: &str = "
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('HDEL', KEYS[1], 'replaces') == 1 and redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('HSETNX', KEYS[2], 'superseded_at', ARGV[1])
+  redis.call('HDEL', KEYS[2], 'successor')
 end
-return done";
+return 1";
+
+/// Ends a session; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the next. KEYS[4] the one that
+/// ends; ARGV[9] at, ARGV[10] why.
+const SESSION_REPLACE: &str = "
+if redis.call('EXISTS', KEYS[4]) == 0 or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if redis.call('HSETNX', KEYS[4], 'ended_at', ARGV[9]) == 0 then return 0 end
+redis.call('HSET', KEYS[4], 'ended_why', ARGV[10])
+redis.call('HINCRBY', KEYS[4], 'version', 1)";
 
 /// Changes a session by compare-and-set: KEYS session; ARGV version before, body, version, last_seen, expires, then
 /// `ended_at` and `ended_why` or two empty texts.

@@ -12,7 +12,7 @@ use cardea_identity::{
 };
 use sqlx::{Any, Transaction, any::AnyRow};
 
-use super::{SharedState, sql_once};
+use super::{SharedState, sql_handles, sql_once};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
@@ -36,39 +36,12 @@ const SESSION: &str = "SELECT s.body, s.version, s.last_seen_at, s.ended_at, s.e
 impl SharedState for SqlShared {
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
         let mut tx = self.0.write().await?;
-        sqlx::query(
-            "INSERT INTO sessions (tenant, id, user_id, body, version, last_seen_at, expires_at, ended_at, ended_why) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-        )
-        .bind(session.tenant.as_str())
-        .bind(session.id.to_string())
-        .bind(session.user.to_string())
-        .bind(serde_json::to_string(session)?)
-        .bind(number(session.version))
-        .bind(session.last_seen.as_micros())
-        .bind(session.expires.as_micros())
-        .bind(session.ended.map(|end| end.at.as_micros()))
-        .bind(session.ended.map(|end| end.why.as_str()))
-        .execute(&mut *tx)
-        .await?;
+        insert(&mut tx, session).await?;
         Ok(tx.commit().await?)
     }
 
     async fn handle_insert(&self, handle: &HandleRecord, _: &Session) -> Result<(), StoreFault> {
-        let mut tx = self.0.write().await?;
-        sqlx::query(
-            "INSERT INTO handles (hash, tenant, session, host, issued_at, superseded_at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-        )
-        .bind(handle.hash.to_string())
-        .bind(handle.tenant.as_str())
-        .bind(handle.session.to_string())
-        .bind(handle.host.as_str())
-        .bind(handle.issued_at.as_micros())
-        .bind(handle.superseded_at.map(Timestamp::as_micros))
-        .execute(&mut *tx)
-        .await?;
-        Ok(tx.commit().await?)
+        sql_handles::insert(&self.0, handle).await
     }
 
     async fn session_by_handle(
@@ -76,25 +49,7 @@ impl SharedState for SqlShared {
         tenant: &TenantId,
         hash: &HandleHash,
     ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
-        let row = sqlx::query(
-            "SELECT h.session, h.host, h.issued_at, h.superseded_at, \
-             s.body, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM handles h \
-             JOIN sessions s ON s.tenant = h.tenant AND s.id = h.session WHERE h.tenant = $1 AND h.hash = $2",
-        )
-        .bind(tenant.as_str())
-        .bind(hash.to_string())
-        .fetch_optional(self.0.reader())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let handle = HandleRecord {
-            hash: *hash,
-            tenant: tenant.clone(),
-            session: row.parsed("session", SessionId::parse)?,
-            host: row.text("host")?,
-            issued_at: row.time("issued_at")?,
-            superseded_at: row.opt_time("superseded_at")?,
-        };
-        Ok(Some((handle, session(&row)?)))
+        sql_handles::opened(&self.0, tenant, hash).await
     }
 
     async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
@@ -106,33 +61,12 @@ impl SharedState for SqlShared {
         row.as_ref().map(session).transpose()
     }
 
-    async fn handle_supersede(&self, tenant: &TenantId, hash: &HandleHash, at: Timestamp) -> Result<bool, StoreFault> {
-        let mut tx = self.0.write().await?;
-        let done = sqlx::query(
-            "UPDATE handles SET superseded_at = $3 WHERE tenant = $1 AND hash = $2 AND superseded_at IS NULL",
-        )
-        .bind(tenant.as_str())
-        .bind(hash.to_string())
-        .bind(at.as_micros())
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+    async fn handle_offer(&self, before: &HandleRecord, next: &HandleRecord, _: &Session) -> Result<bool, StoreFault> {
+        sql_handles::offer(&self.0, before, next).await
     }
 
-    async fn handles_supersede(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<u64, StoreFault> {
-        let mut tx = self.0.write().await?;
-        let done = sqlx::query(
-            "UPDATE handles SET superseded_at = $3 WHERE tenant = $1 AND session = $2 AND superseded_at IS NULL",
-        )
-        .bind(tenant.as_str())
-        .bind(id.to_string())
-        .bind(at.as_micros())
-        .execute(&mut *tx)
-        .await?;
-        announce(&mut tx, Some(tenant), &Change::Session(id), at).await?;
-        tx.commit().await?;
-        Ok(done.rows_affected())
+    async fn handle_shown(&self, handle: &HandleRecord, at: Timestamp) -> Result<bool, StoreFault> {
+        sql_handles::shown(&self.0, handle, at).await
     }
 
     async fn session_update(&self, session: &Session) -> Result<bool, StoreFault> {
@@ -177,6 +111,26 @@ impl SharedState for SqlShared {
         let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
                    WHERE tenant = $1 AND ended_at IS NULL AND id = $4";
         Ok(self.end(sql, tenant, end, &[id.to_string()], &Change::Session(id)).await? == 1)
+    }
+
+    async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
+        let mut tx = self.0.write().await?;
+        let ended = sqlx::query(
+            "UPDATE sessions SET ended_at = $3, ended_why = $4, version = version + 1 \
+             WHERE tenant = $1 AND id = $2 AND ended_at IS NULL",
+        )
+        .bind(next.tenant.as_str())
+        .bind(old.to_string())
+        .bind(end.at.as_micros())
+        .bind(end.why.as_str())
+        .execute(&mut *tx)
+        .await?;
+        if ended.rows_affected() == 0 || !insert(&mut tx, next).await? {
+            return Ok(false);
+        }
+        announce(&mut tx, Some(&next.tenant), &Change::Session(old), end.at).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn sessions_of_user(
@@ -295,6 +249,26 @@ impl SqlShared {
     }
 }
 
+/// Keeps a session; tells whether it was not kept before.
+async fn insert(tx: &mut Transaction<'_, Any>, session: &Session) -> Result<bool, StoreFault> {
+    let done = sqlx::query(
+        "INSERT INTO sessions (tenant, id, user_id, body, version, last_seen_at, expires_at, ended_at, ended_why) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+    )
+    .bind(session.tenant.as_str())
+    .bind(session.id.to_string())
+    .bind(session.user.to_string())
+    .bind(serde_json::to_string(session)?)
+    .bind(number(session.version))
+    .bind(session.last_seen.as_micros())
+    .bind(session.expires.as_micros())
+    .bind(session.ended.map(|end| end.at.as_micros()))
+    .bind(session.ended.map(|end| end.why.as_str()))
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 async fn finish(
     mut tx: Transaction<'_, Any>,
     tenant: &TenantId,
@@ -310,7 +284,7 @@ async fn finish(
 }
 
 /// The session of a row: what may change without a new version has columns of its own.
-fn session(row: &AnyRow) -> Result<Session, StoreFault> {
+pub(super) fn session(row: &AnyRow) -> Result<Session, StoreFault> {
     let mut session: Session = row.json("body")?;
     session.version = row.count("version")?;
     session.last_seen = row.time("last_seen_at")?;

@@ -3,6 +3,7 @@
 use cardea_identity::session::EndReason;
 
 use super::{
+    handles::successor,
     stories::{ends, limit},
     *,
 };
@@ -17,12 +18,19 @@ async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
     under.ours.session_insert(&begun).await.unwrap();
     under.ours.handle_insert(&record, &begun).await.unwrap();
     under.ours.put(&flow(1), t0()).await.unwrap();
+    let next = successor(&record, &begun, t0(), 3);
     server.kill();
     let (acme, value) = (acme(), flow(1));
     let faults = [
         under.ours.session_by_handle(&acme, &record.hash).await.err(),
         under.ours.session(&acme, begun.id).await.err(),
-        under.ours.handle_supersede(&acme, &record.hash, t0()).await.err(),
+        under.ours.handle_offer(&record, &next, &begun).await.err(),
+        under.ours.handle_shown(&next, t0()).await.err(),
+        under
+            .ours
+            .session_replace(begun.id, ends(EndReason::Replaced, 1), &session("acme", ada(), t0(), 4))
+            .await
+            .err(),
         under.ours.session_end(&acme, begun.id, ends(EndReason::SignedOut, 1)).await.err(),
         under.ours.sessions_of_user(&acme, begun.user, t0()).await.err(),
         under.ours.peek(&acme, value.purpose, &value.hash, t0()).await.err(),

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::{Change, StoreFault};
 
-fn secs(n: u64) -> Duration {
+pub(super) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
@@ -21,7 +21,7 @@ pub(super) fn ends(why: EndReason, after: u64) -> End {
 }
 
 /// Callers from both gateways, many at once.
-fn both(under: &Under) -> impl Iterator<Item = &Arc<dyn SharedState>> {
+pub(super) fn both(under: &Under) -> impl Iterator<Item = &Arc<dyn SharedState>> {
     (0..50).map(move |nth| if nth % 2 == 0 { &under.ours } else { &under.theirs })
 }
 
@@ -33,7 +33,7 @@ fn stronger(session: &Session, at: Timestamp, seed: u64) -> Session {
     stronger
 }
 
-async fn winners(racing: impl Iterator<Item = impl Future<Output = Result<bool, StoreFault>>>) -> usize {
+pub(super) async fn winners(racing: impl Iterator<Item = impl Future<Output = Result<bool, StoreFault>>>) -> usize {
     join_all(racing).await.into_iter().filter(|won| *won.as_ref().unwrap()).count()
 }
 
@@ -51,45 +51,6 @@ async fn a_handle_opens_its_session_on_every_gateway_and_at_no_other_tenant() {
         assert_eq!(under.ours.session_by_handle(&tenant("beta"), &record.hash).await.unwrap(), None);
         assert_eq!(under.ours.session(&acme(), begun.id).await.unwrap(), Some(begun.clone()));
         assert_eq!(under.ours.session(&tenant("beta"), begun.id).await.unwrap(), None);
-    }
-}
-
-#[tokio::test]
-async fn of_racing_rotations_one_wins_and_the_first_time_stands() {
-    for under in stores().await {
-        let begun = session("acme", ada(), t0(), 1);
-        let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
-        under.ours.session_insert(&begun).await.unwrap();
-        under.ours.handle_insert(&record, &begun).await.unwrap();
-        let at = t0().plus(secs(900));
-        let won = winners(both(&under).map(|store| store.handle_supersede(&record.tenant, &record.hash, at))).await;
-        assert_eq!(won, 1, "{}", under.name);
-        let later = at.plus(secs(5));
-        assert!(!under.ours.handle_supersede(&acme(), &record.hash, later).await.unwrap());
-        let (kept, _) = under.ours.session_by_handle(&acme(), &record.hash).await.unwrap().unwrap();
-        assert_eq!(kept.superseded_at, Some(at));
-        let unknown = handle(&begun, "x", t0(), 9);
-        assert!(!under.ours.handle_supersede(&acme(), &unknown.hash, at).await.unwrap(), "an unknown handle");
-        assert!(under.ours.session_by_handle(&acme(), &unknown.hash).await.unwrap().is_none());
-    }
-}
-
-#[tokio::test]
-async fn after_a_step_up_every_handle_of_the_session_is_replaced() {
-    for under in stores().await {
-        let (begun, other) = (session("acme", ada(), t0(), 1), session("acme", ada(), t0(), 2));
-        let of = [(&begun, 3), (&begun, 4), (&begun, 5), (&other, 6)];
-        let records = of.map(|(session, seed)| handle(session, "wiki.acme.localhost", t0(), seed));
-        under.ours.session_insert(&begun).await.unwrap();
-        under.ours.session_insert(&other).await.unwrap();
-        for (record, (session, _)) in records.iter().zip(of) {
-            under.ours.handle_insert(record, session).await.unwrap();
-        }
-        let at = t0().plus(secs(30));
-        assert!(under.ours.handle_supersede(&acme(), &records[0].hash, at).await.unwrap());
-        assert_eq!(under.ours.handles_supersede(&acme(), begun.id, at).await.unwrap(), 2, "{}", under.name);
-        let (kept, _) = under.ours.session_by_handle(&acme(), &records[3].hash).await.unwrap().unwrap();
-        assert_eq!(kept.superseded_at, None, "another session's handle");
     }
 }
 
