@@ -181,6 +181,7 @@ fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Rejected> {
     serde_json::from_value(answer).map_err(|_| Rejected::Malformed)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn unverified(error: webauthn_rs::prelude::WebauthnError) -> Rejected {
     Rejected::Unverified(error.to_string())
 }

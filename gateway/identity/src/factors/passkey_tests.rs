@@ -139,7 +139,8 @@ fn what_an_authenticator_gets_wrong_is_refused() {
     hers.counter = 10;
     let factors = [enrolled(&hers, &ada)];
     hers.counter = 11;
-    let faults: [(&str, fn(&mut Authenticator)); 9] = [
+    type Fault = fn(&mut Authenticator);
+    let faults: [(&str, Fault); 9] = [
         ("another origin", |a| a.origin = "https://id.evil.example:8443"),
         ("another port", |a| a.origin = "https://id.north.example"),
         ("plain http", |a| a.origin = "http://id.north.example:8443"),

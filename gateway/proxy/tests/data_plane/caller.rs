@@ -91,7 +91,7 @@ async fn whoever_proves_more_for_an_act_returns_to_the_page_with_its_form() {
     ] {
         let reply = house.ask("POST /secret", &format!("cookie: {cookie}\r\nreferer: {referer}\r\n")).await;
         assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("step-up-required")));
-        let told: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
+        let told: serde_json::Value = serde_json::from_str(reply.body()).unwrap();
         let url = url::Url::parse(told["challenge"]["url"].as_str().unwrap()).unwrap();
         let (_, said) = url.query_pairs().find(|(name, _)| name == "to").unwrap();
         assert_eq!(said, to, "{referer}");
@@ -148,7 +148,7 @@ async fn whoever_has_no_second_factor_is_told_where_to_add_one() {
     house.change_sessions(|session| session.lacks_second_factor = true);
     let reply = ask().await;
     assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("denied")));
-    let told: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
+    let told: serde_json::Value = serde_json::from_str(reply.body()).unwrap();
     assert_eq!(told["help"], "a second factor may help: add one at `http://id.acme.test/factors`");
 }
 

@@ -107,7 +107,8 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     };
     let notice = Failure { app: Some(HOSTILE), ..Failure::new(look, cardea_core::Reason::UpstreamBroken) }.notice();
     let key = HOSTILE;
-    let all: [(&'static str, Box<dyn Fn() -> askama::Result<String> + '_>); 17] = [
+    type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
+    let all: [(&'static str, Draw<'_>); 17] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
