@@ -151,7 +151,7 @@ impl Words {
     /// A span as people say it: rounded up, in its largest unit.
     pub fn duration(&self, span: Duration) -> String {
         let t = &self.time;
-        let seconds = span.as_secs().max(1);
+        let seconds = (span.as_secs() + u64::from(span.subsec_nanos() > 0)).max(1);
         match seconds {
             1 => t.second.to_string(),
             2..90 => t.seconds.with(seconds),
@@ -208,6 +208,7 @@ mod tests {
         {
             assert_eq!(ENGLISH.duration(Duration::from_secs(seconds)), said);
         }
+        assert_eq!(ENGLISH.duration(Duration::from_millis(29_300)), "30 seconds");
     }
 
     #[test]

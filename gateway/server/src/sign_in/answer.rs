@@ -46,9 +46,13 @@ pub(super) fn go_to(location: &str) -> Response {
     (kind, body).into_response()
 }
 
-/// Says when to try again (RFC 9110 section 10.2.3).
+/// Says when to try again (RFC 9110 section 10.2.3), rounded up: who comes at that second has waited long enough.
 pub(super) fn retry_after(response: &mut Response, wait: Duration) {
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// A query of these pairs, without the empty ones; starts with `?` unless there is none.
@@ -63,4 +67,18 @@ pub(super) fn query_of(pairs: &[(&str, &str)]) -> String {
 pub(super) fn carried(destination: &Destination) -> [(&'static str, String); 2] {
     let flow = destination.flow.map(|flow| flow.to_string()).unwrap_or_default();
     [("to", destination.to.to_string()), ("flow", flow)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_come_too_early() {
+        for (millis, told) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (29_300, 30), (30_000, 30)] {
+            let mut response = StatusCode::TOO_MANY_REQUESTS.into_response();
+            retry_after(&mut response, Duration::from_millis(millis));
+            assert_eq!(response.headers()[header::RETRY_AFTER], told.to_string(), "{millis} ms");
+        }
+    }
 }
