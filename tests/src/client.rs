@@ -1,7 +1,7 @@
 //! A plain HTTP client that behaves like a browser where it matters: it keeps cookies by host, resolves `*.localhost`
 //! to loopback, and follows redirects when asked to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -55,6 +55,8 @@ pub struct Client {
     pub program: bool,
     /// What is accepted instead, where a story says so.
     pub accept: Option<&'static str>,
+    /// What it was given that lets whoever holds it in: cookies, codes, states, the tokens of invitations.
+    pub secrets: BTreeSet<String>,
 }
 
 /// More redirects than any flow of ours has.
@@ -83,6 +85,7 @@ impl Client {
 
     /// One request, nothing followed.
     pub async fn send(&mut self, method: Method, url: &Url, body: Option<(&str, String)>) -> anyhow::Result<Reply> {
+        self.learn(url);
         let host = url.host_str().context("no host")?.to_owned();
         let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         let stream = TcpStream::connect(("127.0.0.1", url.port_or_known_default().unwrap_or(80))).await?;
@@ -181,6 +184,12 @@ impl Client {
         self.send(method, url, Some(("application/json", body.to_string()))).await
     }
 
+    fn learn(&mut self, url: &Url) {
+        let invitation = url.path().strip_prefix("/sign-in/invitation/").and_then(|rest| rest.split('/').next());
+        let values = url.query_pairs().filter(|(name, _)| matches!(&**name, "code" | "state" | "nonce"));
+        self.secrets.extend(values.map(|(_, value)| value.into_owned()).chain(invitation.map(str::to_owned)));
+    }
+
     fn keep(&mut self, host: &str, headers: &HeaderMap) {
         for line in headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             let mut parts = line.split(';').map(str::trim);
@@ -192,6 +201,7 @@ impl Client {
                 jar.remove(name);
             } else {
                 jar.insert(name.to_owned(), value.to_owned());
+                self.secrets.insert(value.to_owned());
             }
         }
     }

@@ -238,3 +238,36 @@ async fn a_rotated_key_is_found_without_a_restart() -> Story {
     };
     tokio::time::timeout(Duration::from_secs(60), found).await.context("the new key is not found")?
 }
+
+/// Whoever reads the log, or what the gateway says of itself, must not be able to come in by what stands there.
+#[tokio::test]
+async fn nothing_that_opens_a_door_stands_in_the_log() -> Story {
+    let world = World::open("open").await?;
+    let echo = world.gateway.at("echo.acme", "/x")?;
+    let (mut invited, page, mira) = world.gateway.newcomer("mira@acme.example", &["readers"]).await?;
+    let policy = page.header("referrer-policy").unwrap_or_default();
+    assert!(["same-origin", "no-referrer"].contains(&policy), "the invitation goes to other sites: {policy}");
+    invited.open(&echo).await?;
+    let (pooled, _) = mira.opens(&echo).await?;
+    let (vouched_for, page) = world.signs_in(&echo, "rita").await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    // Spent and refused ones are no better.
+    let secrets = [&invited, &pooled, &vouched_for].map(|client| client.secrets.clone());
+    let mut nobody = Client::browser();
+    for secret in secrets.iter().flatten() {
+        for path in ["/sign-in/invitation/", "/sign-in/callback/work?state=x&code=", "/.cardea/callback?to=/&code="] {
+            nobody.get(&world.gateway.at("acme", &format!("{path}{secret}"))?).await?;
+        }
+        nobody.set_cookie("acme.localhost", "cardea", secret);
+        nobody.get(&world.gateway.at("acme", "/")?).await?;
+    }
+    let on = world.gateway.stop().await?;
+    let told = on.does(&["audit", "export", "--tenant", "acme"]).await? + &on.said();
+    assert!(told.contains("/sign-in/invitation/…"), "the invitation's page was asked for: {told}");
+    let secrets: Vec<_> = secrets.iter().flatten().chain([&mira.password]).collect();
+    assert!(secrets.len() > 12, "{secrets:?}");
+    for secret in secrets {
+        assert!(secret.len() > 8 && !told.contains(secret), "{secret} is told");
+    }
+    Ok(())
+}
