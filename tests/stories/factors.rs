@@ -19,7 +19,12 @@ async fn asked_for_password(gateway: &Gateway, email: &str) -> anyhow::Result<(C
 }
 
 async fn tries(gateway: &Gateway, email: &str, password: &str) -> anyhow::Result<Reply> {
-    let (mut client, page) = asked_for_password(gateway, email).await?;
+    tries_in(Client::browser(), gateway, email, password).await
+}
+
+async fn tries_in(mut client: Client, gateway: &Gateway, email: &str, password: &str) -> anyhow::Result<Reply> {
+    let page = client.open(&gateway.at("acme", "/sign-in")?).await?;
+    let page = client.submit(&page, &[("email", email)]).await?;
     client.submit(&page, &[("password", password)]).await
 }
 
@@ -177,5 +182,51 @@ async fn guessing_is_slowed_for_the_account_in_every_spelling_and_locks_nobody_e
     // The counter survives a restart (G28).
     let gateway = gateway.kill().await?.start().await?;
     assert_eq!(tries(&gateway, "mira@acme.example", PASSWORD).await?.status, 429);
+    Ok(())
+}
+
+/// A browser at that address.
+fn at(address: [u8; 4], mut client: Client) -> Client {
+    client.from = Some(address.into());
+    client
+}
+
+/// However many strangers guess: who has signed in in a browser before signs in there again. A browser that is new to
+/// the account waits with the strangers, which is what bounds their guesses.
+#[tokio::test]
+async fn strangers_keep_nobody_out_of_a_browser_that_knows_them() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (mut hers, _, mira) = gateway.newcomer("mira@acme.example", &["readers"]).await?;
+    hers.send(http::Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+    let mut statuses = Vec::new();
+    for network in 0..6 {
+        for _ in 0..10 {
+            let stranger = at([127, 1, 0, network], Client::browser());
+            statuses.push(tries_in(stranger, &gateway, &mira.email, "a guess at it").await?.status.as_u16());
+        }
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 10, "fifty guesses in all: {statuses:?}");
+    let new = at([127, 2, 0, 1], Client::browser());
+    assert_eq!(tries_in(new, &gateway, &mira.email, PASSWORD).await?.status, 429);
+    for address in [[127, 2, 0, 1], [127, 1, 0, 1]] {
+        let there = at(address, hers.clone());
+        assert_eq!(tries_in(there, &gateway, &mira.email, PASSWORD).await?.status, 200, "at {address:?}");
+    }
+    // The browser is known for her, and for nobody else; nor does what it keeps open anything.
+    let device = hers.cookie("acme.localhost", "cardea-device").unwrap_or_default();
+    assert!(!device.is_empty() && hers.cookie("acme.localhost", "cardea").is_none());
+    assert_ne!(hers.get(&gateway.at("acme", "/")?).await?.status, 200);
+    Ok(())
+}
+
+/// An office has one address: what succeeds there is no guess.
+#[tokio::test]
+async fn what_succeeds_wears_out_no_address() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let out = gateway.on.does(&["--format", "json", "user", "--tenant", "acme", "invite", "mira@acme.example"]).await?;
+    let link = Url::parse(serde_json::from_str::<serde_json::Value>(&out)?["url"].as_str().unwrap_or_default())?;
+    for nth in 0..110 {
+        assert_eq!(Client::browser().get(&link).await?.status, 200, "{nth}");
+    }
     Ok(())
 }

@@ -1,14 +1,19 @@
 //! The cookies: their names, their attributes, and how they are read. Nothing else in the gateway writes one.
 
-use crate::token::{Handle, Ticket};
+use crate::{
+    device::KNOWN_FOR,
+    token::{Handle, Ticket},
+};
 
-/// Which of the two cookies.
+/// Which of our cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cookie {
     /// Holds the session's handle.
     Session,
     /// Holds the ticket of a sign-in under way.
     Flow,
+    /// Holds the mark of a browser in which somebody has signed in.
+    Device,
 }
 
 impl Cookie {
@@ -20,11 +25,13 @@ impl Cookie {
             (Self::Session, false) => "cardea",
             (Self::Flow, true) => "__Host-cardea-flow",
             (Self::Flow, false) => "cardea-flow",
+            (Self::Device, true) => "__Host-cardea-device",
+            (Self::Device, false) => "cardea-device",
         }
     }
 
-    /// The `Set-Cookie` value that sets it. Neither cookie outlives what it names, so both may end with the browser:
-    /// the limits are the server's (SP 800-63B-4 section 5.1).
+    /// The `Set-Cookie` value that sets it. Session and flow do not outlive what they name, so both may end with the
+    /// browser: the limits are the server's (SP 800-63B-4 section 5.1).
     fn set(self, secure: bool, value: &str) -> String {
         let flag = if secure { "; Secure" } else { "" };
         format!("{}={value}; Path=/{flag}; HttpOnly; SameSite=Lax", self.name(secure))
@@ -61,6 +68,11 @@ pub fn set_handle(handle: &Handle, secure: bool) -> String {
 /// The `Set-Cookie` value that binds a sign-in to the browser.
 pub fn set_flow(ticket: &Ticket, secure: bool) -> String {
     Cookie::Flow.set(secure, &ticket.expose_text())
+}
+
+/// The `Set-Cookie` value that lets a browser be known again: it outlives the session and the browser's end.
+pub fn set_device(sealed: &str, secure: bool) -> String {
+    format!("{}; Max-Age={}", Cookie::Device.set(secure, sealed), KNOWN_FOR.as_secs())
 }
 
 /// The handle that a browser showed. What is no handle is as good as none.
@@ -133,6 +145,13 @@ mod tests {
         assert!(handle([a.as_str(), b.as_str()], true).is_none());
         assert!(handle([format!("cardea={mine}").as_str()], true).is_none(), "a cookie without the prefix was taken");
         assert!(handle([format!("__host-cardea={mine}").as_str()], true).is_none());
+    }
+
+    #[test]
+    fn a_device_outlives_the_browsers_end() {
+        let set = set_device("x", true);
+        assert_eq!(set, "__Host-cardea-device=x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=7776000");
+        assert_eq!(Cookie::Device.find(true, ["__Host-cardea-device=x"]), Some("x"));
     }
 
     #[test]

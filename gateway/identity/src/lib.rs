@@ -5,6 +5,7 @@
 pub mod assertion;
 pub mod assurance;
 pub mod cookie;
+pub mod device;
 pub mod factors;
 pub mod guard;
 pub mod hand_over;

@@ -3,7 +3,8 @@
 use cardea_identity::{Handle, cookie};
 use http::{HeaderMap, HeaderValue, header};
 
-const OURS: [&str; 4] = ["__Host-cardea", "__Host-cardea-flow", "cardea", "cardea-flow"];
+const OURS: [&str; 6] =
+    ["__Host-cardea", "__Host-cardea-flow", "__Host-cardea-device", "cardea", "cardea-flow", "cardea-device"];
 
 fn is_ours(name: &[u8]) -> bool {
     let name = name.trim_ascii();
@@ -87,6 +88,7 @@ mod tests {
             (vec!["__Host-cardea=x"], None),
             (vec!["a=1", "b=2", "cardea=y"], Some("a=1; b=2")),
             (vec!["__HOST-CARDEA-FLOW=x;a=1"], Some("a=1")),
+            (vec!["__Host-cardea-device=x; a=1; cardea-device=y"], Some("a=1")),
             (vec!["acardea=1; cardea2=2"], Some("acardea=1; cardea2=2")),
             (vec!["plain=1"], Some("plain=1")),
         ] {
@@ -103,9 +105,14 @@ mod tests {
     #[test]
     fn services_cannot_set_our_cookies() {
         let mut headers = HeaderMap::new();
-        for value in
-            ["__Host-cardea=evil; Path=/", "a=1", "=__Host-cardea=evil", " cardea = evil", "__host-Cardea-Flow=x"]
-        {
+        for value in [
+            "__Host-cardea=evil; Path=/",
+            "a=1",
+            "=__Host-cardea=evil",
+            " cardea = evil",
+            "__host-Cardea-Flow=x",
+            "cardea-device=x",
+        ] {
             headers.append(header::SET_COOKIE, HeaderValue::from_str(value).unwrap());
         }
         keep_ours_from_answer(&mut headers);

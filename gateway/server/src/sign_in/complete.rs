@@ -93,7 +93,8 @@ impl Visit {
         let House { entropy, shared, .. } = &*self.house;
         let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
         shared.handle_insert(&record, &session).await?;
-        let cookies = vec![SetCookie::new(cookie::set_handle(&handle, self.house.is_secure())), self.drop_flow()];
+        let opens = SetCookie::new(cookie::set_handle(&handle, self.house.is_secure()));
+        let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email)?];
         Ok(Outcome::Onward(self.leave(session.id, &destination).await?, cookies))
     }
 

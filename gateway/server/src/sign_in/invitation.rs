@@ -64,6 +64,7 @@ async fn invited(visit: &Visit, token: &str) -> Result<(TicketHash, Enrolled), N
     visit.limited_by_address(Target::Invitation).await?;
     let hash = Ticket::parse(token).map_err(|_| Reason::CodeSpent)?.hash();
     let (user, factors) = visit.house.invitation(visit.id(), &hash).await?.ok_or(Reason::CodeSpent)?;
+    visit.forgive_address(Target::Invitation).await?;
     Ok((hash, Enrolled { user, factors }))
 }
 

@@ -20,6 +20,7 @@ mod providers;
 mod sign_out;
 mod step_up;
 mod totp;
+mod tries;
 mod visit;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use cardea_audit::Event;
 use cardea_core::{ProviderId, Reason};
 use cardea_identity::{
     factors::passkey::{Ceremony, Rejected, Site, Used},
-    guard::{self, Target},
+    guard::Target,
     sign_in::{Aim, Awaits, Flow},
 };
 use serde::Deserialize;
@@ -109,6 +109,7 @@ async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
         }
     };
     keep(visit, &enrolled, &used).await?;
+    visit.forgive_address(Target::Passkey).await?;
     finish(visit, visit.proven(flow, &enrolled, used.means, doer).await?).await
 }
 
@@ -160,15 +161,6 @@ impl Visit {
             Ok(flow) => Ok(Some(flow)),
             Err(No::Refused(_)) => Ok(None),
             Err(no) => Err(no),
-        }
-    }
-
-    /// Counts a try by the client's address alone, where no account is named yet.
-    pub(super) async fn limited_by_address(&self, target: Target) -> Result<(), No> {
-        let limit = guard::by_address(target, self.admitted.client());
-        match self.house.shared.attempt(self.id(), &limit, self.now).await? {
-            Some(wait) => Err(No::Wait(wait)),
-            None => Ok(()),
         }
     }
 }

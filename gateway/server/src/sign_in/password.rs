@@ -9,7 +9,7 @@ use cardea_identity::{
     Email, Factor, FactorData,
     assurance::Means,
     factors::password,
-    guard::{self, Target},
+    guard::Target,
     sign_in::{Aim, Awaits, Flow},
 };
 use serde::Deserialize;
@@ -128,23 +128,6 @@ fn page(visit: &Visit, flow: &Flow, email: &Email, problem: Option<Problem>) -> 
 }
 
 impl Visit {
-    /// Counts a try before anything is verified; the wait, if it comes too soon.
-    pub(super) async fn limited(&self, target: Target, email: &Email) -> Result<Option<Duration>, No> {
-        for limit in guard::limits(target, self.id(), email, self.admitted.client()) {
-            if let Some(wait) = self.house.shared.attempt(self.id(), &limit, self.now).await? {
-                tracing::warn!(tenant = %self.id(), target = target.as_str(), "tries come too fast");
-                return Ok(Some(wait));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Forgets an account's tries after a success. The address's stay: one good guess of many is no excuse.
-    pub(super) async fn forgive(&self, target: Target, email: &Email) -> Result<(), No> {
-        let [account, _] = guard::limits(target, self.id(), email, self.admitted.client());
-        Ok(self.house.shared.forgive(self.id(), &account.key).await?)
-    }
-
     /// Notes a proof that did not hold: of somebody known, or at an address that nobody has.
     pub(super) fn note_refused(&self, email: &Email, known: Option<&Enrolled>, factor: &str, detail: &str) {
         let event = Event::SignInRefused {

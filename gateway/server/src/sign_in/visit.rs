@@ -203,8 +203,12 @@ impl Visit {
 
     /// The ticket of the sign-in under way in this browser.
     pub(super) fn ticket(&self) -> Option<Ticket> {
-        let cookies = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        cookie::flow(cookies, self.house.is_secure())
+        cookie::flow(self.cookies(), self.house.is_secure())
+    }
+
+    /// What the browser sent of cookies.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = &str> {
+        self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok())
     }
 
     /// The sign-in under way, left where it is.

@@ -3,6 +3,7 @@
 mod keys;
 mod redis;
 mod redis_handles;
+mod redis_tries;
 mod scripts;
 mod sql;
 mod sql_handles;
@@ -123,6 +124,9 @@ pub trait SharedState: Send + Sync {
 
     /// Counts a try before anything is verified. `Ok(Some(wait))` refuses it, and does not count it.
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault>;
+
+    /// Gives back a try that was admitted, after a success or where it went no further; nothing below none.
+    async fn give_back(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<(), StoreFault>;
 
     /// Forgets the tries under a key, after a success.
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault>;

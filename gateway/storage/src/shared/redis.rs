@@ -34,9 +34,6 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// What Redis keeps beyond a value's own time: clocks may differ, and what ended must be told from what never was.
 const BEYOND: Duration = Duration::from_secs(600);
 
-/// Tries at a compare-and-set among racing gateways: each round somebody wins.
-const ROUNDS: usize = 200;
-
 impl RedisShared {
     /// Connects to `url` (`redis://…`, `rediss://…`); every key begins with `prefix`.
     pub async fn open(url: &str, prefix: &str, store: Store) -> Result<Self, StoreFault> {
@@ -260,23 +257,12 @@ impl SharedState for RedisShared {
     }
 
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
-        let key = self.keys.tries(tenant, &limit.key);
-        for _ in 0..ROUNDS {
-            let stands: Option<String> = self.connection.clone().get(&key).await?;
-            let stands = stands.unwrap_or_default();
-            // One arithmetic for every store: Redis only compares and sets.
-            let tries = match tries(&stands)?.admit(&limit.rule, now) {
-                Ok(tries) => tries,
-                Err(wait) => return Ok(Some(wait)),
-            };
-            let next = format!("{} {}", tries.count, tries.last.as_micros());
-            let px = px(tries.last.plus(limit.rule.forget), now);
-            let done: u32 = self.run(&self.scripts.swap, std::slice::from_ref(&key), &[&stands, &next, &px]).await?;
-            if done == 1 {
-                return Ok(None);
-            }
-        }
-        Err(StoreFault::Contended { what: "tries" })
+        Ok(self.change_tries(tenant, limit, now, |stood| stood.admit(&limit.rule, now)).await?.err())
+    }
+
+    async fn give_back(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<(), StoreFault> {
+        let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
+        self.change_tries(tenant, limit, now, back).await.map(|_| ())
     }
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
@@ -335,14 +321,4 @@ fn one_time(text: &str, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) 
         body: Sealed::from_stored(body),
         expires: Timestamp::from_micros(expires),
     })
-}
-
-/// What stands under a key of tries; nothing is none.
-fn tries(text: &str) -> Result<Tries, StoreFault> {
-    if text.is_empty() {
-        return Ok(Tries::default());
-    }
-    let parsed = text.split_once(' ').and_then(|(count, last)| Some((count.parse().ok()?, last.parse().ok()?)));
-    let (count, last) = parsed.ok_or_else(|| StoreFault::corrupt("tries", format!("`{text}`")))?;
-    Ok(Tries { count, last: Timestamp::from_micros(last) })
 }

@@ -207,6 +207,10 @@ impl SharedState for SqlShared {
         sql_once::attempt(&self.0, tenant, limit, now).await
     }
 
+    async fn give_back(&self, tenant: &TenantId, limit: &Limit, _: Timestamp) -> Result<(), StoreFault> {
+        sql_once::give_back(&self.0, tenant, limit).await
+    }
+
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
         sql_once::forgive(&self.0, tenant, key).await
     }

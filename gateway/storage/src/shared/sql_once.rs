@@ -78,6 +78,21 @@ pub(super) async fn attempt(
     limit: &Limit,
     now: Timestamp,
 ) -> Result<Option<Duration>, StoreFault> {
+    Ok(change(store, tenant, limit, |stood| stood.admit(&limit.rule, now)).await?.err())
+}
+
+pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -> Result<(), StoreFault> {
+    let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
+    change(store, tenant, limit, back).await.map(|_| ())
+}
+
+/// Applies `to` to the tries under a key in one step. What `to` refuses is left as it was.
+async fn change<No>(
+    store: &Store,
+    tenant: &TenantId,
+    limit: &Limit,
+    to: impl FnOnce(Tries) -> Result<Tries, No>,
+) -> Result<Result<(), No>, StoreFault> {
     let mut tx = store.write().await?;
     let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
         .bind(tenant.as_str())
@@ -88,9 +103,9 @@ pub(super) async fn attempt(
         Some(row) => Tries { count: count(&row)?, last: row.time("last_at")? },
         None => Tries::default(),
     };
-    let tries = match stood.admit(&limit.rule, now) {
+    let tries = match to(stood) {
         Ok(tries) => tries,
-        Err(wait) => return Ok(Some(wait)),
+        Err(no) => return Ok(Err(no)),
     };
     // Compare-and-set, for databases where a transaction does not shut out other writers.
     let done = sqlx::query(
@@ -111,7 +126,7 @@ pub(super) async fn attempt(
         return Err(StoreFault::Contended { what: "tries" });
     }
     tx.commit().await?;
-    Ok(None)
+    Ok(Ok(()))
 }
 
 pub(super) async fn forgive(store: &Store, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {

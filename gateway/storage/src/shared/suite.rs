@@ -4,6 +4,7 @@ mod faults;
 mod handles;
 mod server;
 mod stories;
+mod tries;
 
 use std::sync::Arc;
 

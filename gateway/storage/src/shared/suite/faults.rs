@@ -2,11 +2,7 @@
 
 use cardea_identity::session::EndReason;
 
-use super::{
-    handles::successor,
-    stories::{ends, limit},
-    *,
-};
+use super::{handles::successor, stories::ends, tries::limit, *};
 use crate::StoreFault;
 
 #[tokio::test]
@@ -36,6 +32,7 @@ async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
         under.ours.peek(&acme, value.purpose, &value.hash, t0()).await.err(),
         under.ours.take(&acme, value.purpose, &value.hash, t0()).await.err(),
         under.ours.attempt(&acme, &limit("k"), t0()).await.err(),
+        under.ours.give_back(&acme, &limit("k"), t0()).await.err(),
         under.ours.ping().await.err(),
     ];
     for (nth, fault) in faults.iter().enumerate() {

@@ -1,0 +1,79 @@
+//! Counting of proofs before anything is verified: too many too fast are asked to wait.
+
+use std::time::Duration;
+
+use cardea_identity::{
+    Email,
+    cookie::{self, Cookie},
+    device::Device,
+    guard::{self, Account, Limits, Target},
+};
+
+use super::visit::{No, SetCookie, Visit};
+
+impl Visit {
+    /// Counts a try at an account before anything is verified; the wait, if it comes too soon.
+    pub(super) async fn limited(&self, target: Target, email: &Email) -> Result<Option<Duration>, No> {
+        let mut passed = Vec::new();
+        let limits = self.limits(target, email);
+        for limit in limits.in_order() {
+            if let Some(wait) = self.house.shared.attempt(self.id(), limit, self.now).await? {
+                // If we crash before these, tries are counted that were not made: on the safe side.
+                for limit in passed {
+                    self.house.shared.give_back(self.id(), limit, self.now).await?;
+                }
+                tracing::warn!(tenant = %self.id(), target = target.as_str(), "tries come too fast");
+                return Ok(Some(wait));
+            }
+            passed.push(limit);
+        }
+        Ok(None)
+    }
+
+    /// Forgets an account's tries after a success, and gives the address its try back.
+    pub(super) async fn forgive(&self, target: Target, email: &Email) -> Result<(), No> {
+        let limits = self.limits(target, email);
+        for limit in &limits.account {
+            self.house.shared.forgive(self.id(), &limit.key).await?;
+        }
+        match &limits.address {
+            Some(address) => Ok(self.house.shared.give_back(self.id(), address, self.now).await?),
+            None => Ok(()),
+        }
+    }
+
+    fn limits(&self, target: Target, email: &Email) -> Limits {
+        let account = Account::of(self.id(), email);
+        guard::limits(target, &account, self.admitted.client(), self.device().as_ref(), self.now)
+    }
+
+    /// Counts a try by the client's address alone, where no account is named yet.
+    pub(super) async fn limited_by_address(&self, target: Target) -> Result<(), No> {
+        let limit = guard::by_address(target, self.admitted.client());
+        match self.house.shared.attempt(self.id(), &limit, self.now).await? {
+            Some(wait) => Err(No::Wait(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the client's address its try back, after a success.
+    pub(super) async fn forgive_address(&self, target: Target) -> Result<(), No> {
+        let limit = guard::by_address(target, self.admitted.client());
+        Ok(self.house.shared.give_back(self.id(), &limit, self.now).await?)
+    }
+
+    /// The browser, if somebody has signed in here before.
+    pub(super) fn device(&self) -> Option<Device> {
+        let sealed = Cookie::Device.find(self.house.is_secure(), self.cookies())?;
+        Device::open(sealed, self.id(), &self.house.sealer)
+    }
+
+    /// The cookie by which this browser is known from now on to whoever has that address.
+    pub(super) fn known_device(&self, email: &Email) -> Result<SetCookie, No> {
+        let (sealer, entropy) = (&self.house.sealer, &*self.house.entropy);
+        let device = self.device().unwrap_or_else(|| Device::new(entropy));
+        let device = device.remember(Account::of(self.id(), email), self.now);
+        let sealed = device.seal(self.id(), sealer, entropy)?;
+        Ok(SetCookie::new(cookie::set_device(&sealed, self.house.is_secure())))
+    }
+}
