@@ -146,14 +146,19 @@ impl Visit {
             return Err(Reason::SessionEnded.into());
         }
         let session = before.stepped_up(proofs, self.now, &**entropy);
+        // INVARIANT: one step. Of racing step-ups one goes on, and what a sign-out or an administrator has ended meanwhile
+        // does not go on as another. If we crash after it, the person signs in again: nobody holds a handle yet.
+        let end = End { at: self.now, why: EndReason::Replaced };
+        if !shared.session_replace(old, end, &session).await? {
+            return Err(Reason::SessionEnded.into());
+        }
+        self.house.forget_session(old);
         let factor = proofs.last().map_or("none", |proof| proof.means.name());
         let event =
             Event::SteppedUp { user: crate::house::subject(user), factor: factor.into(), assurance: session.assurance };
         self.house
             .record(self.id(), &doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id)), event)
             .await?;
-        shared.session_insert(&session).await?;
-        self.replace(old).await?;
         Ok(session)
     }
 
