@@ -254,23 +254,3 @@ async fn of_two_racing_step_ups_one_wins() -> Story {
     }
     Ok(())
 }
-
-#[tokio::test]
-async fn of_two_racing_step_ups_one_wins() -> Story {
-    let (_upstream, gateway) = house().await?;
-    let (mut client, _, mira) = gateway.newcomer("mira@acme.example", &["readers"]).await?;
-    let (portal, page) = (gateway.at("acme", "/")?, gateway.at("acme", "/sign-in/step-up?need=fresh")?);
-    for _ in 0..5 {
-        let mut twin = client.clone();
-        let (first, second) = (client.open(&page).await?, twin.open(&page).await?);
-        let password = [("password", mira.password.as_str())];
-        let (one, two) = tokio::join!(client.submit(&first, &password), twin.submit(&second, &password));
-        let ended = [status(&mut client, &portal).await?, status(&mut twin, &portal).await?];
-        let (one, two) = (one?, two?);
-        assert!([[200, 401], [401, 200]].contains(&ended), "{ended:?}: {} {}\n{}", one.url, two.url, two.body);
-        if ended[0] == 401 {
-            client = twin;
-        }
-    }
-    Ok(())
-}
