@@ -1,14 +1,17 @@
 //! A plain HTTP client that behaves like a browser where it matters: it keeps cookies by host, resolves `*.localhost`
 //! to loopback, and follows redirects when asked to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use url::Url;
 
 use crate::form;
@@ -57,6 +60,8 @@ pub struct Client {
     pub accept: Option<&'static str>,
     /// What it was given that lets whoever holds it in: cookies, codes, states, the tokens of invitations.
     pub secrets: BTreeSet<String>,
+    /// The address in 127.0.0.0/8 that it comes from, where that matters.
+    pub from: Option<Ipv4Addr>,
 }
 
 /// More redirects than any flow of ours has.
@@ -88,7 +93,11 @@ impl Client {
         self.learn(url);
         let host = url.host_str().context("no host")?.to_owned();
         let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        let stream = TcpStream::connect(("127.0.0.1", url.port_or_known_default().unwrap_or(80))).await?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(address) = self.from {
+            socket.bind((address, 0).into())?;
+        }
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, url.port_or_known_default().unwrap_or(80)).into()).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
