@@ -8,7 +8,10 @@ use cedar_policy_core::{
 };
 use miette::Diagnostic as _;
 
-use crate::schema::{CONTEXT, Schema};
+use crate::{
+    budget::MISTAKES,
+    schema::{CONTEXT, Schema},
+};
 
 /// Names that a tenant knows beside its schema.
 pub(crate) struct Known<'a> {
@@ -20,6 +23,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn unreadable(source: &str, text: &str, errors: &ParseErrors) -> Vec<Diagnostic> {
     errors
         .iter()
+        .take(MISTAKES)
         .map(|error| {
             let label = error.labels().and_then(|mut labels| labels.next());
             let found = Diagnostic::new(source, sentence(&error.to_string()));
@@ -84,8 +88,16 @@ pub(crate) fn unknown_names(source: &str, text: &str, policy: &Template, known: 
         if !found.contains(&one) {
             found.push(one);
         }
+        if found.len() >= MISTAKES {
+            break;
+        }
     }
     found
+}
+
+/// The validator gave up without a word: its recursion limit, met anywhere, makes a policy neither right nor wrong.
+pub(crate) fn not_validated(source: &str) -> Diagnostic {
+    Diagnostic::new(source, "the policy is too deep to be validated").help("give parts of it to policies of their own")
 }
 
 fn unknown_name(source: &str, uid: &EntityUID, known: &Known<'_>) -> Option<Diagnostic> {

@@ -23,6 +23,7 @@ use crate::{
     read::Reader,
     rule::{Layer, Needs, Rule},
     schema::Schema,
+    stack,
 };
 
 /// What an engine is compiled from.
@@ -82,7 +83,13 @@ impl<'a> Sources<'a> {
 
 impl Engine {
     /// Compiles and strictly validates; every mistake of every text comes back together.
+    ///
+    /// Runs on a thread of its own with a large stack, and waits for it: not for a thread that answers requests.
     pub fn compile(sources: &Sources<'_>) -> Result<Self, Diagnostics> {
+        stack::with_room(|| Self::compile_here(sources))
+    }
+
+    fn compile_here(sources: &Sources<'_>) -> Result<Self, Diagnostics> {
         let (apps, mut found) = compile_apps(&sources.apps);
         let schema = match Schema::generate(&sources.apps) {
             Ok(schema) => schema,

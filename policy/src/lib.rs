@@ -16,6 +16,7 @@
 //! ```
 
 mod app_model;
+mod budget;
 pub mod built_in;
 mod card;
 mod challenge;
@@ -33,6 +34,7 @@ mod schema;
 mod sentence;
 #[cfg(test)]
 mod soundness;
+mod stack;
 mod tests_run;
 mod verdict;
 mod witness;

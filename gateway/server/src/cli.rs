@@ -71,13 +71,17 @@ pub fn main() -> ExitCode {
     };
     // Every TLS side uses aws-lc; a second installation would only say that the first is there.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return commands::tell(&context, Err(anyhow::Error::from(error).into())),
     };
     let ended = runtime.block_on(run(cli.command, &context));
     commands::tell(&context, ended)
 }
+
+/// Room for the deepest policy that may be evaluated, ten times over; unoptimised it just fits. Of what is not used, only
+/// addresses are taken.
+const STACK: usize = 16 * 1024 * 1024;
 
 async fn run(command: Command, context: &Context) -> Ended {
     match command {
