@@ -185,6 +185,9 @@ story("someone_is_invited_signs_in_and_is_suspended", async (page) => {
 
   // The page that is open is of no use any more.
   await kim.getByRole("link", { name: "S-12" }).click();
+  await kim.getByRole("heading", { name: "Your account is suspended" }).waitFor();
+  await isAccessible(kim);
+  await kim.getByRole("link", { name: "Use another account" }).click();
   await kim.getByRole("heading", { name: "Sign in to open Records" }).waitFor();
   await new Person({ email: "kim@acme.example", password: PASSWORD }).signIn(kim);
   await kim.getByRole("heading", { name: "Your account is suspended" }).waitFor();

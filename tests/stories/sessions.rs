@@ -156,7 +156,10 @@ async fn revoking_through_the_api_bites_on_the_very_next_request() -> Story {
     assert_eq!(status(&mut one, &echo).await?, 401);
     let (mut three, _) = mira.opens(&echo).await?;
     assert_eq!(admin.send(Method::POST, &user("/suspend")?, None).await?.status, 204);
-    assert_eq!(status(&mut three, &echo).await?, 401);
+    assert_eq!(status(&mut three, &echo).await?, 403);
+    let page = three.get(&echo).await?;
+    assert!(page.body.contains("Your account is suspended"), "{}", page.body);
+    assert_eq!(status(&mut Client::browser(), &echo).await?, 401, "a stranger learns nothing");
     Ok(())
 }
 
