@@ -34,7 +34,7 @@ pub use fault::StoreFault;
 pub use identities::Linked;
 pub use keys::SealedRecord;
 pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, Moment};
-pub use policies::{Activation, NewVersion, Version};
+pub use policies::{Activation, Ground, NewVersion, Version};
 pub use resources::{Applied, Applying, Plan, ResourceChange};
 pub use shared::{RedisShared, SharedState, SqlShared};
 pub use store::Store;

@@ -1,12 +1,17 @@
 //! Policy sets as versions: kept for good, one of them active per tenant.
 
-use cardea_core::{TenantId, Timestamp, resources::PolicySet};
+use std::collections::BTreeMap;
 
+use cardea_core::{
+    TenantId, Timestamp,
+    resources::{PolicySet, PolicyText, TenantBundle},
+};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
+    resources,
     row::{Read, number},
 };
 
@@ -40,6 +45,28 @@ pub struct NewVersion<'a> {
     pub note: &'a str,
 }
 
+/// What a set was checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ground {
+    /// The tenant as it is written, with its active policies.
+    pub bundle: TenantBundle,
+    /// The operator's guard-rails.
+    pub guard_rails: Vec<PolicyText>,
+    /// The active version.
+    pub version: Option<u64>,
+}
+
+impl Ground {
+    /// Whether a set that fits here fits there too: only the policies themselves may differ.
+    fn carries_what_fits(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.bundle, &other.bundle);
+        ours.tenant == theirs.tenant
+            && ours.apps == theirs.apps
+            && ours.groups == theirs.groups
+            && self.guard_rails == other.guard_rails
+    }
+}
+
 /// What came of activating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
@@ -55,6 +82,8 @@ pub enum Activation {
         /// The one that is active.
         active: Option<u64>,
     },
+    /// The tenant's apps or groups, or the guard-rails, are no longer what the set was checked against; nothing changed.
+    GroundMoved,
     /// There is no such version, or no such tenant.
     Unknown,
 }
@@ -70,6 +99,14 @@ impl Store {
         .fetch_optional(self.reader())
         .await?;
         row.map(|row| Ok((version(&row)?, row.json("body")?))).transpose()
+    }
+
+    /// The number of each tenant's active version.
+    pub async fn active_versions(&self) -> Result<BTreeMap<TenantId, u64>, StoreFault> {
+        let rows = sqlx::query("SELECT id, active_policy FROM tenants WHERE active_policy IS NOT NULL")
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter().map(|row| Ok((row.parsed("id", TenantId::parse)?, row.count("active_policy")?))).collect()
     }
 
     /// All versions, newest first, at most `limit`, below `before` if given.
@@ -110,37 +147,44 @@ impl Store {
         row.map(|row| Ok((version(&row)?, row.json("body")?))).transpose()
     }
 
-    /// Keeps a new version and makes it decide, if `base` is still the active one.
+    /// What a set of a tenant is to be checked against, as of one moment.
+    pub async fn ground(&self, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
+        let mut tx = self.reader().begin().await?;
+        ground(&mut tx, tenant).await
+    }
+
+    /// Keeps a new version and makes it decide, if `base` is still the active one and everything that the set was
+    /// `checked` against still stands.
     pub async fn activate_new(
         &self,
         tenant: &TenantId,
         new: NewVersion<'_>,
         base: Option<u64>,
+        checked: &Ground,
         now: Timestamp,
     ) -> Result<Activation, StoreFault> {
         let mut tx = self.write().await?;
-        let Some(active) = active(&mut tx, tenant).await? else { return Ok(Activation::Unknown) };
-        if active != base {
-            return Ok(Activation::BaseMoved { active });
+        if let Some(refused) = moved(&mut tx, tenant, base, checked).await? {
+            return Ok(refused);
         }
         let version = insert(&mut tx, tenant, &new, now).await?;
         announce(&mut tx, Some(tenant), &Change::Policies, now).await?;
         tx.commit().await?;
-        Ok(Activation::Active { version, before: active })
+        Ok(Activation::Active { version, before: base })
     }
 
-    /// Makes a kept version decide again, if `base` is still the active one.
+    /// Makes a kept version decide again, on the same conditions as a new one.
     pub async fn activate_again(
         &self,
         tenant: &TenantId,
         version: u64,
         base: Option<u64>,
+        checked: &Ground,
         now: Timestamp,
     ) -> Result<Activation, StoreFault> {
         let mut tx = self.write().await?;
-        let Some(active) = active(&mut tx, tenant).await? else { return Ok(Activation::Unknown) };
-        if active != base {
-            return Ok(Activation::BaseMoved { active });
+        if let Some(refused) = moved(&mut tx, tenant, base, checked).await? {
+            return Ok(refused);
         }
         let done = sqlx::query(
             "UPDATE tenants SET active_policy = $2 WHERE id = $1 \
@@ -155,8 +199,30 @@ impl Store {
         }
         announce(&mut tx, Some(tenant), &Change::Policies, now).await?;
         tx.commit().await?;
-        Ok(Activation::Active { version, before: active })
+        Ok(Activation::Active { version, before: base })
     }
+}
+
+/// Why nothing may be activated, if so. INVARIANT: asked in the transaction that activates, so that no change of
+/// resources comes between the check of a set and its taking effect.
+async fn moved(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    base: Option<u64>,
+    checked: &Ground,
+) -> Result<Option<Activation>, StoreFault> {
+    let Some(stands) = ground(tx, tenant).await? else { return Ok(Some(Activation::Unknown)) };
+    if stands.version != base {
+        return Ok(Some(Activation::BaseMoved { active: stands.version }));
+    }
+    Ok((!checked.carries_what_fits(&stands)).then_some(Activation::GroundMoved))
+}
+
+async fn ground(tx: &mut Transaction<'_, Any>, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
+    let Some(version) = active(tx, tenant).await? else { return Ok(None) };
+    let mut loaded = resources::load(tx, Some(tenant)).await?;
+    let bundle = loaded.tenants.remove(tenant);
+    Ok(bundle.map(|bundle| Ground { bundle, guard_rails: loaded.guard_rails, version }))
 }
 
 fn version(row: &AnyRow) -> Result<Version, StoreFault> {
@@ -215,68 +281,5 @@ pub(crate) async fn insert(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Dir, spec, t0, tenant};
-    use cardea_core::resources::PolicyText;
-
-    fn set(text: &str) -> PolicySet {
-        PolicySet { policies: vec![PolicyText { name: "main".to_owned(), text: text.to_owned() }], tests: vec![] }
-    }
-
-    fn new<'a>(set: &'a PolicySet, hash: &'a str) -> NewVersion<'a> {
-        NewVersion { set, hash, author: "ada@x.example", note: "" }
-    }
-
-    async fn store_with_acme(dir: &Dir) -> Store {
-        let store = dir.store().await;
-        let mut tx = store.write().await.unwrap();
-        crate::tenants::put(&mut tx, &spec("acme")).await.unwrap();
-        tx.commit().await.unwrap();
-        store
-    }
-
-    #[tokio::test]
-    async fn versions_are_kept_and_one_can_go_back() {
-        let dir = Dir::new();
-        let (store, acme) = (store_with_acme(&dir).await, tenant("acme"));
-        assert_eq!(store.active_policies(&acme).await.unwrap(), None);
-        let (one, two) = (set("permit(principal, action, resource);"), set("// none"));
-        let first = store.activate_new(&acme, new(&one, "h1"), None, t0()).await.unwrap();
-        assert_eq!(first, Activation::Active { version: 1, before: None });
-        let second = store.activate_new(&acme, new(&two, "h2"), Some(1), t0()).await.unwrap();
-        assert_eq!(second, Activation::Active { version: 2, before: Some(1) });
-        let back = store.activate_again(&acme, 1, Some(2), t0()).await.unwrap();
-        assert_eq!(back, Activation::Active { version: 1, before: Some(2) });
-        let (version, active) = store.active_policies(&acme).await.unwrap().unwrap();
-        assert_eq!((version.version, version.active, active), (1, true, one));
-        let (version, kept) = store.policy_version(&acme, 2).await.unwrap().unwrap();
-        assert_eq!((version.active, kept), (false, two));
-        let all = store.policy_versions(&acme, None, 10).await.unwrap();
-        assert_eq!(all.iter().map(|v| (v.version, v.active)).collect::<Vec<_>>(), [(2, false), (1, true)]);
-        assert_eq!(store.policy_versions(&acme, Some(2), 10).await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn of_two_who_edit_the_same_version_one_is_told_to_look_again() {
-        let dir = Dir::new();
-        let (store, acme) = (store_with_acme(&dir).await, tenant("acme"));
-        let set = set("x");
-        let racing = (0..8).map(|_| store.activate_new(&acme, new(&set, "h"), None, t0()));
-        let outcomes = futures_util::future::join_all(racing).await;
-        let won = outcomes.iter().filter(|o| matches!(o, Ok(Activation::Active { .. }))).count();
-        assert_eq!(won, 1);
-        assert!(outcomes.iter().any(|o| matches!(o, Ok(Activation::BaseMoved { active: Some(1) }))));
-    }
-
-    #[tokio::test]
-    async fn neither_an_unknown_version_nor_an_unknown_tenant_is_activated() {
-        let dir = Dir::new();
-        let store = store_with_acme(&dir).await;
-        assert_eq!(store.activate_again(&tenant("acme"), 7, None, t0()).await.unwrap(), Activation::Unknown);
-        let set = set("x");
-        let none = store.activate_new(&tenant("none"), new(&set, "h"), None, t0()).await.unwrap();
-        assert_eq!(none, Activation::Unknown);
-        assert_eq!(store.last_change().await.unwrap(), 0);
-    }
-}
+#[path = "policies_tests.rs"]
+mod tests;

@@ -166,13 +166,13 @@ impl Store {
     /// Everything that administrators wrote, with each tenant's active policies.
     pub async fn bundle(&self) -> Result<Bundle, StoreFault> {
         let mut tx = self.reader().begin().await?;
-        load(&mut tx).await
+        load(&mut tx, None).await
     }
 
     /// Makes all changes of the plan in one transaction, and announces them.
     pub async fn apply(&self, plan: &Plan, with: &Applying<'_>) -> Result<Applied, StoreFault> {
         let mut tx = self.write().await?;
-        if load(&mut tx).await? != plan.before {
+        if load(&mut tx, None).await? != plan.before {
             return Ok(Applied::Moved);
         }
         for change in &plan.changes {
@@ -251,20 +251,22 @@ async fn put_guard_rails(tx: &mut Transaction<'_, Any>, rails: &[PolicyText]) ->
     Ok(())
 }
 
-/// The whole bundle, as of one moment.
-async fn load(tx: &mut Transaction<'_, Any>) -> Result<Bundle, StoreFault> {
+/// The whole bundle as of one moment, or one tenant of it under the guard-rails.
+pub(crate) async fn load(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<Bundle, StoreFault> {
+    let only = only.map_or("", TenantId::as_str);
     let mut bundle = Bundle::default();
     let sql = "SELECT t.spec, v.body FROM tenants t \
-               LEFT JOIN policy_versions v ON v.tenant = t.id AND v.version = t.active_policy ORDER BY t.id";
-    for row in sqlx::query(sql).fetch_all(&mut **tx).await? {
+               LEFT JOIN policy_versions v ON v.tenant = t.id AND v.version = t.active_policy \
+               WHERE $1 = '' OR t.id = $1 ORDER BY t.id";
+    for row in sqlx::query(sql).bind(only).fetch_all(&mut **tx).await? {
         let mut tenant = TenantBundle::new(row.json("spec")?);
         if row.opt_text("body")?.is_some() {
             tenant.policies = row.json("body")?;
         }
         bundle.tenants.insert(tenant.tenant.id.clone(), tenant);
     }
-    let sql = "SELECT tenant, kind, spec FROM resources ORDER BY tenant, kind, id";
-    for row in sqlx::query(sql).fetch_all(&mut **tx).await? {
+    let sql = "SELECT tenant, kind, spec FROM resources WHERE $1 = '' OR tenant = $1 ORDER BY tenant, kind, id";
+    for row in sqlx::query(sql).bind(only).fetch_all(&mut **tx).await? {
         let Some(tenant) = bundle.tenants.get_mut(&row.parsed("tenant", TenantId::parse)?) else { continue };
         match row.text("kind")?.as_str() {
             AppSpec::KIND => insert(&mut tenant.apps, row.json("spec")?, |one: &AppSpec| one.id.clone()),

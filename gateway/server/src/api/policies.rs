@@ -8,10 +8,10 @@ use axum::Json;
 use cardea_audit::{Event, PolicyRef};
 use cardea_core::{
     Diagnostic, Diagnostics, Reason,
-    resources::{PolicySet, PolicyText, TestSpec},
+    resources::{PolicySet, PolicyText, TenantBundle, TestSpec},
 };
 use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
-use cardea_storage::{Activation, NewVersion, Version};
+use cardea_storage::{Activation, Ground, NewVersion, Version};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,7 +21,7 @@ use super::{
     problem::{Answer, Problem},
     times::text,
 };
-use crate::house::Doer;
+use crate::house::{Doer, with_causes};
 
 /// A set of policies with their tests.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -182,20 +182,25 @@ pub(super) async fn check(asked: Asked, Sent(set): Sent<SetBody>) -> Answer<Json
 struct Judged {
     hash: String,
     tests: Vec<TestOutcome>,
+    /// What it was checked against, which must still stand when it takes effect.
+    ground: Ground,
 }
 
-/// Compiles a set as this tenant's and runs its tests, away from the threads that answer requests.
+/// Compiles a set as this tenant's as the store holds it, which may be newer than what decides here, and runs its tests,
+/// away from the threads that answer requests.
 async fn judged(asked: &Asked, set: &PolicySet) -> Answer<Result<Judged, Diagnostics>> {
     if let Err(found) = well_named(set) {
         return Ok(Err(found));
     }
-    let (mut bundle, rails) = (asked.tenant.bundle.clone(), asked.house.state.load().guard_rails.clone());
-    bundle.policies = set.clone();
-    let now = asked.house.now();
+    let ground = asked.house.store.ground(asked.tenant.id()).await?;
+    let ground = ground.ok_or_else(|| Problem::not_found("tenant"))?;
+    let (now, set) = (asked.house.now(), set.clone());
     let work = move || {
-        Engine::compile(&Sources::of(&bundle, &rails)).map(|engine| Judged {
+        let bundle = TenantBundle { policies: set, ..ground.bundle.clone() };
+        Engine::compile(&Sources::of(&bundle, &ground.guard_rails)).map(|engine| Judged {
             hash: engine.hash().to_owned(),
             tests: run_tests(&engine, &bundle.policies.tests, now),
+            ground,
         })
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(Reason::Internal, error.to_string()))
@@ -225,7 +230,7 @@ fn well_named(set: &PolicySet) -> Result<(), Diagnostics> {
     post, path = "/policies/activate", tag = "policies", request_body = NewSet,
     responses(
         (status = 201, body = Activated),
-        (status = 409, description = "another version was activated in the meantime"),
+        (status = 409, description = "another version was activated, or the resources were changed, in the meantime"),
         (status = 422, description = "the set has mistakes, or a test fails")
     )
 )]
@@ -233,18 +238,18 @@ pub(super) async fn activate(asked: Asked, Sent(new): Sent<NewSet>) -> Answer<(S
     let doer = asked.doer()?;
     let mut set = PolicySet { policies: new.policies, tests: new.tests };
     set.policies.sort_by(|a, b| a.name.cmp(&b.name));
-    let hash = fit_to_decide(&asked, &set, &doer).await?;
+    let Judged { hash, ground, .. } = fit_to_decide(&asked, &set, &doer).await?;
     let author = doer.name();
     let version = NewVersion { set: &set, hash: &hash, author: &author, note: new.note.trim() };
     let base = Some(new.base_version).filter(|version| *version > 0);
     let house = &asked.house;
-    let done = house.store.activate_new(asked.tenant.id(), version, base, house.now()).await?;
+    let done = house.store.activate_new(asked.tenant.id(), version, base, &ground, house.now()).await?;
     let version = finished(&asked, &doer, done, hash, new.note.trim()).await?;
     Ok((StatusCode::CREATED, Json(Activated { version })))
 }
 
-/// The set's hash, if it may decide; else a problem that says what is wrong, and an entry.
-async fn fit_to_decide(asked: &Asked, set: &PolicySet, doer: &Doer) -> Answer<String> {
+/// What was found of a set that may decide; else a problem that says what is wrong, and an entry.
+async fn fit_to_decide(asked: &Asked, set: &PolicySet, doer: &Doer) -> Answer<Judged> {
     let refused = |detail: &str| {
         let event = Event::PolicyRefused { reason: Reason::PolicyInvalid, detail: detail.to_owned() };
         asked.house.note(asked.tenant.id(), doer, event);
@@ -257,19 +262,24 @@ async fn fit_to_decide(asked: &Asked, set: &PolicySet, doer: &Doer) -> Answer<St
         }
         Ok(found) => match found.tests.iter().find(|test| !test.passed) {
             Some(failed) => Err(refused(&format!("test `{}` fails", failed.name)).tests(found.tests)),
-            None => Ok(found.hash),
+            None => Ok(found),
         },
     }
 }
 
 async fn finished(asked: &Asked, doer: &Doer, done: Activation, hash: String, note: &str) -> Answer<u64> {
     let (house, tenant) = (&asked.house, asked.tenant.id());
+    let conflict = |detail: String| {
+        let event = Event::PolicyRefused { reason: Reason::Conflict, detail: detail.clone() };
+        house.note(tenant, doer, event);
+        Problem::new(Reason::Conflict, detail)
+    };
     match done {
         Activation::Active { version, before } => {
             let policy = PolicyRef { version, hash: Arc::from(hash) };
             house.record(tenant, doer, Event::PolicyActivated { policy, before, note: note.to_owned() }).await?;
             house.load_state().await.map_err(|fault| {
-                tracing::error!(%fault, "the activated policies cannot be loaded");
+                tracing::error!(error = %with_causes(&fault), "the activated policies cannot be loaded");
                 Problem::new(Reason::Internal, "the policies are kept, but not in force yet")
             })?;
             Ok(version)
@@ -277,9 +287,10 @@ async fn finished(asked: &Asked, doer: &Doer, done: Activation, hash: String, no
         Activation::BaseMoved { active } => {
             let detail =
                 active.map_or_else(|| "no version is active".to_owned(), |now| format!("version {now} is active now"));
-            let event = Event::PolicyRefused { reason: Reason::Conflict, detail: detail.clone() };
-            house.note(tenant, doer, event);
-            Err(Problem::new(Reason::Conflict, detail).active_version(active))
+            Err(conflict(detail).active_version(active))
+        }
+        Activation::GroundMoved => {
+            Err(conflict("apps, groups or guard-rails were changed in the meantime: try again".to_owned()))
         }
         Activation::Unknown => Err(Problem::not_found("policy version")),
     }
@@ -317,7 +328,7 @@ pub(super) async fn version(asked: Asked, Named(version): Named<u64>) -> Answer<
     responses(
         (status = 200, body = Activated),
         (status = 404, description = "there is no such version"),
-        (status = 409, description = "another version was activated in the meantime"),
+        (status = 409, description = "another version was activated, or the resources were changed, in the meantime"),
         (status = 422, description = "the version does not fit today's apps and groups, or a test fails")
     )
 )]
@@ -326,9 +337,8 @@ pub(super) async fn activate_again(asked: Asked, Named(version): Named<u64>) -> 
     let house = &asked.house;
     let found = house.store.policy_version(asked.tenant.id(), version).await?;
     let (_, set) = found.ok_or_else(|| Problem::not_found("policy version"))?;
-    let hash = fit_to_decide(&asked, &set, &doer).await?;
-    let base = Some(asked.tenant.policy.version).filter(|version| *version > 0);
-    let done = house.store.activate_again(asked.tenant.id(), version, base, house.now()).await?;
+    let Judged { hash, ground, .. } = fit_to_decide(&asked, &set, &doer).await?;
+    let done = house.store.activate_again(asked.tenant.id(), version, ground.version, &ground, house.now()).await?;
     let note = format!("back to version {version}");
     finished(&asked, &doer, done, hash, &note).await.map(|version| Json(Activated { version }))
 }
