@@ -20,7 +20,7 @@ const WAYS_OUT: Record<string, string> = {
   "store-unavailable": "Nothing was changed. Try again in a moment.",
   "log-unavailable": "Nothing was changed: the log could not be written. Tell the operator.",
   overloaded: "Try again in a moment.",
-  draining: "The gateway is restarting. Try again in a moment.",
+  "tenant-unavailable": "The tenant's latest settings cannot be used. Tell the operator.",
   unreachable: "Check your connection, then try again.",
 };
 

@@ -60,6 +60,8 @@ const EVENTS: Record<string, string> = {
   "token-made": "One-time token made",
   "token-revoked": "One-time token taken back",
   "key-rotated": "Key rotated",
+  "tenant-paused": "Access paused",
+  "tenant-resumed": "Access resumed",
   "admin-change": "Administrative change",
   started: "Gateway started",
   stopped: "Gateway stopped",

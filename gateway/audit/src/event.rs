@@ -270,6 +270,15 @@ events! {
         /// In words.
         detail: String,
     }
+    /// What was changed of the tenant could not be taken over within the limit: nothing of it is admitted.
+    TenantPaused = "tenant-paused" {
+        /// Since when what decided before was no longer the newest.
+        since: Timestamp,
+        /// What is wrong.
+        detail: String,
+    }
+    /// What was changed of the tenant is in force: its requests are admitted again.
+    TenantResumed = "tenant-resumed" {}
     /// The gateway began to serve.
     Started = "started" {
         /// Its version.

@@ -127,8 +127,8 @@ reasons! {
     LogUnavailable = "log-unavailable", 503, Faulted;
     /// More work than the gateway takes at once.
     Overloaded = "overloaded", 503, Faulted;
-    /// The gateway is closing down.
-    Draining = "draining", 503, Faulted;
+    /// What was last decided for the tenant cannot be taken over, so nothing is decided by what stood before.
+    TenantUnavailable = "tenant-unavailable", 503, Faulted;
     /// The request took longer than the limit.
     TimedOut = "timed-out", 504, Faulted;
     /// The client went away before it had its answer.

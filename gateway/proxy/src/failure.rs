@@ -112,7 +112,7 @@ fn title(reason: Reason) -> String {
 fn retry_after(reason: Reason) -> Option<Duration> {
     match reason {
         Reason::Overloaded => Some(Duration::from_secs(1)),
-        Reason::StoreUnavailable | Reason::LogUnavailable | Reason::Draining => Some(Duration::from_secs(5)),
+        Reason::StoreUnavailable | Reason::LogUnavailable | Reason::TenantUnavailable => Some(Duration::from_secs(5)),
         _ => None,
     }
 }

@@ -87,8 +87,9 @@ pub trait Assertions: Send + Sync + 'static {
 
 /// Writes entries.
 pub trait Recorder: Send + Sync + 'static {
-    /// Whether entries of this tenant can still be written in time; while not, nothing is admitted.
-    fn admits(&self, tenant: &TenantId) -> bool;
+    /// Whether requests of this tenant may be decided now: entries can be written in time, and what decides is not older
+    /// than its limit. While not, nothing is admitted.
+    fn admits(&self, tenant: &TenantId) -> Result<(), Reason>;
 
     /// Takes an entry to be written with others. Never waits.
     fn record(&self, entry: Entry);

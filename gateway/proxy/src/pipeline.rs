@@ -193,14 +193,12 @@ impl Proxy {
         let (canonical, site) = Canonical::read(&head, connection, &snapshot)?;
         let canonical = Arc::new(canonical);
         story.is_about(&canonical);
-        let site = story.site.insert(site.ok_or(Reason::UnknownHost)?).clone();
+        let site = story.site.insert(site.ok_or_else(|| snapshot.nobody_at(canonical.host()))?).clone();
         let app = story.app.insert(routing::route(&site, &canonical, connection)?).clone();
         let trailers = headers::takes_trailers(&head.headers);
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(&self.metrics.edge, story.began);
-        if !self.parts.recorder.admits(&site.tenant.id) {
-            return Err(Reason::LogUnavailable.into());
-        }
+        self.parts.recorder.admits(&site.tenant.id)?;
         let (asker, over) = self.within(self.caller(&site, &canonical, connection, &head.headers)).await?;
         story.is_by(&asker);
         let way = Way { site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };

@@ -1,6 +1,10 @@
 //! What answers where: the immutable snapshot that requests are routed by.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use cardea_audit::PolicyRef;
 use cardea_core::{
@@ -18,6 +22,8 @@ use crate::{Canonical, Connection, Door, metrics::Meters, upstream::Upstream};
 pub struct Snapshot {
     /// What answers at each canonical host.
     pub hosts: HashMap<Box<str>, Arc<Site>>,
+    /// Hosts of tenants that cannot be served now: they are known, and closed.
+    pub closed: HashSet<Box<str>>,
     /// Proxies whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -149,6 +155,11 @@ impl App {
 }
 
 impl Snapshot {
+    /// Why nothing answers at a host that has no site.
+    pub(crate) fn nobody_at(&self, host: &str) -> Reason {
+        if self.closed.contains(host) { Reason::TenantUnavailable } else { Reason::UnknownHost }
+    }
+
     /// Whether `address` is a proxy whose word is believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

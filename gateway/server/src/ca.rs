@@ -16,13 +16,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cardea_certs::Authority;
-use cardea_core::{TenantId, resources::TenantBundle};
+use cardea_core::{Diagnostic, Diagnostics, TenantId, resources::TenantBundle};
 use cardea_proxy::upstream::{Transport, tls};
 use cardea_storage::StoreFault;
 use rustls::server::danger::ClientCertVerifier;
 use tokio::sync::Mutex;
 
-use crate::House;
+use crate::{House, house::with_causes};
 
 pub use issue::EnrolmentMade;
 pub use own::keep;
@@ -95,32 +95,56 @@ impl Ca {
 
     /// Loads, or makes, what the tenants need before their first request: an intermediate where services enrol or mTLS
     /// leads upstream, and then the gateway's own certificates. Called whenever resources have changed, before
-    /// [`Ca::transport`].
-    pub async fn prepare(&self, house: &House, tenants: &BTreeMap<TenantId, TenantBundle>) -> Result<(), CaFault> {
-        let machines = house.config.machines.is_some();
-        let mut hosts = HashMap::new();
+    /// [`Ca::transport`]. Gives the tenants for which that failed; `Err` if the store or the log does not answer.
+    pub async fn prepare(
+        &self,
+        house: &House,
+        tenants: &BTreeMap<TenantId, TenantBundle>,
+    ) -> Result<BTreeMap<TenantId, Diagnostics>, CaFault> {
+        let (mut hosts, mut amiss) = (HashMap::new(), BTreeMap::new());
         for (id, bundle) in tenants {
-            let upstream = bundle.apps.values().filter_map(|app| app.upstream.as_ref());
-            let mutual = upstream.into_iter().any(|upstream| upstream.spiffe_id.is_some());
-            if !mutual && !machines {
-                continue;
-            }
-            let tenant = self.tenant(house, id).await?;
-            if mutual {
-                self.renew_gateway(house, &tenant).await?;
-            }
-            if machines {
-                let host = &bundle.tenant.sign_in_host;
-                self.renew_server(house, &tenant, host).await?;
-                hosts.insert(host.clone(), tenant);
+            match self.prepare_tenant(house, id, bundle).await {
+                Ok(host) => hosts.extend(host),
+                Err(CaFault::Store(fault)) => return Err(fault.into()),
+                Err(fault) => {
+                    amiss.insert(id.clone(), Diagnostic::new("authority", with_causes(&fault)).into());
+                }
             }
         }
         // Tenants that are gone lose their place: their workloads are strangers from now on.
-        self.state.rcu(|now| Loaded {
-            tenants: now.tenants.iter().filter(|(id, _)| tenants.contains_key(*id)).map(entry).collect(),
-            hosts: hosts.clone(),
+        self.state.rcu(|now| {
+            let kept = now.hosts.iter().filter(|(_, tenant)| amiss.contains_key(&tenant.tenant));
+            let kept = kept.map(|(host, tenant)| (host.clone(), Arc::clone(tenant)));
+            Loaded {
+                tenants: now.tenants.iter().filter(|(id, _)| tenants.contains_key(*id)).map(entry).collect(),
+                hosts: kept.chain(hosts.clone()).collect(),
+            }
         });
-        Ok(())
+        Ok(amiss)
+    }
+
+    /// One tenant's part; gives its place at the machines listener.
+    async fn prepare_tenant(
+        &self,
+        house: &House,
+        id: &TenantId,
+        bundle: &TenantBundle,
+    ) -> Result<Option<(String, Arc<TenantCa>)>, CaFault> {
+        let machines = house.config.machines.is_some();
+        let mutual = bundle.apps.values().filter_map(|app| app.upstream.as_ref()).any(|one| one.spiffe_id.is_some());
+        if !mutual && !machines {
+            return Ok(None);
+        }
+        let tenant = self.tenant(house, id).await?;
+        if mutual {
+            self.renew_gateway(house, &tenant).await?;
+        }
+        if !machines {
+            return Ok(None);
+        }
+        let host = &bundle.tenant.sign_in_host;
+        self.renew_server(house, &tenant, host).await?;
+        Ok(Some((host.clone(), tenant)))
     }
 
     /// How the gateway reaches a service of the tenant that proves `spiffe_id`: trusting the tenant's intermediate only,

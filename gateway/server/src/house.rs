@@ -5,6 +5,7 @@ mod assertions;
 mod doer;
 mod doors;
 mod doubled;
+mod freshness;
 mod keys;
 mod operator_key;
 mod people;
@@ -24,22 +25,22 @@ use std::{
 use arc_swap::ArcSwap;
 use cardea_audit::{Entry, Event};
 use cardea_core::{
-    Clock, Entropy, EntryId, TenantId, Timestamp,
-    resources::{TenantSpec, UpstreamSpec},
+    Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp,
+    resources::{Bundle, TenantSpec, UpstreamSpec},
 };
 use cardea_identity::Sealer;
 use cardea_proxy::{
     Proxy,
     upstream::{Transport, tls},
 };
-use cardea_storage::{Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
+use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     ca::{Ca, CaFault},
     config::Config,
     outgoing::OutgoingClient,
-    state::{Sheet, State, TenantState},
+    state::{Sheet, State, TenantState, Transports},
 };
 
 use assertions::Minted;
@@ -84,6 +85,8 @@ pub struct House {
     cache: SessionCache,
     /// The last change that the state in force was read after.
     seen: AtomicI64,
+    /// When the state in force was last known to be the newest.
+    confirmed: AtomicI64,
     /// Held while the state is prepared, so that an older one never replaces a newer.
     loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
@@ -113,7 +116,7 @@ pub enum OpenFault {
     Key(String),
     /// What the store holds does not fit together.
     #[error("{0}")]
-    Resources(#[from] cardea_core::Diagnostics),
+    Resources(#[from] Diagnostics),
     /// Keys of assertions.
     #[error(transparent)]
     Keys(#[from] KeysFault),
@@ -134,6 +137,13 @@ impl House {
     ) -> Result<Arc<Self>, OpenFault> {
         let house = Self::unprepared(config, clock, entropy).await?;
         house.load_state().await?;
+        let state = house.state.load_full();
+        // With one tenant that can be served, the others' mistakes are theirs; with none there is nothing to serve.
+        if state.tenants.is_empty() && !state.behind.is_empty() {
+            house.close().await;
+            return Err(state.mistakes().into());
+        }
+        house.confirm();
         Ok(house)
     }
 
@@ -144,6 +154,16 @@ impl House {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<Self>, OpenFault> {
+        Self::built(config, clock, entropy, None).await
+    }
+
+    /// With faults injected into the writing of entries, for tests.
+    async fn built(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        disk: Option<Arc<dyn FaultHook>>,
+    ) -> Result<Arc<Self>, OpenFault> {
         let dir = config.state_dir.display().to_string();
         let store_fault = |source| OpenFault::Store { dir: dir.clone(), source };
         operator_key::make_folder(&config.state_dir).map_err(OpenFault::Key)?;
@@ -153,12 +173,18 @@ impl House {
             Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
             None => Arc::new(SqlShared::new(store.clone())),
         };
-        let log = Log::start(&store, LogLimits::default(), Arc::clone(&clock)).await.map_err(store_fault)?;
+        let (limits, time) = (LogLimits::default(), Arc::clone(&clock));
+        let log = match disk {
+            Some(disk) => Log::start_with_faults(&store, limits, time, disk).await,
+            None => Log::start(&store, limits, time).await,
+        };
+        let log = log.map_err(store_fault)?;
         let http = OutgoingClient::new()?;
         Ok(Arc::new_cyclic(|me| Self {
             begun: Begun::new(config.limits.in_flight),
             me: Weak::clone(me),
             seen: AtomicI64::new(0),
+            confirmed: AtomicI64::new(clock.now().as_micros()),
             loading: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             minted: Minted::default(),
@@ -242,41 +268,25 @@ impl House {
         }
     }
 
-    /// Whether work can be done: the stores answer and entries can be written.
-    pub async fn is_ready(&self) -> Result<(), StoreFault> {
-        self.store.ping().await?;
-        self.shared.ping().await?;
-        if self.log.admits() { Ok(()) } else { Err(StoreFault::Log("entries wait too long".to_owned())) }
-    }
-
-    /// Reads what the store holds and prepares it; tenants that did not change are kept as they are. If anything is
-    /// wrong, the state in force stays.
+    /// Reads what the store holds and prepares it; tenants that did not change are kept as they are. One that cannot be
+    /// prepared stays as it was and is named in [`State::behind`]. `Err`: nothing was taken over.
     pub async fn load_state(self: &Arc<Self>) -> Result<(), OpenFault> {
         let _one_at_a_time = self.loading.lock().await;
         let fault = |source| OpenFault::Store { dir: self.config.state_dir.display().to_string(), source };
         let seq = self.store.last_change().await.map_err(fault)?;
         let bundle = self.store.bundle().await.map_err(fault)?;
-        let mut versions = BTreeMap::new();
-        for id in bundle.tenants.keys() {
-            if let Some((version, _)) = self.store.active_policies(id).await.map_err(fault)? {
-                versions.insert(id.clone(), version.version);
-            }
+        let versions = self.store.active_versions().await.map_err(fault)?;
+        let mut amiss = self.ca.prepare(self, &bundle.tenants).await?;
+        for (id, why) in self.prepare_keys(bundle.tenants.keys()).await? {
+            amiss.entry(id).or_default().extend(why);
         }
-        self.ca.prepare(self, &bundle.tenants).await?;
-        self.prepare_keys(bundle.tenants.keys()).await?;
         let house = Arc::clone(self);
         // A thousand policies take a tenth of a second: not on a thread that answers requests.
         let compiled = tokio::task::spawn_blocking(move || {
-            let sheet = Sheet {
-                config: &house.config,
-                bundle,
-                versions: &versions,
-                before: &house.state.load_full(),
-                transports: &|tenant, upstream| house.transport(tenant, upstream),
-            };
-            State::compile(sheet)
+            let transports = |tenant: &_, upstream: &_| house.transport(tenant, upstream);
+            State::compile(&house.sheet(bundle, &versions, amiss, &house.state.load(), &transports))
         });
-        let state = compiled.await.map_err(|error| OpenFault::Key(error.to_string()))??;
+        let state = compiled.await.map_err(|error| OpenFault::Key(error.to_string()))?;
         let snapshot = state.snapshot(&self.config);
         self.state.store(Arc::new(state));
         self.seen.fetch_max(seq, Ordering::AcqRel);
@@ -285,6 +295,17 @@ impl House {
             proxy.swap(snapshot);
         }
         Ok(())
+    }
+
+    fn sheet<'a>(
+        &'a self,
+        bundle: Bundle,
+        versions: &'a BTreeMap<TenantId, u64>,
+        amiss: BTreeMap<TenantId, Diagnostics>,
+        before: &'a State,
+        transports: Transports<'a>,
+    ) -> Sheet<'a> {
+        Sheet { config: &self.config, bundle, versions, before, transports, amiss, now: self.now() }
     }
 
     /// Where the feed of changes is to be read from: what came before is in the state.

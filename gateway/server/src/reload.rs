@@ -1,21 +1,25 @@
 //! How changes reach a running gateway: those of other processes through the store's feed, those of the configuration on
 //! SIGHUP. What cannot be read changes nothing.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use cardea_core::Diagnostics;
+use cardea_audit::Event;
+use cardea_core::{Diagnostics, TenantId};
 use cardea_storage::{Announced, Change};
 
 use crate::{
     House,
     config::{Config, Scheme},
-    house::with_causes,
+    house::{Doer, OpenFault, with_causes},
     logging::LogLevel,
     running::Running,
 };
 
 /// A quarter of a second: what another process changes bites well within one.
 const POLL: Duration = Duration::from_millis(250);
+/// Rounds between two tries of tenants that are behind though nothing was changed, as by a file that came back: ten
+/// seconds.
+const TRY_AGAIN: u32 = 40;
 /// Half a minute: memory that is no longer of use does not stay much longer.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Sweeps between two looks at keys and old changes: an hour.
@@ -23,29 +27,94 @@ const SWEEPS_AN_HOUR: u32 = 120;
 
 /// Reads the feed of changes until the process ends.
 pub async fn follow(house: Arc<House>) {
-    let mut seq = house.seen();
-    let mut failing = false;
+    let mut feed = Feed::of(&house);
     loop {
         tokio::time::sleep(POLL).await;
-        let read = match house.store.changes_since(seq).await {
-            Ok(changes) => {
-                seq = changes.last().map_or(seq, |last| last.seq);
-                take(&house, &changes).await;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &read
-            && !failing
-        {
-            // Sessions are read anew after thirty seconds at the latest; what cannot be read then is a fault.
-            tracing::error!(error = %with_causes(error), "the feed of changes cannot be read");
-        }
-        failing = read.is_err();
+        feed.round(&house).await;
     }
 }
 
-async fn take(house: &Arc<House>, changes: &[Announced]) {
+/// What has been heard of changes, and what has come of it.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// The last change that was read.
+    seq: i64,
+    /// Whether a change that was read is not in force yet. INVARIANT: cleared by nothing but a state taken over.
+    pending: bool,
+    /// Whether the last round failed: told once.
+    failing: bool,
+    rounds: u32,
+    /// What was told of tenants that are behind, and whether that they are paused.
+    told: BTreeMap<TenantId, (Diagnostics, bool)>,
+}
+
+impl Feed {
+    /// From where the state in force was read.
+    pub(crate) fn of(house: &House) -> Self {
+        Self { seq: house.seen(), pending: false, failing: false, rounds: 0, told: BTreeMap::new() }
+    }
+
+    /// One look. What cannot be taken over now is tried again at the next.
+    pub(crate) async fn round(&mut self, house: &Arc<House>) {
+        self.rounds = self.rounds.wrapping_add(1);
+        let heard = self.hear(house).await;
+        if let Err(error) = &heard
+            && !self.failing
+        {
+            tracing::error!(error = %with_causes(error), "changes cannot be taken over; the state before stays in force until it is too old");
+        } else if self.failing && heard.is_ok() {
+            tracing::info!("changes are taken over again");
+        }
+        self.failing = heard.is_err();
+        self.tell(house);
+    }
+
+    async fn hear(&mut self, house: &Arc<House>) -> Result<(), OpenFault> {
+        let dir = || house.config.state_dir.display().to_string();
+        let changes = house.store.changes_since(self.seq).await;
+        let changes = changes.map_err(|source| OpenFault::Store { dir: dir(), source })?;
+        self.seq = changes.last().map_or(self.seq, |last| last.seq);
+        self.pending |= take(house, &changes);
+        let again = self.rounds.is_multiple_of(TRY_AGAIN) && !house.state.load().behind.is_empty();
+        if self.pending || again {
+            house.load_state().await?;
+            self.pending = false;
+        }
+        house.confirm();
+        Ok(())
+    }
+
+    /// Names, once each, the tenants whose changes are not in force, and those of which nothing is admitted any more.
+    fn tell(&mut self, house: &House) {
+        let state = house.state.load();
+        for (tenant, behind) in &state.behind {
+            let paused = house.is_paused(tenant) || !state.tenants.contains_key(tenant);
+            let now = (behind.why.clone(), paused);
+            if self.told.get(tenant) == Some(&now) {
+                continue;
+            }
+            let was_paused = self.told.insert(tenant.clone(), now).is_some_and(|(_, paused)| paused);
+            tracing::error!(%tenant, why = %behind.why, paused, "what was changed cannot be used");
+            if paused && !was_paused {
+                let detail = behind.why.to_string();
+                house.note(tenant, &Doer::gateway(), Event::TenantPaused { since: behind.since, detail });
+            }
+        }
+        self.told.retain(|tenant, (_, paused)| {
+            let stays = state.behind.contains_key(tenant);
+            if !stays {
+                tracing::info!(%tenant, "what was changed is in force");
+            }
+            if !stays && *paused {
+                house.note(tenant, &Doer::gateway(), Event::TenantResumed {});
+            }
+            stays
+        });
+    }
+}
+
+/// Forgets what was changed; says whether the state is to be read anew.
+fn take(house: &House, changes: &[Announced]) -> bool {
     let mut resources = false;
     for announced in changes {
         match announced.change {
@@ -55,9 +124,7 @@ async fn take(house: &Arc<House>, changes: &[Announced]) {
             Change::Sessions => house.forget_tenant(),
         }
     }
-    if resources && let Err(error) = house.load_state().await {
-        tracing::error!(%error, "what was changed cannot be used; the state before stays in force");
-    }
+    resources
 }
 
 /// Lets go of what is past its time, and makes keys ahead of theirs, until the process ends.
@@ -77,8 +144,11 @@ pub async fn housekeeping(house: Arc<House>) {
 async fn hourly(house: &Arc<House>) {
     let now = house.now();
     let state = house.state.load_full();
-    if let Err(error) = house.prepare_keys(state.tenants.keys()).await {
-        tracing::error!(%error, "assertion keys cannot be made ready");
+    match house.prepare_keys(state.tenants.keys()).await {
+        Ok(amiss) => {
+            amiss.iter().for_each(|(tenant, why)| tracing::error!(%tenant, %why, "assertion keys do not open"))
+        }
+        Err(error) => tracing::error!(error = %with_causes(&error), "assertion keys cannot be made ready"),
     }
     let day = Duration::from_secs(24 * 3600);
     let dropped = async {

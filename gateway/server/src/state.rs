@@ -7,7 +7,7 @@ use std::{
 
 use cardea_audit::PolicyRef;
 use cardea_core::{
-    Diagnostic, Diagnostics, TenantId,
+    Diagnostic, Diagnostics, TenantId, Timestamp,
     resources::{AppSpec, Bundle, PolicyText, TenantBundle, TenantSpec, UpstreamSpec},
 };
 use cardea_policy::{AppModel, Engine, Sources, built_in};
@@ -24,8 +24,22 @@ use crate::{checks::path_of, config::Config};
 pub struct State {
     /// The operator's guard-rails.
     pub guard_rails: Vec<PolicyText>,
-    /// The tenants.
+    /// The tenants that can answer.
     pub tenants: BTreeMap<TenantId, Arc<TenantState>>,
+    /// Tenants whose latest resources are not in force. What they had before stays, if they had anything, until it is
+    /// older than its limit.
+    pub behind: BTreeMap<TenantId, Behind>,
+}
+
+/// A tenant whose latest resources are not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub why: Diagnostics,
+    /// Its hosts, as the latest resources name them.
+    hosts: Vec<String>,
 }
 
 /// One tenant, ready to answer.
@@ -58,35 +72,44 @@ pub struct Sheet<'a> {
     pub before: &'a State,
     /// How services are reached.
     pub transports: Transports<'a>,
+    /// Tenants that cannot be compiled, whatever they say: their keys or their authority cannot be had.
+    pub amiss: BTreeMap<TenantId, Diagnostics>,
+    /// The present moment.
+    pub now: Timestamp,
 }
 
 impl State {
-    /// Prepares everything. Mistakes of all tenants come back together, and then nothing is changed.
-    pub fn compile(sheet: Sheet<'_>) -> Result<Self, Diagnostics> {
-        let mut found = Diagnostics::default();
-        let mut tenants = BTreeMap::new();
-        let same_rails = sheet.bundle.guard_rails == sheet.before.guard_rails;
+    /// Prepares everything. INVARIANT: one tenant's mistakes concern no other: it stays as it was, and is named in
+    /// [`State::behind`].
+    pub fn compile(sheet: &Sheet<'_>) -> Self {
+        let mut state = Self { guard_rails: sheet.bundle.guard_rails.clone(), ..Self::default() };
         for (id, bundle) in &sheet.bundle.tenants {
-            let version = sheet.versions.get(id).copied().unwrap_or_default();
             let before = sheet.before.tenants.get(id);
-            let unchanged = before.filter(|old| same_rails && old.bundle == *bundle && old.policy.version == version);
-            match unchanged.map(|old| Ok(Arc::clone(old))).unwrap_or_else(|| tenant(&sheet, bundle, version, before)) {
-                Ok(tenant) => {
-                    tenants.insert(id.clone(), tenant);
+            let ready = match sheet.amiss.get(id) {
+                Some(why) => Err(why.clone()),
+                None => sheet.tenant(id, bundle, before),
+            };
+            let kept = match ready {
+                Ok(tenant) => Some(tenant),
+                Err(why) => {
+                    let since = sheet.before.behind.get(id).map_or(sheet.now, |behind| behind.since);
+                    state.behind.insert(id.clone(), Behind { since, why, hosts: hosts(bundle).cloned().collect() });
+                    before.cloned()
                 }
-                Err(errors) => found.extend(errors),
-            }
+            };
+            state.tenants.extend(kept.map(|tenant| (id.clone(), tenant)));
         }
-        found.or_ok(Self { guard_rails: sheet.bundle.guard_rails, tenants })
+        state
     }
 
-    /// What the data plane routes by.
+    /// What the data plane routes by. A host that changed hands is with whom the latest resources give it to.
     pub fn snapshot(&self, config: &Config) -> Snapshot {
-        let mut hosts: HashMap<Box<str>, Arc<Site>> = HashMap::new();
-        for tenant in self.tenants.values() {
+        let mut sites: HashMap<Box<str>, Arc<Site>> = HashMap::new();
+        let (behind, ready): (Vec<_>, Vec<_>) = self.tenants.iter().partition(|(id, _)| self.behind.contains_key(*id));
+        for (_, tenant) in behind.into_iter().chain(ready) {
             let mut add = |host: &str, role: SiteRole| {
                 let site = Site { host: host.into(), tenant: Arc::clone(&tenant.route), role };
-                hosts.insert(host.into(), Arc::new(site));
+                sites.insert(host.into(), Arc::new(site));
             };
             add(&tenant.bundle.tenant.sign_in_host, SiteRole::SignIn);
             for app in &tenant.apps {
@@ -95,13 +118,39 @@ impl State {
                 }
             }
         }
-        Snapshot { hosts, trusted_proxies: config.trusted_proxies.clone() }
+        let closed = self.behind.values().flat_map(|behind| &behind.hosts).map(|host| host.as_str().into()).collect();
+        Snapshot { hosts: sites, closed, trusted_proxies: config.trusted_proxies.clone() }
     }
 
-    /// The tenant that a host belongs to.
-    pub fn tenant_at(&self, host: &str) -> Option<&Arc<TenantState>> {
-        self.tenants.values().find(|tenant| tenant.has_host(host))
+    /// Everything wrong with the tenants that are behind.
+    pub fn mistakes(&self) -> Diagnostics {
+        Diagnostics(self.behind.values().flat_map(|behind| behind.why.0.clone()).collect())
     }
+}
+
+impl Sheet<'_> {
+    /// A tenant as it was if nothing of it changed, or compiled anew. Who is behind is tried anew, since what it lacks
+    /// may be a file.
+    fn tenant(
+        &self,
+        id: &TenantId,
+        bundle: &TenantBundle,
+        before: Option<&Arc<TenantState>>,
+    ) -> Result<Arc<TenantState>, Diagnostics> {
+        let version = self.versions.get(id).copied().unwrap_or_default();
+        let same_rails = self.bundle.guard_rails == self.before.guard_rails;
+        let settled = same_rails && !self.before.behind.contains_key(id);
+        match before.filter(|old| settled && old.bundle == *bundle && old.policy.version == version) {
+            Some(old) => Ok(Arc::clone(old)),
+            None => tenant(self, bundle, version, before),
+        }
+    }
+}
+
+/// Every host of a tenant.
+fn hosts(bundle: &TenantBundle) -> impl Iterator<Item = &String> {
+    let of_apps = bundle.apps.values().flat_map(|app| &app.hosts);
+    std::iter::once(&bundle.tenant.sign_in_host).chain(of_apps)
 }
 
 impl TenantState {

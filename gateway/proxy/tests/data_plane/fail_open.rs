@@ -42,6 +42,19 @@ async fn nothing_is_admitted_while_entries_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn a_host_whose_tenant_cannot_be_served_is_closed_and_not_unknown() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for (host, ends) in [("closed.localhost", (503, "tenant-unavailable")), ("other.localhost", (404, "unknown-host"))]
+    {
+        let reply =
+            house.raw(format!("GET /public HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (ends.0, Some(ends.1)), "{host}");
+    }
+    assert_eq!(service.count(), 0);
+}
+
+#[tokio::test]
 async fn an_entry_that_must_be_durable_first_is() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).with("audit = 'before'").open().await;

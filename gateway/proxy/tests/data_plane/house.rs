@@ -1,6 +1,11 @@
 //! A gateway with a real listener, real policies and stand-ins for what the server lends to it.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use cardea_audit::{Entry, Event, PolicyRef};
 use cardea_core::{
@@ -127,6 +132,7 @@ pub(crate) fn snapshot(spec: &AppSpec, upstream: Arc<Upstream>, policies: &str) 
     let site = |host: &str, role| (host.into(), Arc::new(Site { host: host.into(), tenant: tenant.clone(), role }));
     Snapshot {
         hosts: HashMap::from([site(APP_HOST, SiteRole::App(app)), site(SIGN_IN_HOST, SiteRole::SignIn)]),
+        closed: HashSet::from(["closed.localhost".into()]),
         trusted_proxies: vec![],
     }
 }

@@ -139,8 +139,8 @@ impl Assertions for Lent {
 }
 
 impl Recorder for Lent {
-    fn admits(&self, _: &TenantId) -> bool {
-        !self.log_full.load(Ordering::SeqCst)
+    fn admits(&self, _: &TenantId) -> Result<(), Reason> {
+        if self.log_full.load(Ordering::SeqCst) { Err(Reason::LogUnavailable) } else { Ok(()) }
     }
 
     fn record(&self, entry: Entry) {

@@ -278,11 +278,12 @@ async fn finished(asked: &Asked, doer: &Doer, done: Activation, hash: String, no
         Activation::Active { version, before } => {
             let policy = PolicyRef { version, hash: Arc::from(hash) };
             house.record(tenant, doer, Event::PolicyActivated { policy, before, note: note.to_owned() }).await?;
+            let late = || Problem::new(Reason::Internal, "the policies are kept, but not in force yet");
             house.load_state().await.map_err(|fault| {
                 tracing::error!(error = %with_causes(&fault), "the activated policies cannot be loaded");
-                Problem::new(Reason::Internal, "the policies are kept, but not in force yet")
+                late()
             })?;
-            Ok(version)
+            if house.state.load().behind.contains_key(tenant) { Err(late()) } else { Ok(version) }
         }
         Activation::BaseMoved { active } => {
             let detail =

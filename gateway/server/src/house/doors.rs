@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Recorder for House {
-    fn admits(&self, _tenant: &TenantId) -> bool {
-        self.log.admits()
+    fn admits(&self, tenant: &TenantId) -> Result<(), Reason> {
+        self.admission(tenant)
     }
 
     fn record(&self, entry: Entry) {

@@ -1,10 +1,13 @@
 //! The keys that assertions are signed with: made ahead by their schedule, kept sealed, opened once per process.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use cardea_audit::Event;
-use cardea_core::TenantId;
+use cardea_core::{Diagnostic, Diagnostics, TenantId};
 use cardea_identity::keys::{self, KeyFault, KeyRecord, SigningKey};
 use cardea_storage::StoreFault;
 
@@ -45,14 +48,27 @@ impl KeyRing {
 }
 
 impl House {
-    /// Reads every tenant's keys, and makes those that are due. To be called when tenants change, and every hour.
-    pub async fn prepare_keys(&self, tenants: impl Iterator<Item = &TenantId>) -> Result<(), KeysFault> {
-        let mut ring = HashMap::new();
+    /// Reads every tenant's keys, and makes those that are due. To be called when tenants change, and every hour. Gives
+    /// the tenants whose keys do not open; `Err` if the store does not answer.
+    pub async fn prepare_keys(
+        &self,
+        tenants: impl Iterator<Item = &TenantId>,
+    ) -> Result<BTreeMap<TenantId, Diagnostics>, KeysFault> {
+        let (mut ring, mut amiss) = (HashMap::new(), BTreeMap::new());
         for tenant in tenants {
-            ring.insert(tenant.clone(), Arc::new(self.keys_of(tenant).await?));
+            match self.keys_of(tenant).await {
+                Ok(keys) => {
+                    ring.insert(tenant.clone(), Arc::new(keys));
+                }
+                Err(fault @ KeysFault::Sealed { .. }) => {
+                    ring.extend(self.keys.of(tenant).map(|before| (tenant.clone(), before)));
+                    amiss.insert(tenant.clone(), Diagnostic::new("keys", fault.to_string()).into());
+                }
+                Err(fault) => return Err(fault),
+            }
         }
         self.keys.0.store(Arc::new(ring));
-        Ok(())
+        Ok(amiss)
     }
 
     async fn keys_of(&self, tenant: &TenantId) -> Result<Keys, KeysFault> {

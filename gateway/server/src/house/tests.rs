@@ -15,6 +15,7 @@ use cardea_storage::{Applying, LogQuery, Plan};
 
 use super::*;
 
+mod changes;
 mod own_pages;
 
 /// A clock that the test moves.
@@ -41,6 +42,11 @@ const HOST: &str = "records.acme.localhost";
 
 impl Stage {
     async fn set() -> Self {
+        Self::on(None).await
+    }
+
+    /// As [`Stage::set`], with faults injected into the writing of entries.
+    async fn on(disk: Option<Arc<dyn FaultHook>>) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::SeqCst);
         let folder = std::env::temp_dir().join(format!("cardea-house-{}-{nth}", std::process::id()));
@@ -49,7 +55,7 @@ impl Stage {
         let config = Config::parse("cardea.toml", text, &folder, clock.now()).unwrap();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let entropy = Arc::new(Fixed::new(u64::from(nth)));
-        let house = House::unprepared(config, Arc::clone(&clock) as _, entropy).await.unwrap();
+        let house = House::built(config, Arc::clone(&clock) as _, entropy, disk).await.unwrap();
         apply(&house, "").await;
         house.load_state().await.unwrap();
         let tenant = TenantId::parse("acme").unwrap();

@@ -103,7 +103,6 @@ fn tone(reason: Reason) -> Tone {
         | Reason::NotFound
         | Reason::UnknownHost
         | Reason::Conflict
-        | Reason::Draining
         | Reason::Overloaded => Tone::Mend,
         _ if reason.status() >= 500 => Tone::Fault,
         _ => Tone::No,

@@ -209,10 +209,10 @@ fn english(reason: Reason) -> FailureWords {
             "More is being asked than can be handled at once.",
             "Wait a few seconds and try again.",
         ),
-        Reason::Draining => say(
-            "Restarting",
-            "The gateway is being restarted and takes no new requests for a moment.",
-            "Reload the page in a few seconds.",
+        Reason::TenantUnavailable => say(
+            "Access is paused",
+            "The latest settings of this place cannot be used, so nothing is let through by the older ones.",
+            "Try again in some minutes. If it stays like this, give the request id below to whoever runs the gateway.",
         ),
         Reason::TimedOut => say(
             "That took too long",

@@ -1,0 +1,143 @@
+//! How changes are taken over, and what holds while they cannot be.
+
+use std::time::Duration;
+
+use cardea_audit::Actor;
+use cardea_core::Reason;
+use cardea_storage::Moment;
+
+use super::*;
+use crate::reload::Feed;
+
+/// Makes every write of entries fail while it is set.
+struct Disk(std::sync::atomic::AtomicBool);
+
+impl FaultHook for Disk {
+    fn at(&self, moment: Moment) -> Result<(), String> {
+        let full = moment == Moment::BeforeWrite && self.0.load(Ordering::SeqCst);
+        if full { Err("the disk is full".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// A tenant of that name with one app, reached with roots of its own.
+fn tenant_with_roots(id: &str, roots: &str) -> [(String, String); 2] {
+    tenant_reaching(id, &format!("ca_file = \"{roots}\""))
+}
+
+/// A tenant of that name with one app.
+fn tenant_reaching(id: &str, upstream: &str) -> [(String, String); 2] {
+    let app = format!(
+        "id = \"files\"\nname = \"F\"\nhosts = [\"files.{id}.localhost\"]\n\
+         [upstream]\nurl = \"https://127.0.0.1:1\"\n{upstream}\n"
+    );
+    let tenant = format!("id = \"{id}\"\nname = \"N\"\nsign_in_host = \"{id}.localhost\"\n");
+    [(format!("tenants/{id}/tenant.toml"), tenant), (format!("tenants/{id}/apps/files.toml"), app)]
+}
+
+fn north() -> TenantId {
+    TenantId::parse("north").unwrap()
+}
+
+/// Makes the store hold what it holds and another tenant.
+async fn add(house: &House, files: [(String, String); 2]) {
+    let before = house.store.bundle().await.unwrap();
+    let mut wanted = before.clone();
+    wanted.tenants.extend(Bundle::read(&BTreeMap::from(files)).unwrap().tenants);
+    let hash = |_: &PolicySet| String::new();
+    let with = Applying { author: "operator", note: "", hash: &hash, now: house.now() };
+    house.store.apply(&Plan::between(before, &wanted), &with).await.unwrap();
+}
+
+/// One round while entries cannot be written: whoever waits for one is told so once it has waited too long.
+async fn fails(feed: &mut Feed, stage: &Stage) {
+    let mut round = std::pin::pin!(feed.round(&stage.house));
+    while tokio::time::timeout(Duration::from_millis(20), &mut round).await.is_err() {
+        stage.pass(1);
+    }
+}
+
+async fn feed_until(feed: &mut Feed, house: &Arc<House>, rounds: usize) {
+    for _ in 0..rounds {
+        feed.round(house).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_could_not_be_read_is_read_later_and_meanwhile_nothing_old_decides_for_long() {
+    let disk = Arc::new(Disk(false.into()));
+    let stage = Stage::on(Some(Arc::clone(&disk) as _)).await;
+    let mut feed = Feed::of(&stage.house);
+    // An authority's first key is recorded before it is kept: that fails, and with it the whole reading.
+    disk.0.store(true, Ordering::SeqCst);
+    let mutual = "spiffe_id = \"spiffe://north.cardea.internal/service/files\"";
+    add(&stage.house, tenant_reaching("north", mutual)).await;
+    fails(&mut feed, &stage).await;
+    assert!(stage.house.tenant(&north()).is_none());
+    stage.house.admission(&stage.tenant).unwrap_err();
+    stage.pass(31);
+    fails(&mut feed, &stage).await;
+    assert!(stage.house.is_outdated() && stage.house.is_ready().await.is_err());
+    stage.house.admission(&stage.tenant).unwrap_err();
+
+    disk.0.store(false, Ordering::SeqCst);
+    while stage.house.log.flush().await.is_err() {}
+    // Nothing new is announced: what was heard before is still to be done.
+    feed.round(&stage.house).await;
+    assert!(stage.house.tenant(&north()).is_some(), "the change was lost");
+    stage.house.is_ready().await.unwrap();
+    stage.house.admission(&stage.tenant).unwrap();
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_cannot_be_prepared_closes_its_own_hosts_and_no_others() {
+    let stage = Stage::set().await;
+    let (house, mut feed) = (&stage.house, Feed::of(&stage.house));
+    apply(house, "accent = \"#123456\"\n").await;
+    add(house, tenant_with_roots("north", "none.pem")).await;
+    feed.round(house).await;
+    let state = house.state.load_full();
+    assert_eq!(house.tenant(&stage.tenant).unwrap().bundle.tenant.accent.as_deref(), Some("#123456"));
+    assert!(house.tenant(&north()).is_none());
+    assert!(state.mistakes().to_string().contains("none.pem"), "{}", state.mistakes());
+    let snapshot = state.snapshot(&house.config);
+    assert!(snapshot.closed.contains("files.north.localhost") && snapshot.closed.contains("north.localhost"));
+    assert!(snapshot.hosts.contains_key(HOST) && !snapshot.hosts.contains_key("north.localhost"));
+    house.is_ready().await.unwrap();
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_had_before_serves_it_for_half_a_minute_and_no_longer() {
+    let stage = Stage::set().await;
+    let (house, mut feed) = (&stage.house, Feed::of(&stage.house));
+    let roots = stage.folder.join("roots.pem");
+    std::fs::write(&roots, house.ca.root(house).await.unwrap().to_pem()).unwrap();
+    add(house, tenant_with_roots("north", "roots.pem")).await;
+    feed.round(house).await;
+    assert!(house.tenant(&north()).is_some());
+
+    add(house, tenant_with_roots("north", "gone.pem")).await;
+    feed_until(&mut feed, house, 3).await;
+    let before = house.tenant(&north()).unwrap();
+    let file = |tenant: &TenantState| tenant.bundle.apps.values().next().unwrap().upstream.clone().unwrap().ca_file;
+    assert_eq!(file(&before).unwrap().to_string(), "roots.pem");
+    stage.pass(29);
+    feed.round(house).await;
+    house.admission(&north()).unwrap();
+    stage.pass(2);
+    feed.round(house).await;
+    assert_eq!(house.admission(&north()), Err(Reason::TenantUnavailable));
+    house.admission(&stage.tenant).unwrap();
+
+    std::fs::rename(&roots, stage.folder.join("gone.pem")).unwrap();
+    feed_until(&mut feed, house, 40).await;
+    house.admission(&north()).unwrap();
+    assert_eq!(file(&house.tenant(&north()).unwrap()).unwrap().to_string(), "gone.pem");
+    house.log.flush().await.unwrap();
+    let page = house.store.log(Some(&north()), &LogQuery { limit: 100, ..LogQuery::default() }).await.unwrap();
+    let told: Vec<_> = page.items.iter().map(|one| Entry::read(&one.body).unwrap()).collect();
+    let of = |code: &str| told.iter().filter(|one| one.event.code() == code && one.actor == Actor::GATEWAY).count();
+    assert_eq!((of("tenant-paused"), of("tenant-resumed")), (1, 1));
+    stage.strike().await;
+}
