@@ -14,6 +14,14 @@ pub enum StoreFault {
         /// The newest that is known.
         knows: i64,
     },
+    /// The database was written by an older Cardea, and is opened to be read only.
+    #[error("the database is of version {stands}, older than {knows}: start the gateway once, which brings it up to date")]
+    Older {
+        /// The database's version.
+        stands: i64,
+        /// The version that is known.
+        knows: i64,
+    },
     /// Redis failed or cannot be reached.
     #[error("redis does not answer as it should")]
     Redis(#[from] redis::RedisError),

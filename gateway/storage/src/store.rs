@@ -1,6 +1,7 @@
 //! The durable store: one writer, several readers, tables brought up to date on opening.
 
 use std::{
+    cmp::Ordering,
     fmt::Write as _,
     path::Path,
     sync::{Arc, Once},
@@ -38,14 +39,30 @@ const READER_PRAGMAS: &str =
 impl Store {
     /// Opens the SQLite file at `path`, creating it (mode 0600) and bringing its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreFault> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        drivers();
         create_private(path)?;
         let url = sqlite_url(path)?;
         let writer = connect(&url, 1, PRAGMAS).await?;
         migrate(&writer).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
         Ok(Self(Arc::new(Pools { reader, writer })))
+    }
+
+    /// Opens the file to read it: nothing is made, brought up to date or written, whatever is asked.
+    pub async fn open_to_read(path: &Path) -> Result<Self, StoreFault> {
+        drivers();
+        let file = std::fs::File::open(path).map(drop);
+        file.map_err(|source| StoreFault::File { path: path.display().to_string(), source })?;
+        let reader = connect(&sqlite_url(path)?, READERS, READER_PRAGMAS).await?;
+        let sql = "SELECT COALESCE(MAX(version), 0) AS version FROM migrations";
+        let stands: i64 = sqlx::query(sql).fetch_one(&reader).await?.try_get("version")?;
+        let knows = newest();
+        match stands.cmp(&knows) {
+            Ordering::Greater => Err(StoreFault::Newer { stands, knows }),
+            Ordering::Less => Err(StoreFault::Older { stands, knows }),
+            // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
+            Ordering::Equal => Ok(Self(Arc::new(Pools { writer: reader.clone(), reader }))),
+        }
     }
 
     /// Whether it answers: for readiness.
@@ -70,6 +87,16 @@ impl Store {
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Any>, StoreFault> {
         Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+fn drivers() {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
+}
+
+/// The version that this program knows.
+fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, _)| *version)
 }
 
 async fn connect(url: &str, most: u32, pragmas: &'static str) -> Result<AnyPool, StoreFault> {
@@ -125,7 +152,7 @@ async fn migrate(writer: &AnyPool) -> Result<(), StoreFault> {
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)").execute(&mut *tx).await?;
     let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM migrations").fetch_one(&mut *tx).await?;
     let stands: i64 = row.try_get("version")?;
-    let knows = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let knows = newest();
     if stands > knows {
         return Err(StoreFault::Newer { stands, knows });
     }
@@ -202,6 +229,19 @@ mod tests {
             let row = sqlx::query("PRAGMA synchronous").fetch_one(&store.0.writer).await.unwrap();
             assert_eq!(row.try_get::<i64, _>(0).unwrap(), 2, "{what}: a new connection is as durable as the first");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_opened_to_read_is_neither_made_nor_written() {
+        let dir = Dir::new();
+        let path = dir.path().join("cardea.db");
+        let nothing = Store::open_to_read(&path).await.unwrap_err();
+        assert!(matches!(nothing, StoreFault::File { .. }) && !path.exists(), "{nothing}");
+        dir.store().await.close().await;
+        let store = Store::open_to_read(&path).await.unwrap();
+        store.ping().await.unwrap();
+        store.announce(None, &crate::Change::Resources, crate::testing::t0()).await.unwrap_err();
+        assert_eq!(store.last_change().await.unwrap(), 0);
     }
 
     #[tokio::test]
