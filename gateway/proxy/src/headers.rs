@@ -63,11 +63,21 @@ pub(crate) fn clean(headers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) -> 
             Judgement::Refuse => return Err(Reason::BadHeader),
         }
     }
-    dropped.extend(listed_by_connection(headers));
-    for name in dropped {
+    let listed = listed_by_connection(headers);
+    if listed.iter().any(is_for_the_end) {
+        return Err(Reason::BadHeader);
+    }
+    for name in dropped.into_iter().chain(listed) {
         headers.remove(name);
     }
     Ok(())
+}
+
+/// Headers that say who sent a request, from where and what it holds. A `Connection` that lists one would take it away
+/// from whoever decides by it, and no honest sender lists it (RFC 9110 section 7.6.1). The host is ours to set.
+fn is_for_the_end(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name != "host" && is_framing(name) || name.starts_with("sec-fetch-") || matches!(name, "origin" | "referer")
 }
 
 enum Judgement {
@@ -238,6 +248,15 @@ mod tests {
         headers.insert("accept", HeaderValue::from_static("*/*"));
         clean(&mut headers, &[]).unwrap();
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn connection_lists_take_away_nothing_that_decides() {
+        for name in ["Origin", "sec-fetch-site", "Sec-Fetch-Mode", "referer", "cookie", "authorization"] {
+            let mut headers = HeaderMap::new();
+            headers.insert("connection", HeaderValue::from_str(&format!("close, {name}")).unwrap());
+            assert_eq!(clean(&mut headers, &[]), Err(Reason::BadHeader), "{name}");
+        }
     }
 
     #[test]

@@ -192,6 +192,12 @@ async fn another_site_cannot_change_anything_here() {
         let reply = house.ask_sign_in("POST /sign-in", &format!("content-length: 0\r\n{refused}")).await;
         assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("cross-site")), "{refused}");
     }
+    // What would say so cannot be taken away before it is read.
+    for hidden in ["origin", "sec-fetch-site", "Sec-Fetch-Site , Origin"] {
+        let headers = format!("connection: {hidden}\r\norigin: http://evil.test\r\nsec-fetch-site: cross-site\r\n");
+        let reply = house.ask_sign_in("POST /sign-in", &headers).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (400, Some("bad-header")), "{hidden}");
+    }
     for fine in ["", "sec-fetch-site: same-origin\r\n", "origin: http://id.acme.test\r\n", "sec-fetch-site: none\r\n"] {
         assert_eq!(
             house.ask_sign_in("POST /sign-in", &format!("content-length: 0\r\n{fine}")).await.status(),
