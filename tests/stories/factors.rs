@@ -230,3 +230,25 @@ async fn what_succeeds_wears_out_no_address() -> Story {
     }
     Ok(())
 }
+
+/// Whoever only begins sign-ins makes no more writes than the pace allows, and is told when to go on.
+#[tokio::test]
+async fn sign_ins_are_begun_at_a_bounded_pace() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let sign_in = gateway.at("acme", "/sign-in")?;
+    let mut stranger = Client::browser();
+    let page = stranger.open(&sign_in).await?;
+    let mut statuses = Vec::new();
+    for _ in 0..140 {
+        let reply = stranger.submit_once(&page, &[("email", "mira@acme.example")]).await?;
+        statuses.push(reply.status.as_u16());
+        if reply.status == 429 {
+            assert_eq!(reply.header("retry-after"), Some("1"), "{:?}", reply.headers);
+        }
+    }
+    assert_eq!(statuses[..100].iter().filter(|status| **status == 303).count(), 100, "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let elsewhere = at([127, 3, 0, 1], Client::browser()).submit_once(&page, &[("email", "mira@acme.example")]).await?;
+    assert_eq!(elsewhere.status, 303);
+    Ok(())
+}

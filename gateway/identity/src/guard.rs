@@ -179,7 +179,7 @@ pub fn by_address(target: Target, address: IpAddr) -> Limit {
 }
 
 /// The network that an address counts as: itself, or the /64 that one IPv6 subscriber has.
-fn network(address: IpAddr) -> String {
+pub fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => {

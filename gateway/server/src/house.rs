@@ -77,6 +77,8 @@ pub struct House {
     pub http: OutgoingClient,
     /// What is known of the tenants' identity providers.
     pub providers: crate::sign_in::Providers,
+    /// How fast sign-ins follow each other.
+    pub(crate) pace: crate::sign_in::Pace,
     /// The internal CA.
     pub ca: Ca,
     /// Assertion keys.
@@ -191,6 +193,7 @@ impl House {
             cache: SessionCache::new(config.limits.sessions_cached),
             http,
             providers: crate::sign_in::Providers::default(),
+            pace: crate::sign_in::Pace::default(),
             ca: Ca::new(config.certificate_life),
             state: ArcSwap::default(),
             proxy: OnceLock::new(),

@@ -4,7 +4,7 @@ use axum::{Form, extract::Query, response::Response};
 use cardea_core::resources::ProviderSpec;
 use cardea_identity::{
     Email,
-    sign_in::{Destination, Flow},
+    sign_in::Destination,
 };
 use serde::Deserialize;
 
@@ -49,7 +49,7 @@ async fn identified(visit: &Visit, form: Identity) -> Result<Response, No> {
         let query = query_to(&destination, &[("email", email.as_str())]);
         return Ok(see_other(&format!("/sign-in/with/{}{query}", provider.id)));
     }
-    let flow = Flow::begin(visit.id().clone(), destination).identified(email)?;
+    let flow = visit.begin_flow(destination)?.identified(email)?;
     Ok(visit.keep_flow(&flow).await?.on(see_other("/sign-in/password")))
 }
 

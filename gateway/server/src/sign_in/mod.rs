@@ -14,6 +14,7 @@ mod hand_over;
 mod invitation;
 mod keys;
 mod oidc;
+mod pace;
 mod passkey;
 mod password;
 mod providers;
@@ -32,6 +33,7 @@ use axum::{
 
 use crate::House;
 
+pub use pace::Pace;
 pub use providers::Providers;
 use visit::Visit;
 

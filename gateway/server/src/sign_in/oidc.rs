@@ -5,12 +5,12 @@ use axum::{
     response::Response,
 };
 use cardea_audit::Event;
-use cardea_core::{ProviderId, Reason, Secret, UserId, resources::ProviderSpec};
+use cardea_core::{GroupId, ProviderId, Reason, Secret, UserId, resources::ProviderSpec};
 use cardea_identity::{
     Email, LinkedIdentity, Status, User,
     assurance::Means,
     oidc::{Admission, Ask, Attempt, Claims, Pool, ProviderPerson, Refused, Tokens, admit, regroup},
-    sign_in::{Aim, Flow, Need},
+    sign_in::{Aim, Need},
 };
 use cardea_storage::{Inserted, Linked};
 use openidconnect::{HttpClientError, HttpRequest, HttpResponse};
@@ -51,7 +51,7 @@ async fn sent(visit: &Visit, id: &str, query: Sending) -> Result<Response, No> {
     let flow = if query.step.is_some() {
         visit.take_flow().await?
     } else {
-        Flow::begin(visit.id().clone(), visit.destination(&Onward { to: query.to, flow: query.flow })?)
+        visit.begin_flow(visit.destination(&Onward { to: query.to, flow: query.flow })?)?
     };
     let hint = query.email.and_then(|email| Email::parse(&email).ok());
     let (fresh, assurance) = match flow.aim() {
@@ -215,13 +215,15 @@ async fn follow_groups(
     mut user: User,
     doer: &Doer,
 ) -> Result<User, No> {
-    let after = regroup(spec, &user.groups, &person.groups);
     let mut before = user.groups.clone();
     before.sort();
-    if before == after {
+    if before == regroup(spec, &before, &person.groups) {
         return Ok(user);
     }
-    visit.house.store.set_groups(visit.id(), user.id, &after, visit.now).await?;
+    // Decided anew on what stands in that moment: an administrator may have changed the other groups since it was read.
+    let to = |current: &[GroupId]| regroup(spec, current, &person.groups);
+    let changed = visit.house.store.change_groups(visit.id(), user.id, to, visit.now).await?;
+    let (before, after) = changed.ok_or(Reason::NotAMember)?;
     visit.house.forget_user(user.id);
     let provider = Some(spec.id.clone());
     let event = Event::GroupsChanged { user: subject(&user), before, after: after.clone(), provider };

@@ -60,7 +60,7 @@ async fn asked(visit: &Visit, request: Request) -> Result<Response, No> {
     let flow = if request.begin.is_some() { None } else { visit.taken().await? };
     let flow = match flow {
         Some(flow) => flow,
-        None => Flow::begin(visit.id().clone(), visit.destination(&request.onward)?),
+        None => visit.begin_flow(visit.destination(&request.onward)?)?,
     };
     let (options, ceremony) = match flow.awaits() {
         Awaits::Factor(user, _) => {

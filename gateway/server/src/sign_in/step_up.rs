@@ -47,6 +47,7 @@ async fn shown(visit: &Visit, asking: Asking) -> Result<Response, No> {
     if matches!(need, Need::Assurance(level) if session.assurance >= level) {
         return Ok(see_other(&visit.leave(session.id, &destination).await?));
     }
+    visit.pace()?;
     let flow = Flow::step_up(&enrolled.user, session.id, session.proofs, need, destination);
     let page = page(visit, &flow, None).await?;
     Ok(visit.keep_flow(&flow).await?.on(page))

@@ -47,6 +47,13 @@ impl Visit {
         guard::limits(target, &account, self.admitted.client(), self.device().as_ref(), self.now)
     }
 
+    /// Makes one more step of a sign-in, unless they follow each other too fast: each is a durable write.
+    pub(super) fn pace(&self) -> Result<(), No> {
+        let known = self.device().map(|device| device.id().to_owned());
+        let place = known.unwrap_or_else(|| guard::network(self.admitted.client()));
+        self.house.pace.step(&place, self.now).map_err(No::Wait)
+    }
+
     /// Counts a try by the client's address alone, where no account is named yet.
     pub(super) async fn limited_by_address(&self, target: Target) -> Result<(), No> {
         let limit = guard::by_address(target, self.admitted.client());

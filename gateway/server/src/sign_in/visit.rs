@@ -221,6 +221,7 @@ impl Visit {
     /// The sign-in under way, taken out: of racing requests exactly one makes the step.
     pub(super) async fn take_flow(&self) -> Result<Flow, No> {
         let ticket = self.ticket().ok_or(Reason::SignInExpired)?;
+        self.pace()?;
         let taken = self.house.shared.take(self.id(), Purpose::Flow, &ticket.hash(), self.now).await?;
         self.open_flow(taken)
     }
@@ -228,6 +229,12 @@ impl Visit {
     fn open_flow(&self, kept: Option<OneTime>) -> Result<Flow, No> {
         let kept = kept.ok_or(Reason::SignInExpired)?;
         Ok(kept.open(Purpose::Flow, self.id(), &self.house.sealer, self.now)?)
+    }
+
+    /// Begins a sign-in, to be kept.
+    pub(super) fn begin_flow(&self, destination: Destination) -> Result<Flow, No> {
+        self.pace()?;
+        Ok(Flow::begin(self.id().clone(), destination))
     }
 
     /// Keeps the sign-in for its next step, under a new ticket; gives the cookie.
@@ -258,7 +265,11 @@ impl Visit {
             Err(no) => no,
         };
         self.log(&no);
-        self.tell_script(&no.problem(), no.reason())
+        let mut response = self.tell_script(&no.problem(), no.reason());
+        if let No::Wait(wait) = no {
+            retry_after(&mut response, wait);
+        }
+        response
     }
 
     /// problem+json with the words that the page would show.
