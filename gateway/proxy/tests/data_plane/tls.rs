@@ -319,6 +319,15 @@ async fn a_websocket_comes_through_http2() {
 }
 
 #[tokio::test]
+async fn nothing_for_machines_is_served_at_the_public_door() {
+    let (house, ours, _) = secured(Door::Public).await;
+    for line in ["GET /ca/roots", "POST /ca/enrol", "POST /ca/renew", "GET /ca", "GET /ca/"] {
+        let reply = over_http1(&house, ours.client().with_no_client_auth(), SIGN_IN_HOST, SIGN_IN_HOST, line).await;
+        assert!(reply.starts_with("HTTP/1.1 404 ") && reply.contains("not-found"), "{line}: {reply}");
+    }
+}
+
+#[tokio::test]
 async fn the_machines_door_knows_workloads_and_opens_nothing_else() {
     let (house, ours, _) = secured(Door::Machines).await;
     let workload = |uris: &[&str]| {
