@@ -167,17 +167,20 @@ impl Snapshot {
     }
 }
 
-/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours; on sign-in hosts everything is.
+/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours; on sign-in hosts everything is. What is for
+/// machines is behind their door, and behind no other.
 pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection) -> Result<Arc<App>, Reason> {
     let own = &site.tenant.own;
     let first = canonical.segments().next().unwrap_or_default();
+    let for_machines = matches!(site.role, SiteRole::SignIn) && first == "ca";
+    if for_machines != (connection.door == Door::Machines) {
+        return Err(Reason::NotFound);
+    }
     let app = match &site.role {
-        SiteRole::App(_) if connection.door == Door::Machines => return Err(Reason::NotFound),
         SiteRole::App(_) if first == ".cardea" => &own.sign_in,
         SiteRole::App(app) => app,
         SiteRole::SignIn => match first {
             "ca" => &own.machines,
-            _ if connection.door == Door::Machines => return Err(Reason::NotFound),
             "" | "factors" | "sessions" => &own.portal,
             "admin" | "api" => &own.console,
             _ => &own.sign_in,
