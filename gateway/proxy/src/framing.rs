@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 mod head;
 
+pub(crate) use head::FIELDS_MAX;
+
 /// The header that marks a stand-in request. No head with it is let through.
 pub(crate) const REFUSED: &str = "cardea-refused";
 

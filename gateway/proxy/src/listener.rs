@@ -25,7 +25,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{Body, Connection, Door, Drain, Proxy, framing::Guard, upstream::tls::spiffe_id};
+use crate::{
+    Body, Connection, Door, Drain, Proxy,
+    framing::{FIELDS_MAX, Guard},
+    upstream::tls::spiffe_id,
+};
 
 /// How a listener's connections are protected.
 #[derive(Clone)]
@@ -213,7 +217,7 @@ impl Serving {
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .max_headers(128)
+            .max_headers(FIELDS_MAX)
             .pipeline_flush(true)
             .serve_connection(TokioIo::new(guarded), service(Arc::clone(&self.proxy), connection))
             .with_upgrades();

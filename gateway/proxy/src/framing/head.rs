@@ -1,6 +1,10 @@
 //! One HTTP/1 head, read as strictly as RFC 9112 is written.
 
 use cardea_core::Reason;
+use http::Uri;
+
+/// The most fields of a head. 128: a browser sends twenty, and a proxy adds ten.
+pub(crate) const FIELDS_MAX: usize = 128;
 
 /// How the body after a head is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +40,15 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
     let request = lines.next().unwrap_or(Err(Reason::AmbiguousFraming))?;
     let http_11 = check_request_line(request)?;
     let (mut length, mut chunked) = (None, false);
-    for line in lines {
+    for (nth, line) in lines.enumerate() {
         let line = match line {
             Ok([]) => break,
             other => other?,
         };
+        // Hyper would close the connection without a word.
+        if nth == FIELDS_MAX {
+            return Err(Reason::HeadersTooLarge);
+        }
         let (name, value) = check_field(line)?;
         match name.len() {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -91,15 +99,27 @@ fn check_request_line(line: &[u8]) -> Result<bool, Reason> {
     if method.is_empty() || !method.iter().all(|&b| is_token(b)) {
         return Err(Reason::AmbiguousFraming);
     }
-    // A fragment never belongs in a request; hyper would cut it off unseen.
-    if target.is_empty() || target.iter().any(|&b| !b.is_ascii_graphic() || b == b'#') {
-        return Err(Reason::AmbiguousPath);
+    if !is_plain(target) {
+        check_odd_target(target)?;
     }
     match version {
         b"HTTP/1.1" => Ok(true),
         b"HTTP/1.0" => Ok(false),
         _ => Err(Reason::AmbiguousFraming),
     }
+}
+
+/// Whether a target is a path and query without any sign that could trouble somebody: nearly all are.
+fn is_plain(target: &[u8]) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/-._~%?=&+,;:@!$*()".contains(b);
+    target.len() < 8192 && target.starts_with(b"/") && target.iter().all(plain)
+}
+
+/// Hyper reads a target with [`Uri`], and answers by itself where that fails; so it is asked here first. A fragment never
+/// belongs in a request, and `Uri` would cut it off unseen.
+fn check_odd_target(target: &[u8]) -> Result<(), Reason> {
+    let odd = target.iter().any(|&b| !b.is_ascii_graphic() || b == b'#') || Uri::try_from(target).is_err();
+    if odd { Err(Reason::AmbiguousPath) } else { Ok(()) }
 }
 
 const fn is_token(byte: u8) -> bool {

@@ -77,6 +77,8 @@ fn a_head_with_two_readings_is_refused() {
         ("GET / HTTP/2.0\r\n\r\n", "ambiguous-framing"),
         ("GET /x#/public HTTP/1.1\r\n\r\n", "ambiguous-path"),
         ("GET /\u{e9} HTTP/1.1\r\n\r\n", "ambiguous-path"),
+        ("GET \\about HTTP/1.1\r\n\r\n", "ambiguous-path"),
+        ("GET /a<b HTTP/1.1\r\n\r\n", "ambiguous-path"),
         ("\u{16}\u{3}\u{1}", "ambiguous-framing"),
     ] {
         let found = refusal(head.as_bytes());
@@ -109,6 +111,13 @@ fn chunks_are_read_to_the_letter() {
         assert!(through(request.as_bytes(), 1).is_err(), "{body:?}");
         assert!(through(request.as_bytes(), 1000).is_err(), "{body:?}");
     }
+}
+
+#[test]
+fn a_head_of_too_many_fields_is_refused() {
+    let head = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "a: 1\r\n".repeat(fields));
+    assert_eq!(refusal(head(FIELDS_MAX).as_bytes()), None);
+    assert_eq!(refusal(head(FIELDS_MAX + 1).as_bytes()), Some("headers-too-large"));
 }
 
 #[test]

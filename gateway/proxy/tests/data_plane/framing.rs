@@ -80,6 +80,32 @@ async fn a_head_without_end_is_refused() {
     assert_eq!(house.ends(), [(431, Some(Reason::HeadersTooLarge))]);
 }
 
+/// Nothing is answered below us: each of these has a request id and an entry, whatever the HTTP library thinks of it.
+#[tokio::test]
+async fn every_head_that_comes_whole_has_an_answer_of_ours_and_an_entry() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let mut heads: Vec<_> = (33..127)
+        .flat_map(|byte: u8| {
+            let sign = char::from(byte);
+            [format!("GET /public/a{sign}b"), format!("GET /public/a?x={sign}"), format!("GET {sign}about")]
+        })
+        .map(|line| (line, String::new()))
+        .collect();
+    heads.extend(
+        ["GET *", "OPTIONS *", "CONNECT a", "GET http://", "GET a:b", "GET //"]
+            .map(|line| (line.to_owned(), String::new())),
+    );
+    heads.push(("GET /public".to_owned(), "a: 1\r\n".repeat(200)));
+    heads.push(("GET /public".to_owned(), format!("x-own: {}\r\n", "a".repeat(40_000))));
+    for (line, fields) in heads {
+        let before = house.ends().len();
+        let reply = house.ask(&line, &fields).await;
+        assert!(reply.0.contains("x-request-id: "), "{line} {} bytes: {}", fields.len(), reply.0);
+        assert_eq!(house.ends().len(), before + 1, "{line} {} bytes", fields.len());
+    }
+}
+
 #[tokio::test]
 async fn how_long_a_head_may_be_is_the_operators_to_say() {
     let (_, url) = Service::start().await;
