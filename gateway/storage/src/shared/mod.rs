@@ -72,7 +72,8 @@ pub trait SharedState: Send + Sync {
     /// Notes that a session was used. No change of version; never moves back.
     async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault>;
 
-    /// Ends a session; true for exactly one caller. The first end stands.
+    /// Ends a session; true for exactly one caller. The first end stands. It is announced before anybody is told that it
+    /// has ended: where that fails, the next call makes up for it. So do the others that end sessions.
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault>;
 
     /// Ends a session and keeps `next` in its place, if it has not ended; tells whether it was so.

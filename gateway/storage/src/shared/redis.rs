@@ -78,9 +78,8 @@ impl RedisShared {
     ) -> Result<u64, StoreFault> {
         let (at, stem) = (end.at.as_micros().to_string(), self.keys.session_stem(tenant));
         let done: u64 = self.run(&self.scripts.end_all, &[index], &[&at, end.why.as_str(), except, &stem]).await?;
-        if done > 0 {
-            self.store.announce(Some(tenant), change, end.at).await?;
-        }
+        // Also where nothing was left to end: whoever ended it may have failed to say so, and asks again.
+        self.store.announce(Some(tenant), change, end.at).await?;
         Ok(done)
     }
 }
@@ -165,9 +164,8 @@ impl SharedState for RedisShared {
         let at = end.at.as_micros().to_string();
         let keys = [self.keys.session(tenant, id)];
         let done: u32 = self.run(&self.scripts.session_end, &keys, &[&at, end.why.as_str()]).await?;
-        if done == 1 {
-            self.store.announce(Some(tenant), &Change::Session(id), end.at).await?;
-        }
+        // See [`RedisShared::end_all`].
+        self.store.announce(Some(tenant), &Change::Session(id), end.at).await?;
         Ok(done == 1)
     }
 

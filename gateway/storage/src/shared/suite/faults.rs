@@ -3,7 +3,7 @@
 use cardea_identity::session::EndReason;
 
 use super::{handles::successor, stories::ends, tries::limit, *};
-use crate::StoreFault;
+use crate::{Change, StoreFault};
 
 #[tokio::test]
 async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
@@ -44,4 +44,28 @@ async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
     let opened = under.ours.session_by_handle(&acme, &record.hash).await.unwrap();
     assert_eq!(opened, Some((record, begun)));
     assert_eq!(under.ours.take(&acme, value.purpose, &value.hash, t0()).await.unwrap(), Some(value));
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_announced_is_announced_by_the_next_try() {
+    let under = redis().await;
+    let (url, elsewhere) = (under._server.as_ref().unwrap().url(), Dir::new());
+    let speechless = elsewhere.store().await;
+    let lame = RedisShared::open(&url, "cardea", speechless.clone()).await.unwrap();
+    speechless.close().await;
+    let (one, two, three) =
+        (session("acme", ada(), t0(), 1), session("acme", ada(), t0(), 2), session("acme", ada(), t0(), 3));
+    for begun in [&one, &two, &three] {
+        under.ours.session_insert(begun).await.unwrap();
+    }
+    let end = ends(EndReason::Suspended, 1);
+    lame.session_end(&acme(), one.id, end).await.unwrap_err();
+    lame.end_all_of_user(&acme(), ada(), Some(three.id), end).await.unwrap_err();
+    lame.end_all_of_tenant(&acme(), end).await.unwrap_err();
+    let before = under.store.last_change().await.unwrap();
+    assert!(!under.ours.session_end(&acme(), one.id, end).await.unwrap());
+    assert_eq!(under.ours.end_all_of_user(&acme(), ada(), None, end).await.unwrap(), 0);
+    assert_eq!(under.ours.end_all_of_tenant(&acme(), end).await.unwrap(), 0);
+    let news: Vec<_> = under.store.changes_since(before).await.unwrap().into_iter().map(|one| one.change).collect();
+    assert_eq!(news, [Change::Session(one.id), Change::SessionsOf(ada()), Change::Sessions]);
 }
