@@ -126,6 +126,19 @@ impl Store {
         groups: &[GroupId],
         now: Timestamp,
     ) -> Result<Option<Vec<GroupId>>, StoreFault> {
+        let changed = self.change_groups(tenant, id, |_| groups.to_vec(), now).await?;
+        Ok(changed.map(|(before, _)| before))
+    }
+
+    /// Puts a user into the groups that `to` makes of those they are in, in one step; gives those before and after, or
+    /// nothing if there is no such user.
+    pub async fn change_groups(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+        to: impl FnOnce(&[GroupId]) -> Vec<GroupId> + Send,
+        now: Timestamp,
+    ) -> Result<Option<(Vec<GroupId>, Vec<GroupId>)>, StoreFault> {
         let mut tx = self.write().await?;
         let done =
             sqlx::query("UPDATE users SET changed_at = $3 WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
@@ -138,11 +151,12 @@ impl Store {
             return Ok(None);
         }
         let before = groups_of(&mut tx, id).await?;
+        let after = to(&before);
         sqlx::query("DELETE FROM memberships WHERE user_id = $1").bind(id.to_string()).execute(&mut *tx).await?;
-        insert_groups(&mut tx, tenant, id, groups).await?;
+        insert_groups(&mut tx, tenant, id, &after).await?;
         announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
         tx.commit().await?;
-        Ok(Some(before))
+        Ok(Some((before, after)))
     }
 
     /// Notes that a user was seen; never moves back.
