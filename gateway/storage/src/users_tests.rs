@@ -141,3 +141,26 @@ async fn being_seen_never_moves_back() {
     store.user_seen(&ada.tenant, ada.id, t0()).await.unwrap();
     assert_eq!(store.user(&ada.tenant, ada.id).await.unwrap().unwrap().last_seen, Some(later));
 }
+
+#[tokio::test]
+async fn a_change_of_groups_is_made_of_what_stands_then() {
+    let dir = Dir::new();
+    let (ours, theirs) = (dir.store().await, dir.store().await);
+    let ada = user("acme", "ada@x.example");
+    ours.insert_user(&ada).await.unwrap();
+    ours.set_groups(&ada.tenant, ada.id, &[group("administrators"), group("chemists")], t0()).await.unwrap();
+    // Each puts the person into one group of their own and leaves the others alone; none undoes another.
+    let joins = (0..20).map(|nth| {
+        let (store, tenant) = (if nth % 2 == 0 { &ours } else { &theirs }, ada.tenant.clone());
+        let joined = group(&format!("group-{nth:02}"));
+        async move {
+            let to = move |before: &[GroupId]| before.iter().cloned().chain([joined]).collect();
+            store.change_groups(&tenant, ada.id, to, t0()).await.unwrap().unwrap()
+        }
+    });
+    let changes = futures_util::future::join_all(joins).await;
+    assert!(changes.iter().all(|(before, after)| after.len() == before.len() + 1));
+    assert_eq!(ours.user(&ada.tenant, ada.id).await.unwrap().unwrap().groups.len(), 22);
+    let nobody = user("acme", "nobody@x.example").id;
+    assert!(ours.change_groups(&ada.tenant, nobody, |_| Vec::new(), t0()).await.unwrap().is_none());
+}
