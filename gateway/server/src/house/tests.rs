@@ -16,7 +16,10 @@ use cardea_storage::{Applying, LogQuery, Plan};
 use super::*;
 
 mod changes;
+mod going_away;
+mod invitation;
 mod own_pages;
+mod rotation;
 
 /// A clock that the test moves.
 struct Moved(AtomicI64);
@@ -176,48 +179,6 @@ async fn memory_answers_for_thirty_seconds_and_then_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handle_is_replaced_once_and_its_late_use_ends_the_session() {
-    let stage = Stage::set().await;
-    stage.pass(900);
-    let live = stage.find(&stage.handle).await.unwrap();
-    let now = stage.house.now();
-    let next = stage.house.rotate(&live, now).await.unwrap().expect("the first who asks gets the new handle");
-    assert!(stage.house.rotate(&live, now).await.unwrap().is_none(), "a second new handle was given out");
-    let next = Handle::parse(&next).unwrap();
-    assert!(stage.find(&next).await.is_some());
-    stage.pass(50);
-    let old = stage.find(&stage.handle).await.expect("parallel requests still hold the old handle");
-    assert!(old.rotate_at.is_none(), "a replaced handle would be replaced again");
-    stage.pass(50);
-    assert!(stage.find(&stage.handle).await.is_none(), "a replaced handle worked after its grace");
-    assert!(stage.find(&next).await.is_none(), "the session outlived the reuse of a handle");
-    assert_eq!(stage.events().await.iter().filter(|code| *code == "session-reuse").count(), 1);
-    stage.strike().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_no_stolen_cookie() {
-    let stage = Stage::set().await;
-    stage.pass(900);
-    let live = stage.find(&stage.handle).await.unwrap();
-    let lost = stage.house.rotate(&live, stage.house.now()).await.unwrap().expect("it is due");
-    // The browser never got it, and comes back much later with what it has.
-    stage.pass(1200);
-    let again = stage.find(&stage.handle).await.expect("an aborted answer ended the session");
-    assert!(again.rotate_at.is_some_and(|at| at <= stage.house.now()), "it is not given another");
-    let next = stage.house.rotate(&again, stage.house.now()).await.unwrap().expect("the next is due");
-    assert!(stage.find(&Handle::parse(&lost).unwrap()).await.is_none(), "the lost one opens the session, too");
-    let next = Handle::parse(&next).unwrap();
-    assert!(stage.find(&next).await.is_some());
-    // Only now the old one has a successor in use: after the grace its use is a second party's.
-    stage.pass(61);
-    assert!(stage.find(&stage.handle).await.is_none());
-    assert!(stage.find(&next).await.is_none());
-    assert_eq!(stage.events().await.iter().filter(|code| *code == "session-reuse").count(), 1);
-    stage.strike().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn suspension_bites_on_the_next_request_and_ends_what_is_open() {
     let stage = Stage::set().await;
     assert!(stage.find(&stage.handle).await.is_some());
@@ -317,29 +278,6 @@ async fn an_open_stream_keeps_no_session_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_opens_once_and_a_newer_one_makes_it_worthless() {
-    let stage = Stage::set().await;
-    let tenant = stage.house.tenant(&stage.tenant).unwrap();
-    let email = Email::parse("eve@acme.example").unwrap();
-    let doer = Doer::operator();
-    let first = stage.house.invite_user(&tenant, email.clone(), "Eve", &[], &doer).await.unwrap();
-    let twice = stage.house.invite_user(&tenant, email, "Eve", &[], &doer).await;
-    assert!(matches!(twice, Err(ChangeFault::Conflict(_))));
-    let second = stage.house.invite_again(&tenant, first.user.id, &doer).await.unwrap();
-    let hash =
-        |invited: &Invited| cardea_identity::Ticket::parse(invited.url.rsplit('/').next().unwrap()).unwrap().hash();
-    assert!(
-        stage.house.invitation(&stage.tenant, &hash(&first)).await.unwrap().is_none(),
-        "the older link still works"
-    );
-    let (user, factors) = stage.house.invitation(&stage.tenant, &hash(&second)).await.unwrap().unwrap();
-    assert_eq!((user.id, factors.len()), (first.user.id, 0));
-    assert!(stage.house.take_invitation(&stage.tenant, &hash(&second)).await.unwrap());
-    assert!(!stage.house.take_invitation(&stage.tenant, &hash(&second)).await.unwrap(), "a link worked twice");
-    stage.strike().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_an_administrator_ends_is_gone_everywhere() {
     let stage = Stage::set().await;
     assert!(stage.find(&stage.handle).await.is_some());
@@ -348,59 +286,5 @@ async fn a_session_that_an_administrator_ends_is_gone_everywhere() {
     assert!(!house.end_session(&stage.tenant, stage.session.id, EndReason::Administrator, &doer).await.unwrap());
     assert!(!stage.cached(&stage.handle));
     assert!(stage.find(&stage.handle).await.is_none());
-    stage.strike().await;
-}
-
-/// A request to sign out with this handle, as a browser sends it.
-fn signing_out(handle: &Handle) -> http::Request<cardea_proxy::Body> {
-    http::Request::post("/sign-out")
-        .header(http::header::HOST, "acme.localhost")
-        .header("sec-fetch-site", "same-origin")
-        .header(http::header::COOKIE, format!("cardea={}", handle.expose_text()))
-        .body(cardea_proxy::Body::empty())
-        .unwrap()
-}
-
-/// What comes of `future`, if it needs no more than so many polls; else it is dropped with its next step ready.
-async fn given_up_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let (mut future, mut done) = (std::pin::pin!(future), 0);
-    std::future::poll_fn(|cx| {
-        if done == polls {
-            return std::task::Poll::Ready(None);
-        }
-        done += 1;
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_leaves_no_change_without_its_entry() {
-    let stage = Stage::set().await;
-    let proxy = crate::running::proxy(&stage.house, &mut prometheus_client::registry::Registry::default());
-    let connection =
-        Arc::new(cardea_proxy::Connection::plain("127.0.0.1:9".parse().unwrap(), cardea_proxy::Door::Public));
-    let (mut made, mut answered) = (0, 0);
-    // How far a poll gets depends on the machine; three rounds pass every step.
-    for polls in (1..).flat_map(|polls| [polls; 3]).take_while(|polls| *polls < 100) {
-        let (session, _) = sign_in(&stage.house, &stage.tenant, &stage.user).await;
-        let (handle, record) =
-            HandleRecord::issue(&session, "acme.localhost", stage.house.now(), &*stage.house.entropy);
-        stage.house.shared.handle_insert(&record, &session).await.unwrap();
-        let answer = given_up_after(polls, proxy.handle(Arc::clone(&connection), signing_out(&handle))).await;
-        stage.house.begun.all_done(Duration::MAX).await;
-        let kept = stage.house.shared.session(&stage.tenant, session.id).await.unwrap().unwrap();
-        made += usize::from(kept.ended.is_some());
-        let told = stage.events().await.iter().filter(|code| *code == "sign-out").count();
-        assert_eq!(told, made, "given up after {polls} polls");
-        if let Some(answer) = answer {
-            assert_eq!((answer.status(), kept.ended.is_some()), (http::StatusCode::OK, true));
-            answered += 1;
-        }
-        if answered == 3 {
-            break;
-        }
-    }
-    assert!(answered == 3 && made > answered, "nobody went away in the midst of it: {made} sessions ended");
     stage.strike().await;
 }
