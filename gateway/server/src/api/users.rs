@@ -228,7 +228,7 @@ pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<U
 /// Suspend a person and end every session of theirs.
 #[utoipa::path(
     post, path = "/users/{id}/suspend", tag = "people", params(("id" = String, Path)),
-    responses((status = 204), (status = 409, description = "suspended already, or oneself"))
+    responses((status = 204), (status = 409, description = "oneself"))
 )]
 pub(super) async fn suspend(asked: Asked, Named(id): Named<UserId>) -> Answer<StatusCode> {
     if asked.user()?.id == id {

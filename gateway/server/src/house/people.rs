@@ -146,14 +146,14 @@ impl House {
         Ok(ended)
     }
 
-    /// Suspends a user and ends every session; tells how many ended.
+    /// Suspends a user and ends every session; tells how many ended. May be done again: what broke off half-way is made
+    /// whole.
     pub async fn suspend_user(&self, tenant: &TenantId, id: UserId, doer: &Doer) -> Result<u64, ChangeFault> {
         let user = self.store.user(tenant, id).await?.ok_or(ChangeFault::NotFound("user"))?;
-        if user.status == Status::Suspended {
-            return Err(ChangeFault::Conflict(format!("`{}` is suspended already", user.email)));
-        }
-        // First the door, then those inside: a sign-in that races this finds the door shut.
-        if !self.store.set_status(tenant, id, user.status, Status::Suspended, self.now()).await? {
+        // First the door, then those inside: a sign-in that races this finds the door shut. If we crash between, the
+        // sessions open nothing, since whoever is suspended may not enter; the next try ends them.
+        let shut = user.status == Status::Suspended;
+        if !shut && !self.store.set_status(tenant, id, user.status, Status::Suspended, self.now()).await? {
             return Err(ChangeFault::Conflict(format!("`{}` was changed by somebody else just now", user.email)));
         }
         let sessions = self.end_quietly(tenant, id, None, EndReason::Suspended).await?;
@@ -164,6 +164,10 @@ impl House {
     /// Lets a suspended user sign in again. Who never chose a factor is invited still.
     pub async fn activate_user(&self, tenant: &TenantId, id: UserId, doer: &Doer) -> Result<User, ChangeFault> {
         let mut user = self.store.user(tenant, id).await?.ok_or(ChangeFault::NotFound("user"))?;
+        // INVARIANT: before the door opens. What a suspension left behind must not come back to life.
+        if user.status == Status::Suspended {
+            self.end_quietly(tenant, id, None, EndReason::Suspended).await?;
+        }
         let known =
             !self.store.factors(tenant, id).await?.is_empty() || !self.store.identities(tenant, id).await?.is_empty();
         let to = if known { Status::Active } else { Status::Invited };
