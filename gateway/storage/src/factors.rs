@@ -1,5 +1,7 @@
 //! Enrolled factors. What must happen once (a time step, a counter) is one compare-and-set.
 
+use std::collections::BTreeSet;
+
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
 use cardea_identity::{Factor, FactorData, FactorKind};
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -32,22 +34,18 @@ impl Store {
         factor: &Factor,
     ) -> Result<FactorInserted, StoreFault> {
         let mut tx = self.write().await?;
-        let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted') AS users, \
-             (SELECT COUNT(*) FROM factors WHERE tenant = $1 AND credential = $3) AS taken",
-        )
-        .bind(tenant.as_str())
-        .bind(user.to_string())
-        .bind(credential(&factor.data).unwrap_or_default())
-        .fetch_one(&mut *tx)
-        .await?;
+        let row =
+            sqlx::query("SELECT COUNT(*) AS users FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
+                .bind(tenant.as_str())
+                .bind(user.to_string())
+                .fetch_one(&mut *tx)
+                .await?;
         if row.count("users")? == 0 {
             return Ok(FactorInserted::NoUser);
         }
-        if row.count("taken")? > 0 {
+        if !enrol(&mut tx, tenant, user, factor).await? {
             return Ok(FactorInserted::CredentialTaken);
         }
-        insert(&mut tx, tenant, user, factor).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), factor.created).await?;
         tx.commit().await?;
         Ok(FactorInserted::Done)
@@ -194,6 +192,39 @@ impl Store {
         tx.commit().await?;
         Ok(Some(removed))
     }
+}
+
+/// The ids of a user's factors.
+pub(crate) async fn ids(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<BTreeSet<FactorId>, StoreFault> {
+    let rows = sqlx::query("SELECT id FROM factors WHERE tenant = $1 AND user_id = $2")
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(|row| row.parsed("id", FactorId::parse)).collect()
+}
+
+/// Enrols a factor, unless it is a passkey that somebody of the pool has; tells whether it did.
+pub(crate) async fn enrol(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    user: UserId,
+    factor: &Factor,
+) -> Result<bool, StoreFault> {
+    let row = sqlx::query("SELECT COUNT(*) AS taken FROM factors WHERE tenant = $1 AND credential = $2")
+        .bind(tenant.as_str())
+        .bind(credential(&factor.data).unwrap_or_default())
+        .fetch_one(&mut **tx)
+        .await?;
+    if row.count("taken")? > 0 {
+        return Ok(false);
+    }
+    insert(tx, tenant, user, factor).await?;
+    Ok(true)
 }
 
 async fn insert(

@@ -1,7 +1,8 @@
 use super::*;
 use crate::testing::{Dir, t0, tenant, user};
+use crate::{Accepted, Accepting, TicketKind, TicketRecord};
 use cardea_core::{Assurance, entropy::Fixed};
-use cardea_identity::{Sealed, User};
+use cardea_identity::{Sealed, Status, TicketHash, User};
 
 fn factor(seed: u64, data: FactorData) -> Factor {
     let id = FactorId::mint(t0(), &Fixed::new(seed));
@@ -108,4 +109,53 @@ async fn only_the_owner_renames_and_removes() {
     let removed = store.remove_factor(&ada.tenant, ada.id, mine.id, t0()).await.unwrap();
     assert_eq!(removed, Some(Factor { name: "old".to_owned(), ..mine.clone() }));
     assert_eq!(store.remove_factor(&ada.tenant, ada.id, mine.id, t0()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_invitation_is_accepted_whole_or_not_at_all() {
+    let dir = Dir::new();
+    let (store, mut ada) = (dir.store().await, user("acme", "ada@x.example"));
+    ada.status = Status::Invited;
+    store.insert_user(&ada).await.unwrap();
+    let ben = user("acme", "ben@x.example");
+    store.insert_user(&ben).await.unwrap();
+    let bens = factor(9, passkey(9, 0));
+    assert_eq!(store.insert_factor(&ben.tenant, ben.id, &bens).await.unwrap(), FactorInserted::Done);
+    let (hash, old, new) = (TicketHash::from_bytes([1; 32]), password(1), password(2));
+    store.insert_ticket(&invitation(&ada, hash)).await.unwrap();
+    store.insert_factor(&ada.tenant, ada.id, &old).await.unwrap();
+    let with = Accepting { ticket: &hash, user: ada.id, before: std::slice::from_ref(&old), chosen: &new, now: t0() };
+    let stolen = Factor { id: new.id, ..bens.clone() };
+    for (what, with, expected) in [
+        ("another ticket", Accepting { ticket: &TicketHash::from_bytes([2; 32]), ..with }, Accepted::Spent),
+        ("too late", Accepting { now: t0().plus(std::time::Duration::from_secs(60)), ..with }, Accepted::Spent),
+        ("other factors meanwhile", Accepting { before: &[], ..with }, Accepted::Moved),
+        ("nobody", Accepting { user: user("acme", "no@x.example").id, before: &[], ..with }, Accepted::Moved),
+        ("another's passkey", Accepting { chosen: &stolen, ..with }, Accepted::CredentialTaken),
+    ] {
+        assert_eq!(store.accept_invitation(&ada.tenant, &with).await.unwrap(), expected, "{what}");
+        assert_eq!(store.factors(&ada.tenant, ada.id).await.unwrap(), std::slice::from_ref(&old), "{what}");
+        assert_eq!(store.user(&ada.tenant, ada.id).await.unwrap().unwrap().status, Status::Invited, "{what}");
+    }
+    // The link is as good as before, and good once.
+    let racing = (0..10).map(|_| store.accept_invitation(&ada.tenant, &with));
+    let outcomes: Vec<_> = futures_util::future::join_all(racing).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes.iter().filter(|one| **one == Accepted::Done { joined: true }).count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|one| **one == Accepted::Spent).count(), 9);
+    assert_eq!(store.factors(&ada.tenant, ada.id).await.unwrap(), [new]);
+    assert_eq!(store.user(&ada.tenant, ada.id).await.unwrap().unwrap().status, Status::Active);
+}
+
+fn invitation(of: &User, hash: TicketHash) -> TicketRecord {
+    TicketRecord {
+        hash,
+        tenant: of.tenant.clone(),
+        kind: TicketKind::Invitation,
+        subject: of.id.to_string(),
+        payload: serde_json::Value::Null,
+        author: "operator".to_owned(),
+        created: t0(),
+        expires: t0().plus(std::time::Duration::from_secs(60)),
+        used: None,
+    }
 }

@@ -4,7 +4,7 @@
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::TicketHash;
 use serde::{Deserialize, Serialize};
-use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{Store, StoreFault, row::Read};
 
@@ -102,17 +102,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<TicketRecord>, StoreFault> {
         let mut tx = self.write().await?;
-        let rows = sqlx::query(
-            "UPDATE tickets SET used_at = $4 WHERE hash = $1 AND tenant = $2 AND kind = $3 \
-             AND used_at IS NULL AND expires_at > $4 RETURNING *",
-        )
-        .bind(hash.to_string())
-        .bind(tenant.as_str())
-        .bind(kind.as_str())
-        .bind(now.as_micros())
-        .fetch_all(&mut *tx)
-        .await?;
-        let taken = rows.first().map(ticket).transpose()?;
+        let taken = take(&mut tx, tenant, kind, hash, now).await?;
         // If we crash before this, nobody has taken it.
         tx.commit().await?;
         Ok(taken)
@@ -164,6 +154,27 @@ impl Store {
         tx.commit().await?;
         Ok(done.rows_affected())
     }
+}
+
+/// Takes a ticket, once the transaction ends well.
+pub(crate) async fn take(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    kind: TicketKind,
+    hash: &TicketHash,
+    now: Timestamp,
+) -> Result<Option<TicketRecord>, StoreFault> {
+    let rows = sqlx::query(
+        "UPDATE tickets SET used_at = $4 WHERE hash = $1 AND tenant = $2 AND kind = $3 \
+         AND used_at IS NULL AND expires_at > $4 RETURNING *",
+    )
+    .bind(hash.to_string())
+    .bind(tenant.as_str())
+    .bind(kind.as_str())
+    .bind(now.as_micros())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.first().map(ticket).transpose()
 }
 
 fn ticket(row: &AnyRow) -> Result<TicketRecord, StoreFault> {

@@ -287,11 +287,6 @@ impl House {
         Ok(invitation.check(&user, &factors).is_ok().then_some((user, factors)))
     }
 
-    /// Spends an invitation's link: true for exactly one of any number of racing takers.
-    pub async fn take_invitation(&self, tenant: &TenantId, hash: &TicketHash) -> Result<bool, StoreFault> {
-        Ok(self.store.take_ticket(tenant, TicketKind::Invitation, hash, self.now()).await?.is_some())
-    }
-
     async fn subject_of(&self, tenant: &TenantId, id: UserId) -> Result<Subject, StoreFault> {
         let user = self.store.user(tenant, id).await?;
         Ok(user.as_ref().map_or_else(|| Subject { id, email: String::new() }, subject))

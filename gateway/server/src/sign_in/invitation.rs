@@ -6,7 +6,7 @@ use axum::{Form, Json, extract::Path, response::Response};
 use cardea_audit::Event;
 use cardea_core::{FactorId, Reason, Secret};
 use cardea_identity::{
-    Factor, FactorData, FactorKind, Status, Ticket, TicketHash,
+    Factor, FactorData, FactorKind, Status, Ticket, TicketHash, User,
     assurance::Means,
     cookie,
     factors::{
@@ -18,7 +18,7 @@ use cardea_identity::{
     session::EndReason,
     sign_in::{Destination, Flow, allowed},
 };
-use cardea_storage::FactorInserted;
+use cardea_storage::{Accepted, Accepting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -161,7 +161,7 @@ async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, N
 }
 
 /// Spends the invitation and enrols the factor that was chosen with it. For one who had factors it is a new start:
-/// the old ones and every session go.
+/// the old ones and every session go. Sessions end first: if we crash right after, the link is as good as before.
 async fn accept(
     visit: &Visit,
     hash: TicketHash,
@@ -171,44 +171,52 @@ async fn accept(
 ) -> Result<Enrolled, No> {
     let (house, id) = (&visit.house, visit.id());
     let Enrolled { mut user, factors } = invited;
-    if !house.take_invitation(id, &hash).await? {
-        return Err(Reason::CodeSpent.into());
-    }
-    if user.status == Status::Active {
+    let again = user.status == Status::Active;
+    if again {
         house.end_sessions_of_user(id, user.id, None, EndReason::FactorChanged, doer).await?;
     }
-    for old in &factors {
-        house.store.remove_factor(id, user.id, old.id, visit.now).await?;
-        let event =
-            Event::FactorRemoved { user: subject(&user), factor: old.id, factor_kind: old.kind().as_str().into() };
-        house.record(id, doer, event).await?;
-    }
-    let factor = Factor {
+    let chosen = Factor {
         id: FactorId::mint(visit.now, &*house.entropy),
         name: String::new(),
         data,
         created: visit.now,
         last_used: Some(visit.now),
     };
-    if house.store.insert_factor(id, user.id, &factor).await? != FactorInserted::Done {
-        return Err(Reason::Conflict.into());
-    }
-    let event = Event::FactorAdded {
-        user: subject(&user),
-        factor: factor.id,
-        factor_kind: factor.kind().as_str().into(),
-        name: String::new(),
+    let with = Accepting { ticket: &hash, user: user.id, before: &factors, chosen: &chosen, now: visit.now };
+    let joined = match house.store.accept_invitation(id, &with).await? {
+        Accepted::Done { joined } => joined,
+        Accepted::Spent | Accepted::Moved => return Err(Reason::CodeSpent.into()),
+        Accepted::CredentialTaken => return Err(Reason::Conflict.into()),
     };
-    house.record(id, doer, event).await?;
-    if user.status == Status::Invited {
-        if !house.store.set_status(id, user.id, Status::Invited, Status::Active, visit.now).await? {
-            return Err(Reason::UserSuspended.into());
-        }
-        user.status = Status::Active;
-        house.record(id, doer, Event::UserJoined { user: subject(&user), provider: None }).await?;
-    }
     house.forget_user(user.id);
-    Ok(Enrolled { user, factors: vec![factor] })
+    user.status = Status::Active;
+    told(visit, &user, &factors, &chosen, joined, doer).await?;
+    // Somebody may have signed in with an old factor just before it went.
+    if again && !house.shared.sessions_of_user(id, user.id, visit.now).await?.is_empty() {
+        house.end_sessions_of_user(id, user.id, None, EndReason::FactorChanged, doer).await?;
+    }
+    Ok(Enrolled { user, factors: vec![chosen] })
+}
+
+/// The entries of an invitation that was accepted.
+async fn told(
+    visit: &Visit,
+    user: &User,
+    gone: &[Factor],
+    chosen: &Factor,
+    joined: bool,
+    doer: &Doer,
+) -> Result<(), No> {
+    let kind = |factor: &Factor| factor.kind().as_str().into();
+    let removed =
+        gone.iter().map(|old| Event::FactorRemoved { user: subject(user), factor: old.id, factor_kind: kind(old) });
+    let added =
+        Event::FactorAdded { user: subject(user), factor: chosen.id, factor_kind: kind(chosen), name: String::new() };
+    let joined = joined.then(|| Event::UserJoined { user: subject(user), provider: None });
+    for event in removed.chain([added]).chain(joined) {
+        visit.house.record(visit.id(), doer, event).await?;
+    }
+    Ok(())
 }
 
 fn newest(enrolled: &Enrolled) -> Result<FactorId, No> {

@@ -1,5 +1,7 @@
 //! Links that let a person in.
 
+use cardea_storage::{Accepted, Accepting};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +22,17 @@ async fn an_invitation_opens_once_and_a_newer_one_makes_it_worthless() {
     );
     let (user, factors) = stage.house.invitation(&stage.tenant, &hash(&second)).await.unwrap().unwrap();
     assert_eq!((user.id, factors.len()), (first.user.id, 0));
-    assert!(stage.house.take_invitation(&stage.tenant, &hash(&second)).await.unwrap());
-    assert!(!stage.house.take_invitation(&stage.tenant, &hash(&second)).await.unwrap(), "a link worked twice");
+    let chosen = Factor {
+        id: cardea_core::FactorId::mint(stage.house.now(), &*stage.house.entropy),
+        name: String::new(),
+        data: FactorData::Password { phc: String::new() },
+        created: stage.house.now(),
+        last_used: None,
+    };
+    let (ticket, now) = (hash(&second), stage.house.now());
+    let with = Accepting { ticket: &ticket, user: user.id, before: &[], chosen: &chosen, now };
+    let accept = async || stage.house.store.accept_invitation(&stage.tenant, &with).await.unwrap();
+    assert_eq!(accept().await, Accepted::Done { joined: true });
+    assert_eq!(accept().await, Accepted::Spent, "a link worked twice");
     stage.strike().await;
 }
