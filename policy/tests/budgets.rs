@@ -1,5 +1,7 @@
 //! What is too much for one set is refused with its place and a way out, whatever it would do to whoever reads it; what
 //! is at the limit works, in an unoptimised build and on a thread with a small stack too.
+
+#![allow(clippy::panic, reason = "a story that cannot go on stops where it stands")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use cardea_core::{Caller, Diagnostic, Timestamp, resources::PolicyText};

@@ -146,7 +146,7 @@ async fn hourly(house: &Arc<House>) {
     let state = house.state.load_full();
     match house.prepare_keys(state.tenants.keys()).await {
         Ok(amiss) => {
-            amiss.iter().for_each(|(tenant, why)| tracing::error!(%tenant, %why, "assertion keys do not open"))
+            amiss.iter().for_each(|(tenant, why)| tracing::error!(%tenant, %why, "assertion keys do not open"));
         }
         Err(error) => tracing::error!(error = %with_causes(&error), "assertion keys cannot be made ready"),
     }

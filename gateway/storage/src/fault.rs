@@ -15,7 +15,9 @@ pub enum StoreFault {
         knows: i64,
     },
     /// The database was written by an older Cardea, and is opened to be read only.
-    #[error("the database is of version {stands}, older than {knows}: start the gateway once, which brings it up to date")]
+    #[error(
+        "the database is of version {stands}, older than {knows}: start the gateway once, which brings it up to date"
+    )]
     Older {
         /// The database's version.
         stands: i64,

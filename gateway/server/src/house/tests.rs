@@ -121,7 +121,7 @@ async fn apply(house: &House, more_of_the_tenant: &str) {
     ]
     .map(|(path, text)| (path.to_owned(), text.to_owned()))
     .into();
-    let wanted = cardea_core::resources::Bundle::read(&files).unwrap();
+    let wanted = Bundle::read(&files).unwrap();
     let plan = Plan::between(house.store.bundle().await.unwrap(), &wanted);
     let hash = |_: &PolicySet| String::new();
     let with = Applying { author: "operator", note: "", hash: &hash, now: house.now() };

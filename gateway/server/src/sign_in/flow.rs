@@ -2,10 +2,7 @@
 
 use axum::{Form, extract::Query, response::Response};
 use cardea_core::resources::ProviderSpec;
-use cardea_identity::{
-    Email,
-    sign_in::Destination,
-};
+use cardea_identity::{Email, sign_in::Destination};
 use serde::Deserialize;
 
 use super::visit::{No, Onward, Visit, carried, query_of, see_other};
