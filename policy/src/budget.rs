@@ -28,9 +28,11 @@ const WILDCARDS: usize = 4;
 const PATTERN_CHARS: usize = 256;
 /// Patterns in one policy.
 const LIKES: usize = 20;
-/// Characters that patterns look for after a wildcard, over all policies of a layer. With a path of 8 KiB that makes
+/// Characters that patterns look for after a wildcard, over all policies of a layer. With a path of [`PATH_BYTES`] that makes
 /// 270 million steps at the very worst, some tenths of a second.
 const SOUGHT_CHARS: usize = 32 * 1024;
+/// The longest path that is decided on, in bytes: patterns are matched against it. RFC 9110 section 4.1 asks for 8000.
+pub const PATH_BYTES: usize = 8 * 1024;
 /// Mistakes told at once: each is placed by reading the text up to it.
 pub(crate) const MISTAKES: usize = 100;
 

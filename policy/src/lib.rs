@@ -41,6 +41,7 @@ mod witness;
 mod words;
 
 pub use app_model::{AppModel, Target};
+pub use budget::PATH_BYTES;
 pub use card::{CallerView, ChallengeView, ConditionView, Explanation, PolicyView, ResourceView, Saw, VerdictWord};
 pub use challenge::Challenge;
 pub use engine::{Engine, Sources};

@@ -14,7 +14,7 @@ use cardea_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{AppModel, Engine, Facts, Principal, Question};
+use crate::{AppModel, Engine, Facts, PATH_BYTES, Principal, Question};
 
 /// How one test went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,7 @@ fn parts<'a>(engine: &'a Engine, test: &'a TestSpec) -> Result<(&'a AppModel, &'
         }
     }
     match test.request.split_once(' ') {
+        Some((_, path)) if path.len() > PATH_BYTES => Err(format!("the path is longer than {PATH_BYTES} bytes")),
         Some((method, path)) if path.starts_with('/') && !path.contains(['?', '#']) => Ok((app, method, path)),
         _ => {
             Err(format!("request `{}` is not a method and a path: write `GET /studies`, without a query", test.request))

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use cardea_core::{Caller, Diagnostic, Timestamp, resources::PolicyText};
-use cardea_policy::{Engine, Facts, Principal, Question, Sources, Verdict, built_in, format};
+use cardea_policy::{Engine, Facts, PATH_BYTES, Principal, Question, Sources, Verdict, built_in, format, run_tests};
 
 fn file(text: String) -> Vec<PolicyText> {
     vec![PolicyText { name: "one".to_owned(), text }]
@@ -180,6 +180,18 @@ fn one_set_has_budgets_and_each_names_the_way_out() {
     ] {
         assert_eq!(mistakes(&fine), []);
     }
+}
+
+#[test]
+fn a_test_asks_for_no_longer_path_than_a_request_may() {
+    let engine = Engine::compile(&Sources::default()).unwrap();
+    let test = |length: usize| {
+        let request = format!("GET /{}", "a".repeat(length - 1));
+        let row = format!("name = 'long'\napp = 'cardea-portal'\nrequest = '{request}'\nexpect = 'deny'");
+        run_tests(&engine, &[toml::from_str(&row).unwrap()], Timestamp::from_secs(0)).remove(0).message
+    };
+    assert_eq!(test(PATH_BYTES), None);
+    assert_eq!(test(PATH_BYTES + 1).as_deref(), Some("the path is longer than 8192 bytes"));
 }
 
 #[test]

@@ -59,6 +59,8 @@ reasons! {
     BadInput = "bad-input", 422, Misused;
     /// A parameter or field stands twice, so that it has two readings.
     DoubledParameter = "doubled-parameter", 400, Misused;
+    /// The path is longer than the limit.
+    UriTooLong = "uri-too-long", 414, Misused;
     /// The headers are larger than the limit.
     HeadersTooLarge = "headers-too-large", 431, Misused;
     /// The body is larger than the limit.

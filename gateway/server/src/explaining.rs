@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use cardea_audit::{Actor, Entry, Event, PolicyRef, Request, Verdict};
 use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest};
 use cardea_identity::{Email, sign_in::usable};
-use cardea_policy::{Engine, Explanation, Facts, Principal, Question, Sources};
+use cardea_policy::{Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources};
 use cardea_storage::{Store, StoreFault};
 
 use crate::state::{State, TenantState};
@@ -42,6 +42,9 @@ pub async fn trial(store: &Store, tenant: &TenantState, trial: &Trial, now: Time
     let path = trial.path.split(['?', '#']).next().unwrap_or_default();
     if !path.starts_with('/') {
         return Err(Untold::Unknown(format!("path `{path}` does not start with `/`")));
+    }
+    if path.len() > PATH_BYTES {
+        return Err(Untold::Unknown(format!("the path is longer than {PATH_BYTES} bytes")));
     }
     let host = tenant.bundle.apps.get(&trial.app).and_then(|app| app.hosts.first());
     let host = host.unwrap_or(&tenant.bundle.tenant.sign_in_host);

@@ -12,6 +12,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use cardea_core::Reason;
+use cardea_policy::PATH_BYTES;
 use http::{Uri, uri::PathAndQuery};
 
 use super::is_origin_or_absolute;
@@ -22,6 +23,9 @@ pub(super) fn of(uri: &Uri, keeps_slashes: bool) -> Result<(Arc<str>, PathAndQue
         return Err(Reason::AmbiguousPath);
     }
     let raw = uri.path();
+    if raw.len() > PATH_BYTES {
+        return Err(Reason::UriTooLong);
+    }
     let plain = raw.bytes().all(is_kept);
     let path: Arc<str> = if plain { raw.into() } else { decode(raw, keeps_slashes)?.into() };
     check_segments(&path, keeps_slashes)?;
@@ -200,6 +204,14 @@ mod tests {
             "/x?a\u{e9}",
         ] {
             assert_eq!(read(raw, false), Err(Reason::AmbiguousPath), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_a_length_that_policies_can_be_put_to() {
+        for (length, wanted) in [(PATH_BYTES, None), (PATH_BYTES + 1, Some(Reason::UriTooLong))] {
+            assert_eq!(read(&format!("/{}", "a".repeat(length - 1)), false).err(), wanted, "{length}");
+            assert_eq!(read(&format!("/%41{}?q", "a".repeat(length - 4)), true).err(), wanted, "{length}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! G5, G7, G8 (requirements H5, H6): one spelling of path and host for policy, entry and service.
 
 use cardea_audit::Event;
+use cardea_core::Reason;
 
 use crate::{
     house::{APP_HOST, Plan},
@@ -65,6 +66,22 @@ async fn a_path_with_two_readings_reaches_nobody() {
     }
     assert_eq!(service.count(), 0);
     assert_eq!(house.ends().len(), sent.len(), "every end has its entry");
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_is_put_to_no_policy() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for (length, status) in [(8_192, 200), (8_193, 414)] {
+        let path = format!("/public/{}", "a".repeat(length - "/public/".len()));
+        let reply = house.ask(&format!("GET {path}"), "").await;
+        assert_eq!(reply.status(), status, "{length}");
+        // A query is put to no policy.
+        let long = house.ask(&format!("GET {path}?{}", "q".repeat(9_000)), "").await;
+        assert_eq!(long.status(), status, "{length}");
+    }
+    assert_eq!(house.ends().last(), Some(&(414, Some(Reason::UriTooLong))));
+    assert_eq!(service.count(), 2);
 }
 
 #[tokio::test]

@@ -44,6 +44,11 @@ fn english(reason: Reason) -> FailureWords {
             "What was sent is incomplete or not what this form expects.",
             "Go back, check the fields and send it again.",
         ),
+        Reason::UriTooLong => say(
+            "The address is too long",
+            "The address that was opened is longer than any that is served here.",
+            "Check the link, or start from the app's first page.",
+        ),
         Reason::HeadersTooLarge => say(
             "This request is too large",
             "Your browser sent more data with the request than is accepted, often because of many cookies.",
