@@ -8,7 +8,10 @@ use cardea_identity::{Email, sign_in::usable};
 use cardea_policy::{Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources};
 use cardea_storage::{Store, StoreFault};
 
-use crate::state::{State, TenantState};
+use crate::{
+    house::{Busy, Judging},
+    state::{State, TenantState},
+};
 
 /// A request that is only tried.
 #[derive(Debug, Clone)]
@@ -31,9 +34,18 @@ pub enum Untold {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// Other policies are being read.
+    #[error("other policies are being read: try again in a moment")]
+    Busy,
     /// What was asked about does not exist, or cannot be decided.
     #[error("{0}")]
     Unknown(String),
+}
+
+impl From<Busy> for Untold {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
 }
 
 /// What would come of a request, and why. Forwards nothing and writes no entry.
@@ -93,11 +105,16 @@ fn unknown_app(app: &AppId, engine: &Engine) -> Untold {
 }
 
 /// Tells the decision of an entry again, with the policy set that made it; `None` for an entry without a decision.
-pub async fn entry(store: &Store, state: &State, entry: &Entry) -> Result<Option<Explanation>, Untold> {
+pub(crate) async fn entry(
+    store: &Store,
+    state: &State,
+    judging: &Judging,
+    entry: &Entry,
+) -> Result<Option<Explanation>, Untold> {
     let (Some(id), Event::Request(request)) = (&entry.tenant, &entry.event) else { return Ok(None) };
     let (Some(decision), Actor::Caller(caller)) = (&request.decision, &entry.actor) else { return Ok(None) };
     let tenant = state.tenants.get(id).ok_or_else(|| Untold::Unknown(format!("tenant `{id}` is gone")))?;
-    let engine = engine_of(store, state, tenant, &decision.policy).await?;
+    let engine = engine_of(store, state, tenant, &decision.policy, judging).await?;
     let app = request.app.as_ref().ok_or_else(|| Untold::Unknown("the entry names no app".to_owned()))?;
     let model = engine.app(app).ok_or_else(|| unknown_app(app, &engine))?;
     let target = model
@@ -130,17 +147,27 @@ async fn engine_of(
     state: &State,
     tenant: &TenantState,
     policy: &PolicyRef,
+    judging: &Judging,
 ) -> Result<Arc<Engine>, Untold> {
     if tenant.policy == *policy {
         return Ok(Arc::clone(&tenant.engine));
     }
+    let turn = judging.turn(tenant.id()).await?;
     let (_, set) = store
         .policy_version(tenant.id(), policy.version)
         .await?
         .ok_or_else(|| Untold::Unknown(format!("policy version {} is gone", policy.version)))?;
     let mut then = tenant.bundle.clone();
     then.policies = set;
-    let engine = Engine::compile(&Sources::of(&then, &state.guard_rails))
+    let rails = state.guard_rails.clone();
+    // A thousand policies take a tenth of a second: not on a thread that answers requests.
+    let compiled = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        Engine::compile(&Sources::of(&then, &rails))
+    });
+    let engine = compiled
+        .await
+        .map_err(|error| Untold::Unknown(error.to_string()))?
         .map_err(|_| Untold::Unknown(format!("policy version {} does not fit today's apps", policy.version)))?;
     if engine.hash() != &*policy.hash {
         tracing::info!(version = policy.version, "guard-rails or built-in policies have changed since this decision");

@@ -6,6 +6,7 @@ mod doer;
 mod doors;
 mod doubled;
 mod freshness;
+mod judging;
 mod keys;
 mod operator_key;
 mod people;
@@ -47,6 +48,7 @@ use assertions::Minted;
 pub use doer::{Doer, NoPermit};
 pub use doors::Own;
 pub(crate) use doubled::in_pairs as stands_twice;
+pub(crate) use judging::{Busy, Judging};
 use keys::KeyRing;
 pub use keys::KeysFault;
 pub(crate) use people::subject;
@@ -93,6 +95,8 @@ pub struct House {
     loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
+    /// Turns for reading policies.
+    pub(crate) judging: Judging,
     /// Changes under way.
     begun: Begun,
     /// Ourselves, for work that outlives whoever asked for it.
@@ -183,6 +187,7 @@ impl House {
         let log = log.map_err(store_fault)?;
         let http = OutgoingClient::new()?;
         Ok(Arc::new_cyclic(|me| Self {
+            judging: Judging::default(),
             begun: Begun::new(config.limits.in_flight),
             me: Weak::clone(me),
             seen: AtomicI64::new(0),

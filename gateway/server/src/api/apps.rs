@@ -11,7 +11,10 @@ use super::{
     asked::{Asked, Named, Sent},
     problem::{Answer, Problem},
 };
-use crate::explaining::{self, Trial, Untold};
+use crate::{
+    explaining::{self, Trial, Untold},
+    house::Busy,
+};
 
 /// The tenant's apps, each as its resource file says.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,6 +46,7 @@ impl From<Untold> for Problem {
     fn from(untold: Untold) -> Self {
         match untold {
             Untold::Store(fault) => fault.into(),
+            Untold::Busy => Busy.into(),
             Untold::Unknown(why) => Self::bad(why),
         }
     }

@@ -14,7 +14,10 @@ use super::{
     problem::{Answer, Problem},
     times,
 };
-use crate::explaining::{self, Untold};
+use crate::{
+    explaining::{self, Untold},
+    house::Busy,
+};
 
 /// Which entries to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -104,14 +107,17 @@ pub(super) async fn one(asked: Asked, Named(id): Named<EntryId>) -> Answer<Json<
     let logged = asked.house.store.log_entry(Some(asked.tenant.id()), id).await?;
     let logged = logged.ok_or_else(|| Problem::not_found("entry"))?;
     let entry = Entry::read(&logged.body).map_err(|error| Problem::new(Reason::Internal, error.to_string()))?;
-    let explanation = match explaining::entry(&asked.house.store, &asked.house.state.load(), &entry).await {
-        Ok(told) => told.and_then(|told| serde_json::to_value(told).ok()),
-        // What decided then may be gone; the entry itself stands.
-        Err(Untold::Unknown(why)) => {
-            tracing::info!(entry = %id, why, "a decision cannot be told again");
-            None
-        }
-        Err(Untold::Store(fault)) => return Err(fault.into()),
-    };
+    let explanation =
+        match explaining::entry(&asked.house.store, &asked.house.state.load_full(), &asked.house.judging, &entry).await
+        {
+            Ok(told) => told.and_then(|told| serde_json::to_value(told).ok()),
+            // What decided then may be gone; the entry itself stands.
+            Err(Untold::Unknown(why)) => {
+                tracing::info!(entry = %id, why, "a decision cannot be told again");
+                None
+            }
+            Err(Untold::Busy) => return Err(Busy.into()),
+            Err(Untold::Store(fault)) => return Err(fault.into()),
+        };
     Ok(Json(Told { entry: view(&logged)?, explanation }))
 }

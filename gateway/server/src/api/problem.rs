@@ -9,11 +9,14 @@ use cardea_core::{Diagnostic, Diagnostics, Reason};
 use cardea_policy::TestOutcome;
 use cardea_proxy::Admitted;
 use cardea_storage::StoreFault;
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::house::{ChangeFault, NoPermit, with_causes};
+use crate::house::{Busy, ChangeFault, NoPermit, with_causes};
 
 /// An answer of the API, or why there is none.
 pub(super) type Answer<T> = Result<T, Problem>;
@@ -115,6 +118,12 @@ impl From<ChangeFault> for Problem {
     }
 }
 
+impl From<Busy> for Problem {
+    fn from(_: Busy) -> Self {
+        Self::new(Reason::Overloaded, "other policies are being read: try again in a moment")
+    }
+}
+
 impl From<NoPermit> for Problem {
     fn from(error: NoPermit) -> Self {
         tracing::error!("a handler asked for a second permit");
@@ -153,6 +162,9 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let bytes = serde_json::to_vec(&body).unwrap_or_default();
     *response.body_mut() = axum::body::Body::from(bytes);
     response.extensions_mut().insert(reason);
+    if reason.status() == 503 {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }

@@ -138,7 +138,7 @@ async fn explain_entry(house: &House, named: Option<&TenantId>, id: EntryId, con
         let logged = house.store.log_entry(Some(tenant), id).await.map_err(anyhow::Error::from)?;
         let Some(logged) = logged else { continue };
         let entry = Entry::read(&logged.body).map_err(anyhow::Error::from)?;
-        let told = explaining::entry(&house.store, &state, &entry).await?;
+        let told = explaining::entry(&house.store, &state, &house.judging, &entry).await?;
         if context.is_json() {
             let mut value = serde_json::to_value(&entry).map_err(anyhow::Error::from)?;
             crate::api::rewrite_times(&mut value);
