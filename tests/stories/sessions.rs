@@ -58,9 +58,14 @@ async fn signing_out_at_an_app_signs_out_of_all() -> Story {
     let (echo, notes) = (gateway.at("echo.acme", "/x")?, gateway.at("notes.acme", "/x")?);
     let (mut client, _) = mira.opens(&echo).await?;
     client.open(&notes).await?;
-    // Another site's page cannot do it for her.
-    client.headers = vec![("sec-fetch-site".into(), "cross-site".into())];
-    assert_eq!(client.get(&gateway.at("echo.acme", "/.cardea/sign-out")?).await?.status, 403);
+    // Another site's page cannot do it for her, nor one of another app beside this.
+    for site in ["cross-site", "same-site"] {
+        for method in [Method::GET, Method::POST] {
+            client.headers = vec![("sec-fetch-site".into(), site.into())];
+            let out = client.send(method.clone(), &gateway.at("echo.acme", "/.cardea/sign-out")?, None).await?;
+            assert_eq!(out.status, 403, "{method} {site}");
+        }
+    }
     client.headers.clear();
     assert_eq!(status(&mut client, &notes).await?, 200);
     client.headers = vec![("sec-fetch-site".into(), "same-origin".into())];

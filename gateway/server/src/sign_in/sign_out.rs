@@ -26,11 +26,12 @@ async fn ended(visit: &Visit, everywhere: bool, sign_in: &str) -> Result<Respons
     Ok(forgetting(visit, page.respond()))
 }
 
-/// `/.cardea/sign-out` on an app's host: a link or a form of the app's own pages. A link on another site's page signs
-/// nobody out (`Sec-Fetch-Site`, which every current browser sends).
+/// `/.cardea/sign-out` on an app's host: a link or a form of the app's own pages, or an address that the person typed. A
+/// link on any other page signs nobody out, be it another app's of the same site (`Sec-Fetch-Site`, which every current
+/// browser sends).
 pub(super) async fn at_app(visit: Visit, method: Method) -> Response {
     let site = visit.header("sec-fetch-site");
-    let own = matches!(site, Some("same-origin" | "same-site" | "none")) || (site.is_none() && method == Method::POST);
+    let own = matches!(site, Some("same-origin" | "none")) || (site.is_none() && method == Method::POST);
     if !own {
         return visit.answer(Err(Reason::CrossSite.into()));
     }
