@@ -31,14 +31,17 @@ async fn received(visit: &Visit, arrival: &Arrival) -> Result<Response, No> {
     let path = local_path(&arrival.to).map_err(|_| Reason::ForeignReturn)?;
     let code = Ticket::parse(&arrival.code).map_err(|_| Reason::CodeSpent)?;
     let House { shared, sealer, entropy, .. } = &*visit.house;
-    let spent = shared.take(visit.id(), Purpose::HandOver, &code.hash(), visit.now).await?.ok_or(Reason::CodeSpent)?;
-    let value: HandOver =
-        spent.open(Purpose::HandOver, visit.id(), sealer, visit.now).map_err(|_| Reason::CodeSpent)?;
+    let (purpose, hash) = (Purpose::HandOver, code.hash());
+    let kept = shared.peek(visit.id(), purpose, &hash, visit.now).await?.ok_or(Reason::CodeSpent)?;
+    let value: HandOver = kept.open(purpose, visit.id(), sealer, visit.now).map_err(|_| Reason::CodeSpent)?;
     let ticket = visit.ticket();
     let session = value.accept(visit.host(), ticket.as_ref()).map_err(|no| {
         tracing::warn!(tenant = %visit.id(), host = visit.host(), error = %no, "a hand-over was refused");
         Reason::SignInExpired
     })?;
+    // Only the browser that began here spends it: whoever else learns the address could keep a person from arriving. Of
+    // two such visits one takes it.
+    shared.take(visit.id(), purpose, &hash, visit.now).await?.ok_or(Reason::CodeSpent)?;
     let session = shared.session(visit.id(), session).await?.ok_or(Reason::SessionEnded)?;
     if session.ended.is_some() || visit.now >= session.expires {
         return Err(Reason::SessionEnded.into());
