@@ -92,7 +92,7 @@ async fn one_sign_in_joins_maps_groups_and_serves_two_apps() -> Story {
     let (echo, notes) = (world.gateway.at("echo.acme", "/deep/page?x=1")?, world.gateway.at("notes.acme", "/y")?);
     let (mut client, page) = world.signs_in(&echo, "rita").await?;
     assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
-    let who = client.get(&world.gateway.at("echo.acme", "/.cardea/session")?).await?.json()?;
+    let who = client.get(&world.gateway.at("acme", "/.cardea/session")?).await?.json()?;
     assert_eq!(who["user"]["email"], "rita@work.example");
     assert_eq!(who["user"]["groups"], serde_json::json!(["readers"]), "what is not mapped counts for nothing");
     assert_eq!(who["user"]["name"], "Rita");

@@ -51,6 +51,27 @@ async fn signing_out_here_ends_this_browser_everywhere_and_no_other() -> Story {
     Ok(())
 }
 
+/// Scripts of an app's pages learn of the person what the app itself is told.
+#[tokio::test]
+async fn an_app_s_pages_are_told_what_the_app_is_told() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    // `echo` has the e-mail address and the groups in headers of its own, `notes` nothing but who it is.
+    for (host, known) in [
+        ("echo.acme", vec!["email", "groups", "id"]),
+        ("notes.acme", vec!["id"]),
+        ("acme", vec!["email", "groups", "id", "name"]),
+    ] {
+        let start = gateway.at(host, if host == "acme" { "/" } else { "/x" })?;
+        let (mut client, _) = mira.opens(&start).await?;
+        let who = client.get(&gateway.at(host, "/.cardea/session")?).await?.json()?;
+        let mut told: Vec<_> = who["user"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        told.sort_unstable();
+        assert_eq!(told, known, "{host}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn signing_out_at_an_app_signs_out_of_all() -> Story {
     let (_upstream, gateway) = house().await?;

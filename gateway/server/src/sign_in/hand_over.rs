@@ -6,10 +6,11 @@ use axum::{
     http::header,
     response::{IntoResponse as _, Response},
 };
-use cardea_core::{Caller, Reason};
+use cardea_core::{Caller, Reason, caller::UserFacts, resources::Claim};
 use cardea_identity::{HandleRecord, Ticket, cookie, hand_over::HandOver, one_time::Purpose, return_to::local_path};
+use cardea_proxy::SiteRole;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::visit::{No, SetCookie, Visit, see_other};
 use crate::House;
@@ -52,12 +53,13 @@ async fn received(visit: &Visit, arrival: &Arrival) -> Result<Response, No> {
     Ok(visit.drop_flow().on(set.on(see_other(path))))
 }
 
-/// `GET /.cardea/session`: who am I, for the app's own pages.
+/// `GET /.cardea/session`: who am I, for the app's own pages. They are told what the app is told, and no more: whatever
+/// scripts an app lets onto its pages can ask here.
 pub(super) async fn who_am_i(visit: Visit) -> Response {
     let body = match (visit.admitted.caller(), visit.admitted.session()) {
         (Caller::User(user), Some(session)) => json!({
             "signed_in": true,
-            "user": { "id": user.id, "email": user.email, "name": user.name, "groups": user.groups },
+            "user": person(user, &visit.admitted.site().role),
             "assurance": session.assurance,
             "factors": session.factors,
             "signed_in_at": session.signed_in_at.to_string(),
@@ -66,4 +68,19 @@ pub(super) async fn who_am_i(visit: Visit) -> Response {
         _ => json!({ "signed_in": false }),
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// The person, as far as the app's assertion or headers tell of her; our own pages may know all.
+fn person(user: &UserFacts, role: &SiteRole) -> Map<String, Value> {
+    let told = |claim| match role {
+        SiteRole::App(app) => app.spec.claims.contains(&claim) || app.spec.headers.values().any(|own| *own == claim),
+        SiteRole::SignIn => true,
+    };
+    let claims = [
+        (Claim::Email, "email", json!(user.email)),
+        (Claim::Name, "name", json!(user.name)),
+        (Claim::Groups, "groups", json!(user.groups)),
+    ];
+    let known = claims.into_iter().filter(|(claim, ..)| told(*claim)).map(|(_, name, value)| (name.to_owned(), value));
+    std::iter::once(("id".to_owned(), json!(user.id))).chain(known).collect()
 }
