@@ -105,6 +105,14 @@ const MISTAKES: &[Mistake] = &[
     // Policies.
     mistake(POLICY, "permit (principal, action", "permit (principal action", "policies/echo.cedar:2:", &[]),
     mistake(POLICY, "context.assurance", "context.asurance", "policies/echo.cedar:9:", &["asurance"]),
+    // Fewer than overflow the parser of an unoptimised build.
+    mistake(
+        POLICY,
+        "context.assurance",
+        "!!(((((((((((((((((((((((((context.assurance",
+        "policies/echo.cedar:9:",
+        &["brackets stand more than 24 deep", "policies of their own"],
+    ),
     mistake(POLICY, "is PublicPage", "is PublicPag", "policies/echo.cedar:2:", &["PublicPag"]),
     mistake(POLICY, "Group::\"readers\"", "Group::\"redaers\"", "policies/echo.cedar:5:", &["redaers"]),
     mistake(
