@@ -10,6 +10,7 @@ mod factors;
 mod hand_over;
 mod machines;
 mod oidc;
+mod policies;
 mod sessions;
 mod stores;
 mod streams;
