@@ -90,7 +90,7 @@ async fn open(context: &Context) -> Result<Store, Failure> {
         let message = format!("there is no store at `{}`: nothing has been recorded yet", database.display());
         return Err(Failure::Misused(message));
     }
-    Ok(Store::open(&database).await.map_err(anyhow::Error::from)?)
+    Ok(Store::open_to_read(&database).await.map_err(anyhow::Error::from)?)
 }
 
 async fn verify_store(store: &Store, arguments: &VerifyArguments, context: &Context) -> Ended {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cardea_core::TenantId;
+use cardea_storage::Store;
 use clap::Subcommand;
 
 use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure, to_the_end};
@@ -18,6 +19,22 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Act {
+    /// List a tenant's certificates that have not ended, youngest first.
+    List {
+        /// The tenant.
+        #[arg(long, value_parser = TenantId::parse)]
+        tenant: TenantId,
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+    },
+    #[command(flatten)]
+    Make(Make),
+}
+
+/// What may make something that was not there.
+#[derive(Debug, Subcommand)]
+enum Make {
     /// Make a token with which one service enrols once; prints it, and nobody can show it again.
     Token {
         /// The tenant.
@@ -30,34 +47,32 @@ enum Act {
         #[arg(long, default_value = "1h", value_parser = span)]
         ttl: Duration,
     },
-    /// List a tenant's certificates that have not ended, youngest first.
-    List {
-        /// The tenant.
-        #[arg(long, value_parser = TenantId::parse)]
-        tenant: TenantId,
-        /// Only this service's.
-        #[arg(long)]
-        service: Option<String>,
-    },
     /// Print the operator's root in PEM: what an agent trusts at first.
     Root,
 }
 
 /// Does it.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let house = House::unprepared(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy))
-        .await
-        .map_err(open_failure)?;
-    let ended = act(&house, context, arguments.act).await;
-    house.close().await;
-    ended
+    let config = context.config()?;
+    match arguments.act {
+        Act::List { tenant, service } => {
+            let store = Store::open_to_read(&config.database()).await.map_err(anyhow::Error::from)?;
+            list(&store, context, &tenant, service.as_deref()).await
+        }
+        Act::Make(what) => {
+            let house = House::unprepared(config, Arc::clone(&context.clock), Arc::clone(&context.entropy));
+            let house = house.await.map_err(open_failure)?;
+            let ended = make(&house, context, what).await;
+            house.close().await;
+            ended
+        }
+    }
 }
 
-async fn act(house: &Arc<House>, context: &Context, act: Act) -> Ended {
-    match act {
-        Act::Token { tenant, service, ttl } => token(house, context, &tenant, &service, ttl).await,
-        Act::List { tenant, service } => list(house, context, &tenant, service.as_deref()).await,
-        Act::Root => {
+async fn make(house: &Arc<House>, context: &Context, what: Make) -> Ended {
+    match what {
+        Make::Token { tenant, service, ttl } => token(house, context, &tenant, &service, ttl).await,
+        Make::Root => {
             let root = house.ca.root(house).await.map_err(anyhow::Error::from)?;
             say(root.to_pem().trim_end());
             Ok(Outcome::Done)
@@ -83,12 +98,12 @@ async fn token(house: &Arc<House>, context: &Context, tenant: &TenantId, service
     Ok(Outcome::Done)
 }
 
-async fn list(house: &Arc<House>, context: &Context, tenant: &TenantId, service: Option<&str>) -> Ended {
-    if house.store.tenant(tenant).await.map_err(anyhow::Error::from)?.is_none() {
+async fn list(store: &Store, context: &Context, tenant: &TenantId, service: Option<&str>) -> Ended {
+    if store.tenant(tenant).await.map_err(anyhow::Error::from)?.is_none() {
         return Err(Failure::Misused(CaFault::NoTenant(tenant.clone()).to_string()));
     }
-    let found =
-        house.store.certificates(tenant, service, house.now()).await.context("the certificates cannot be listed")?;
+    let now = context.clock.now();
+    let found = store.certificates(tenant, service, now).await.context("the certificates cannot be listed")?;
     if context.is_json() {
         let items: Vec<_> = found
             .iter()

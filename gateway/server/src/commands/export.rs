@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use cardea_storage::Store;
 use serde_json::json;
 
 use super::{Context, Ended, Outcome, say, say_json};
-use crate::{House, commands::serve::open_failure, folder};
+use crate::folder;
 
 /// Write what the store holds as a folder of resources. What is written, applied again, changes nothing; resource files
 /// in DIR that the store no longer holds are removed.
@@ -18,11 +19,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let house = House::unprepared(context.config()?, context.clock.clone(), context.entropy.clone())
-        .await
-        .map_err(open_failure)?;
-    let bundle = house.store.bundle().await.map_err(anyhow::Error::from)?;
-    house.close().await;
+    let store = Store::open_to_read(&context.config()?.database()).await.map_err(anyhow::Error::from)?;
+    let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
+    store.close().await;
     let changed = folder::write(&arguments.dir, &bundle)
         .map_err(|error| anyhow::anyhow!("`{}` cannot be written: {error}", arguments.dir.display()))?;
     if context.is_json() {

@@ -2,7 +2,7 @@
 
 mod card;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use cardea_audit::Entry;
 use cardea_core::{AppId, Assurance, EntryId, TenantId};
@@ -11,9 +11,10 @@ use cardea_policy::Explanation;
 
 use super::{Context, Ended, Failure, Outcome, check, say, say_json, serve::open_failure, user::tenant};
 use crate::{
-    House, checks,
+    checks,
     explaining::{self, Trial, Untold},
     folder,
+    house::{Judging, Reading},
 };
 
 /// Test policies, or explain a decision: one that was made, or one that is only tried.
@@ -63,22 +64,15 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     match arguments.act {
         Act::Test { dir: Some(dir) } => test(&folder::read(&dir)?, context),
         Act::Test { dir: None } => {
-            let house = open(context).await?;
-            let bundle = house.store.bundle().await;
-            house.close().await;
+            let bundle = open(context).await?.store.bundle().await;
             test(&bundle.map_err(anyhow::Error::from)?, context)
         }
-        Act::Explain(wanted) => {
-            let house = open(context).await?;
-            let told = explain(&house, wanted, context).await;
-            house.close().await;
-            told
-        }
+        Act::Explain(wanted) => explain(&open(context).await?, wanted, context).await,
     }
 }
 
-async fn open(context: &Context) -> Result<Arc<House>, Failure> {
-    House::open(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy)).await.map_err(open_failure)
+async fn open(context: &Context) -> Result<Reading, Failure> {
+    Reading::open(&context.config()?, context.clock.now()).await.map_err(open_failure)
 }
 
 fn test(bundle: &cardea_core::resources::Bundle, context: &Context) -> Ended {
@@ -98,13 +92,13 @@ fn test(bundle: &cardea_core::resources::Bundle, context: &Context) -> Ended {
     Ok(if checked.passed() { Outcome::Done } else { Outcome::No })
 }
 
-async fn explain(house: &House, wanted: Explain, context: &Context) -> Ended {
+async fn explain(reading: &Reading, wanted: Explain, context: &Context) -> Ended {
     match wanted.id {
-        Some(id) => explain_entry(house, wanted.tenant.as_ref(), id, context).await,
+        Some(id) => explain_entry(reading, wanted.tenant.as_ref(), id, context).await,
         None => {
-            let tenant = tenant(house, wanted.tenant.as_ref())?;
+            let tenant = tenant(&reading.state, wanted.tenant.as_ref())?;
             let trial = trial(wanted)?;
-            let told = explaining::trial(&house.store, &tenant, &trial, house.now()).await?;
+            let told = explaining::trial(&reading.store, &tenant, &trial, context.clock.now()).await?;
             show(&told, context)
         }
     }
@@ -131,14 +125,14 @@ impl From<Untold> for Failure {
     }
 }
 
-async fn explain_entry(house: &House, named: Option<&TenantId>, id: EntryId, context: &Context) -> Ended {
-    let state = house.state.load_full();
+async fn explain_entry(reading: &Reading, named: Option<&TenantId>, id: EntryId, context: &Context) -> Ended {
+    let Reading { store, state } = reading;
     let tenants = state.tenants.keys().filter(|tenant| named.is_none_or(|named| named == *tenant));
     for tenant in tenants {
-        let logged = house.store.log_entry(Some(tenant), id).await.map_err(anyhow::Error::from)?;
+        let logged = store.log_entry(Some(tenant), id).await.map_err(anyhow::Error::from)?;
         let Some(logged) = logged else { continue };
         let entry = Entry::read(&logged.body).map_err(anyhow::Error::from)?;
-        let told = explaining::entry(&house.store, &state, &house.judging, &entry).await?;
+        let told = explaining::entry(store, state, &Judging::default(), &entry).await?;
         if context.is_json() {
             let mut value = serde_json::to_value(&entry).map_err(anyhow::Error::from)?;
             crate::api::rewrite_times(&mut value);

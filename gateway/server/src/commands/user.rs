@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use cardea_core::{GroupId, TenantId, diagnostic::nearest};
 use cardea_identity::{Email, Status, User, session::EndReason};
-use cardea_storage::{UserQuery, UserSummary};
+use cardea_storage::{Store, UserQuery, UserSummary};
 use serde_json::{Value, json};
 
 use super::{Context, Ended, Failure, Outcome, say, say_json, to_the_end};
 use crate::{
     House,
     commands::serve::open_failure,
-    house::{ChangeFault, Doer, Invited},
-    state::TenantState,
+    house::{ChangeFault, Doer, Invited, Reading},
+    state::{State, TenantState},
 };
 
 /// Invite, list, suspend and activate people of a tenant's pool, and end their sessions. A running gateway takes each
@@ -28,6 +28,21 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Act {
+    /// List people.
+    List {
+        /// Part of the name or address.
+        #[arg(value_name = "TEXT")]
+        query: Option<String>,
+        /// Only those of this status: invited, active or suspended.
+        #[arg(long, value_parser = status)]
+        status: Option<Status>,
+    },
+    #[command(flatten)]
+    Change(Change),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Change {
     /// Add a person, or make a new link for one who is there, and print the link by which they choose how to sign in.
     Invite {
         /// E-mail address.
@@ -39,15 +54,6 @@ enum Act {
         /// A group to put the person into; may be given several times. The first administrator goes into `administrators`.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupId>,
-    },
-    /// List people.
-    List {
-        /// Part of the name or address.
-        #[arg(value_name = "TEXT")]
-        query: Option<String>,
-        /// Only those of this status: invited, active or suspended.
-        #[arg(long, value_parser = status)]
-        status: Option<Status>,
     },
     /// Suspend a person and end every session of theirs.
     Suspend {
@@ -79,40 +85,54 @@ fn status(text: &str) -> Result<Status, String> {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let house = House::open(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy))
-        .await
-        .map_err(open_failure)?;
-    let ended = act(&house, arguments, context).await;
-    house.close().await;
-    ended
-}
-
-/// The tenant meant: the one named, or the only one.
-pub(super) fn tenant(house: &House, named: Option<&TenantId>) -> Result<Arc<TenantState>, Failure> {
-    let state = house.state.load();
-    match (named, state.tenants.len()) {
-        (Some(id), _) => state.tenants.get(id).cloned().ok_or_else(|| {
-            let near = nearest(id.as_str(), state.tenants.keys().map(TenantId::as_str));
-            let help = near.map_or_else(String::new, |near| format!("\n  help: did you mean `{near}`?"));
-            Failure::Misused(format!("there is no tenant `{id}`{help}"))
-        }),
-        (None, 1) => state.tenants.values().next().cloned().ok_or_else(|| Failure::Misused("no tenant".to_owned())),
-        (None, 0) => Err(Failure::Misused("there is no tenant yet: `cardea apply DIR` makes one".to_owned())),
-        (None, _) => {
-            let all: Vec<_> = state.tenants.keys().map(TenantId::as_str).collect();
-            Err(Failure::Misused(format!("which tenant? say `--tenant` with one of {}", all.join(", "))))
+    let (config, named) = (context.config()?, arguments.tenant.as_ref());
+    match arguments.act {
+        Act::List { query, status } => {
+            let reading = Reading::open(&config, context.clock.now()).await.map_err(open_failure)?;
+            let tenant = tenant(&reading.state, named)?;
+            list(&reading.store, &tenant, UserQuery { query, status, ..UserQuery::default() }, context).await
+        }
+        Act::Change(change) => {
+            let house = House::open_to_change(config, Arc::clone(&context.clock), Arc::clone(&context.entropy));
+            let house = house.await.map_err(open_failure)?;
+            let ended = make(&house, named, change, context).await;
+            house.close().await;
+            ended
         }
     }
 }
 
-async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> Ended {
-    let tenant = tenant(house, arguments.tenant.as_ref())?;
-    let doer = Doer::operator();
-    if !matches!(arguments.act, Act::List { .. }) {
-        to_the_end()?;
+/// The tenant meant: the one named, or the only one.
+pub(super) fn tenant(state: &State, named: Option<&TenantId>) -> Result<Arc<TenantState>, Failure> {
+    let all = || state.tenants.keys().chain(state.behind.keys()).map(TenantId::as_str);
+    let id = match (named, all().count()) {
+        (Some(id), _) => id,
+        (None, 1) => match state.tenants.keys().chain(state.behind.keys()).next() {
+            Some(only) => only,
+            None => return Err(Failure::Misused("no tenant".to_owned())),
+        },
+        (None, 0) => return Err(Failure::Misused("there is no tenant yet: `cardea apply DIR` makes one".to_owned())),
+        (None, _) => {
+            let all = all().collect::<Vec<_>>().join(", ");
+            return Err(Failure::Misused(format!("which tenant? say `--tenant` with one of {all}")));
+        }
+    };
+    if let Some(behind) = state.behind.get(id) {
+        return Err(behind.why.clone().into());
     }
-    match arguments.act {
-        Act::Invite { email, name, groups } => {
+    state.tenants.get(id).cloned().ok_or_else(|| {
+        let help =
+            nearest(id.as_str(), all()).map_or_else(String::new, |near| format!("\n  help: did you mean `{near}`?"));
+        Failure::Misused(format!("there is no tenant `{id}`{help}"))
+    })
+}
+
+async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, context: &Context) -> Ended {
+    let tenant = tenant(&house.state.load(), named)?;
+    let doer = Doer::operator();
+    to_the_end()?;
+    match change {
+        Change::Invite { email, name, groups } => {
             let invited = invite(house, &tenant, email, name, &groups, &doer).await?;
             told(
                 context,
@@ -123,10 +143,7 @@ async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> End
                 }),
             )
         }
-        Act::List { query, status } => {
-            list(house, &tenant, UserQuery { query, status, ..UserQuery::default() }, context).await
-        }
-        Act::Suspend { email } => {
+        Change::Suspend { email } => {
             let user = find(house, &tenant, &email).await?;
             let sessions = house.suspend_user(tenant.id(), user.id, &doer).await?;
             told(
@@ -135,12 +152,12 @@ async fn act(house: &Arc<House>, arguments: Arguments, context: &Context) -> End
                 &json!({ "sessions_ended": sessions }),
             )
         }
-        Act::Activate { email } => {
+        Change::Activate { email } => {
             let user = find(house, &tenant, &email).await?;
             let user = house.activate_user(tenant.id(), user.id, &doer).await?;
             told(context, &format!("{email} is {}", user.status.as_str()), &json!({ "status": user.status }))
         }
-        Act::EndSessions { email } => {
+        Change::EndSessions { email } => {
             let user = find(house, &tenant, &email).await?;
             let why = EndReason::Administrator;
             let ended = house.end_sessions_of_user(tenant.id(), user.id, None, why, &doer).await;
@@ -192,10 +209,10 @@ impl From<ChangeFault> for Failure {
     }
 }
 
-async fn list(house: &House, tenant: &TenantState, mut query: UserQuery, context: &Context) -> Ended {
+async fn list(store: &Store, tenant: &TenantState, mut query: UserQuery, context: &Context) -> Ended {
     query.limit = 200;
     loop {
-        let page = house.store.users(tenant.id(), &query).await.map_err(ChangeFault::from)?;
+        let page = store.users(tenant.id(), &query).await.map_err(ChangeFault::from)?;
         for summary in &page.items {
             if context.is_json() {
                 say_json(&described(summary))?;

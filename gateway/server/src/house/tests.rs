@@ -19,6 +19,7 @@ mod changes;
 mod going_away;
 mod invitation;
 mod own_pages;
+mod reading;
 mod rotation;
 mod suspension;
 

@@ -1,0 +1,65 @@
+//! What commands read that change nothing, and what they read of a tenant before they change something: the store as it
+//! stands. No key or certificate is made, since nothing is served.
+
+use cardea_core::Timestamp;
+use cardea_proxy::upstream::Transport;
+use cardea_storage::{Store, StoreFault};
+
+use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault};
+use crate::{
+    config::Config,
+    state::{Sheet, State},
+};
+
+/// The store opened only to be read, and the tenants in it, compiled to answer questions.
+#[derive(Debug)]
+pub struct Reading {
+    /// The store; whatever would write to it fails.
+    pub store: Store,
+    /// The tenants.
+    pub state: State,
+}
+
+impl Reading {
+    /// Opens what is there; makes nothing that is not.
+    pub async fn open(config: &Config, now: Timestamp) -> Result<Self, OpenFault> {
+        let fault = fault(config);
+        let store = Store::open_to_read(&config.database()).await.map_err(&fault)?;
+        let state = state(&store, config, now).await.map_err(fault)?;
+        Ok(Self { store, state })
+    }
+}
+
+impl House {
+    /// Opens everything below the state folder to change something from the command line: the tenants are known, and
+    /// nothing is made ready to serve them.
+    pub async fn open_to_change(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, OpenFault> {
+        let house = Self::unprepared(config, clock, entropy).await?;
+        let state = state(&house.store, &house.config, house.now()).await.map_err(fault(&house.config))?;
+        house.state.store(Arc::new(state));
+        Ok(house)
+    }
+}
+
+fn fault(config: &Config) -> impl Fn(StoreFault) -> OpenFault {
+    let dir = config.state_dir.display().to_string();
+    move |source| OpenFault::Store { dir: dir.clone(), source }
+}
+
+async fn state(store: &Store, config: &Config, now: Timestamp) -> Result<State, StoreFault> {
+    let (bundle, versions) = (store.bundle().await?, store.active_versions().await?);
+    Ok(State::compile(&Sheet {
+        config,
+        bundle,
+        versions: &versions,
+        before: &State::default(),
+        // Nothing is sent anywhere.
+        transports: &|_, _| Ok(Transport::Plain),
+        amiss: BTreeMap::new(),
+        now,
+    }))
+}
