@@ -29,6 +29,9 @@ pub struct Explanation {
     pub policies: Vec<PolicyView>,
     /// Policies that failed to evaluate.
     pub errors: Vec<PolicyError>,
+    /// Where a decision of the past is told: what is no longer as it was then, so that this may not be how it fell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_since: Vec<String>,
 }
 
 /// Who asked, as people read it.

@@ -34,6 +34,7 @@ pub(crate) fn explain(engine: &Engine, question: &Question<'_>, reach: Assurance
         reason_text: sentence::reason(question, &verdict, challenge, &policies),
         policies,
         errors: verdict.errors,
+        changed_since: Vec::new(),
     }
 }
 

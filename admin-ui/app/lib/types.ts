@@ -118,6 +118,8 @@ export interface Explanation {
   reason_text: string;
   policies: DeterminingPolicy[];
   errors: (string | { policy?: string; message: string })[];
+  /** What is no longer as it was when the decision was made. */
+  changed_since?: string[];
 }
 
 export interface PolicyText {
@@ -204,6 +206,8 @@ export interface EntryEvent {
 
 export interface LoggedDecision {
   entry: Entry;
+  /** Why a decision that was made cannot be told again. */
+  untold?: string;
   explanation: Explanation | null;
 }
 

@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use cardea_audit::{Actor, Entry, Event, PolicyRef, Request, Verdict};
-use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest};
+use cardea_audit::{Actor, Decision, Entry, Event, PolicyRef, Request, Verdict};
+use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest, resources::TenantBundle};
 use cardea_identity::{Email, sign_in::usable};
-use cardea_policy::{Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources};
+use cardea_policy::{Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources, VerdictWord};
 use cardea_storage::{Store, StoreFault};
 
 use crate::{
@@ -104,7 +104,8 @@ fn unknown_app(app: &AppId, engine: &Engine) -> Untold {
     Untold::Unknown(format!("there is no app `{app}`{help}"))
 }
 
-/// Tells the decision of an entry again, with the policy set that made it; `None` for an entry without a decision.
+/// Tells the decision of an entry again, with the policy set that made it; `None` for an entry without a decision. Apps,
+/// groups and guard-rails are today's: what shows that they have changed is told with it.
 pub(crate) async fn entry(
     store: &Store,
     state: &State,
@@ -128,10 +129,34 @@ pub(crate) async fn entry(
         Verdict::Challenge => Assurance::Three,
         Verdict::Allow | Verdict::Deny => Assurance::from_level(decision.context.assurance).unwrap_or(Assurance::One),
     };
-    Ok(Some(engine.explain(&question, reach)))
+    let mut told = engine.explain(&question, reach);
+    told.changed_since = changed_since(&told, decision, engine.hash());
+    Ok(Some(told))
 }
 
-fn facts<'a>(request: &'a Request, decision: &cardea_audit::Decision, factors: &'a [&'a str]) -> Facts<'a> {
+/// What is no longer as it was when a decision was made, as far as its entry shows.
+fn changed_since(told: &Explanation, decision: &Decision, hash: &str) -> Vec<String> {
+    let meaning = (told.action.as_str(), told.resource.kind.as_str(), told.resource.id.as_str());
+    let meant = (&*decision.action, &*decision.resource.kind, &*decision.resource.id);
+    let attributes = told.resource.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let recorded = decision.resource.attributes.iter().map(|(name, value)| (&**name, &**value));
+    let outcome = match told.verdict {
+        VerdictWord::Allow => Verdict::Allow,
+        VerdictWord::Deny => Verdict::Deny,
+        VerdictWord::Challenge => Verdict::Challenge,
+    };
+    let was = decision.verdict.code();
+    [
+        (*decision.policy.hash != *hash, "the guard-rails or the built-in policies are others now".to_owned()),
+        (meaning != meant || !attributes.eq(recorded), "the app gives the address another meaning now".to_owned()),
+        (outcome != decision.verdict, format!("the outcome then was `{was}`, which the entry holds")),
+    ]
+    .into_iter()
+    .filter_map(|(changed, said)| changed.then_some(said))
+    .collect()
+}
+
+fn facts<'a>(request: &'a Request, decision: &Decision, factors: &'a [&'a str]) -> Facts<'a> {
     let context = &decision.context;
     let assurance = Assurance::from_level(context.assurance);
     Facts {
@@ -157,20 +182,13 @@ async fn engine_of(
         .policy_version(tenant.id(), policy.version)
         .await?
         .ok_or_else(|| Untold::Unknown(format!("policy version {} is gone", policy.version)))?;
-    let mut then = tenant.bundle.clone();
-    then.policies = set;
-    let rails = state.guard_rails.clone();
+    let (then, rails) = (TenantBundle { policies: set, ..tenant.bundle.clone() }, state.guard_rails.clone());
     // A thousand policies take a tenth of a second: not on a thread that answers requests.
     let compiled = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         Engine::compile(&Sources::of(&then, &rails))
     });
-    let engine = compiled
-        .await
-        .map_err(|error| Untold::Unknown(error.to_string()))?
-        .map_err(|_| Untold::Unknown(format!("policy version {} does not fit today's apps", policy.version)))?;
-    if engine.hash() != &*policy.hash {
-        tracing::info!(version = policy.version, "guard-rails or built-in policies have changed since this decision");
-    }
-    Ok(Arc::new(engine))
+    let engine = compiled.await.map_err(|error| Untold::Unknown(error.to_string()))?;
+    let unfit = |_| Untold::Unknown(format!("policy version {} does not fit today's apps", policy.version));
+    engine.map(Arc::new).map_err(unfit)
 }

@@ -58,6 +58,9 @@ pub(super) struct Told {
     /// The decision, put again to the policy set that made it; absent where none was made.
     #[schema(value_type = Option<Object>)]
     explanation: Option<Value>,
+    /// Why a decision that was made cannot be told again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untold: Option<String>,
 }
 
 const PAGE: u32 = 50;
@@ -107,17 +110,13 @@ pub(super) async fn one(asked: Asked, Named(id): Named<EntryId>) -> Answer<Json<
     let logged = asked.house.store.log_entry(Some(asked.tenant.id()), id).await?;
     let logged = logged.ok_or_else(|| Problem::not_found("entry"))?;
     let entry = Entry::read(&logged.body).map_err(|error| Problem::new(Reason::Internal, error.to_string()))?;
-    let explanation =
-        match explaining::entry(&asked.house.store, &asked.house.state.load_full(), &asked.house.judging, &entry).await
-        {
-            Ok(told) => told.and_then(|told| serde_json::to_value(told).ok()),
-            // What decided then may be gone; the entry itself stands.
-            Err(Untold::Unknown(why)) => {
-                tracing::info!(entry = %id, why, "a decision cannot be told again");
-                None
-            }
-            Err(Untold::Busy) => return Err(Busy.into()),
-            Err(Untold::Store(fault)) => return Err(fault.into()),
-        };
-    Ok(Json(Told { entry: view(&logged)?, explanation }))
+    let (house, state) = (&asked.house, asked.house.state.load_full());
+    let (explanation, untold) = match explaining::entry(&house.store, &state, &house.judging, &entry).await {
+        Ok(told) => (told.and_then(|told| serde_json::to_value(told).ok()), None),
+        // What decided then may be gone; the entry itself stands.
+        Err(Untold::Unknown(why)) => (None, Some(why)),
+        Err(Untold::Busy) => return Err(Busy.into()),
+        Err(Untold::Store(fault)) => return Err(fault.into()),
+    };
+    Ok(Json(Told { entry: view(&logged)?, explanation, untold }))
 }

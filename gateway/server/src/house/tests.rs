@@ -16,6 +16,7 @@ use cardea_storage::{Applying, LogQuery, Plan};
 use super::*;
 
 mod changes;
+mod explaining;
 mod going_away;
 mod invitation;
 mod own_pages;

@@ -44,6 +44,9 @@ pub(super) fn card(told: &Explanation) -> String {
         shown.iter().filter_map(|name| told.context.get(*name).map(|value| format!("{name} {}", plain(value))));
     let _ = writeln!(text, "with     {}", context.collect::<Vec<_>>().join(", "));
     let _ = writeln!(text, "verdict  {}: {}", verdict(told), told.reason_text);
+    for changed in &told.changed_since {
+        let _ = writeln!(text, "but      {changed}");
+    }
     for error in &told.errors {
         let _ = writeln!(text, "error    {}: {}", error.policy, error.message);
     }
