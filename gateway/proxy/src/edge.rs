@@ -10,6 +10,7 @@ use std::{
 
 use cardea_core::Reason;
 use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
+use rustls_pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -41,6 +42,8 @@ pub struct Connection {
     pub sni: Option<Arc<str>>,
     /// The SPIFFE ID of the client's certificate, verified by the listener's TLS configuration.
     pub workload: Option<Arc<str>>,
+    /// That certificate, which is not looked at again while the connection lives.
+    pub certificate: Option<CertificateDer<'static>>,
     /// The listener.
     pub door: Door,
     /// What the guard below HTTP/1 and the pipeline tell each other.
@@ -56,7 +59,7 @@ impl Connection {
     /// A connection from `peer` through `door`, without TLS.
     pub fn plain(peer: SocketAddr, door: Door) -> Self {
         let (watch, told) = (Arc::default(), Told::default());
-        Self { peer, tls: false, sni: None, workload: None, door, watch, told, place: None }
+        Self { peer, tls: false, sni: None, workload: None, certificate: None, door, watch, told, place: None }
     }
 }
 

@@ -202,6 +202,7 @@ impl Serving {
         connection.sni = session.server_name().map(Arc::from);
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
         connection.workload = certificate.and_then(spiffe_id).map(Arc::from);
+        connection.certificate = certificate.map(|certificate| certificate.clone().into_owned());
         if certificate.is_some() && connection.workload.is_none() {
             return tracing::debug!(%peer, "a client certificate without one SPIFFE ID");
         }

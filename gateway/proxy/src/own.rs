@@ -12,8 +12,11 @@ use cardea_core::{Caller, EntryId, Reason, SessionId, TenantId, Timestamp};
 use cardea_identity::HandleHash;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
+use rustls_pki_types::CertificateDer;
 
-use crate::{App, Body, Canonical, Failure, LiveSession, Permit, Site, Tenant, pipeline::Way, story::Story};
+use crate::{
+    App, Body, Canonical, Connection, Failure, LiveSession, Permit, Site, Tenant, pipeline::Way, story::Story,
+};
 
 /// A store did not answer, or answered nonsense. Becomes `503 store-unavailable`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -123,6 +126,7 @@ struct Inner {
     canonical: Arc<Canonical>,
     caller: Caller,
     session: Option<Arc<LiveSession>>,
+    connection: Arc<Connection>,
     entry: EntryId,
     at: Timestamp,
 }
@@ -136,6 +140,7 @@ impl Admitted {
             canonical: Arc::clone(&way.canonical),
             caller: way.asker.principal().caller().clone(),
             session: way.asker.session().cloned(),
+            connection: Arc::clone(&way.connection),
             entry: story.entry,
             at: story.at,
         }))
@@ -169,6 +174,11 @@ impl Admitted {
     /// Who asks.
     pub fn caller(&self) -> &Caller {
         &self.0.caller
+    }
+
+    /// The certificate that the client showed on this connection, however long ago: whoever goes by it looks at its end.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.0.connection.certificate.as_ref()
     }
 
     /// The session, where somebody is signed in.

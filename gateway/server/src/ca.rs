@@ -59,7 +59,6 @@ pub struct Ca {
     state: ArcSwap<Loaded>,
     /// Held while something is loaded or made, so that one tenant gets one intermediate.
     loading: Mutex<()>,
-    shown: listener::Shown,
 }
 
 #[derive(Default)]
@@ -84,13 +83,7 @@ pub(crate) struct TenantCa {
 impl Ca {
     /// A CA that has loaded nothing yet and issues leaves of this life.
     pub fn new(ttl: Duration) -> Self {
-        Self {
-            ttl,
-            root: tokio::sync::OnceCell::new(),
-            state: ArcSwap::default(),
-            loading: Mutex::default(),
-            shown: listener::Shown::default(),
-        }
+        Self { ttl, root: tokio::sync::OnceCell::new(), state: ArcSwap::default(), loading: Mutex::default() }
     }
 
     /// Loads, or makes, what the tenants need before their first request: an intermediate where services enrol or mTLS

@@ -3,7 +3,14 @@
 //! it; only the agent's idea of when to renew is moved.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a story that cannot go on ends here")]
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use cardea::{
     House,
@@ -20,7 +27,11 @@ use cardea_certs::{
 use cardea_core::{Clock, Reason, Secret, TenantId, Timestamp, resources::Bundle};
 use cardea_storage::{Applying, Plan};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
 use url::Url;
 
 struct World {
@@ -28,6 +39,16 @@ struct World {
     house: Arc<House>,
     folder: PathBuf,
     roots: String,
+    /// Seconds that the gateway's clock is ahead of the machine's.
+    ahead: Arc<AtomicU64>,
+}
+
+/// The machine's clock, some time ahead, which may grow.
+struct Later(Arc<AtomicU64>);
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(Duration::from_secs(self.0.load(Ordering::SeqCst)))
+    }
 }
 
 /// The machine's clock, some time ahead.
@@ -59,7 +80,8 @@ async fn world(name: &str) -> World {
     let text = "[state]\ndir = \"state\"\n[[listeners]]\naddress = \"127.0.0.3:0\"\nplain = true\n\
                 [ops]\naddress = \"127.0.0.2:0\"\n[machines]\naddress = \"127.0.0.1:0\"\n";
     let config = || Config::parse("cardea.toml", text, &folder, SystemClock.now()).unwrap();
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let ahead = Arc::new(AtomicU64::new(0));
+    let (clock, entropy) = (Arc::new(Later(Arc::clone(&ahead))), Arc::new(SystemEntropy));
     let before = House::unprepared(config(), clock.clone(), entropy.clone()).await.unwrap();
     let plan = Plan::between(Bundle::default(), &bundle());
     let with = Applying { author: "test", note: "", hash: &|_| String::new(), now: SystemClock.now() };
@@ -68,7 +90,7 @@ async fn world(name: &str) -> World {
     let house = House::open(config(), clock, entropy).await.unwrap();
     let roots = house.ca.root(&house).await.unwrap().to_pem();
     let running = Running::start(Arc::clone(&house)).await.unwrap();
-    World { running, house, folder, roots }
+    World { running, house, folder, roots, ahead }
 }
 
 impl Drop for World {
@@ -84,7 +106,11 @@ impl World {
     }
 
     fn agent(&self, host: &str, token: Option<&EnrolmentToken>, dir: &str, ahead: Duration) -> Agent {
-        Agent::new(Options {
+        Agent::new(self.options(host, token, dir, ahead))
+    }
+
+    fn options(&self, host: &str, token: Option<&EnrolmentToken>, dir: &str, ahead: Duration) -> Options {
+        Options {
             server: Url::parse(&format!("https://{host}:{}", self.running.machines.unwrap().port())).unwrap(),
             roots: self.roots.clone(),
             token: token.map(|token| Secret::new(token.expose().to_owned())),
@@ -92,11 +118,11 @@ impl World {
             exec: None,
             clock: Arc::new(Ahead(ahead)),
             entropy: Arc::new(SystemEntropy),
-        })
+        }
     }
 
-    /// Posts JSON over a connection that shows what is in `dir`, if anything; gives status and body.
-    async fn post(&self, host: &str, path: &str, body: &str, dir: Option<&str>) -> std::io::Result<(u16, String)> {
+    /// Opens a connection that shows what is in `dir`, if anything.
+    async fn connect(&self, host: &str, dir: Option<&str>) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         for root in pem::certificates(&self.roots).unwrap() {
             roots.add(root).unwrap();
@@ -115,24 +141,14 @@ impl World {
             }
             None => config.with_no_client_auth(),
         };
-        let stream = tokio::net::TcpStream::connect(self.running.machines.unwrap()).await?;
+        let stream = TcpStream::connect(self.running.machines.unwrap()).await?;
         let tls = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let mut stream = tls.connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await?;
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        let read = stream.read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        if answer.is_empty() {
-            read?;
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Ok((status, answer))
+        tls.connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await
+    }
+
+    /// Posts JSON over a connection that shows what is in `dir`, if anything; gives status and body.
+    async fn post(&self, host: &str, path: &str, body: &str, dir: Option<&str>) -> std::io::Result<(u16, String)> {
+        say(&mut self.connect(host, dir).await?, host, path, body).await
     }
 
     async fn entries(&self, id: &str) -> Vec<Event> {
@@ -140,6 +156,25 @@ impl World {
         let rows = self.house.store.log_range(Some(&tenant(id)), 0, 1000).await.unwrap();
         rows.iter().map(|row| row.entry().unwrap().event).collect()
     }
+}
+
+/// Posts JSON over a connection, as its last request; gives status and body.
+async fn say(stream: &mut TlsStream<TcpStream>, host: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    if answer.is_empty() {
+        read?;
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Ok((status, answer))
 }
 
 fn refused(result: Result<cardea::agent::Obtained, AgentFault>) -> (String, String) {
@@ -241,6 +276,44 @@ async fn only_the_holder_of_a_certificate_renews_it_with_another_key_at_its_own_
     assert!(answer.contains("new key"), "{answer}");
     let (good, answer) = world.post("acme.localhost", "/ca/renew", &body(&csr()), Some("records")).await.unwrap();
     assert_eq!(good, 200, "{answer}");
+}
+
+/// Each renewal is measured against the certificate of its own connection, and against the time of its request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_names_its_own_predecessor_and_a_connection_renews_nothing_once_its_certificate_has_ended() {
+    let world = world("predecessor").await;
+    let body = || serde_json::json!({ "csr": csr() }).to_string();
+    let mut serials = Vec::new();
+    for dir in ["one", "two"] {
+        let token = world.token("acme", "records").await;
+        let agent = world.agent("acme.localhost", Some(&token), dir, Duration::ZERO);
+        serials.push(agent.obtain().await.unwrap().facts.serial);
+    }
+    let mut first = world.connect("acme.localhost", Some("one")).await.unwrap();
+    let mut late = world.connect("acme.localhost", Some("one")).await.unwrap();
+    let mut second = world.connect("acme.localhost", Some("two")).await.unwrap();
+    for stream in [&mut first, &mut second] {
+        let (status, answer) = say(stream, "acme.localhost", "/ca/renew", &body()).await.unwrap();
+        assert_eq!(status, 200, "{answer}");
+    }
+    let before: Vec<_> = world
+        .entries("acme")
+        .await
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::CertificateRenewed { before, .. } => Some(before),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(before, serials);
+    // Another instance has shown a younger one meanwhile; that is not this connection's.
+    world.ahead.store(2 * 24 * 3600, Ordering::SeqCst);
+    // A clock that leaps makes everything look old until changes are heard of again.
+    while world.house.is_ready().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (status, answer) = say(&mut late, "acme.localhost", "/ca/renew", &body()).await.unwrap();
+    assert_eq!((status, answer.contains("certificate-rejected")), (403, true), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

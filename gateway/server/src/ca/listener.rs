@@ -1,13 +1,9 @@
 //! TLS of the machines listener: our certificate by the host asked for, the client's if it has one. A client certificate
 //! that does not verify ends the handshake; having none is fine, since enrolling needs none.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::sync::{Arc, Weak};
 
-use cardea_certs::{CertificateFacts, SpiffeId, peer_spiffe_id};
-use cardea_core::Timestamp;
+use cardea_certs::peer_spiffe_id;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -23,39 +19,6 @@ use rustls::{
 use super::CaFault;
 use crate::House;
 
-/// Certificates that clients have proved to hold, by name: what a renewal is measured against. A resumed connection
-/// would not be in it, so there are none.
-#[derive(Debug, Default)]
-pub(super) struct Shown(Mutex<HashMap<SpiffeId, Vec<CertificateFacts>>>);
-
-/// Certificates remembered per name: a service has a handful of instances, each with its own.
-const PER_NAME: usize = 64;
-
-impl Shown {
-    fn remember(&self, id: SpiffeId, facts: CertificateFacts) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_name = all.entry(id).or_default();
-        of_name.retain(|known| known.serial != facts.serial);
-        if of_name.len() >= PER_NAME {
-            of_name.remove(0);
-        }
-        of_name.push(facts);
-    }
-
-    /// What was shown under a name, the last shown last.
-    pub(super) fn of(&self, id: &SpiffeId) -> Vec<CertificateFacts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or_default()
-    }
-
-    pub(super) fn forget_ended(&self, now: Timestamp) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, of_name| {
-            of_name.retain(|facts| facts.not_after >= now);
-            !of_name.is_empty()
-        });
-    }
-}
-
 pub(super) fn server_config(house: &Arc<House>) -> Result<Arc<ServerConfig>, CaFault> {
     let provider = aws_lc_rs::default_provider();
     let algorithms = provider.signature_verification_algorithms;
@@ -66,6 +29,7 @@ pub(super) fn server_config(house: &Arc<House>) -> Result<Arc<ServerConfig>, CaF
         .with_client_cert_verifier(Arc::clone(&side) as Arc<dyn ClientCertVerifier>)
         .with_cert_resolver(side);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A resumed connection would not show the certificate that a renewal is measured against.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
@@ -133,14 +97,7 @@ impl ClientCertVerifier for Side {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proved = verify_tls13_signature(message, cert, dss, &self.algorithms)?;
-        // Only now has the client proved that it holds the key, and the chain was verified before.
-        if let (Some(house), Ok(id), Ok(facts)) =
-            (self.house.upgrade(), peer_spiffe_id(cert), CertificateFacts::read(cert))
-        {
-            house.ca.shown.remember(id, facts);
-        }
-        Ok(proved)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -91,7 +91,6 @@ impl Ca {
                 tracing::error!(%host, error = %crate::house::with_causes(&error), "the machines listener's certificate was not renewed");
             }
         }
-        self.shown.forget_ended(house.now());
     }
 }
 

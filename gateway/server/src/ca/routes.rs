@@ -11,7 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use cardea_audit::Event;
-use cardea_certs::{Enrolment, EnrolmentToken, Issued, Profile, Rejected, Request, SpiffeId};
+use cardea_certs::{CertificateFacts, Enrolment, EnrolmentToken, Issued, Profile, Rejected, Request, SpiffeId};
 use cardea_core::{Caller, Reason};
 use cardea_identity::TicketHash;
 use cardea_proxy::Admitted;
@@ -142,16 +142,16 @@ async fn renewed(
     }
     let Renew { csr } = read(body, "`csr`")?;
     let request = Request::parse(&csr).map_err(Refused::because(Reason::RequestNotSigned))?;
-    let shown = house.ca.shown.of(&id);
-    for known in &shown {
-        request.must_differ_from(known).map_err(Refused::because(Reason::RequestNotSigned))?;
-    }
-    let last = shown.into_iter().next_back().ok_or_else(|| rejected("the connection showed no certificate"))?;
-    if !last.valid_at(house.now()) {
+    // INVARIANT: measured against what this connection showed, and against the present moment: the handshake that checked
+    // the certificate may be long past.
+    let shown = admitted.certificate().ok_or_else(|| rejected("the connection showed no certificate"))?;
+    let shown = CertificateFacts::read(shown).map_err(Refused::because(Reason::CertificateRejected))?;
+    request.must_differ_from(&shown).map_err(Refused::because(Reason::RequestNotSigned))?;
+    if !shown.valid_at(house.now()) {
         return Err(rejected("the certificate has ended; enrol anew with a token"));
     }
     let doer = doer(admitted)?;
-    let issuance = Issuance { profile: Profile::Workload(id), by: "renewal".into(), before: Some(last.serial) };
+    let issuance = Issuance { profile: Profile::Workload(id), by: "renewal".into(), before: Some(shown.serial) };
     let issued = house.ca.issue(house, &tenant, issuance, &request, &doer).await?;
     Ok(given(&tenant, &issued))
 }
