@@ -3,6 +3,7 @@
 //! `bundle.pem` (whom to trust).
 
 mod call;
+mod exec;
 mod files;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -24,7 +25,8 @@ pub struct Options {
     pub token: Option<Secret<String>>,
     /// Where the files are kept.
     pub dir: PathBuf,
-    /// A command for the shell, run after each new certificate, such as one that makes the service read it.
+    /// A command for the shell, run after each new certificate until it has succeeded, such as one that makes the service
+    /// read it.
     pub exec: Option<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -76,8 +78,8 @@ pub enum AgentFault {
     /// The server answered with something else than a certificate for our key.
     #[error("`{0}` answered with something that is no certificate for our key")]
     BadAnswer(String),
-    /// The command after a renewal failed.
-    #[error("the command `{0}` failed: {1}")]
+    /// The command after a new certificate failed. The certificate is in place; the command is tried again.
+    #[error("the certificate is in place, but the command `{0}` failed and will be tried again: {1}")]
     Exec(String, String),
 }
 
@@ -119,7 +121,10 @@ impl Agent {
         self.files.recover()?;
         let now = self.options.clock.now();
         match self.files.current()?.filter(|current| current.valid_at(now)) {
-            Some(facts) if now < facts.renewal_due() => Ok(Obtained { facts, new: false }),
+            Some(facts) if now < facts.renewal_due() => {
+                self.after().await?;
+                Ok(Obtained { facts, new: false })
+            }
             Some(_) => self.renew().await,
             None => self.enrol().await,
         }
@@ -139,7 +144,8 @@ impl Agent {
                 }
                 Err(fault) => {
                     let left = self.time_left();
-                    tracing::warn!(error = %fault, left = left.as_secs(), "no new certificate");
+                    let what = if matches!(fault, AgentFault::Exec(..)) { "not told" } else { "no new certificate" };
+                    tracing::warn!(error = %fault, left = left.as_secs(), "{what}");
                     if left.is_zero() && !fault.may_pass() {
                         return fault;
                     }
@@ -167,7 +173,8 @@ impl Agent {
         self.ask("/ca/renew", &body, &key, Some(identity)).await
     }
 
-    /// The key is new with each try and is written only with its certificate: a lost answer costs nothing but a try.
+    /// The key is new with each try and is written only with its certificate. A lost answer costs a renewal nothing but a
+    /// try; at an enrolment it costs the token, which is spent by then: the operator has to make another.
     async fn ask(
         &self,
         path: &str,
@@ -185,20 +192,20 @@ impl Agent {
         if facts.key_fingerprint != key.fingerprint() || !facts.valid_at(self.options.clock.now()) {
             return Err(bad());
         }
+        if self.options.exec.is_some() {
+            self.files.mark_due()?;
+        }
         self.files.replace(&given.certificate, key.to_pem().expose(), &given.bundle)?;
         self.after().await?;
         Ok(Obtained { facts, new: true })
     }
 
+    /// Runs the command if a certificate came since it last succeeded, also if we were restarted in between.
     async fn after(&self) -> Result<(), AgentFault> {
-        let Some(command) = &self.options.exec else { return Ok(()) };
-        let failed = |why: String| AgentFault::Exec(command.clone(), why);
-        let status = tokio::process::Command::new("/bin/sh").arg("-c").arg(command).status().await;
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(failed(status.to_string())),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        let Some(command) = self.options.exec.as_ref().filter(|_| self.files.is_due()) else { return Ok(()) };
+        let failed = |why| AgentFault::Exec(command.clone(), why);
+        exec::run(command, exec::LIMIT).await.map_err(failed)?;
+        self.files.clear_due()
     }
 
     fn time_left(&self) -> Duration {

@@ -213,6 +213,27 @@ async fn a_service_enrols_once_and_renews_itself_with_a_new_key_each_time() {
     assert_eq!(kept.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_could_not_be_told_of_its_certificate_is_told_later() {
+    let world = world("told").await;
+    let token = world.token("acme", "records").await;
+    let (ready, told) = (world.folder.join("ready"), world.folder.join("told"));
+    let command = format!("test -e {} && echo once >> {}", ready.display(), told.display());
+    let agent = || {
+        let options = world.options("acme.localhost", Some(&token), "records", Duration::ZERO);
+        Agent::new(Options { exec: Some(command.clone()), ..options })
+    };
+    let failed = agent().obtain().await.unwrap_err();
+    assert!(matches!(failed, AgentFault::Exec(..)) && failed.may_pass(), "{failed}");
+    // The certificate is there; an agent that is started anew knows that nobody was told.
+    agent().obtain().await.unwrap_err();
+    std::fs::write(&ready, "").unwrap();
+    for _ in 0..2 {
+        assert!(!agent().obtain().await.unwrap().new);
+        assert_eq!(std::fs::read_to_string(&told).unwrap(), "once\n");
+    }
+}
+
 /// G23: a token is spent by its first use, also when many race for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g23_of_many_who_race_with_one_token_one_is_enrolled() {

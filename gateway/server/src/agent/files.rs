@@ -30,6 +30,8 @@ pub(super) struct Identity {
 const CERT: &str = "cert.pem";
 const KEY: &str = "key.pem";
 const BUNDLE: &str = "bundle.pem";
+/// There while the command after a new certificate has not succeeded.
+const DUE: &str = "exec.due";
 
 impl Files {
     pub(super) fn new(dir: PathBuf) -> Self {
@@ -66,6 +68,25 @@ impl Files {
             self.rename(name)?;
         }
         self.sync()
+    }
+
+    /// Notes that whoever reads the files is to be told of new ones; before they are in place, so that no crash forgets it.
+    pub(super) fn mark_due(&self) -> Result<(), AgentFault> {
+        std::fs::create_dir_all(&self.dir).map_err(|error| fault(&self.dir, "cannot be made", error))?;
+        let path = self.dir.join(DUE);
+        File::create(&path).map_err(|error| fault(&path, "cannot be written", error))?;
+        self.sync()
+    }
+
+    /// Whether somebody is still to be told.
+    pub(super) fn is_due(&self) -> bool {
+        self.dir.join(DUE).exists()
+    }
+
+    /// Notes that everybody was told.
+    pub(super) fn clear_due(&self) -> Result<(), AgentFault> {
+        let path = self.dir.join(DUE);
+        std::fs::remove_file(&path).map_err(|error| fault(&path, "cannot be removed", error))
     }
 
     /// Finishes what a crash interrupted, or clears it away.

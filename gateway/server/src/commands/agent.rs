@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Enrol, or renew if that is due, and end.
     #[arg(long)]
     once: bool,
-    /// Command for the shell, run after each new certificate.
+    /// Command for the shell, run after each new certificate, for at most a minute; one that fails is tried again.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
 }
