@@ -6,7 +6,7 @@ use cardea_core::{
     AppId, Diagnostic, Diagnostics,
     resources::{ActionRule, AppSpec, ResourceRule},
 };
-use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value, ValueKind};
+use cedar_policy_core::ast::{Entity, EntityUID, Literal, PartialValue, Value, ValueKind};
 use matchit::Router;
 
 use crate::words::{Kind, Words, bare};
@@ -197,12 +197,15 @@ impl Target {
 
     /// The attributes that the pattern gave to the resource.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.resource.attrs().filter_map(|(name, value)| match value {
-            PartialValue::Value(Value {
-                value: ValueKind::Lit(cedar_policy_core::ast::Literal::String(text)), ..
-            }) => Some((name.as_str(), text.as_str())),
-            _ => None,
-        })
+        self.resource.attrs().filter_map(|(name, value)| Some((name.as_str(), text(value)?)))
+    }
+
+    /// One of them, or `Some(None)` where there is none of that name; `None` where it is no text.
+    pub(crate) fn attribute(&self, name: &str) -> Option<Option<&str>> {
+        match self.resource.get(name) {
+            None => Some(None),
+            Some(value) => text(value).map(Some),
+        }
     }
 
     pub(crate) fn action_entity(&self) -> &Arc<Entity> {
@@ -215,6 +218,13 @@ impl Target {
 
     pub(crate) fn app_uid(&self) -> &EntityUID {
         &self.app_uid
+    }
+}
+
+fn text(value: &PartialValue) -> Option<&str> {
+    match value {
+        PartialValue::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }) => Some(text),
+        _ => None,
     }
 }
 

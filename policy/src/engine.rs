@@ -20,6 +20,7 @@ use crate::{
     diagnose::Known,
     hash,
     index::{Asked, Index},
+    kept::Mark,
     read::Reader,
     rule::{Layer, Needs, Rule},
     schema::Schema,
@@ -49,6 +50,7 @@ pub struct Engine {
     hash: String,
     warnings: Vec<Diagnostic>,
     groups: HashSet<GroupId>,
+    mark: Mark,
 }
 
 /// Which layers decide for which apps.
@@ -111,7 +113,16 @@ impl Engine {
             (Layer::Tenant, sources.policies),
         ]);
         let groups = sources.groups.iter().map(|group| (*group).clone()).chain(built_in::administrators()).collect();
-        found.or_ok(Self { apps, slices: Slices::of(&rules), rules, schema: schema.text, hash, warnings, groups })
+        found.or_ok(Self {
+            apps,
+            slices: Slices::of(&rules),
+            rules,
+            schema: schema.text,
+            hash,
+            warnings,
+            groups,
+            mark: Mark::default(),
+        })
     }
 
     /// Everything wrong with these texts, as the editor asks while one types.
@@ -136,7 +147,13 @@ impl Engine {
 
     /// Answers a question. Some `permit` must hold, no `forbid` may, and no policy may fail to evaluate.
     pub fn decide(&self, question: &Question<'_>) -> Verdict {
-        evaluate(question, &self.candidates(question))
+        let index = self.slices.for_app(question.target.app());
+        let resource = question.target.resource_entity().uid();
+        let single = || resource != question.target.app_uid() && index.singles_out(resource.entity_type());
+        question.principal.kept.answer(&self.mark, question, single, || {
+            let rules = self.candidates(question);
+            (evaluate(question, &rules), rules)
+        })
     }
 
     /// After a deny: the least that would turn it into a yes, for a caller who can reach assurance `reach`.

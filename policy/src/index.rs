@@ -3,7 +3,7 @@
 //! INVARIANT: a policy that is left out has a scope that does not hold, and a scope cannot fail to evaluate: leaving it
 //! out changes neither the verdict nor its errors. A property test holds the index against the whole set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cedar_policy_core::ast::{Entity, EntityType, EntityUID};
 
@@ -15,6 +15,8 @@ pub(crate) struct Index {
     resources: Fan<Fan<Bucket>>,
     /// Principals and groups that some scope names, numbered: a question looks each of its own up once.
     principals: HashMap<EntityUID, u32>,
+    /// The types of which some scope names a single entity, or what is within one.
+    singled_out: HashSet<EntityType>,
     open: usize,
 }
 
@@ -58,6 +60,7 @@ impl Index {
 
     fn insert(&mut self, nth: u32, rule: &Rule) {
         self.open += usize::from(rule.is_open());
+        self.singled_out.extend(rule.resource.anchor.as_ref().map(|uid| uid.entity_type().clone()));
         let next = u32::try_from(self.principals.len()).unwrap_or(u32::MAX);
         let principal = rule.principal.anchor.clone().map(|uid| *self.principals.entry(uid).or_insert(next));
         let by_action = self.resources.of(rule.resource.anchor.as_ref());
@@ -70,6 +73,11 @@ impl Index {
     /// How many rules are in every slice.
     pub(crate) fn open(&self) -> usize {
         self.open
+    }
+
+    /// Whether some scope tells entities of that type from each other.
+    pub(crate) fn singles_out(&self, kind: &EntityType) -> bool {
+        self.singled_out.contains(kind)
     }
 
     /// The rules whose scope can hold, in the order of their numbers.

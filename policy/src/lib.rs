@@ -27,6 +27,7 @@ mod explain;
 mod format;
 mod hash;
 mod index;
+mod kept;
 mod question;
 mod read;
 mod rule;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use cardea_core::{Assurance, Caller, Timestamp};
 use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
 
-use crate::{Target, words::Words};
+use crate::{Target, kept::Kept, words::Words};
 
 /// One question: may this caller do this, here and now?
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +46,13 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// A caller as policies see them, built once and kept with the session: making one costs more than deciding.
+/// A caller as policies see them, built once and kept with the session: making one costs more than deciding, and with it
+/// are kept the answers it has been given.
 #[derive(Debug, Clone)]
 pub struct Principal {
     pub(crate) caller: Caller,
     pub(crate) entity: Arc<Entity>,
+    pub(crate) kept: Kept,
 }
 
 impl Principal {
@@ -75,7 +77,7 @@ impl Principal {
             groups.iter().map(|group| words.group.uid(group.as_str())).collect(),
             [],
         );
-        Self { caller: caller.clone(), entity: Arc::new(entity) }
+        Self { caller: caller.clone(), entity: Arc::new(entity), kept: Kept::default() }
     }
 
     /// The caller that it stands for.

@@ -34,6 +34,7 @@ pub(crate) struct Rule {
     action_within: bool,
     pub(crate) resource: Scope,
     pub(crate) needs: Needs,
+    pub(crate) reads: Reads,
 }
 
 /// What a scope asks of the principal or the resource, as far as an index can use it.
@@ -50,6 +51,15 @@ pub(crate) struct Scope {
 /// Which attributes of the context a policy mentions, one bit each; building the others would be for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Needs(u8);
+
+/// What a policy's condition reads of the resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// These attributes, and nothing else of it.
+    Attributes(Vec<Arc<str>>),
+    /// It itself: what it is or is within, or more than its attributes.
+    Whole,
+}
 
 impl Layer {
     /// The word for it.
@@ -87,6 +97,7 @@ impl Rule {
             action_within: matches!(policy.action_constraint(), ActionConstraint::In(_)),
             resource: Scope::of(policy.resource_constraint().as_inner()),
             needs: condition.as_ref().map_or_else(Needs::default, Needs::of),
+            reads: condition.as_ref().map_or_else(Reads::nothing, Reads::of),
             condition,
             policy,
         }
@@ -153,26 +164,9 @@ impl Needs {
 
     /// What `expr` mentions. Where it uses the context otherwise than by a named attribute, that is everything.
     fn of(expr: &Expr) -> Self {
-        let mut needs = Self::default();
-        let (mut named, mut seen) = (0_usize, 0_usize);
-        for part in expr.subexpressions() {
-            let attr = match part.expr_kind() {
-                ExprKind::Var(Var::Context) => {
-                    seen += 1;
-                    continue;
-                }
-                ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_context(expr) => {
-                    attr.as_str()
-                }
-                ExprKind::ExtHasAttr { expr, attrs } if is_context(expr) => attrs.first().as_str(),
-                _ => continue,
-            };
-            named += 1;
-            if let Some(nth) = CONTEXT.iter().position(|(name, _)| *name == attr) {
-                needs.0 |= 1 << nth;
-            }
-        }
-        if seen == named { needs } else { Self::ALL }
+        let Some(named) = attributes_read(expr, Var::Context) else { return Self::ALL };
+        let places = named.iter().filter_map(|attr| CONTEXT.iter().position(|(name, _)| **attr == **name));
+        places.fold(Self::default(), |needs, nth| Self(needs.0 | 1 << nth))
     }
 
     /// Both together.
@@ -186,6 +180,48 @@ impl Needs {
     }
 }
 
-fn is_context(expr: &Expr) -> bool {
-    matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+impl Reads {
+    pub(crate) const fn nothing() -> Self {
+        Self::Attributes(Vec::new())
+    }
+
+    fn of(expr: &Expr) -> Self {
+        attributes_read(expr, Var::Resource).map_or(Self::Whole, |named| Self::Attributes(named).tidy())
+    }
+
+    /// Both together.
+    pub(crate) fn with(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Attributes(mut all), Self::Attributes(more)) => {
+                all.extend_from_slice(more);
+                Self::Attributes(all).tidy()
+            }
+            _ => Self::Whole,
+        }
+    }
+
+    fn tidy(mut self) -> Self {
+        if let Self::Attributes(all) = &mut self {
+            all.sort_unstable();
+            all.dedup();
+        }
+        self
+    }
+}
+
+/// The attributes of `var` that `expr` reads or asks for; `None` where it uses `var` in any other way.
+fn attributes_read(expr: &Expr, var: Var) -> Option<Vec<Arc<str>>> {
+    let is_var = |expr: &Expr| matches!(expr.expr_kind(), ExprKind::Var(found) if *found == var);
+    let (mut named, mut seen) = (Vec::new(), 0_usize);
+    for part in expr.subexpressions() {
+        match part.expr_kind() {
+            ExprKind::Var(found) if *found == var => seen += 1,
+            ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } if is_var(expr) => {
+                named.push(attr.as_str().into());
+            }
+            ExprKind::ExtHasAttr { expr, attrs } if is_var(expr) => named.push(attrs.first().as_str().into()),
+            _ => {}
+        }
+    }
+    (seen == named.len()).then_some(named)
 }

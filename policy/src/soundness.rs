@@ -1,5 +1,5 @@
 //! The index against the whole set: over random policies and questions the two say the same, and Cedar's own
-//! authorizer agrees wherever nothing fails.
+//! authorizer agrees wherever nothing fails. And answers that are kept against asking again.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,7 +14,7 @@ use cedar_policy_core::{
 };
 use proptest::{prelude::*, sample::select};
 
-use crate::{Engine, Facts, Principal, Question, Sources, context, engine::evaluate, rule::Needs};
+use crate::{Engine, Facts, Principal, Question, Sources, Target, Verdict, context, engine::evaluate, rule::Needs};
 
 const GROUPS: [&str; 4] = ["chemists", "leads", "staff", "administrators"];
 
@@ -86,6 +86,11 @@ fn conditions() -> impl Strategy<Value = String> {
         "when { context.signed_in * 9223372036854775807 > 7 }",
         "unless { context.client.isLoopback() }",
         "when { resource has study && resource.study == \"S-1\" }",
+        "when { resource has record && resource has study && resource.record != resource.study }",
+        "when { resource in App::\"records\" }",
+        "unless { resource == Study::\"records/studies/S-1\" || resource is Record }",
+        "when { context has assurance && context has time }",
+        "when { context.client.isInRange(ip(\"10.0.0.0/31\")) || context.factors.contains(\"passkey\") }",
         "when { principal has email && principal.email like \"*@acme.test\" }",
         "unless { context.time < datetime(\"2020-01-01\") } when { context.factors.contains(\"totp\") }",
         "when { context.path like \"/studies/*\" || context.method == \"GET\" && context.host == \"x\" }",
@@ -134,6 +139,9 @@ struct Asked {
     path: &'static str,
     assurance: Option<Assurance>,
     signed_in: u64,
+    time: i64,
+    client: [u8; 4],
+    factors: &'static [&'static str],
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -142,9 +150,41 @@ fn asked() -> impl Strategy<Value = Asked> {
     let method = select(vec!["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
     let path =
         select(vec!["/", "/studies/S-1", "/studies/S-2", "/studies/S-1/records/R-1", "/studies/S-2/records/R-9"]);
-    (caller(), app, method, path, assurance, 0_u64..3).prop_map(|(caller, app, method, path, assurance, signed_in)| {
-        Asked { caller, app, method, path, assurance, signed_in }
-    })
+    let time = select(vec![1_500_000_000, 1_763_800_000]);
+    let client = select(vec![[10, 0, 0, 1], [10, 0, 0, 2], [127, 0, 0, 1]]);
+    let factors = select(vec![&["password", "totp"][..], &["passkey"], &[]]);
+    (caller(), app, method, path, assurance, 0_u64..3, (time, client, factors)).prop_map(
+        |(caller, app, method, path, assurance, signed_in, (time, client, factors))| Asked {
+            caller,
+            app,
+            method,
+            path,
+            assurance,
+            signed_in,
+            time,
+            client,
+            factors,
+        },
+    )
+}
+
+impl Asked {
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            assurance: self.assurance,
+            signed_in: Some(self.signed_in),
+            factors: self.factors,
+            ..Facts::visitor(Timestamp::from_secs(self.time), self.client.into(), self.method, "x", self.path)
+        }
+    }
+
+    fn target(&self, engine: &Engine) -> Target {
+        engine.app(&self.app.parse().unwrap()).unwrap().locate(self.method, self.path).unwrap()
+    }
+
+    fn answer(&self, engine: &Engine, principal: &Principal) -> Verdict {
+        engine.decide(&Question { principal, target: &self.target(engine), facts: self.facts() })
+    }
 }
 
 proptest! {
@@ -169,20 +209,63 @@ proptest! {
             compare(&engine, &asked)?;
         }
     }
+
+    #[test]
+    fn an_answer_that_is_kept_is_the_one_that_asking_again_would_give(
+        (policies, guard_rails) in (policies(), guard_rails()),
+        caller in caller(),
+        questions in prop::collection::vec(asked(), 60),
+    ) {
+        let apps = [app("records"), app("wiki")];
+        let groups: Vec<_> = GROUPS.iter().map(|group| GroupId::parse(group).unwrap()).collect();
+        let compile = |guard_rails| {
+            let (apps, groups) = (apps.iter().collect(), groups.iter().collect());
+            Engine::compile(&Sources { apps, groups, policies: &policies, guard_rails })
+                .map_err(|found| TestCaseError::fail(found.to_string()))
+        };
+        // One caller before two sets of policies, as when one follows the other.
+        let engines = [compile(&guard_rails)?, compile(&[])?];
+        let lasting = Principal::of(&caller);
+        for asked in questions.iter().chain(questions.iter().rev()) {
+            for engine in &engines {
+                prop_assert_eq!(asked.answer(engine, &lasting), asked.answer(engine, &Principal::of(&caller)));
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_are_kept_by_what_their_policies_read() {
+    let policies = [PolicyText {
+        name: "some".to_owned(),
+        text: r#"
+            permit(principal, action == Action::"GET", resource in App::"records") when { resource.study == "S-1" };
+            permit(principal, action == Action::"PATCH", resource in App::"records") when { context.signed_in < 60 };
+            permit(principal, action == Action::"PUT", resource == Study::"records/studies/S-1");
+        "#
+        .replace("resource.study", "resource has study && resource.study"),
+    }];
+    let apps = [app("records")];
+    let engine =
+        Engine::compile(&Sources { apps: apps.iter().collect(), policies: &policies, ..Sources::default() }).unwrap();
+    // Of three records in two studies: one answer per study, none where the time counts, one for all where no policy has
+    // a say; and none of studies, of which a policy names a single one.
+    for (method, kept) in [("GET", 2), ("PATCH", 0), ("PUT", 1), ("DELETE", 1)] {
+        let principal = Principal::of(&Caller::Visitor);
+        for path in ["/studies/S-1/records/R-1", "/studies/S-1/records/R-2", "/studies/S-2/records/R-1", "/studies/S-1"]
+        {
+            let target = engine.app(&"records".parse().unwrap()).unwrap().locate(method, path).unwrap();
+            let facts = Facts::visitor(Timestamp::from_secs(0), [10, 0, 0, 1].into(), method, "x", path);
+            let allowed = engine.decide(&Question { principal: &principal, target: &target, facts }).allowed;
+            assert_eq!(allowed, method == "GET" && path.contains("S-1") || (method, path) == ("PUT", "/studies/S-1"));
+        }
+        assert_eq!(principal.kept.answers(), kept, "{method}");
+    }
 }
 
 fn compare(engine: &Engine, asked: &Asked) -> Result<(), TestCaseError> {
-    let app = engine.app(&asked.app.parse().unwrap()).unwrap();
-    let target = app.locate(asked.method, asked.path).unwrap();
-    let principal = Principal::of(&asked.caller);
-    let time = Timestamp::from_secs(1_763_800_000);
-    let facts = Facts {
-        assurance: asked.assurance,
-        signed_in: Some(asked.signed_in),
-        factors: &["password", "totp"],
-        ..Facts::visitor(time, [10, 0, 0, 1].into(), asked.method, "x", asked.path)
-    };
-    let question = Question { principal: &principal, target: &target, facts };
+    let (principal, target) = (Principal::of(&asked.caller), asked.target(engine));
+    let question = Question { principal: &principal, target: &target, facts: asked.facts() };
     let indexed = engine.decide(&question);
     let whole = engine.whole(&question);
     prop_assert_eq!(&indexed, &evaluate(&question, &whole));
