@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Once},
 };
 
-use sqlx::{Any, AnyPool, Connection as _, Executor, Row, Transaction, any::AnyPoolOptions};
+use sqlx::{
+    Any, AnyPool, Connection as _, Executor, Row, SqliteConnection, Transaction, any::AnyPoolOptions,
+    pool::PoolConnection,
+};
 
 use crate::StoreFault;
 
@@ -21,6 +24,7 @@ pub struct Store(Arc<Pools>);
 /// SQLite takes one writer at a time: with one connection, writers queue here and not in busy loops.
 #[derive(Debug)]
 struct Pools {
+    url: String,
     reader: AnyPool,
     writer: AnyPool,
 }
@@ -45,7 +49,7 @@ impl Store {
         let writer = connect(&url, 1, PRAGMAS).await?;
         migrate(&writer).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
-        Ok(Self(Arc::new(Pools { reader, writer })))
+        Ok(Self(Arc::new(Pools { url, reader, writer })))
     }
 
     /// Opens the file to read it: nothing is made, brought up to date or written, whatever is asked.
@@ -53,7 +57,8 @@ impl Store {
         drivers();
         let file = std::fs::File::open(path).map(drop);
         file.map_err(|source| StoreFault::File { path: path.display().to_string(), source })?;
-        let reader = connect(&sqlite_url(path)?, READERS, READER_PRAGMAS).await?;
+        let url = sqlite_url(path)?;
+        let reader = connect(&url, READERS, READER_PRAGMAS).await?;
         let sql = "SELECT COALESCE(MAX(version), 0) AS version FROM migrations";
         let stands: i64 = sqlx::query(sql).fetch_one(&reader).await?.try_get("version")?;
         let knows = newest();
@@ -61,7 +66,7 @@ impl Store {
             Ordering::Greater => Err(StoreFault::Newer { stands, knows }),
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
-            Ordering::Equal => Ok(Self(Arc::new(Pools { writer: reader.clone(), reader }))),
+            Ordering::Equal => Ok(Self(Arc::new(Pools { url, writer: reader.clone(), reader }))),
         }
     }
 
@@ -86,6 +91,19 @@ impl Store {
     /// process.
     pub(crate) async fn write(&self) -> Result<Transaction<'static, Any>, StoreFault> {
         Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The right to write with a connection of one's own, as long as this is held: whoever writes waits here, and not
+    /// in SQLite's busy loops.
+    pub(crate) async fn turn(&self) -> Result<PoolConnection<Any>, StoreFault> {
+        Ok(self.0.writer.acquire().await?)
+    }
+
+    /// A connection of SQLite's own kind, to write with in one's [`turn`](Self::turn).
+    pub(crate) async fn connect_native(&self) -> Result<SqliteConnection, StoreFault> {
+        let mut connection = SqliteConnection::connect(&self.0.url).await?;
+        connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
+        Ok(connection)
     }
 }
 

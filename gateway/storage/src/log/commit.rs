@@ -2,12 +2,15 @@
 //!
 //! A group that failed may have been written all the same. Before it is tried again its last place is looked up: if the
 //! very link that was computed for it stands there, it is on disk. So no failure makes a duplicate or a gap.
+//!
+//! It writes with a connection of its own, of SQLite's own kind: through the common one each value would be copied twice
+//! more, and nothing is written so often. Whatever fails on it, it is closed, and the next try opens another.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cardea_audit::{Break, Entry, Hash, Head, chain};
 use cardea_core::{Clock, TenantId};
-use sqlx::{Any, AssertSqlSafe, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::time::Instant;
 
 use super::{
@@ -30,6 +33,7 @@ pub(super) struct Committer {
     /// Heads as this process knows them; the table has the last word.
     heads: HashMap<Owner, Head>,
     group: Vec<Pending>,
+    own: Option<SqliteConnection>,
     statements: HashMap<usize, Arc<str>>,
 }
 
@@ -63,7 +67,7 @@ impl Committer {
     ) -> Result<Self, StoreFault> {
         let statements = ROWS.into_iter().map(|rows| (rows, insert_sql(rows))).collect();
         let heads = read_heads(store).await?;
-        Ok(Self { store: store.clone(), queue, limits, clock, hook, heads, group: Vec::new(), statements })
+        Ok(Self { store: store.clone(), queue, limits, clock, hook, heads, group: Vec::new(), own: None, statements })
     }
 
     /// Writes until the queue is closed and empty.
@@ -127,8 +131,14 @@ impl Committer {
         }
         *expected = None;
         self.fault(Moment::BeforeWrite)?;
-        let mut tx = self.store.write().await?;
-        let (placed, moves) = place(&mut tx, &self.heads, &self.group).await?;
+        let (placed, moves) = place(&self.store, &self.heads, &self.group).await?;
+        let turn = self.store.turn().await?;
+        // Put back only after success.
+        let mut own = match self.own.take() {
+            Some(own) => own,
+            None => self.store.connect_native().await?,
+        };
+        let mut tx = own.begin_with("BEGIN IMMEDIATE").await?;
         for (owner, (from, to)) in &moves {
             move_head(&mut tx, owner.as_ref(), from, to).await?;
         }
@@ -136,6 +146,8 @@ impl Committer {
         self.fault(Moment::BeforeCommit)?;
         *expected = moves.iter().next().map(|(owner, (_, to))| (owner.clone(), *to));
         tx.commit().await?;
+        drop(turn);
+        self.own = Some(own);
         self.fault(Moment::AfterCommit)?;
         self.heads.extend(moves.into_iter().map(|(owner, (_, to))| (owner, to)));
         Ok(())
@@ -150,7 +162,7 @@ type Moves = HashMap<Owner, (Head, Head)>;
 
 /// Gives each entry its place: the next of its log, linked to the one before.
 async fn place<'a>(
-    tx: &mut Transaction<'_, Any>,
+    store: &Store,
     known: &HashMap<Owner, Head>,
     group: &'a [Pending],
 ) -> Result<(Vec<Placed<'a>>, Moves), StoreFault> {
@@ -160,7 +172,7 @@ async fn place<'a>(
         if !moves.contains_key(&entry.tenant) {
             let head = match known.get(&entry.tenant) {
                 Some(head) => *head,
-                None => read_head(tx, entry.tenant.as_ref()).await?,
+                None => store.log_head(entry.tenant.as_ref()).await?,
             };
             moves.insert(entry.tenant.clone(), (head, head));
         }
@@ -174,7 +186,7 @@ async fn place<'a>(
 }
 
 async fn insert(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Transaction<'_, Sqlite>,
     statements: &HashMap<usize, Arc<str>>,
     placed: Vec<Placed<'_>>,
 ) -> Result<(), StoreFault> {
@@ -184,7 +196,7 @@ async fn insert(
         let Some(sql) = statements.get(&size) else { continue };
         while left >= size {
             left -= size;
-            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+            let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(Arc::clone(sql)));
             for Placed { entry, head, leaf, body } in rows.by_ref().take(size) {
                 let facets = entry.facets();
                 query = query
@@ -217,12 +229,12 @@ fn insert_sql(rows: usize) -> Arc<str> {
 
 /// Moves a head by compare-and-set: if another process has moved it, the whole group is placed anew.
 async fn move_head(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Transaction<'_, Sqlite>,
     tenant: Option<&TenantId>,
     from: &Head,
     to: &Head,
 ) -> Result<(), StoreFault> {
-    let done = sqlx::query(
+    let done = sqlx::query::<Sqlite>(
         "INSERT INTO log_heads (tenant, size, link) VALUES ($1, $2, $3) ON CONFLICT (tenant) \
          DO UPDATE SET size = excluded.size, link = excluded.link WHERE log_heads.size = $4 AND log_heads.link = $5",
     )
@@ -234,14 +246,6 @@ async fn move_head(
     .execute(&mut **tx)
     .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreFault::Contended { what: "the log's head" }) }
-}
-
-async fn read_head(tx: &mut Transaction<'_, Any>, tenant: Option<&TenantId>) -> Result<Head, StoreFault> {
-    let row = sqlx::query("SELECT size, link FROM log_heads WHERE tenant = $1")
-        .bind(owner(tenant))
-        .fetch_optional(&mut **tx)
-        .await?;
-    row.map_or(Ok(Head::EMPTY), |row| Ok(Head { size: row.count("size")?, link: hash(row.bytes("link")?, "link")? }))
 }
 
 /// Whether the entry that was to be a log's last stands where it was to stand.
