@@ -85,6 +85,15 @@ impl Demo {
         Ok(self.folder)
     }
 
+    /// Runs the command line beside it, which must do what it is told; gives what it printed.
+    pub async fn does(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = cardea();
+        command.arg("--config").arg(self.folder.path().join("cardea.toml")).args(arguments);
+        let (status, out, err) = run(command).await?;
+        anyhow::ensure!(status == 0, "cardea {}: {status}\n{out}{err}", arguments.join(" "));
+        Ok(out.trim().to_owned())
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

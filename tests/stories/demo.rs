@@ -30,6 +30,20 @@ async fn every_suggestion_ends_as_it_says() -> Story {
     Ok(())
 }
 
+/// Its services are reached by mTLS, for which the gateway alone has certificates: the command line needs none.
+#[tokio::test]
+async fn the_command_line_works_beside_it() -> Story {
+    let demo = Demo::start().await?;
+    let invited = demo.does(&["--format", "json", "user", "--tenant", "acme", "invite", "mira@acme.example"]).await?;
+    let link = serde_json::from_str::<serde_json::Value>(&invited)?["url"].as_str().unwrap_or_default().parse()?;
+    assert_eq!(Client::browser().open(&link).await?.status, 200);
+    assert!(demo.does(&["user", "--tenant", "acme", "list"]).await?.contains("mira@acme.example"));
+    let reply = Client::program().get(&demo.at("records.acme", "/about")?).await?;
+    let id = reply.header("x-request-id").unwrap_or_default();
+    assert!(demo.does(&["policy", "explain", id]).await?.contains(id));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_second_start_finds_people_sessions_and_records_as_they_were() -> Story {
     let demo = Demo::start().await?;
