@@ -1,6 +1,8 @@
 //! An invitation, a password, one-time codes: what opens, what does not, and what a stranger can learn from it.
 
+use anyhow::Context;
 use cardea_tests::{Client, Gateway, Plan, Reply, Story, Upstream, form, gateway::PASSWORD, gateway::key_of};
+use http::Method;
 use url::Url;
 
 async fn house() -> anyhow::Result<(Upstream, Gateway)> {
@@ -40,15 +42,53 @@ async fn an_invitation_leads_to_a_password_a_second_factor_and_the_page_asked_fo
     mira.totp = key_of(&page.body);
     let wrong = client.submit(&page, &[("code", "000000")]).await?;
     assert!(form::find(&wrong.body, "code").is_some(), "{}", wrong.body);
+    let mut before = client.clone();
     let done = mira.answer(&mut client, wrong).await?;
     assert_eq!(done.url.path(), "/factors", "{}", done.body);
 
-    // What wants two factors asks for the second now, and opens.
+    // The code that confirmed the app has shown it: what wants two factors opens, and asks for no other code.
     let secret = gateway.at("echo.acme", "/secret/plan?x=1")?;
     let page = client.open(&secret).await?;
-    let page = mira.answer(&mut client, page).await?;
     assert_eq!((page.status.as_u16(), page.url.as_str()), (200, secret.as_str()), "{}", page.body);
     assert_eq!(upstream.last().line(), "GET /secret/plan?x=1");
+
+    // As after a step-up: the cookie of before opens nothing, and the log says what was shown.
+    before.program = true;
+    assert_eq!(before.get(&gateway.at("acme", "/")?).await?.status, 401);
+    let log = gateway.on.log("acme").await?;
+    let told = |kind: &str| log.iter().position(|entry| entry["event"]["kind"] == kind);
+    let step_up = told("step-up").context("no step-up is told")?;
+    assert_eq!((&log[step_up]["event"]["factor"], &log[step_up]["event"]["assurance"]), (&"totp".into(), &2.into()));
+    assert!(told("factor-added") < Some(step_up));
+    Ok(())
+}
+
+/// Whoever has but the password of an account with codes gets past those by no factor of their own.
+#[tokio::test]
+async fn a_new_factor_is_no_way_past_the_one_that_is_there() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let (portal, adding) = (gateway.at("acme", "/")?, gateway.at("acme", "/factors/passkey")?);
+    let mut thief = Client::browser();
+    let page = thief.open(&portal).await?;
+    let page = thief.submit(&page, &[("email", &mira.email)]).await?;
+    let page = thief.submit(&page, &[("password", PASSWORD)]).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/"), "{}", page.body);
+
+    let asked = thief.open(&adding).await?;
+    assert_eq!(asked.url.path(), "/sign-in/step-up", "{}", asked.body);
+    thief.program = true;
+    for path in ["/factors/passkey/options", "/factors/passkey"] {
+        let answer = serde_json::json!({ "ticket": "", "name": "Mine", "credential": {} });
+        let refused = thief.json(Method::POST, &gateway.at("acme", path)?, &answer).await?;
+        assert_eq!(refused.json()?["reason"], "step-up-required", "{path}: {}", refused.body);
+    }
+    let refused = thief.get(&gateway.at("echo.acme", "/secret/plan")?).await?;
+    assert_eq!(refused.status, 401, "the assurance has risen");
+    // Who has the codes, too, adds what they like.
+    thief.program = false;
+    let page = mira.answer(&mut thief, asked).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors/passkey"), "{}", page.body);
     Ok(())
 }
 
@@ -197,7 +237,7 @@ fn at(address: [u8; 4], mut client: Client) -> Client {
 async fn strangers_keep_nobody_out_of_a_browser_that_knows_them() -> Story {
     let (_upstream, gateway) = house().await?;
     let (mut hers, _, mira) = gateway.newcomer("mira@acme.example", &["readers"]).await?;
-    hers.send(http::Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+    hers.send(Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
     let mut statuses = Vec::new();
     for network in 0..6 {
         for _ in 0..10 {

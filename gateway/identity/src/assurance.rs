@@ -47,6 +47,17 @@ pub enum Means {
 }
 
 impl Means {
+    /// What somebody has shown by enrolling this factor: a code of the app, or a passkey's answer, which enrolment takes
+    /// from an authenticator only that has checked its person. That a key is bound to its hardware it does not show.
+    pub const fn by_enrolling(factor: &Factor) -> Self {
+        let id = factor.id;
+        match &factor.data {
+            FactorData::Password { .. } => Self::Password { factor: id },
+            FactorData::Totp { .. } => Self::Totp { factor: id },
+            FactorData::Passkey { .. } => Self::Passkey { factor: id, user_verified: true, bound: false },
+        }
+    }
+
     /// Its name as policies, entries and `amr` know it.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -174,6 +185,20 @@ mod tests {
         ] {
             assert_eq!(of(&proofs(&shown)), level, "{shown:?}");
         }
+    }
+
+    #[test]
+    fn enrolling_shows_possession_and_no_more() {
+        let after = |before: &[Means], factor: &Factor| {
+            let shown = proofs(&[Means::by_enrolling(factor)]);
+            of(&joined(&proofs(before), &shown))
+        };
+        let password = Means::Password { factor: id() };
+        assert_eq!(after(&[], &password_factor()), Some(Assurance::One));
+        assert_eq!(after(&[], &totp_factor()), None, "a code alone is nothing");
+        assert_eq!(after(std::slice::from_ref(&password), &totp_factor()), Some(Assurance::Two));
+        assert_eq!(after(&[password], &passkey_factor(Assurance::Two)), Some(Assurance::Two));
+        assert_eq!(after(&[], &passkey_factor(Assurance::Three)), Some(Assurance::Two), "bound is not shown by it");
     }
 
     #[test]

@@ -162,6 +162,21 @@ fn what_an_authenticator_gets_wrong_is_refused() {
     assert!(proves(true, &hers, &ada, &factors).is_ok());
 }
 
+/// What is enrolled counts as shown: so it must have been.
+#[test]
+fn nobody_enrols_a_passkey_without_being_checked_by_it() {
+    let ada = user("ada@north.example");
+    let enrols = |flags| {
+        let mut hers = Authenticator::new(&ada, 1);
+        hers.flags = flags;
+        let (options, state) = site().begin_enrolment(&ada, &[]).unwrap();
+        site().finish_enrolment(hers.create(&options), &state).is_ok()
+    };
+    assert!(enrols(PRESENT | VERIFIED));
+    assert!(!enrols(PRESENT), "nobody verified");
+    assert!(!enrols(VERIFIED), "nobody present");
+}
+
 #[test]
 fn a_challenge_answers_for_one_ceremony() {
     let ada = user("ada@north.example");

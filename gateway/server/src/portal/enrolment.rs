@@ -1,18 +1,25 @@
 //! A factor between the two halves of its enrolment: kept sealed, for ten minutes, for the one person who began it.
 
+use axum::{
+    http::{HeaderValue, header::SET_COOKIE},
+    response::Response,
+};
+use cardea_audit::Event;
 use cardea_core::{Reason, UserId};
 use cardea_identity::{
-    Factor, Ticket,
+    Factor, Ticket, User,
+    assurance::{self, Means, Proof},
     factors::passkey,
     one_time::{OneTime, Purpose},
 };
+use cardea_storage::FactorInserted;
 use serde::{Deserialize, Serialize};
 
-use super::visit::{Failed, Visit};
-use cardea_audit::Event;
-use cardea_storage::FactorInserted;
-
-use crate::house::{Doer, subject};
+use super::{
+    fresh::Proven,
+    visit::{Failed, Visit},
+};
+use crate::house::{Doer, Raising, subject};
 
 /// Longest name of a factor, in characters.
 pub(super) const NAME_MOST: usize = 80;
@@ -66,8 +73,26 @@ fn open(visit: &Visit, kept: &OneTime) -> Option<What> {
     (pending.user == visit.user_id()).then_some(pending.what)
 }
 
-/// Enrols a proven factor; its entry is on disk before this returns.
-pub(super) async fn enrol(visit: &Visit, factor: &Factor, doer: &Doer) -> Result<(), Failed> {
+/// What the browser is to keep from now on; nothing where its session stays as it is.
+#[derive(Debug, Default)]
+pub(super) struct Opens(Option<String>);
+
+impl Opens {
+    /// Gives it to the browser.
+    pub(super) fn on(self, mut response: Response) -> Response {
+        if let Some(value) = self.0.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
+        response
+    }
+}
+
+/// Enrols a factor that has shown itself; its entry is on disk before this returns. The session rises by what was shown,
+/// as by a step-up: the next page would ask for just that, and a code that was typed once opens nothing more.
+///
+/// INVARIANT: whoever comes here has `proven` all that the account could ask for, so that nobody gets past a factor that
+/// is there by adding another.
+pub(super) async fn enrol(visit: &Visit, factor: &Factor, _proven: Proven, doer: Doer) -> Result<Opens, Failed> {
     let user = visit.user().await?;
     match visit.house.store.insert_factor(visit.tenant_id(), user.id, factor).await? {
         FactorInserted::Done => {}
@@ -81,8 +106,22 @@ pub(super) async fn enrol(visit: &Visit, factor: &Factor, doer: &Doer) -> Result
         factor_kind: factor.kind().as_str().into(),
         name: factor.name.clone(),
     };
-    visit.house.record(visit.tenant_id(), doer, event).await?;
-    Ok(())
+    visit.house.record(visit.tenant_id(), &doer, event).await?;
+    rise(visit, &user, factor, doer).await
+}
+
+/// Raises the session, where what was shown makes it worth more.
+async fn rise(visit: &Visit, user: &User, factor: &Factor, doer: Doer) -> Result<Opens, Failed> {
+    let (house, now) = (&visit.house, visit.now());
+    let proofs = [Proof { means: Means::by_enrolling(factor), at: now }];
+    let over = || Failed::Refused(Reason::SessionEnded);
+    let before = house.shared.session(visit.tenant_id(), visit.live.id).await?.ok_or_else(over)?;
+    if assurance::of(&assurance::joined(&before.proofs, &proofs)) <= Some(before.assurance) {
+        return Ok(Opens::default());
+    }
+    let raising = Raising { tenant: &visit.tenant, user, session: before.id, proofs: &proofs, now };
+    let raised = house.raise(&raising, doer).await?.ok_or_else(over)?;
+    Ok(Opens(Some(house.hand(&raised, &visit.live.host, now).await?)))
 }
 
 /// A name as it is kept: trimmed, of 1 to 80 characters, none of which hides or reverses others.

@@ -20,12 +20,16 @@ pub(super) enum Act {
     Remove,
 }
 
+/// The visitor has proven enough for what they are about to do. INVARIANT: made by [`require`] only.
+#[derive(Debug)]
+pub(super) struct Proven(());
+
 /// Goes on if the visitor's sign-in is strong and fresh enough; else sends them to a step-up that leads back to `back`.
-pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<(), Failed> {
+pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<Proven, Failed> {
     let session = visit.house.shared.session(visit.tenant_id(), visit.live.id).await?;
     let session = session.ok_or(Failed::Refused(Reason::SessionEnded))?;
     match missing(&session, act, &visit.usable(factors), visit.now()) {
-        None => Ok(()),
+        None => Ok(Proven(())),
         Some(need) => Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back))),
     }
 }
@@ -126,6 +130,7 @@ mod tests {
         let by_password = session(&[Means::Password { factor: id(1) }]);
         assert_eq!(missing(&by_password, Act::Add, &[password(), totp()], after(1)), Some("2"));
         assert_eq!(missing(&by_password, Act::Remove, &[password(), totp()], after(1)), Some("2"));
+        assert_eq!(missing(&by_password, Act::Add, &[password(), key(Assurance::Two)], after(1)), Some("2"));
         let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
         assert_eq!(missing(&by_both, Act::Add, &[password(), totp()], after(1)), None);
     }

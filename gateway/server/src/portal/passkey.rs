@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     enrolment::{self, What},
-    fresh::{self, Act},
+    fresh::{self, Act, Proven},
     visit::{Failed, Visit},
 };
 use crate::pages::{EnrolPasskey, Page};
@@ -35,14 +35,14 @@ async fn offer(visit: &Visit) -> Result<Response, Failed> {
     Ok(EnrolPasskey { look, person, problem: None, carried: &[], back: "/factors" }.respond())
 }
 
-/// The person's factors, if a passkey may be added to them now.
-async fn may_add(visit: &Visit) -> Result<Vec<Factor>, Failed> {
+/// The person's factors, and the proof that a passkey may be added to them now.
+async fn may_add(visit: &Visit) -> Result<(Vec<Factor>, Proven), Failed> {
     if !visit.tenant.bundle.tenant.factors.passkey {
         return Err(Failed::Refused(Reason::FactorNotAllowed));
     }
     let factors = visit.factors().await?;
-    fresh::require(visit, Act::Add, &factors, HERE).await?;
-    Ok(factors)
+    let proven = fresh::require(visit, Act::Add, &factors, HERE).await?;
+    Ok((factors, proven))
 }
 
 /// The challenge.
@@ -52,7 +52,7 @@ pub(super) async fn options(visit: Visit) -> Response {
 }
 
 async fn challenge(visit: &Visit) -> Result<Response, Failed> {
-    let factors = may_add(visit).await?;
+    let (factors, _) = may_add(visit).await?;
     let user = visit.user().await?;
     let (options, state) =
         site(visit)?.begin_enrolment(&user, &factors).map_err(|_| Failed::Refused(Reason::Internal))?;
@@ -71,7 +71,7 @@ pub(super) async fn finish(visit: Visit, answer: Result<Json<Answer>, JsonReject
 
 async fn enrol(visit: &Visit, answer: Answer) -> Result<Response, Failed> {
     let doer = visit.doer()?;
-    may_add(visit).await?;
+    let (_, proven) = may_add(visit).await?;
     let name = enrolment::name(&answer.name).ok_or(Failed::Refused(Reason::BadInput))?;
     // Taken before it is verified: a challenge is good for one answer, whatever that is worth.
     let What::Passkey(state) = enrolment::take(visit, &answer.ticket, HERE).await? else {
@@ -89,8 +89,8 @@ async fn enrol(visit: &Visit, answer: Answer) -> Result<Response, Failed> {
     })?;
     let id = FactorId::mint(visit.now(), &*visit.house.entropy);
     let factor = Factor { id, name, data, created: visit.now(), last_used: None };
-    enrolment::enrol(visit, &factor, &doer).await?;
-    Ok(visit.json(StatusCode::OK, &json!({ "location": "/factors?done=added" })))
+    let opens = enrolment::enrol(visit, &factor, proven, doer).await?;
+    Ok(opens.on(visit.json(StatusCode::OK, &json!({ "location": "/factors?done=added" }))))
 }
 
 fn site(visit: &Visit) -> Result<Site, Failed> {

@@ -73,7 +73,7 @@ async fn enrol(visit: &Visit, typed: &Typed) -> Result<Response, Failed> {
     if factors.iter().any(|factor| factor.kind() == FactorKind::Totp) {
         return Err(Failed::Refused(Reason::Conflict));
     }
-    fresh::require(visit, Act::Add, &factors, HERE).await?;
+    let proven = fresh::require(visit, Act::Add, &factors, HERE).await?;
     let seed = seed_of(enrolment::peek(visit, &typed.ticket, HERE).await?)?;
     let Ok(step) = seed.verify(&typed.code, None, visit.now()) else {
         let event = Event::FactorRefused {
@@ -98,8 +98,8 @@ async fn enrol(visit: &Visit, typed: &Typed) -> Result<Response, Failed> {
         created: visit.now(),
         last_used: None,
     };
-    enrolment::enrol(visit, &factor, &doer).await?;
-    Ok(see_other("/factors?done=added"))
+    let opens = enrolment::enrol(visit, &factor, proven, doer).await?;
+    Ok(opens.on(see_other("/factors?done=added")))
 }
 
 fn seed_of(what: What) -> Result<Seed, Failed> {

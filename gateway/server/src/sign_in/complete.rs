@@ -6,9 +6,8 @@ use axum::response::Response;
 use cardea_audit::Event;
 use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
-    HandleRecord, Session, Status, User,
+    Session, Status, User,
     assurance::{Means, Proof},
-    cookie,
     hand_over::HandOver,
     one_time::{OneTime, Purpose},
     pool::Factor,
@@ -17,7 +16,10 @@ use cardea_identity::{
 };
 
 use super::visit::{No, SetCookie, Visit, see_other};
-use crate::{House, house::Doer};
+use crate::{
+    House,
+    house::{Doer, Raising},
+};
 
 /// A person with the factors they have enrolled.
 pub(super) struct Enrolled {
@@ -90,10 +92,7 @@ impl Visit {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
             Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
         };
-        let House { entropy, shared, .. } = &*self.house;
-        let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
-        shared.handle_insert(&record, &session).await?;
-        let opens = SetCookie::new(cookie::set_handle(&handle, self.house.is_secure()));
+        let opens = SetCookie::new(self.house.hand(&session, self.host(), self.now).await?);
         let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email)?];
         Ok(Outcome::Onward(self.leave(session.id, &destination).await?, cookies))
     }
@@ -138,28 +137,13 @@ impl Visit {
 
     /// The session that takes the old one's place after a step-up.
     async fn raise(&self, user: &User, old: SessionId, proofs: &[Proof], doer: Doer) -> Result<Session, No> {
-        let House { entropy, shared, .. } = &*self.house;
-        let before = shared.session(self.id(), old).await?.ok_or(Reason::SessionEnded)?;
         // The same browser must still be in that session: a step-up begun before a sign-out raises nothing.
-        let here = self.admitted.session().is_some_and(|session| session.id == old);
-        if before.ended.is_some() || before.user != user.id || !here {
+        if self.admitted.session().is_none_or(|session| session.id != old) {
             return Err(Reason::SessionEnded.into());
         }
-        let session = before.stepped_up(proofs, self.now, &**entropy);
-        // INVARIANT: one step. Of racing step-ups one goes on, and what a sign-out or an administrator has ended meanwhile
-        // does not go on as another. If we crash after it, the person signs in again: nobody holds a handle yet.
-        let end = End { at: self.now, why: EndReason::Replaced };
-        if !shared.session_replace(old, end, &session).await? {
-            return Err(Reason::SessionEnded.into());
-        }
-        self.house.forget_session(old);
-        let factor = proofs.last().map_or("none", |proof| proof.means.name());
-        let event =
-            Event::SteppedUp { user: crate::house::subject(user), factor: factor.into(), assurance: session.assurance };
-        self.house
-            .record(self.id(), &doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id)), event)
-            .await?;
-        Ok(session)
+        let raising = Raising { tenant: &self.tenant, user, session: old, proofs, now: self.now };
+        let raised = self.house.raise(&raising, doer).await?;
+        Ok(raised.ok_or(Reason::SessionEnded)?)
     }
 
     async fn replace(&self, old: SessionId) -> Result<(), No> {

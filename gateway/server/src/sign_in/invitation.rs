@@ -93,7 +93,7 @@ async fn chosen(visit: &Visit, token: &str, choice: Choice) -> Result<Response, 
     let entropy = std::sync::Arc::clone(&visit.house.entropy);
     let phc = hashing(move || password::hash(&choice.password, &*entropy)).await?;
     let enrolled = accept(visit, hash, invited, FactorData::Password { phc }, &doer).await?;
-    let means = Means::Password { factor: newest(&enrolled)? };
+    let means = newest(&enrolled)?;
     let (location, cookies) = enter(visit, &enrolled, means, doer).await?;
     let rules = &visit.tenant.bundle.tenant.factors;
     let offer = SecondFactor {
@@ -154,8 +154,7 @@ async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, N
         .finish_enrolment(answer, &under_way.enrolment)
         .map_err(|_| Reason::FactorRejected)?;
     let enrolled = accept(visit, hash, invited, data, &doer).await?;
-    // Enrolling asks for user verification, and is itself a proof.
-    let means = Means::Passkey { factor: newest(&enrolled)?, user_verified: true, bound: false };
+    let means = newest(&enrolled)?;
     let (location, cookies) = enter(visit, &enrolled, means, doer).await?;
     Ok(with(go_to(&location), cookies))
 }
@@ -219,8 +218,9 @@ async fn told(
     Ok(())
 }
 
-fn newest(enrolled: &Enrolled) -> Result<FactorId, No> {
-    enrolled.factors.last().map(|factor| factor.id).ok_or(No::Refused(Reason::FactorRejected))
+/// What choosing the newest factor has shown.
+fn newest(enrolled: &Enrolled) -> Result<Means, No> {
+    enrolled.factors.last().map(Means::by_enrolling).ok_or(No::Refused(Reason::FactorRejected))
 }
 
 async fn enter(visit: &Visit, enrolled: &Enrolled, means: Means, doer: Doer) -> Result<(String, Vec<SetCookie>), No> {

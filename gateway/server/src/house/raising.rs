@@ -1,0 +1,61 @@
+//! A session raised: another takes its place, which rests on what the person has proven besides.
+
+use cardea_audit::Event;
+use cardea_core::{Caller, SessionId, Timestamp};
+use cardea_identity::{
+    HandleRecord, Session, User,
+    assurance::Proof,
+    cookie,
+    session::{End, EndReason},
+};
+use cardea_storage::StoreFault;
+
+use super::{Doer, House, subject};
+use crate::state::TenantState;
+
+/// Who has proven more, and where.
+#[derive(Debug)]
+pub(crate) struct Raising<'a> {
+    /// The tenant.
+    pub tenant: &'a TenantState,
+    /// Who.
+    pub user: &'a User,
+    /// The session that the request itself is made in.
+    pub session: SessionId,
+    /// What was proven just now.
+    pub proofs: &'a [Proof],
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl House {
+    /// Puts another session in the place of that one; its entry is on disk before this returns. `None` where that session
+    /// is over by now, or is not this person's.
+    pub(crate) async fn raise(&self, raising: &Raising<'_>, doer: Doer) -> Result<Option<Session>, StoreFault> {
+        let Raising { tenant, user, session: old, proofs, now } = *raising;
+        let before = self.shared.session(tenant.id(), old).await?;
+        let Some(before) = before.filter(|before| before.ended.is_none() && before.user == user.id) else {
+            return Ok(None);
+        };
+        let session = before.stepped_up(proofs, now, &*self.entropy);
+        // INVARIANT: one step. Of racing step-ups one goes on, and what a sign-out or an administrator has ended meanwhile
+        // does not go on as another. If we crash after it, the person signs in again: nobody holds a handle yet.
+        let end = End { at: now, why: EndReason::Replaced };
+        if !self.shared.session_replace(old, end, &session).await? {
+            return Ok(None);
+        }
+        self.forget_session(old);
+        let factor = proofs.last().map_or("none", |proof| proof.means.name());
+        let event = Event::SteppedUp { user: subject(user), factor: factor.into(), assurance: session.assurance };
+        let doer = doer.known_as(Caller::User(tenant.facts(user)), Some(session.id));
+        self.record(tenant.id(), &doer, event).await?;
+        Ok(Some(session))
+    }
+
+    /// A first handle that opens `session` at `host`: the cookie that the browser is to keep.
+    pub(crate) async fn hand(&self, session: &Session, host: &str, now: Timestamp) -> Result<String, StoreFault> {
+        let (handle, record) = HandleRecord::issue(session, host, now, &*self.entropy);
+        self.shared.handle_insert(&record, session).await?;
+        Ok(cookie::set_handle(&handle, self.is_secure()))
+    }
+}
