@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod factors;
 mod hand_over;
+mod log;
 mod machines;
 mod oidc;
 mod policies;

@@ -206,6 +206,8 @@ export interface EntryEvent {
 
 export interface LoggedDecision {
   entry: Entry;
+  /** The other entry of the same request, where its app wants one before the request is forwarded. */
+  other?: Entry;
   /** Why a decision that was made cannot be told again. */
   untold?: string;
   explanation: Explanation | null;

@@ -16,6 +16,7 @@ pub mod chain;
 pub mod entry;
 pub mod event;
 pub mod export;
+pub mod halves;
 pub mod request;
 
 pub use chain::{Break, Chain, Hash, Head, Row};

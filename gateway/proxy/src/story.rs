@@ -85,7 +85,7 @@ impl Story {
     pub(crate) fn before(&mut self) -> Entry {
         let mut entry = self.entry_of(0, None, self.began.elapsed());
         if let Event::Request(request) = &mut entry.event {
-            request.detail = Some("admitted; written before it was forwarded".to_owned());
+            request.admits();
         }
         self.written_before = true;
         entry
@@ -101,7 +101,7 @@ impl Story {
         if self.written_before {
             entry.id = self.proxy.mint(self.at);
             if let Event::Request(request) = &mut entry.event {
-                request.detail = Some(format!("ends request {}", self.entry));
+                request.ends(self.entry);
             }
         }
         self.proxy.recorder().record(entry);

@@ -1,5 +1,6 @@
 //! Numbers for an overview: cheap enough to be asked for whenever somebody looks.
 
+use cardea_audit::halves::ADMITTED;
 use cardea_core::{AppId, Reason, TenantId, Timestamp, reason::Whose};
 
 use crate::{Store, StoreFault, row::Read};
@@ -22,7 +23,8 @@ const NEWEST: i64 = 100_000;
 
 impl Store {
     /// How the tenant's requests since `from` ended, among its newest 100,000 entries. Those to `ours` are left out: who
-    /// looks at the figures would count themselves.
+    /// looks at the figures would count themselves. A request that was written down before it was forwarded counts by
+    /// its end.
     pub async fn verdict_counts(
         &self,
         tenant: &TenantId,
@@ -31,11 +33,13 @@ impl Store {
     ) -> Result<VerdictCounts, StoreFault> {
         let sql = "SELECT verdict, reason, COUNT(*) AS entries FROM log \
                    WHERE tenant = $1 AND seq >= (SELECT COALESCE(MAX(seq), 0) - $2 FROM log WHERE tenant = $1) \
-                   AND at >= $3 AND event = 'request' AND app NOT IN ($4, $5, $6, $7) GROUP BY verdict, reason";
+                   AND at >= $3 AND event = 'request' AND app NOT IN ($4, $5, $6, $7) AND body NOT LIKE $8 GROUP BY verdict, reason";
+        let admission = format!("%\"{ADMITTED}\"}}}}");
         let mut query = sqlx::query(sql).bind(tenant.as_str()).bind(NEWEST).bind(from.as_micros());
         for app in ours {
             query = query.bind(app.as_str());
         }
+        let query = query.bind(admission);
         let rows = query.fetch_all(self.reader()).await?;
         let mut counts = VerdictCounts::default();
         for row in &rows {

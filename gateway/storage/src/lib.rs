@@ -11,6 +11,7 @@ mod changes;
 mod counts;
 mod factors;
 mod fault;
+mod halves;
 mod identities;
 mod invitations;
 mod keys;

@@ -55,6 +55,11 @@ pub(super) struct LogPageView {
 pub(super) struct Told {
     #[schema(value_type = Object)]
     entry: Value,
+    /// The other entry of the same request, for an app that wants one before the request is forwarded: the end of an
+    /// admission, or the admission of an end.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<Value>,
     /// The decision, put again to the policy set that made it; absent where none was made.
     #[schema(value_type = Option<Object>)]
     explanation: Option<Value>,
@@ -118,5 +123,7 @@ pub(super) async fn one(asked: Asked, Named(id): Named<EntryId>) -> Answer<Json<
         Err(Untold::Busy) => return Err(Busy.into()),
         Err(Untold::Store(fault)) => return Err(fault.into()),
     };
-    Ok(Json(Told { entry: view(&logged)?, explanation, untold }))
+    let other = house.store.other_half(Some(asked.tenant.id()), &entry).await?;
+    let other = other.as_ref().map(view).transpose()?;
+    Ok(Json(Told { entry: view(&logged)?, other, explanation, untold }))
 }
