@@ -11,6 +11,7 @@ mod me;
 mod overview;
 mod policies;
 mod problem;
+mod refusals;
 mod sessions;
 mod times;
 mod users;
@@ -37,7 +38,7 @@ const BASE: &str = "/api/v1";
                        stable `reason`; lists are paged by `cursor`; times are RFC 3339.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(problem::ProblemBody)),
+    components(schemas(problem::ProblemBody, problem::Challenge)),
     tags(
         (name = "overview", description = "Who one is, and how things stand"),
         (name = "people", description = "Users, groups and sessions"),
@@ -78,7 +79,9 @@ fn described() -> OpenApiRouter<Arc<House>> {
 
 /// The API's description, as it is served and committed beside the source.
 pub fn document() -> openapi::OpenApi {
-    OpenApiRouter::with_openapi(Document::openapi()).nest(BASE, described()).into_openapi()
+    let mut document = OpenApiRouter::with_openapi(Document::openapi()).nest(BASE, described()).into_openapi();
+    refusals::describe(&mut document);
+    document
 }
 
 /// The console and the API.
@@ -117,6 +120,16 @@ mod tests {
             for (method, operation) in methods.as_object().unwrap() {
                 let described = operation["summary"].as_str().is_some_and(|text| !text.is_empty());
                 assert!(described, "{method} {path} has no summary");
+                let answers = operation["responses"].as_object().unwrap();
+                assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path} never succeeds");
+                for status in ["401", "403", "503"] {
+                    assert!(answers.contains_key(status), "{method} {path} hides that it may answer {status}");
+                }
+                let refusals = answers.iter().filter(|(status, _)| status.as_str() >= "400");
+                for (status, answer) in refusals {
+                    let told = &answer["content"]["application/problem+json"]["schema"]["$ref"];
+                    assert_eq!(told, "#/components/schemas/ProblemBody", "{method} {path} {status}");
+                }
             }
         }
     }

@@ -47,6 +47,7 @@ pub(super) struct ProblemBody {
     /// The stable code that programs rely on.
     reason: &'static str,
     /// What went wrong this time.
+    #[schema(required = false)]
     detail: String,
     /// Names the request in the log.
     request_id: Option<String>,
@@ -61,6 +62,18 @@ pub(super) struct ProblemBody {
     /// The policy version that is active now, where a change was made on another.
     #[serde(skip_serializing_if = "Option::is_none")]
     active_version: Option<u64>,
+    /// What would turn this no into a yes. Said by the gateway before a request reaches the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<Challenge>,
+}
+
+/// What would turn a no into a yes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Challenge {
+    /// `sign-in`, `fresh`, or the assurance that is asked for.
+    need: String,
+    /// The address at which a person proves it.
+    url: String,
 }
 
 impl Problem {
@@ -158,6 +171,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         diagnostics: inner.diagnostics,
         tests: inner.tests,
         active_version: inner.active_version,
+        challenge: None,
     };
     let bytes = serde_json::to_vec(&body).unwrap_or_default();
     *response.body_mut() = axum::body::Body::from(bytes);
