@@ -48,6 +48,38 @@ impl Begun {
 }
 
 #[cfg(test)]
+impl Begun {
+    /// How much is begun and not yet done.
+    pub(super) fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Takes every place that is left.
+    pub(super) fn full(&self) -> Full<'_> {
+        let count = u32::try_from(self.room.available_permits()).unwrap();
+        Full { begun: self, places: self.room.try_acquire_many(count).unwrap() }
+    }
+}
+
+/// Every place, held by a test.
+#[cfg(test)]
+pub(super) struct Full<'a> {
+    begun: &'a Begun,
+    places: tokio::sync::SemaphorePermit<'a>,
+}
+
+#[cfg(test)]
+impl Full<'_> {
+    /// Gives one place to whoever waits for it; tells whether somebody did.
+    pub(super) fn next_is_taken(&mut self) -> bool {
+        drop(self.places.split(1));
+        let Ok(back) = self.begun.room.try_acquire() else { return true };
+        self.places.merge(back);
+        false
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
