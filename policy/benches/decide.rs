@@ -50,8 +50,12 @@ fn decide(count: usize, condition: &str) -> Cost {
     let apps: Vec<AppSpec> = (0..APPS).map(app).collect();
     let groups: Vec<GroupId> = (0..count).map(|nth| GroupId::parse(&format!("group-{nth}")).unwrap()).collect();
     let policies = [PolicyText { name: "many".to_owned(), text: policies(count, condition) }];
-    let sources =
-        Sources { apps: apps.iter().collect(), groups: groups.iter().collect(), policies: &policies, guard_rails: &[] };
+    let sources = Sources {
+        apps: apps.iter().collect(),
+        groups: groups.iter().collect(),
+        policies: &policies,
+        ..Sources::default()
+    };
     let started = Instant::now();
     let engine = Engine::compile(&sources).unwrap();
     let compiled = started.elapsed();

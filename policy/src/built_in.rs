@@ -1,6 +1,6 @@
 //! Cardea's own apps: their pages and APIs go the same way as everybody's, decided by policies that ship with it.
 
-use cardea_core::{AppId, GroupId};
+use cardea_core::{AppId, Assurance, GroupId, resources::PolicyText};
 
 /// Sign-in pages, `/.cardea/…` on app hosts, sign-out, assets, keys and discovery: open to everybody, always.
 pub fn sign_in() -> AppId {
@@ -28,6 +28,25 @@ pub const ADMINISTRATORS: &str = "administrators";
 /// The policies that decide for them.
 pub(crate) const POLICIES: &str = include_str!("built_in.cedar");
 
+/// The rule that a tenant's `factors.minimum` makes: sessions below it open the sign-in pages and the portal alone, where a
+/// second factor is enrolled. None where one factor is enough: whoever is signed in has shown that.
+///
+/// It says what a sign-in says: a provider's people are the provider's to check, whatever its word is worth.
+pub(crate) fn minimum(level: Assurance) -> Option<PolicyText> {
+    let text = format!(
+        "// The tenant's `factors.minimum`. A session may be below it for a while: one that an invitation began, and one that\n\
+         // is older than the setting.\n\
+         @id(\"{MINIMUM}\")\n\
+         forbid(principal is User, action, resource)\n\
+         when {{ context.assurance < {} && !context.factors.contains(\"oidc\") }};\n",
+        level.level()
+    );
+    (level > Assurance::One).then(|| PolicyText { name: "minimum".to_owned(), text })
+}
+
+/// The name of that rule.
+pub(crate) const MINIMUM: &str = "minimum-assurance";
+
 pub(crate) fn administrators() -> Option<GroupId> {
     GroupId::parse(ADMINISTRATORS).ok()
 }
@@ -40,6 +59,11 @@ pub fn apps() -> [AppId; 4] {
 /// Whether the app is one of ours.
 pub(crate) fn is_own(app: &AppId) -> bool {
     app.as_str().starts_with("cardea-") && NAMES.contains(&app.as_str())
+}
+
+/// Whether the app is where a person adds a factor.
+pub(crate) fn is_portal(app: &AppId) -> bool {
+    app.as_str() == NAMES[1]
 }
 
 /// Whether not even a guard-rail may narrow the app: the pages through which everybody must pass, and the machines'.

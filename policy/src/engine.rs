@@ -38,6 +38,9 @@ pub struct Sources<'a> {
     pub policies: &'a [PolicyText],
     /// The operator's guard-rails.
     pub guard_rails: &'a [PolicyText],
+    /// The least assurance at which people reach the tenant's apps and its console, a provider's people apart; one factor
+    /// where absent.
+    pub minimum: Option<Assurance>,
 }
 
 /// The policies of a tenant, ready to answer.
@@ -56,10 +59,13 @@ pub struct Engine {
 /// Which layers decide for which apps.
 #[derive(Debug)]
 struct Slices {
-    /// The tenant's apps: its policies under the operator's guard-rails.
+    /// The tenant's apps: its policies and its minimum under the operator's guard-rails.
     tenant: Index,
-    /// Portal and console: what is built in under the operator's guard-rails.
-    own: Index,
+    /// The console: what is built in, and the tenant's minimum, under the operator's guard-rails.
+    console: Index,
+    /// The portal: what is built in under the operator's guard-rails. INVARIANT: no minimum stands here: whoever is below it
+    /// adds a factor here.
+    portal: Index,
     /// Sign-in pages and machines: what is built in alone. INVARIANT: no text that anybody writes can lock these.
     fixed: Index,
 }
@@ -72,6 +78,7 @@ impl<'a> Sources<'a> {
             groups: tenant.groups.keys().collect(),
             policies: &tenant.policies.policies,
             guard_rails,
+            minimum: Some(tenant.tenant.factors.minimum),
         }
     }
 
@@ -101,17 +108,17 @@ impl Engine {
             }
         };
         let built_in = [PolicyText { name: "cardea".to_owned(), text: built_in::POLICIES.to_owned() }];
-        let mut reader = Reader::new(&schema, sources.known());
-        reader.read(Layer::BuiltIn, &built_in);
-        reader.read(Layer::GuardRail, sources.guard_rails);
-        reader.read(Layer::Tenant, sources.policies);
-        found.extend(reader.found);
-        let (rules, warnings) = (reader.rules, reader.warnings);
-        let hash = hash::of(&[
+        let minimum: Vec<_> = sources.minimum.and_then(built_in::minimum).into_iter().collect();
+        let layers = [
             (Layer::BuiltIn, &built_in[..]),
+            (Layer::Minimum, &minimum),
             (Layer::GuardRail, sources.guard_rails),
             (Layer::Tenant, sources.policies),
-        ]);
+        ];
+        let mut reader = Reader::new(&schema, sources.known());
+        layers.iter().for_each(|(layer, texts)| reader.read(*layer, texts));
+        found.extend(reader.found);
+        let (rules, warnings, hash) = (reader.rules, reader.warnings, hash::of(&layers));
         let groups = sources.groups.iter().map(|group| (*group).clone()).chain(built_in::administrators()).collect();
         found.or_ok(Self {
             apps,
@@ -301,6 +308,7 @@ fn compile_apps(specs: &[&AppSpec]) -> (HashMap<AppId, Arc<AppModel>>, Diagnosti
 fn layer_decides(layer: Layer, app: &AppId) -> bool {
     match layer {
         Layer::BuiltIn => built_in::is_own(app),
+        Layer::Minimum => !built_in::is_fixed(app) && !built_in::is_portal(app),
         Layer::GuardRail => !built_in::is_fixed(app),
         Layer::Tenant => !built_in::is_own(app),
     }
@@ -310,7 +318,8 @@ impl Slices {
     fn of(rules: &[Rule]) -> Self {
         Self {
             tenant: Index::build(rules, |rule| rule.layer != Layer::BuiltIn),
-            own: Index::build(rules, |rule| rule.layer != Layer::Tenant),
+            console: Index::build(rules, |rule| rule.layer != Layer::Tenant),
+            portal: Index::build(rules, |rule| matches!(rule.layer, Layer::BuiltIn | Layer::GuardRail)),
             fixed: Index::build(rules, |rule| rule.layer == Layer::BuiltIn),
         }
     }
@@ -320,8 +329,10 @@ impl Slices {
             &self.tenant
         } else if built_in::is_fixed(app) {
             &self.fixed
+        } else if built_in::is_portal(app) {
+            &self.portal
         } else {
-            &self.own
+            &self.console
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cardea_core::{Caller, caller::UserFacts};
 
-use crate::{Challenge, ConditionView, PolicyView, Question, Saw, Verdict, rule::Layer};
+use crate::{Challenge, ConditionView, PolicyView, Question, Saw, Verdict, built_in, rule::Layer};
 
 /// The decision as one reads it aloud.
 pub(crate) fn reason(
@@ -50,8 +50,14 @@ fn and(parts: &[String]) -> String {
 
 /// Who could change a forbid that is not the tenant's own.
 fn whose(forbids: &[Arc<str>]) -> &'static str {
-    let by_operator = forbids.iter().any(|id| id.starts_with(Layer::GuardRail.prefix()));
-    if by_operator { " Guard-rails are the operator's to change." } else { "" }
+    let by_setting = |id: &Arc<str>| id.strip_prefix(Layer::Minimum.prefix()) == Some(built_in::MINIMUM);
+    if forbids.iter().any(|id| id.starts_with(Layer::GuardRail.prefix())) {
+        " Guard-rails are the operator's to change."
+    } else if forbids.iter().any(by_setting) {
+        " It is the tenant's `factors.minimum`."
+    } else {
+        ""
+    }
 }
 
 /// The permit that lacks the least, and what it lacks.

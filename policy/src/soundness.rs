@@ -194,6 +194,7 @@ proptest! {
     fn the_index_leaves_out_only_what_cannot_matter(
         policies in policies(),
         guard_rails in guard_rails(),
+        minimum in prop::option::of(select(vec![Assurance::One, Assurance::Two, Assurance::Three])),
         questions in prop::collection::vec(asked(), 12),
     ) {
         let apps = [app("records"), app("wiki")];
@@ -203,6 +204,7 @@ proptest! {
             groups: groups.iter().collect(),
             policies: &policies,
             guard_rails: &guard_rails,
+            minimum,
         };
         let engine = Engine::compile(&sources).map_err(|found| TestCaseError::fail(found.to_string()))?;
         for asked in questions {

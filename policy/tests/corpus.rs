@@ -15,6 +15,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 struct Corpus {
     groups: Vec<GroupId>,
+    minimum: Option<Assurance>,
     #[serde(default)]
     app: Vec<AppSpec>,
     #[serde(default)]
@@ -61,6 +62,7 @@ impl Corpus {
             groups: self.groups.iter().collect(),
             policies: &self.policy,
             guard_rails: &self.guard_rail,
+            minimum: self.minimum,
         }
     }
 }

@@ -61,7 +61,7 @@ fn told(policies: &str, caller: &Caller, path: &str, assurance: Option<Assurance
         .into_iter()
         .collect();
     let groups = groups_known.iter().collect();
-    let sources = Sources { apps: vec![&app], groups, policies: &policies, guard_rails: &guard_rails };
+    let sources = Sources { apps: vec![&app], groups, policies: &policies, guard_rails: &guard_rails, minimum: None };
     let engine = Engine::compile(&sources).unwrap();
     let principal = Principal::of(caller);
     let target = engine.app(&app.id).unwrap().locate("PUT", path).unwrap();

@@ -93,6 +93,34 @@ async fn a_new_factor_is_no_way_past_the_one_that_is_there() -> Story {
 }
 
 #[tokio::test]
+async fn whoever_is_below_the_tenants_minimum_reaches_the_portal_and_no_app() -> Story {
+    let upstream = Upstream::start().await?;
+    let tenant = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[factors]\nminimum = 2\n";
+    let gateway = Plan::before(upstream.port).file("tenants/acme/tenant.toml", tenant).start().await?;
+    let (mut client, _, mut mira) = gateway.newcomer("mira@acme.example", &["readers"]).await?;
+    let app = gateway.at("echo.acme", "/x?y=1")?;
+    let refused = client.open(&app).await?;
+    assert_eq!(refused.status, 403, "a password alone opened an app: {}", refused.body);
+    let factors = gateway.at("acme", "/factors")?;
+    assert!(refused.body.contains(factors.as_str()), "no way out: {}", refused.body);
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(client.get(&gateway.at("acme", "/")?).await?.status, 200, "the portal is open");
+
+    let page = client.open(&gateway.at("acme", "/factors/totp")?).await?;
+    mira.totp = key_of(&page.body);
+    mira.answer(&mut client, page).await?;
+    let page = client.open(&app).await?;
+    assert_eq!(page.url.path(), "/sign-in/step-up", "the second factor is enrolled, but was not shown: {}", page.body);
+    let page = mira.answer(&mut client, page).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, app.as_str()), "{}", page.body);
+
+    let id = refused.header("x-request-id").unwrap_or_default();
+    let why = gateway.on.does(&["policy", "explain", id]).await?;
+    assert!(why.contains("built-in/minimum-assurance"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_step_up_by_code_lands_where_it_was_going() -> Story {
     let (upstream, gateway) = house().await?;
     let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;

@@ -20,6 +20,11 @@ const CALLBACK: &str = "/sign-in/callback/work";
 
 impl World {
     async fn open(join: &str) -> anyhow::Result<Self> {
+        Self::of(join, "").await
+    }
+
+    /// With more lines in the tenant's file.
+    async fn of(join: &str, tenant: &str) -> anyhow::Result<Self> {
         let upstream = Upstream::start().await?;
         let mut provider = Provider::at_a_free_port()?;
         let text = format!(
@@ -32,6 +37,8 @@ impl World {
             .app("notes", upstream.port, "")
             .file("tenants/acme/providers/work.toml", &text)
             .write()?;
+        let file = "resources/tenants/acme/tenant.toml";
+        on.write(file, &format!("{}{tenant}", on.read(file)?))?;
         on.write("work.secret", "a secret of the stories\n")?;
         on.apply().await?;
         let gateway = on.start().await?;
@@ -84,6 +91,20 @@ impl World {
     async fn people(&self) -> anyhow::Result<String> {
         self.gateway.on.does(&["user", "--tenant", "acme", "list"]).await
     }
+}
+
+#[tokio::test]
+async fn a_providers_people_are_below_no_minimum_of_the_pool() -> Story {
+    let world = World::of("open", "[factors]\nminimum = 2\n").await?;
+    let echo = world.gateway.at("echo.acme", "/x")?;
+    let (mut client, page) = world.signs_in(&echo, "rita").await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+    let who = client.get(&world.gateway.at("acme", "/.cardea/session")?).await?.json()?;
+    assert_eq!(who["assurance"], 1, "{who}");
+    // What a policy asks for, it asks of them too.
+    let page = client.open(&world.gateway.at("echo.acme", "/secret")?).await?;
+    assert_ne!(page.status, 200, "{}", page.body);
+    Ok(())
 }
 
 #[tokio::test]

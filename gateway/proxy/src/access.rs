@@ -37,7 +37,8 @@ pub struct LiveSession {
     pub rotate_at: Option<Timestamp>,
     /// The strongest assurance that the user's enrolled factors can reach: what a challenge may ask for.
     pub reachable: Assurance,
-    /// Whether they have enrolled nothing that would raise this above 1, and could: a refusal then says so.
+    /// Whether they have enrolled nothing that would raise this above 1, or to the tenant's minimum, and could: a refusal
+    /// then says so.
     pub lacks_second_factor: bool,
     principal: Principal,
     factor_words: Vec<Arc<str>>,

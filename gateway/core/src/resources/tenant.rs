@@ -38,7 +38,7 @@ pub struct FactorRules {
     pub totp: bool,
     /// Passkeys, alone or as a second factor.
     pub passkey: bool,
-    /// The least assurance at which a sign-in from the pool completes.
+    /// The least assurance at which a sign-in from the pool completes, and at which its sessions open apps and the console.
     pub minimum: Assurance,
 }
 

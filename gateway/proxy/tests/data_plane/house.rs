@@ -108,7 +108,7 @@ impl Plan {
 pub(crate) fn snapshot(spec: &AppSpec, upstream: Arc<Upstream>, policies: &str) -> Snapshot {
     let group = GroupId::parse("chemists").unwrap();
     let texts = [PolicyText { name: "records".to_owned(), text: policies.to_owned() }];
-    let sources = Sources { apps: vec![spec], groups: vec![&group], policies: &texts, guard_rails: &[] };
+    let sources = Sources { apps: vec![spec], groups: vec![&group], policies: &texts, ..Sources::default() };
     let engine = Arc::new(Engine::compile(&sources).unwrap());
     let own = |which, id| Arc::new(App::ours(which, Arc::clone(engine.app(&id).unwrap())));
     let tenant = Arc::new(Tenant {

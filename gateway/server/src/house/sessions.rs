@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 
-use cardea_core::{Assurance, Reason, SessionId, TenantId, Timestamp, resources::ProviderSpec};
+use cardea_core::{
+    Assurance, Reason, SessionId, TenantId, Timestamp,
+    resources::{FactorRules, ProviderSpec},
+};
 use cardea_identity::{
-    HandleHash, HandleRecord, Session, Status, User, assurance,
+    HandleHash, HandleRecord, Session, Status, User,
+    assurance::{self, Means},
     session::{EndReason, Standing, judge},
     sign_in,
 };
@@ -176,7 +180,7 @@ impl House {
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
         let reachable = reachable.max(session.assurance);
         let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
-        live.lacks_second_factor = reachable == Assurance::One && (factors.totp || factors.passkey);
+        live.lacks_second_factor = may_reach_more(session, reachable, factors);
         Ok(Arc::new(live))
     }
 
@@ -200,6 +204,14 @@ impl House {
         // If the answer is lost, the old handle opens the session still, and the next is given out after a while.
         Ok(Some(handle.expose_text()))
     }
+}
+
+/// Whether a factor could be added that is missed: a second one, or what the tenant asks of its own people beyond that.
+fn may_reach_more(session: &Session, reachable: Assurance, rules: &FactorRules) -> bool {
+    let vouched = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
+    let missed = if vouched { Assurance::Two } else { rules.minimum.max(Assurance::Two) };
+    // A code makes two factors of one; only a passkey makes more.
+    reachable < missed && (rules.passkey || rules.totp && reachable == Assurance::One)
 }
 
 /// The most that a provider's word is worth here; 1 where the tenant says nothing.
