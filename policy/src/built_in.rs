@@ -26,13 +26,19 @@ pub fn machines() -> AppId {
 pub const ADMINISTRATORS: &str = "administrators";
 
 /// The policies that decide for them.
-pub(crate) const POLICIES: &str = include_str!("built_in.cedar");
+const POLICIES: &str = include_str!("built_in.cedar");
+
+/// What is built in everywhere, and what a tenant's minimum makes.
+pub(crate) fn texts(least: Option<Assurance>) -> [Vec<PolicyText>; 2] {
+    let everywhere = PolicyText { name: "cardea".to_owned(), text: POLICIES.to_owned() };
+    [vec![everywhere], least.and_then(minimum).into_iter().collect()]
+}
 
 /// The rule that a tenant's `factors.minimum` makes: sessions below it open the sign-in pages and the portal alone, where a
 /// second factor is enrolled. None where one factor is enough: whoever is signed in has shown that.
 ///
 /// It says what a sign-in says: a provider's people are the provider's to check, whatever its word is worth.
-pub(crate) fn minimum(level: Assurance) -> Option<PolicyText> {
+fn minimum(level: Assurance) -> Option<PolicyText> {
     let text = format!(
         "// The tenant's `factors.minimum`. A session may be below it for a while: one that an invitation began, and one that\n\
          // is older than the setting.\n\

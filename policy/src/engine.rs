@@ -82,6 +82,20 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// The hash over all texts, built-in ones included: what [`Engine::hash`] will be.
+    pub fn hash(&self) -> String {
+        hash::of(&self.layers(&built_in::texts(self.minimum)))
+    }
+
+    fn layers<'b>(&'b self, [built_in, minimum]: &'b [Vec<PolicyText>; 2]) -> [(Layer, &'b [PolicyText]); 4] {
+        [
+            (Layer::BuiltIn, built_in),
+            (Layer::Minimum, minimum),
+            (Layer::GuardRail, self.guard_rails),
+            (Layer::Tenant, self.policies),
+        ]
+    }
+
     fn known(&self) -> Known<'_> {
         Known {
             groups: self.groups.iter().map(|group| group.as_str()).chain([built_in::ADMINISTRATORS]).collect(),
@@ -107,14 +121,8 @@ impl Engine {
                 return Err(found);
             }
         };
-        let built_in = [PolicyText { name: "cardea".to_owned(), text: built_in::POLICIES.to_owned() }];
-        let minimum: Vec<_> = sources.minimum.and_then(built_in::minimum).into_iter().collect();
-        let layers = [
-            (Layer::BuiltIn, &built_in[..]),
-            (Layer::Minimum, &minimum),
-            (Layer::GuardRail, sources.guard_rails),
-            (Layer::Tenant, sources.policies),
-        ];
+        let built_in = built_in::texts(sources.minimum);
+        let layers = sources.layers(&built_in);
         let mut reader = Reader::new(&schema, sources.known());
         layers.iter().for_each(|(layer, texts)| reader.read(*layer, texts));
         found.extend(reader.found);

@@ -99,7 +99,12 @@ fn an_address_has_one_meaning_the_most_specific() {
 fn the_hash_names_the_texts() {
     let policies =
         |name: &str, text: &str| [cardea_core::resources::PolicyText { name: name.to_owned(), text: text.to_owned() }];
-    let hash = |policies: &[_]| Engine::compile(&Sources { policies, ..Sources::default() }).unwrap().hash().to_owned();
+    let hash = |policies: &[_]| {
+        let sources = Sources { policies, minimum: Some(cardea_core::Assurance::Two), ..Sources::default() };
+        let hash = Engine::compile(&sources).unwrap().hash().to_owned();
+        assert_eq!(sources.hash(), hash, "it is known before anything is compiled");
+        hash
+    };
     let one = hash(&policies("a", "permit(principal, action, resource);"));
     assert_eq!(one.len(), 64);
     assert_eq!(one, hash(&policies("a", "permit(principal, action, resource);")));

@@ -87,6 +87,15 @@ async fn a_plan_shows_what_will_change_and_the_next_request_obeys() -> Story {
     assert_eq!(public(&mut visitor, &url).await?, 200);
 
     on.apply().await?;
+    let log = on.log("acme").await?;
+    let applied = log.iter().rfind(|entry| entry["event"]["kind"] == "resources-applied").map(|entry| &entry["event"]);
+    let hashes = applied.and_then(|event| event["hashes"].as_array()).cloned().unwrap_or_default();
+    let whats: Vec<_> = hashes.iter().filter_map(|one| one["what"].as_str()).collect();
+    assert_eq!(whats, ["acme: group chemists", "acme: group readers", "acme: policies", "acme: decisions"]);
+    assert!(hashes[0]["before"].is_null() && hashes[1]["before"].is_string(), "{hashes:?}");
+    let activated = log.iter().rfind(|entry| entry["event"]["kind"] == "policy-activated").map(|entry| &entry["event"]);
+    let decides = activated.map_or(serde_json::Value::Null, |event| event["policy"]["hash"].clone());
+    assert_eq!(hashes[3]["after"], decides, "the entries tell the same hash");
     let obeyed = async {
         while public(&mut visitor, &url).await? == 200 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -85,6 +85,15 @@ fn the_canonical_bytes_are_these() {
     assert_eq!(body, expected);
 }
 
+/// Written before entries named hashes.
+#[test]
+fn an_older_entry_reads_and_keeps_its_bytes() {
+    let event = Event::ResourcesApplied { changes: vec!["+ acme: app records".to_owned()], hashes: vec![] };
+    let body = Entry { event, ..request() }.body().unwrap();
+    assert!(!String::from_utf8(body.clone()).unwrap().contains("hashes"));
+    assert_eq!(Entry::read(&body).unwrap().body().unwrap(), body);
+}
+
 #[test]
 fn facets_are_what_the_log_is_filtered_by() {
     let entry = request();

@@ -208,8 +208,11 @@ events! {
     }
     /// Resources were applied as a whole.
     ResourcesApplied = "resources-applied" {
-        /// One line for each thing added, changed or removed: `app records changed`.
+        /// One line for each thing added, changed or removed: `~ acme: app records`.
         changes: Vec<String>,
+        /// What stood and what stands in its place; older entries do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hashes: Vec<Replaced>,
     }
     /// A service got its first certificate.
     CertificateIssued = "certificate-issued" {
@@ -295,6 +298,17 @@ pub struct Subject {
     pub id: UserId,
     /// The e-mail address at the time.
     pub email: String,
+}
+
+/// Something that was written anew: the hashes, in hex, of what stood and of what stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// What it is: `acme: app records`, `guard-rails`; `acme: decisions` for the hash by which decisions name the policies.
+    pub what: String,
+    /// SHA-256 of its JSON before; absent for what is new.
+    pub before: Option<String>,
+    /// SHA-256 of its JSON now; absent for what is gone.
+    pub after: Option<String>,
 }
 
 /// A certificate as an entry names it.

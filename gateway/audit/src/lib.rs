@@ -21,4 +21,6 @@ pub mod request;
 
 pub use chain::{Break, Chain, Hash, Head, Row};
 pub use entry::{Actor, Client, Entry, Facets, Ourselves};
-pub use event::{Certificate, ContextFacts, Decision, Event, PolicyRef, Request, ResourceFacts, Subject, Verdict};
+pub use event::{
+    Certificate, ContextFacts, Decision, Event, PolicyRef, Replaced, Request, ResourceFacts, Subject, Verdict,
+};

@@ -257,6 +257,11 @@ impl House {
         self.log.record_durable(self.entry(Some(tenant), doer, event)).await
     }
 
+    /// The same in the operator's own log, for what concerns no tenant alone.
+    pub async fn record_own(&self, doer: &Doer, event: Event) -> Result<(), StoreFault> {
+        self.log.record_durable(self.entry(None, doer, event)).await
+    }
+
     /// Notes something that changed nothing, such as a sign-in that was refused; written within milliseconds.
     pub fn note(&self, tenant: &TenantId, doer: &Doer, event: Event) {
         self.log.record(self.entry(Some(tenant), doer, event));

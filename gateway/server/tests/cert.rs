@@ -84,7 +84,7 @@ async fn world(name: &str) -> World {
     let (clock, entropy) = (Arc::new(Later(Arc::clone(&ahead))), Arc::new(SystemEntropy));
     let before = House::unprepared(config(), clock.clone(), entropy.clone()).await.unwrap();
     let plan = Plan::between(Bundle::default(), &bundle());
-    let with = Applying { author: "test", note: "", hash: &|_| String::new(), now: SystemClock.now() };
+    let with = Applying { author: "test", note: "", hash: &|_, _| String::new(), now: SystemClock.now() };
     before.store.apply(&plan, &with).await.unwrap();
     before.close().await;
     let house = House::open(config(), clock, entropy).await.unwrap();

@@ -66,7 +66,7 @@ async fn house(folder: &Path, places: &Places, clock: Arc<Behind>) -> Arc<House>
     let config = || Config::parse("cardea.toml", text, folder, SystemClock.now()).unwrap();
     let before = House::unprepared(config(), clock.clone(), Arc::new(SystemEntropy)).await.unwrap();
     let plan = Plan::between(Bundle::default(), &seed::bundle(places).unwrap());
-    let with = Applying { author: "test", note: "", hash: &|_| String::new(), now: clock.now() };
+    let with = Applying { author: "test", note: "", hash: &|_, _| String::new(), now: clock.now() };
     before.store.apply(&plan, &with).await.unwrap();
     before.close().await;
     House::open(config(), clock, Arc::new(SystemEntropy)).await.unwrap()

@@ -38,7 +38,7 @@ pub use invitations::{Accepted, Accepting};
 pub use keys::SealedRecord;
 pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, Moment};
 pub use policies::{Activation, Ground, NewVersion, Version};
-pub use resources::{Applied, Applying, Plan, ResourceChange};
+pub use resources::{Applied, Applying, Plan, ResourceChange, Succeeded};
 pub use shared::{RedisShared, SharedState, SqlShared};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};

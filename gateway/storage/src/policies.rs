@@ -237,7 +237,10 @@ fn version(row: &AnyRow) -> Result<Version, StoreFault> {
 }
 
 /// The active version's number; the outer `None` says that there is no such tenant.
-async fn active(tx: &mut Transaction<'_, Any>, tenant: &TenantId) -> Result<Option<Option<u64>>, StoreFault> {
+pub(crate) async fn active(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+) -> Result<Option<Option<u64>>, StoreFault> {
     let row = sqlx::query("SELECT active_policy FROM tenants WHERE id = $1")
         .bind(tenant.as_str())
         .fetch_optional(&mut **tx)

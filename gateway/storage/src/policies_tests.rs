@@ -80,7 +80,7 @@ async fn a_set_does_not_take_effect_on_resources_that_it_was_not_checked_against
     rails.guard_rails = set("forbid(principal, action, resource);").policies;
     for after in [group, rails] {
         let plan = crate::Plan::between(before.clone(), &after);
-        let with = crate::Applying { author: "operator", note: "", hash: &|_| String::new(), now: t0() };
+        let with = crate::Applying { author: "operator", note: "", hash: &|_, _| String::new(), now: t0() };
         store.apply(&plan, &with).await.unwrap();
         let moved = store.activate_new(&acme, new(&two, "h2"), Some(1), &checked, t0()).await.unwrap();
         assert_eq!(moved, Activation::GroundMoved);
@@ -91,4 +91,25 @@ async fn a_set_does_not_take_effect_on_resources_that_it_was_not_checked_against
     assert_eq!(store.policy_versions(&acme, None, 10).await.unwrap().len(), 1);
     let done = store.activate_new(&acme, new(&two, "h2"), Some(1), &checked, t0()).await.unwrap();
     assert_eq!(done, Activation::Active { version: 2, before: Some(1) });
+}
+
+/// The version before is the one that decided, not the one made last.
+#[tokio::test]
+async fn what_is_applied_after_a_way_back_names_what_decided() {
+    let dir = Dir::new();
+    let (store, acme) = (store_with_acme(&dir).await, tenant("acme"));
+    let checked = store.ground(&acme).await.unwrap().unwrap();
+    for (text, base) in [("// one", None), ("// two", Some(1)), ("// three", Some(2))] {
+        store.activate_new(&acme, new(&set(text), "h"), base, &checked, t0()).await.unwrap();
+    }
+    let back = store.activate_again(&acme, 1, Some(3), &checked, t0()).await.unwrap();
+    assert_eq!(back, Activation::Active { version: 1, before: Some(3) });
+    let before = store.bundle().await.unwrap();
+    let mut after = before.clone();
+    after.tenants.get_mut(&acme).unwrap().policies = set("// four");
+    let hash = |tenant: &TenantId, _: &PolicySet| format!("{tenant}'s");
+    let with = crate::Applying { author: "operator", note: "", hash: &hash, now: t0() };
+    let applied = store.apply(&crate::Plan::between(before, &after), &with).await.unwrap();
+    let four = crate::Succeeded { tenant: acme, version: 4, hash: "acme's".to_owned(), before: Some(1) };
+    assert_eq!(applied, crate::Applied::Done(vec![four]));
 }

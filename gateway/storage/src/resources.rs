@@ -51,12 +51,25 @@ pub struct Plan {
 }
 
 /// What came of applying a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// Everything was changed.
-    Done,
+    /// Everything was changed; the policy versions that decide since.
+    Done(Vec<Succeeded>),
     /// Nothing was changed: what stands is no longer what the plan was made from.
     Moved,
+}
+
+/// A policy version that took another's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Succeeded {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The version that decides now.
+    pub version: u64,
+    /// Its hash.
+    pub hash: String,
+    /// The one that it replaced: the one that decided, which need not be the youngest.
+    pub before: Option<u64>,
 }
 
 /// Who applies, and how a policy set is named.
@@ -65,8 +78,8 @@ pub struct Applying<'a> {
     pub author: &'a str,
     /// What the author says of it; stands beside new policy versions.
     pub note: &'a str,
-    /// The hash that names a policy set.
-    pub hash: &'a (dyn Fn(&PolicySet) -> String + Send + Sync),
+    /// The hash that names a policy set of a tenant.
+    pub hash: &'a (dyn Fn(&TenantId, &PolicySet) -> String + Send + Sync),
     /// The present moment.
     pub now: Timestamp,
 }
@@ -175,39 +188,54 @@ impl Store {
         if load(&mut tx, None).await? != plan.before {
             return Ok(Applied::Moved);
         }
+        let mut succeeded = Vec::new();
         for change in &plan.changes {
-            make(&mut tx, change, with).await?;
+            succeeded.extend(make(&mut tx, change, with).await?);
         }
         announce(&mut tx, None, &Change::Resources, with.now).await?;
         tx.commit().await?;
-        Ok(Applied::Done)
+        Ok(Applied::Done(succeeded))
     }
 }
 
-async fn make(tx: &mut Transaction<'_, Any>, change: &ResourceChange, with: &Applying<'_>) -> Result<(), StoreFault> {
+async fn make(
+    tx: &mut Transaction<'_, Any>,
+    change: &ResourceChange,
+    with: &Applying<'_>,
+) -> Result<Option<Succeeded>, StoreFault> {
     match change {
-        ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await,
-        ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await,
-        ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await,
-        ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await,
-        ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await,
-        ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await,
-        ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await,
-        ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await,
+        ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await?,
+        ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await?,
+        ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await?,
+        ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+        ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+        ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+        ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,
+        ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await?,
         ResourceChange::DropGroup(tenant, id) => {
             sqlx::query("DELETE FROM memberships WHERE tenant = $1 AND group_id = $2")
                 .bind(tenant.as_str())
                 .bind(id.as_str())
                 .execute(&mut **tx)
                 .await?;
-            drop(tx, tenant, GroupSpec::KIND, id.as_str()).await
+            drop(tx, tenant, GroupSpec::KIND, id.as_str()).await?;
         }
-        ResourceChange::Policies(tenant, set) => {
-            let hash = (with.hash)(set);
-            let new = NewVersion { set, hash: &hash, author: with.author, note: with.note };
-            policies::insert(tx, tenant, &new, with.now).await.map(|_| ())
-        }
+        ResourceChange::Policies(tenant, set) => return succeed(tx, tenant, set, with).await.map(Some),
     }
+    Ok(None)
+}
+
+async fn succeed(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    set: &PolicySet,
+    with: &Applying<'_>,
+) -> Result<Succeeded, StoreFault> {
+    let before = policies::active(tx, tenant).await?.flatten();
+    let hash = (with.hash)(tenant, set);
+    let new = NewVersion { set, hash: &hash, author: with.author, note: with.note };
+    let version = policies::insert(tx, tenant, &new, with.now).await?;
+    Ok(Succeeded { tenant: tenant.clone(), version, hash, before })
 }
 
 async fn put<R: Resource>(

@@ -1,14 +1,16 @@
 //! `cardea apply`: the store made to hold what a folder says, all of it or nothing.
 
-use std::{collections::BTreeMap, path::PathBuf};
+mod entries;
+
+use std::path::PathBuf;
 
 use cardea_audit::{Event, PolicyRef};
 use cardea_core::{
     TenantId,
     resources::{Bundle, PolicySet},
 };
-use cardea_policy::{Engine, Sources};
-use cardea_storage::{Applied, Applying, Plan, ResourceChange};
+use cardea_policy::Sources;
+use cardea_storage::{Applied, Applying, Plan};
 use serde_json::json;
 
 use super::{Context, Ended, Failure, Outcome, agrees, check::show, remark, say, say_json, to_the_end};
@@ -91,67 +93,24 @@ async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, c
 /// Makes the changes of a plan and writes the entries; shared with the demonstration.
 pub(super) async fn apply(house: &House, plan: &Plan, wanted: &Bundle, note: &str) -> Result<Applied, Failure> {
     let doer = Doer::operator();
-    let hashes = hashes(wanted)?;
-    let hash = |set: &PolicySet| -> String {
-        let known = wanted.tenants.iter().find(|(_, tenant)| tenant.policies == *set);
-        known.and_then(|(id, _)| hashes.get(id).cloned()).unwrap_or_default()
+    let hash = |tenant: &TenantId, _: &PolicySet| -> String {
+        let known = wanted.tenants.get(tenant);
+        known.map(|tenant| Sources::of(tenant, &wanted.guard_rails).hash()).unwrap_or_default()
     };
     let with = Applying { author: &doer.name(), note, hash: &hash, now: house.now() };
     let applied = house.store.apply(plan, &with).await.map_err(anyhow::Error::from)?;
-    if applied == Applied::Moved {
-        return Ok(applied);
+    let Applied::Done(succeeded) = &applied else { return Ok(applied) };
+    for (log, event) in entries::of(plan, wanted) {
+        let written = match log {
+            Some(tenant) => house.record(&tenant, &doer, event).await,
+            None => house.record_own(&doer, event).await,
+        };
+        written.map_err(anyhow::Error::from)?;
     }
-    for (tenant, changes) in by_tenant(plan, wanted) {
-        house.record(&tenant, &doer, Event::ResourcesApplied { changes }).await.map_err(anyhow::Error::from)?;
-    }
-    for change in &plan.changes {
-        let ResourceChange::Policies(tenant, _) = change else { continue };
-        let active = house.store.active_policies(tenant).await.map_err(anyhow::Error::from)?;
-        let Some((version, _)) = active else { continue };
-        let before = Some(version.version.saturating_sub(1)).filter(|before| *before > 0);
-        let policy = PolicyRef { version: version.version, hash: version.hash.into() };
-        let event = Event::PolicyActivated { policy, before, note: note.to_owned() };
-        house.record(tenant, &doer, event).await.map_err(anyhow::Error::from)?;
+    for one in succeeded {
+        let policy = PolicyRef { version: one.version, hash: one.hash.as_str().into() };
+        let event = Event::PolicyActivated { policy, before: one.before, note: note.to_owned() };
+        house.record(&one.tenant, &doer, event).await.map_err(anyhow::Error::from)?;
     }
     Ok(applied)
-}
-
-fn hashes(wanted: &Bundle) -> Result<BTreeMap<TenantId, String>, Failure> {
-    let mut hashes = BTreeMap::new();
-    for (id, tenant) in &wanted.tenants {
-        let engine = Engine::compile(&Sources::of(tenant, &wanted.guard_rails))?;
-        hashes.insert(id.clone(), engine.hash().to_owned());
-    }
-    Ok(hashes)
-}
-
-/// The lines of a plan by the tenant whose log they belong in; guard-rails concern every tenant.
-fn by_tenant(plan: &Plan, wanted: &Bundle) -> BTreeMap<TenantId, Vec<String>> {
-    let mut lines: BTreeMap<TenantId, Vec<String>> = BTreeMap::new();
-    for (change, line) in plan.changes.iter().zip(plan.lines()) {
-        match owner(change) {
-            Some(tenant) => lines.entry(tenant.clone()).or_default().push(line.clone()),
-            None => {
-                for tenant in wanted.tenants.keys() {
-                    lines.entry(tenant.clone()).or_default().push(line.clone());
-                }
-            }
-        }
-    }
-    lines
-}
-
-fn owner(change: &ResourceChange) -> Option<&TenantId> {
-    match change {
-        ResourceChange::GuardRails(_) => None,
-        ResourceChange::PutTenant(spec) => Some(&spec.id),
-        ResourceChange::DropTenant(tenant)
-        | ResourceChange::PutApp(tenant, _)
-        | ResourceChange::DropApp(tenant, _)
-        | ResourceChange::PutProvider(tenant, _)
-        | ResourceChange::DropProvider(tenant, _)
-        | ResourceChange::PutGroup(tenant, _)
-        | ResourceChange::DropGroup(tenant, _)
-        | ResourceChange::Policies(tenant, _) => Some(tenant),
-    }
 }

@@ -125,7 +125,7 @@ async fn apply(house: &House, more_of_the_tenant: &str) {
     .into();
     let wanted = Bundle::read(&files).unwrap();
     let plan = Plan::between(house.store.bundle().await.unwrap(), &wanted);
-    let hash = |_: &PolicySet| String::new();
+    let hash = |_: &TenantId, _: &PolicySet| String::new();
     let with = Applying { author: "operator", note: "", hash: &hash, now: house.now() };
     house.store.apply(&plan, &with).await.unwrap();
 }

@@ -43,7 +43,7 @@ async fn add(house: &House, files: [(String, String); 2]) {
     let before = house.store.bundle().await.unwrap();
     let mut wanted = before.clone();
     wanted.tenants.extend(Bundle::read(&BTreeMap::from(files)).unwrap().tenants);
-    let hash = |_: &PolicySet| String::new();
+    let hash = |_: &TenantId, _: &PolicySet| String::new();
     let with = Applying { author: "operator", note: "", hash: &hash, now: house.now() };
     house.store.apply(&Plan::between(before, &wanted), &with).await.unwrap();
 }
