@@ -149,6 +149,19 @@ expect = "allow"
 }
 
 #[tokio::test]
+async fn what_an_app_names_must_be_there_before_anything_is_changed() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let app = "resources/tenants/acme/apps/echo.toml";
+    let before = gateway.on.read(app)?;
+    gateway.on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;
+    gateway.on.edit(app, "url = \"http://", "ca_file = \"none.pem\"\nurl = \"https://")?;
+    refused(&gateway.on, &["tenants/acme/apps/echo.toml", "none.pem", "help: name a PEM file"]).await?;
+    gateway.on.write(app, &before)?;
+    gateway.on.edit(app, "Remote-User", "\"Remote User\"")?;
+    refused(&gateway.on, &["tenants/acme/apps/echo.toml", "`Remote User` is not a header name"]).await
+}
+
+#[tokio::test]
 async fn one_mistake_among_many_changes_keeps_all_of_them_back() -> Story {
     let (_upstream, gateway) = house().await?;
     gateway.on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;

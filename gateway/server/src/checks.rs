@@ -1,4 +1,6 @@
-//! Whether a bundle of resources would work: its policies validate, and their tests pass.
+//! Whether a bundle of resources would work: its policies validate, their tests pass, and its apps can be served.
+
+use std::path::Path;
 
 use cardea_core::{
     Diagnostics, TenantId, Timestamp,
@@ -6,6 +8,8 @@ use cardea_core::{
 };
 use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
 use serde::Serialize;
+
+use crate::{house, state};
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
@@ -42,11 +46,12 @@ impl Checked {
     }
 }
 
-/// Checks every tenant of a bundle that has been read.
-pub fn bundle(bundle: &Bundle, now: Timestamp) -> Checked {
+/// Checks every tenant of a bundle that has been read. `folder` is the configuration's, from which apps name files; where it
+/// is not known, they are not read.
+pub fn bundle(bundle: &Bundle, folder: Option<&Path>, now: Timestamp) -> Checked {
     let mut checked = Checked::default();
     for (id, tenant) in &bundle.tenants {
-        match self::tenant(tenant, &bundle.guard_rails, now) {
+        match self::tenant(tenant, &bundle.guard_rails, folder, now) {
             Ok(tests) => checked.tests.push(TenantTests { tenant: id.clone(), tests }),
             Err(found) => {
                 for mut one in found.0 {
@@ -62,19 +67,26 @@ pub fn bundle(bundle: &Bundle, now: Timestamp) -> Checked {
     checked
 }
 
-/// Checks one tenant; its tests run only if its policies validate.
+/// Checks one tenant; its tests run only if its policies validate and its apps can be served.
 pub fn tenant(
     tenant: &TenantBundle,
     guard_rails: &[PolicyText],
+    folder: Option<&Path>,
     now: Timestamp,
 ) -> Result<Vec<TestOutcome>, Diagnostics> {
     let engine = Engine::compile(&Sources::of(tenant, guard_rails))?;
+    let transports = |_: &_, upstream: &_| match folder {
+        Some(folder) => house::tried(upstream, folder),
+        None => house::to_nobody(upstream),
+    };
+    state::apps(tenant, &engine, &transports, None)?;
     Ok(run_tests(&engine, &tenant.policies.tests, now))
 }
 
 /// The file that a policy or app lies in, from the name by which the engine knows it.
 pub fn path_of(tenant: &TenantId, source: &str) -> String {
     match source.split_once('/') {
+        Some(("tenants", _)) => source.to_owned(),
         Some(("guard-rail" | "guard-rails", name)) => format!("guard-rails/{}.cedar", name.trim_end_matches(".cedar")),
         Some(("apps", app)) => format!("tenants/{tenant}/apps/{}.toml", app.trim_end_matches(".toml")),
         Some(("policies", name)) => format!("tenants/{tenant}/policies/{}.cedar", name.trim_end_matches(".cedar")),
@@ -88,17 +100,20 @@ mod tests {
     use super::*;
 
     fn checked(policy: &str, tests: &str) -> Checked {
+        with_app(policy, tests, "http://127.0.0.1:1", "", None)
+    }
+
+    fn with_app(policy: &str, tests: &str, url: &str, more: &str, folder: Option<&Path>) -> Checked {
+        let app =
+            format!("id = \"records\"\nname = \"R\"\nhosts = [\"r.localhost\"]\n[upstream]\nurl = \"{url}\"\n{more}");
         let files = [
             ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n"),
-            (
-                "tenants/acme/apps/records.toml",
-                "id = \"records\"\nname = \"R\"\nhosts = [\"r.localhost\"]\n[upstream]\nurl = \"http://127.0.0.1:1\"\n",
-            ),
+            ("tenants/acme/apps/records.toml", app.as_str()),
             ("tenants/acme/policies/readers.cedar", policy),
             ("tenants/acme/policies/tests.toml", tests),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
-        bundle(&Bundle::read(&files).unwrap(), Timestamp::from_secs(1_800_000_000))
+        bundle(&Bundle::read(&files).unwrap(), folder, Timestamp::from_secs(1_800_000_000))
     }
 
     const TEST: &str =
@@ -125,5 +140,37 @@ mod tests {
         assert!(found.diagnostics.0.is_empty(), "{}", found.diagnostics);
         assert_eq!(found.failed().map(|(_, test)| test.name.as_str()).collect::<Vec<_>>(), ["anybody reads"]);
         assert!(!found.passed());
+    }
+
+    #[test]
+    fn what_an_app_names_is_there_and_can_be_used() {
+        let folder = std::env::temp_dir().join(format!("cardea-checks-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let ca = rcgen::generate_simple_self_signed(["records.example".to_owned()]).unwrap();
+        std::fs::write(folder.join("roots.pem"), ca.cert.pem()).unwrap();
+        std::fs::write(folder.join("empty.pem"), "none\n").unwrap();
+        std::fs::write(folder.join("broken.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+            .unwrap();
+        let look = |more: &str, folder: Option<&Path>| {
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            with_app("", "", "https://127.0.0.1:1", more, folder).diagnostics
+        };
+        let roots = |file: &str| look(&format!("ca_file = \"{file}\"\n"), Some(&folder));
+        assert!(roots("roots.pem").0.is_empty(), "{}", roots("roots.pem"));
+        for file in ["none.pem", "empty.pem", "broken.pem"] {
+            let found = roots(file).to_string();
+            for told in ["tenants/acme/apps/records.toml: ca_file `", file, "help: name a PEM file"] {
+                assert!(found.contains(told), "{found}");
+            }
+        }
+        // Where nobody knows from which folder, nothing is read; a service of the tenant's own needs no file.
+        assert!(look("ca_file = \"none.pem\"\n", None).0.is_empty());
+        let own = look("spiffe_id = \"spiffe://acme.cardea.internal/service/records\"\n", Some(&folder));
+        assert!(own.0.is_empty(), "{own}");
+        let header = look("[headers]\n\"Remote User\" = \"email\"\n", Some(&folder)).to_string();
+        for told in ["tenants/acme/apps/records.toml: `Remote User` is not a header name", "help: use letters"] {
+            assert!(header.contains(told), "{header}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -15,6 +15,7 @@ mod reading;
 mod session_cache;
 mod sessions;
 mod to_the_end;
+mod transport;
 
 use std::{
     collections::BTreeMap,
@@ -27,17 +28,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cardea_audit::{Entry, Event};
-use cardea_core::{
-    Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp,
-    resources::{Bundle, TenantSpec, UpstreamSpec},
-};
+use cardea_core::{Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp, resources::Bundle};
 use cardea_identity::Sealer;
-use cardea_proxy::{
-    Proxy,
-    upstream::{Transport, tls},
-};
+use cardea_proxy::Proxy;
 use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     ca::{Ca, CaFault},
@@ -60,6 +54,7 @@ pub use reading::Reading;
 use session_cache::SessionCache;
 use to_the_end::Begun;
 pub use to_the_end::BrokeOff;
+pub(crate) use transport::{to_nobody, tried};
 
 /// Every part of one gateway. Handlers take it as `State<Arc<House>>`.
 pub struct House {
@@ -339,25 +334,6 @@ impl House {
     /// Tells the house which data plane it serves; once.
     pub fn attach(&self, proxy: &Arc<Proxy>) {
         let _ = self.proxy.set(Arc::downgrade(proxy));
-    }
-
-    /// How a service is reached. Files of roots are named from the configuration's folder.
-    fn transport(&self, tenant: &TenantSpec, upstream: &UpstreamSpec) -> Result<Transport, String> {
-        if let Some(spiffe_id) = &upstream.spiffe_id {
-            return self.ca.transport(&tenant.id, spiffe_id);
-        }
-        if upstream.url.scheme() == "http" {
-            return Ok(Transport::Plain);
-        }
-        let roots = match &upstream.ca_file {
-            Some(file) => {
-                let path = self.config.folder.join(file);
-                let read = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-                Some(read.map_err(|error| format!("ca_file `{}` cannot be read: {error}", path.display()))?)
-            }
-            None => None,
-        };
-        tls::public(roots.as_deref()).map(Transport::Tls).map_err(|error| error.to_string())
     }
 
     fn proxy(&self) -> Option<Arc<Proxy>> {

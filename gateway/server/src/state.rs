@@ -58,7 +58,7 @@ pub struct TenantState {
 }
 
 /// How the connection to an app's service is protected: by the tenant's CA, other roots, or not at all.
-pub type Transports<'a> = &'a (dyn Fn(&TenantSpec, &UpstreamSpec) -> Result<Transport, String> + Send + Sync);
+pub type Transports<'a> = &'a (dyn Fn(&TenantSpec, &UpstreamSpec) -> Result<Transport, Diagnostic> + Send + Sync);
 
 /// What a state is compiled from.
 pub struct Sheet<'a> {
@@ -196,15 +196,30 @@ fn tenant(
         policy: policy.clone(),
         own: own_apps(&engine)?,
     });
+    let apps = apps(bundle, &engine, sheet.transports, before)?;
+    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, apps }))
+}
+
+/// The apps of a tenant as the request path needs them, or everything that keeps them from being served.
+pub(crate) fn apps(
+    bundle: &TenantBundle,
+    engine: &Engine,
+    transports: Transports<'_>,
+    before: Option<&Arc<TenantState>>,
+) -> Result<Vec<Arc<App>>, Diagnostics> {
     let mut found = Diagnostics::default();
     let mut apps = Vec::new();
-    for app in bundle.apps.values() {
-        match self::app(sheet, spec, app, &engine, before) {
+    for spec in bundle.apps.values() {
+        match app(&bundle.tenant, spec, engine, transports, before) {
             Ok(app) => apps.push(Arc::new(app)),
-            Err(errors) => found.extend(errors),
+            Err(mut errors) => {
+                let source = format!("tenants/{}/apps/{}.toml", bundle.tenant.id, spec.id);
+                errors.0.iter_mut().for_each(|one| one.source.clone_from(&source));
+                found.extend(errors);
+            }
         }
     }
-    found.or_ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, apps }))
+    found.or_ok(apps)
 }
 
 fn own_apps(engine: &Engine) -> Result<OwnApps, Diagnostics> {
@@ -222,14 +237,13 @@ fn model(engine: &Engine, id: &cardea_core::AppId) -> Result<Arc<AppModel>, Diag
 }
 
 fn app(
-    sheet: &Sheet<'_>,
     tenant: &TenantSpec,
     spec: &AppSpec,
     engine: &Engine,
+    transports: Transports<'_>,
     before: Option<&Arc<TenantState>>,
 ) -> Result<App, Diagnostics> {
-    let source = format!("tenants/{}/apps/{}.toml", tenant.id, spec.id);
-    let wrong = |message: String| Diagnostics::from(Diagnostic::new(&source, message));
+    let wrong = |message: String| Diagnostics::from(Diagnostic::new("", message));
     let Some(wanted) = &spec.upstream else { return Err(wrong(format!("app `{}` has no upstream", spec.id))) };
     // Connections outlive a change of policies: the pool is the old app's where the service is the same.
     let kept = before
@@ -239,7 +253,7 @@ fn app(
     let upstream = match kept {
         Some(upstream) => Arc::clone(upstream),
         None => {
-            let transport = (sheet.transports)(tenant, wanted).map_err(&wrong)?;
+            let transport = transports(tenant, wanted)?;
             Arc::new(Upstream::new(wanted, transport).map_err(|error| wrong(error.to_string()))?)
         }
     };

@@ -53,7 +53,7 @@ pub fn public(roots: Option<&[CertificateDer<'_>]>) -> Result<Arc<ClientConfig>,
     Ok(Arc::new(with_alpn(config)))
 }
 
-/// For whoever knows of a service and sends it nothing: trusts nobody, so that nothing could be sent.
+/// https that trusts nobody: for whoever looks at what would be sent, and sends nothing.
 pub fn nobody() -> Result<Arc<ClientConfig>, BadTls> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = builder(provider)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();

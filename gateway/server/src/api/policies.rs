@@ -25,7 +25,10 @@ use super::{
     problem::{Answer, Problem},
     times::text,
 };
-use crate::house::{Doer, with_causes};
+use crate::{
+    house::{Doer, with_causes},
+    state,
+};
 
 /// A set of policies with their tests.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -199,15 +202,15 @@ async fn judged(asked: &Asked, set: &PolicySet) -> Answer<Result<Judged, Diagnos
     let ground = asked.house.store.ground(asked.tenant.id()).await?;
     let ground = ground.ok_or_else(|| Problem::not_found("tenant"))?;
     let turn = asked.house.judging.turn(asked.tenant.id()).await?;
-    let (now, set) = (asked.house.now(), set.clone());
+    let (house, tenant, set) = (Arc::clone(&asked.house), Arc::clone(&asked.tenant), set.clone());
     let work = move || {
         let _turn = turn;
         let bundle = TenantBundle { policies: set, ..ground.bundle.clone() };
-        Engine::compile(&Sources::of(&bundle, &ground.guard_rails)).map(|engine| Judged {
-            hash: engine.hash().to_owned(),
-            tests: tested(&engine, &bundle.policies.tests, now),
-            ground,
-        })
+        let engine = Engine::compile(&Sources::of(&bundle, &ground.guard_rails))?;
+        // The tenant is taken over as a whole: an app that cannot be served would keep the policies back, too.
+        state::apps(&bundle, &engine, &|tenant, upstream| house.transport(tenant, upstream), Some(&tenant))?;
+        let tests = tested(&engine, &bundle.policies.tests, house.now());
+        Ok(Judged { hash: engine.hash().to_owned(), tests, ground })
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(Reason::Internal, error.to_string()))
 }

@@ -17,7 +17,7 @@ use super::{Context, Ended, Failure, Outcome, agrees, check::show, remark, say, 
 use crate::{House, checks, commands::serve::open_failure, folder, house::Doer};
 
 /// Make the store hold what a folder of resources says. Shows the plan and asks; then changes all or nothing. Policies
-/// must validate and their tests pass. A running gateway takes the change over within a second.
+/// must validate and their tests pass, and what apps name must be there. A running gateway takes the change over within a second.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The folder of resources (it holds `tenants/`).
@@ -37,7 +37,8 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let wanted = folder::read(&arguments.dir)?;
-    let checked = checks::bundle(&wanted, context.clock.now());
+    let config = context.config()?;
+    let checked = checks::bundle(&wanted, Some(&config.folder), context.clock.now());
     if !checked.passed() {
         if context.is_json() {
             say_json(&json!({ "ok": false, "diagnostics": checked.diagnostics, "tests": checked.tests }))?;
@@ -46,9 +47,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         }
         return Ok(Outcome::No);
     }
-    let house = House::unprepared(context.config()?, context.clock.clone(), context.entropy.clone())
-        .await
-        .map_err(open_failure)?;
+    let house =
+        House::unprepared(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
     let ended = plan_and_apply(&house, &arguments, &wanted, context).await;
     house.close().await;
     ended

@@ -26,7 +26,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let Some(bundle) = bundle else {
         return told(context, "configuration is fine; there are no resources yet", &checks::Checked::default(), 0);
     };
-    let checked = checks::bundle(&bundle, context.clock.now());
+    let folder = config.as_ref().map(|config| config.folder.as_path());
+    let checked = checks::bundle(&bundle, folder, context.clock.now());
     let (tenants, tests) = (bundle.tenants.len(), checked.count());
     let line = format!("{tenants} tenants and {tests} policy tests are fine");
     told(context, &line, &checked, tenants)

@@ -76,7 +76,7 @@ async fn open(context: &Context) -> Result<Reading, Failure> {
 }
 
 fn test(bundle: &cardea_core::resources::Bundle, context: &Context) -> Ended {
-    let checked = checks::bundle(bundle, context.clock.now());
+    let checked = checks::bundle(bundle, None, context.clock.now());
     if context.is_json() {
         say_json(&checked)?;
     } else {

@@ -1,11 +1,10 @@
 //! What commands read that change nothing, and what they read of a tenant before they change something: the store as it
 //! stands. No key or certificate is made, since nothing is served.
 
-use cardea_core::{Timestamp, resources::UpstreamSpec};
-use cardea_proxy::upstream::{Transport, tls};
+use cardea_core::Timestamp;
 use cardea_storage::{Store, StoreFault};
 
-use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault};
+use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, transport};
 use crate::{
     config::Config,
     state::{Sheet, State},
@@ -57,16 +56,8 @@ async fn state(store: &Store, config: &Config, now: Timestamp) -> Result<State, 
         bundle,
         versions: &versions,
         before: &State::default(),
-        transports: &|_, upstream| unused(upstream),
+        transports: &|_, upstream| transport::to_nobody(upstream),
         amiss: BTreeMap::new(),
         now,
     }))
-}
-
-/// Nothing is sent anywhere; but what `https` reaches needs a transport of that kind.
-fn unused(upstream: &UpstreamSpec) -> Result<Transport, String> {
-    match upstream.url.scheme() {
-        "http" => Ok(Transport::Plain),
-        _ => tls::nobody().map(Transport::Tls).map_err(|error| error.to_string()),
-    }
 }

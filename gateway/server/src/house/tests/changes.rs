@@ -25,7 +25,7 @@ fn tenant_with_roots(id: &str, roots: &str) -> [(String, String); 2] {
 }
 
 /// A tenant of that name with one app.
-fn tenant_reaching(id: &str, upstream: &str) -> [(String, String); 2] {
+pub(super) fn tenant_reaching(id: &str, upstream: &str) -> [(String, String); 2] {
     let app = format!(
         "id = \"files\"\nname = \"F\"\nhosts = [\"files.{id}.localhost\"]\n\
          [upstream]\nurl = \"https://127.0.0.1:1\"\n{upstream}\n"
@@ -34,12 +34,12 @@ fn tenant_reaching(id: &str, upstream: &str) -> [(String, String); 2] {
     [(format!("tenants/{id}/tenant.toml"), tenant), (format!("tenants/{id}/apps/files.toml"), app)]
 }
 
-fn north() -> TenantId {
+pub(super) fn north() -> TenantId {
     TenantId::parse("north").unwrap()
 }
 
 /// Makes the store hold what it holds and another tenant.
-async fn add(house: &House, files: [(String, String); 2]) {
+pub(super) async fn add(house: &House, files: [(String, String); 2]) {
     let before = house.store.bundle().await.unwrap();
     let mut wanted = before.clone();
     wanted.tenants.extend(Bundle::read(&BTreeMap::from(files)).unwrap().tenants);

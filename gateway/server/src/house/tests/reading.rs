@@ -1,6 +1,9 @@
 //! Looking makes nothing: no key, no certificate, no entry, and no file.
 
-use super::*;
+use super::{
+    changes::{add, north, tenant_reaching},
+    *,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_looks_or_invites_issues_no_certificate() {
@@ -16,10 +19,14 @@ async fn whoever_looks_or_invites_issues_no_certificate() {
     let clock = || Arc::clone(&stage.clock) as Arc<dyn Clock>;
     let house = House::unprepared(config(), clock(), Arc::clone(&stage.house.entropy)).await.unwrap();
     apply(&house, "").await;
+    // Reached over mTLS, for which whoever looks has no certificate; and under roots that are not read.
+    add(&house, tenant_reaching("north", "spiffe_id = \"spiffe://north.cardea.internal/service/files\"")).await;
+    add(&house, tenant_reaching("south", "ca_file = \"none.pem\"")).await;
     house.close().await;
     std::fs::remove_file(config().operator_key()).unwrap();
     let reading = Reading::open(&config(), stage.house.now()).await.unwrap();
-    assert!(reading.state.tenants.contains_key(&stage.tenant));
+    assert!(reading.state.behind.is_empty(), "{}", reading.state.mistakes());
+    assert!(reading.state.tenants.contains_key(&stage.tenant) && reading.state.tenants.contains_key(&north()));
     assert!(!config().operator_key().exists(), "looking made a key");
 
     let house = House::open_to_change(config(), clock(), Arc::clone(&stage.house.entropy)).await.unwrap();
