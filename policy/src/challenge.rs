@@ -34,11 +34,6 @@ impl Challenge {
         }
     }
 
-    /// The challenge of that word.
-    pub fn from_need(need: &str) -> Option<Self> {
-        [Self::SignIn, Self::Fresh, Self::Two, Self::Three].into_iter().find(|one| one.need() == need)
-    }
-
     /// The assurance that it asks for, where it asks for one.
     pub const fn assurance(self) -> Option<Assurance> {
         match self {

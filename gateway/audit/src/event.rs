@@ -132,11 +132,6 @@ events! {
         /// Who.
         user: Subject,
     }
-    /// A user was removed; the id is never used again.
-    UserDeleted = "user-deleted" {
-        /// Who.
-        user: Subject,
-    }
     /// A user's groups changed.
     GroupsChanged = "groups-changed" {
         /// Who.
@@ -248,30 +243,12 @@ events! {
         /// Until when it may be used.
         expires: Timestamp,
     }
-    /// A one-time token was taken back before use.
-    TokenRevoked = "token-revoked" {
-        /// Names the token without being it.
-        token: String,
-        /// `enrolment` or `invitation`.
-        token_kind: Arc<str>,
-    }
     /// A signing key, or a CA key, was made or took over.
     KeyRotated = "key-rotated" {
         /// `assertion`, `root`, `intermediate`, `gateway`, ….
         purpose: Arc<str>,
         /// The key's id.
         key: String,
-    }
-    /// An administrative change that has no event of its own.
-    AdminChange = "admin-change" {
-        /// What kind of thing: `app`, `provider`, `tenant`, ….
-        what: Arc<str>,
-        /// Which one.
-        id: String,
-        /// `added`, `changed` or `removed`.
-        change: Arc<str>,
-        /// In words.
-        detail: String,
     }
     /// What was changed of the tenant could not be taken over within the limit: nothing of it is admitted.
     TenantPaused = "tenant-paused" {
@@ -349,10 +326,5 @@ impl Event {
             Self::Request(request) => request.decision.as_ref().map(|decision| decision.verdict),
             _ => None,
         }
-    }
-
-    /// Whether the entry must be durable before its act is answered: everything but requests and what is refused.
-    pub const fn must_be_durable(&self) -> bool {
-        !matches!(self, Self::Request(_) | Self::SignInRefused { .. } | Self::FactorRefused { .. })
     }
 }

@@ -1,9 +1,6 @@
 //! Who asks, and may they? The only place where a [`Permit`] is made.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use cardea_audit::event::{ContextFacts, Decision, ResourceFacts, Verdict as Word};
 use cardea_core::{Assurance, Caller, EntryId, SessionId, TenantId, Timestamp, caller::UserFacts};
@@ -42,7 +39,6 @@ pub struct LiveSession {
     pub lacks_second_factor: bool,
     principal: Principal,
     factor_words: Vec<Arc<str>>,
-    ended: AtomicBool,
 }
 
 /// Which handle opened a session, where, and when it is to be replaced.
@@ -75,18 +71,12 @@ impl LiveSession {
             rotate_at: opened.rotate_at,
             reachable,
             lacks_second_factor: false,
-            ended: AtomicBool::new(false),
         }
     }
 
-    /// Marks the session as ended for everybody who still holds it.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-    }
-
-    /// Whether it may still be used at `now`.
+    /// Whether it is below its greatest age at `now`. That it was ended is heard of otherwise: it is found no more.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        !self.ended.load(Ordering::Acquire) && now < self.ends_at
+        now < self.ends_at
     }
 
     /// The user as policies see them.

@@ -121,7 +121,6 @@ fn take(house: &House, changes: &[Announced]) -> bool {
             Change::Resources | Change::Policies | Change::Authority | Change::Keys => resources = true,
             Change::User(user) | Change::SessionsOf(user) => house.forget_user(user),
             Change::Session(session) => house.forget_session(session),
-            Change::Sessions => house.forget_tenant(),
         }
     }
     resources

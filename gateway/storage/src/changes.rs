@@ -24,8 +24,6 @@ pub enum Change {
     Session(SessionId),
     /// All of a user's sessions.
     SessionsOf(UserId),
-    /// All of the tenant's sessions.
-    Sessions,
     /// Assertion keys.
     Keys,
     /// CA material.

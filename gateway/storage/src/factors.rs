@@ -61,20 +61,6 @@ impl Store {
         rows.iter().map(factor).collect()
     }
 
-    /// The passkey of that credential id (base64url), and whose it is.
-    pub async fn factor_by_credential(
-        &self,
-        tenant: &TenantId,
-        credential_id: &str,
-    ) -> Result<Option<(UserId, Factor)>, StoreFault> {
-        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND credential = $2"))
-            .bind(tenant.as_str())
-            .bind(credential_id)
-            .fetch_optional(self.reader())
-            .await?;
-        row.map(|row| Ok((row.parsed("user_id", UserId::parse)?, factor(&row)?))).transpose()
-    }
-
     /// Replaces what is needed to check a factor, if it is still `from`; tells whether it was. Kind and credential id
     /// must stay. For passkey counters and changed passwords.
     pub async fn replace_factor_data(

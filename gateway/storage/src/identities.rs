@@ -107,33 +107,6 @@ impl Store {
             })
             .collect()
     }
-
-    /// Unlinks; tells whether there was a link.
-    pub async fn unlink_identity(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        identity: &LinkedIdentity,
-        now: Timestamp,
-    ) -> Result<bool, StoreFault> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND issuer = $4 AND subject = $5",
-        )
-        .bind(tenant.as_str())
-        .bind(user.to_string())
-        .bind(identity.provider.as_str())
-        .bind(identity.issuer.as_str())
-        .bind(identity.subject.as_str())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
 }
 
 #[cfg(test)]
@@ -167,9 +140,6 @@ mod tests {
             assert_eq!(store.user_by_identity(&acme, &other).await.unwrap(), None);
         }
         assert_eq!(store.user_by_identity(&tenant("beta"), &account).await.unwrap(), None);
-        assert!(store.unlink_identity(&acme, ada.id, &account, t0()).await.unwrap());
-        assert!(!store.unlink_identity(&acme, ada.id, &account, t0()).await.unwrap());
-        assert_eq!(store.user_by_identity(&acme, &account).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -79,17 +79,8 @@ impl Store {
 
     /// Keeps a sealed secret, unless there is one of that tenant, purpose and id; tells whether it was kept.
     pub async fn insert_sealed(&self, record: &SealedRecord) -> Result<bool, StoreFault> {
-        self.keep_sealed(record, INSERT_SEALED).await
-    }
-
-    /// Keeps a sealed secret in the place of whatever had its tenant, purpose and id.
-    pub async fn put_sealed(&self, record: &SealedRecord) -> Result<(), StoreFault> {
-        self.keep_sealed(record, PUT_SEALED).await.map(|_| ())
-    }
-
-    async fn keep_sealed(&self, record: &SealedRecord, sql: &'static str) -> Result<bool, StoreFault> {
         let mut tx = self.write().await?;
-        let done = sqlx::query(sql)
+        let done = sqlx::query(INSERT_SEALED)
             .bind(owner(record.tenant.as_ref()))
             .bind(record.purpose.as_str())
             .bind(record.id.as_str())
@@ -113,26 +104,10 @@ impl Store {
         let rows = sqlx::query(sql).bind(owner(tenant)).bind(purpose).fetch_all(self.reader()).await?;
         rows.iter().map(sealed).collect()
     }
-
-    /// Deletes a sealed secret; tells whether there was one.
-    pub async fn delete_sealed(&self, tenant: Option<&TenantId>, purpose: &str, id: &str) -> Result<bool, StoreFault> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query("DELETE FROM secrets WHERE tenant = $1 AND purpose = $2 AND id = $3")
-            .bind(owner(tenant))
-            .bind(purpose)
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
-    }
 }
 
 const INSERT_SEALED: &str = "INSERT INTO secrets (tenant, purpose, id, sealed, public, not_before, not_after) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-const PUT_SEALED: &str = "INSERT INTO secrets (tenant, purpose, id, sealed, public, not_before, not_after) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, purpose, id) DO UPDATE SET sealed = excluded.sealed, \
-     public = excluded.public, not_before = excluded.not_before, not_after = excluded.not_after";
 
 fn key(row: &AnyRow) -> Result<KeyRecord, StoreFault> {
     Ok(KeyRecord {
@@ -195,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sealed_secret_is_replaced_only_where_that_is_meant() {
+    async fn a_sealed_secret_is_never_replaced() {
         let dir = Dir::new();
         let store = dir.store().await;
         let first = SealedRecord {
@@ -211,10 +186,6 @@ mod tests {
         assert!(store.insert_sealed(&first).await.unwrap());
         assert!(!store.insert_sealed(&second).await.unwrap());
         assert_eq!(store.sealed(None, "ca-root").await.unwrap(), [first]);
-        store.put_sealed(&second).await.unwrap();
-        assert_eq!(store.sealed(None, "ca-root").await.unwrap(), [second]);
         assert_eq!(store.sealed(Some(&tenant("acme")), "ca-root").await.unwrap(), []);
-        assert!(store.delete_sealed(None, "ca-root", "1").await.unwrap());
-        assert!(!store.delete_sealed(None, "ca-root", "1").await.unwrap());
     }
 }

@@ -97,27 +97,6 @@ impl Store {
         finish(tx, tenant, id, done.rows_affected(), now).await
     }
 
-    /// Sets a user's name; tells whether there is such a user.
-    pub async fn set_name(
-        &self,
-        tenant: &TenantId,
-        id: UserId,
-        name: &str,
-        now: Timestamp,
-    ) -> Result<bool, StoreFault> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE users SET name = $3, changed_at = $4 WHERE tenant = $1 AND id = $2 AND status <> 'deleted'",
-        )
-        .bind(tenant.as_str())
-        .bind(id.to_string())
-        .bind(name)
-        .bind(now.as_micros())
-        .execute(&mut *tx)
-        .await?;
-        finish(tx, tenant, id, done.rows_affected(), now).await
-    }
-
     /// Puts a user into exactly these groups; gives those before, or nothing if there is no such user.
     pub async fn set_groups(
         &self,

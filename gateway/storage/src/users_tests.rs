@@ -86,8 +86,6 @@ async fn groups_are_replaced_as_a_whole() {
     assert_eq!(before, Some(vec![group("a"), group("b")]));
     assert_eq!(store.user(&ada.tenant, ada.id).await.unwrap().unwrap().groups, [group("b"), group("c")]);
     assert_eq!(store.set_groups(&tenant("beta"), ada.id, &[], t0()).await.unwrap(), None);
-    assert!(store.set_name(&ada.tenant, ada.id, "Ada", t0()).await.unwrap());
-    assert!(!store.set_name(&tenant("beta"), ada.id, "Eve", t0()).await.unwrap());
 }
 
 #[tokio::test]

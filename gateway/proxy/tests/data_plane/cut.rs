@@ -91,13 +91,6 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_cuts_its_streams() {
-    let stream = streaming().await;
-    stream.house.lent.live.lock().unwrap().values().for_each(|session| session.end());
-    stream.ends_in_time().await;
-}
-
-#[tokio::test]
 async fn a_session_that_reaches_its_limit_cuts_its_streams() {
     let stream = streaming().await;
     stream.house.pass(13 * 3600);

@@ -64,7 +64,7 @@ async fn a_websocket_closes_with_its_session() {
     let (_, url) = Service::start().await;
     let house = Plan::at(&url).open().await;
     let mut socket = opened(&house).await;
-    house.lent.live.lock().unwrap().values().for_each(|session| session.end());
+    house.lent.live.lock().unwrap().clear();
     house.proxy.changed();
     let end = tokio::time::timeout(Duration::from_secs(2), socket.read_u8()).await;
     assert!(end.expect("the websocket outlived its session").is_err());

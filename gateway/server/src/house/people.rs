@@ -307,12 +307,4 @@ impl House {
             proxy.changed();
         }
     }
-
-    /// All sessions of a tenant changed.
-    pub fn forget_tenant(&self) {
-        self.cache.clear();
-        if let Some(proxy) = self.proxy() {
-            proxy.changed();
-        }
-    }
 }

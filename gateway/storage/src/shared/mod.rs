@@ -65,10 +65,6 @@ pub trait SharedState: Send + Sync {
     /// `at` on. Further callers change nothing. False: it is not kept any more, since another was given out instead.
     async fn handle_shown(&self, handle: &HandleRecord, at: Timestamp) -> Result<bool, StoreFault>;
 
-    /// Keeps a changed session, if the kept one has not ended and is of the version before (`version - 1`); tells
-    /// whether it was. `last_seen` never moves back.
-    async fn session_update(&self, session: &Session) -> Result<bool, StoreFault>;
-
     /// Notes that a session was used. No change of version; never moves back.
     async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault>;
 
@@ -95,9 +91,6 @@ pub trait SharedState: Send + Sync {
         except: Option<SessionId>,
         end: End,
     ) -> Result<u64, StoreFault>;
-
-    /// Ends all sessions of a tenant; tells how many.
-    async fn end_all_of_tenant(&self, tenant: &TenantId, end: End) -> Result<u64, StoreFault>;
 
     /// How many sessions of a tenant have neither ended nor reached their greatest age.
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault>;

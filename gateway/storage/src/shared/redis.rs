@@ -133,27 +133,6 @@ impl SharedState for RedisShared {
         self.shown(handle, at).await
     }
 
-    async fn session_update(&self, session: &Session) -> Result<bool, StoreFault> {
-        let Some(before) = session.version.checked_sub(1) else { return Ok(false) };
-        let (ended_at, ended_why) = ended(session);
-        let args = [
-            &before.to_string(),
-            &serde_json::to_string(session)?,
-            &session.version.to_string(),
-            &session.last_seen.as_micros().to_string(),
-            &session.expires.as_micros().to_string(),
-            &ended_at,
-            ended_why,
-        ];
-        let keys = [self.keys.session(&session.tenant, session.id)];
-        let done: u32 = self.run(&self.scripts.session_update, &keys, &args).await?;
-        if done == 1 {
-            let change = Change::Session(session.id);
-            self.store.announce(Some(&session.tenant), &change, session.last_seen).await?;
-        }
-        Ok(done == 1)
-    }
-
     async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault> {
         let at = at.as_micros().to_string();
         let _: u32 = self.run(&self.scripts.session_touch, &[self.keys.session(tenant, id)], &[&at]).await?;
@@ -210,10 +189,6 @@ impl SharedState for RedisShared {
         let except = except.map(|id| id.to_string()).unwrap_or_default();
         let index = self.keys.sessions_of(tenant, user);
         self.end_all(index, tenant, &except, end, &Change::SessionsOf(user)).await
-    }
-
-    async fn end_all_of_tenant(&self, tenant: &TenantId, end: End) -> Result<u64, StoreFault> {
-        self.end_all(self.keys.sessions(tenant), tenant, "", end, &Change::Sessions).await
     }
 
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {

@@ -10,7 +10,6 @@ pub(super) struct Scripts {
     pub(super) handle_offer: Script,
     pub(super) handle_shown: Script,
     pub(super) session_replace: Script,
-    pub(super) session_update: Script,
     pub(super) session_touch: Script,
     pub(super) session_end: Script,
     pub(super) end_all: Script,
@@ -28,7 +27,6 @@ impl Scripts {
             handle_offer: Script::new(HANDLE_OFFER),
             handle_shown: Script::new(HANDLE_SHOWN),
             session_replace: Script::new(&format!("{SESSION_REPLACE}{SESSION_INSERT}")),
-            session_update: Script::new(SESSION_UPDATE),
             session_touch: Script::new(SESSION_TOUCH),
             session_end: Script::new(SESSION_END),
             end_all: Script::new(END_ALL),
@@ -87,16 +85,6 @@ if redis.call('EXISTS', KEYS[4]) == 0 or redis.call('EXISTS', KEYS[1]) == 1 then
 if redis.call('HSETNX', KEYS[4], 'ended_at', ARGV[9]) == 0 then return 0 end
 redis.call('HSET', KEYS[4], 'ended_why', ARGV[10])
 redis.call('HINCRBY', KEYS[4], 'version', 1)";
-
-/// Changes a session by compare-and-set: KEYS session; ARGV version before, body, version, last_seen, expires, then
-/// `ended_at` and `ended_why` or two empty texts.
-const SESSION_UPDATE: &str = "
-local stood = redis.call('HMGET', KEYS[1], 'version', 'ended_at', 'last_seen')
-if stood[1] ~= ARGV[1] or stood[2] then return 0 end
-redis.call('HSET', KEYS[1], 'body', ARGV[2], 'version', ARGV[3], 'expires', ARGV[5])
-if tonumber(stood[3]) < tonumber(ARGV[4]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[4]) end
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'ended_at', ARGV[6], 'ended_why', ARGV[7]) end
-return 1";
 
 /// Notes a use: KEYS session; ARGV at.
 const SESSION_TOUCH: &str = "

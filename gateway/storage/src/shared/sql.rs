@@ -69,33 +69,6 @@ impl SharedState for SqlShared {
         sql_handles::shown(&self.0, handle, at).await
     }
 
-    async fn session_update(&self, session: &Session) -> Result<bool, StoreFault> {
-        let Some(before) = session.version.checked_sub(1) else { return Ok(false) };
-        let mut tx = self.0.write().await?;
-        let done = sqlx::query(
-            "UPDATE sessions SET body = $4, version = $5, expires_at = $6, ended_at = $7, ended_why = $8, \
-             last_seen_at = CASE WHEN last_seen_at < $9 THEN $9 ELSE last_seen_at END \
-             WHERE tenant = $1 AND id = $2 AND version = $3 AND ended_at IS NULL",
-        )
-        .bind(session.tenant.as_str())
-        .bind(session.id.to_string())
-        .bind(number(before))
-        .bind(serde_json::to_string(session)?)
-        .bind(number(session.version))
-        .bind(session.expires.as_micros())
-        .bind(session.ended.map(|end| end.at.as_micros()))
-        .bind(session.ended.map(|end| end.why.as_str()))
-        .bind(session.last_seen.as_micros())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        announce(&mut tx, Some(&session.tenant), &Change::Session(session.id), session.last_seen).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
     async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault> {
         let mut tx = self.0.write().await?;
         sqlx::query("UPDATE sessions SET last_seen_at = $3 WHERE tenant = $1 AND id = $2 AND last_seen_at < $3")
@@ -162,12 +135,6 @@ impl SharedState for SqlShared {
                    WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2 AND user_id = $4 AND id <> $5";
         let except = except.map(|id| id.to_string()).unwrap_or_default();
         self.end(sql, tenant, end, &[user.to_string(), except], &Change::SessionsOf(user)).await
-    }
-
-    async fn end_all_of_tenant(&self, tenant: &TenantId, end: End) -> Result<u64, StoreFault> {
-        let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
-                   WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2";
-        self.end(sql, tenant, end, &[], &Change::Sessions).await
     }
 
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {

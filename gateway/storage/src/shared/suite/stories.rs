@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use cardea_core::{Assurance, FactorId};
 use cardea_identity::session::{End, EndReason};
 use futures_util::future::join_all;
 
@@ -20,14 +19,6 @@ pub(super) fn ends(why: EndReason, after: u64) -> End {
 /// Callers from both gateways, many at once.
 pub(super) fn both(under: &Under) -> impl Iterator<Item = &Arc<dyn SharedState>> {
     (0..50).map(move |nth| if nth % 2 == 0 { &under.ours } else { &under.theirs })
-}
-
-/// The session after a further proof, as the next version.
-fn stronger(session: &Session, at: Timestamp, seed: u64) -> Session {
-    let factor = FactorId::mint(at, &Fixed::new(seed));
-    let mut stronger = Session { assurance: Assurance::Two, last_seen: at, version: 1, ..session.clone() };
-    stronger.proofs.push(Proof { means: Means::Totp { factor }, at });
-    stronger
 }
 
 pub(super) async fn winners(racing: impl Iterator<Item = impl Future<Output = Result<bool, StoreFault>>>) -> usize {
@@ -52,25 +43,6 @@ async fn a_handle_opens_its_session_on_every_gateway_and_at_no_other_tenant() {
 }
 
 #[tokio::test]
-async fn of_racing_changes_one_is_kept_whole() {
-    for under in stores().await {
-        let begun = session("acme", ada(), t0(), 1);
-        under.ours.session_insert(&begun).await.unwrap();
-        let at = t0().plus(secs(60));
-        let stepped: Vec<_> = (0..50).map(|seed| stronger(&begun, at, 100 + seed)).collect();
-        let won = winners(both(&under).zip(&stepped).map(|(store, session)| store.session_update(session))).await;
-        assert_eq!(won, 1, "{}", under.name);
-        let kept = under.theirs.session(&acme(), begun.id).await.unwrap().unwrap();
-        assert_eq!((kept.version, kept.assurance), (1, Assurance::Two));
-        assert!(stepped.contains(&kept));
-        assert!(!under.ours.session_update(&begun).await.unwrap(), "a version without one before");
-        let unknown = session("acme", ada(), t0(), 7);
-        let unknown = Session { version: 1, ..unknown };
-        assert!(!under.ours.session_update(&unknown).await.unwrap(), "a session that is not kept");
-    }
-}
-
-#[tokio::test]
 async fn a_use_is_noted_without_a_new_version_and_never_moves_back() {
     for under in stores().await {
         let begun = session("acme", ada(), t0(), 1);
@@ -80,11 +52,6 @@ async fn a_use_is_noted_without_a_new_version_and_never_moves_back() {
         under.theirs.session_touch(&acme(), begun.id, t0().plus(secs(60))).await.unwrap();
         let kept = under.ours.session(&acme(), begun.id).await.unwrap().unwrap();
         assert_eq!(kept, Session { last_seen: later, ..begun.clone() }, "{}", under.name);
-        let earlier = t0().plus(secs(90));
-        let stepped = stronger(&begun, earlier, 8);
-        assert!(under.ours.session_update(&stepped).await.unwrap());
-        let kept = under.ours.session(&acme(), stepped.id).await.unwrap().unwrap();
-        assert_eq!(kept.last_seen, later, "a change made on an older reading");
         let unknown = session("acme", ada(), t0(), 7);
         under.ours.session_touch(&acme(), unknown.id, later).await.unwrap();
         assert_eq!(under.ours.session(&acme(), unknown.id).await.unwrap(), None, "a use makes no session");
@@ -107,8 +74,6 @@ async fn a_session_ends_once_and_for_good() {
         assert!(!under.ours.session_end(&acme(), begun.id, ends(EndReason::SignedOut, 61)).await.unwrap());
         let (_, kept) = under.ours.session_by_handle(&acme(), &record.hash).await.unwrap().unwrap();
         assert_eq!((kept.ended, kept.version), (Some(end), 1));
-        let revived = Session { version: 2, ..stronger(&begun, t0(), 8) };
-        assert!(!under.ours.session_update(&revived).await.unwrap(), "what has ended cannot be changed");
         under.ours.session_insert(&begun).await.unwrap();
         let kept = under.ours.session(&acme(), begun.id).await.unwrap().unwrap();
         assert_eq!(kept.ended, Some(end), "what has ended cannot be begun again");
@@ -116,17 +81,6 @@ async fn a_session_ends_once_and_for_good() {
         let unknown = session("acme", ada(), t0(), 7);
         assert!(!under.ours.session_end(&acme(), unknown.id, end).await.unwrap());
         assert_eq!(under.ours.session(&acme(), unknown.id).await.unwrap(), None);
-    }
-}
-
-#[tokio::test]
-async fn a_changed_session_may_carry_its_end() {
-    for under in stores().await {
-        let begun = session("acme", ada(), t0(), 1);
-        under.ours.session_insert(&begun).await.unwrap();
-        let ended = begun.ended(EndReason::Idle, t0().plus(secs(3_600)));
-        assert!(under.ours.session_update(&ended).await.unwrap(), "{}", under.name);
-        assert_eq!(under.ours.session(&acme(), ended.id).await.unwrap(), Some(ended));
     }
 }
 
@@ -155,20 +109,6 @@ async fn a_users_sessions_are_listed_and_ended_together_but_for_one() {
         assert_eq!(under.ours.end_all_of_user(&acme(), ada(), None, end).await.unwrap(), 0);
         assert_eq!(under.ours.sessions_of_user(&acme(), bob, t0()).await.unwrap().len(), 1);
         assert_eq!(under.ours.sessions_of_user(&tenant("beta"), ada(), t0()).await.unwrap().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn all_sessions_of_a_tenant_end_and_no_others() {
-    for under in stores().await {
-        for nth in 0..3 {
-            under.ours.session_insert(&session("acme", ada(), t0(), nth)).await.unwrap();
-        }
-        under.ours.session_insert(&session("beta", ada(), t0(), 9)).await.unwrap();
-        let end = ends(EndReason::Administrator, 60);
-        assert_eq!(under.ours.end_all_of_tenant(&acme(), end).await.unwrap(), 3, "{}", under.name);
-        assert_eq!(under.ours.session_count(&acme(), t0()).await.unwrap(), 0);
-        assert_eq!(under.ours.session_count(&tenant("beta"), t0()).await.unwrap(), 1);
     }
 }
 
