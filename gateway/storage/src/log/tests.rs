@@ -197,6 +197,17 @@ async fn whoever_waits_too_long_is_told_and_the_entry_is_written_later() {
     assert_eq!(paths(&desk.store, &tenant("acme")).await, ["/page/0"]);
 }
 
+/// With groups of hundreds, a disk that takes its time for each flush let the queue grow at full load, until nothing was
+/// admitted any more.
+#[tokio::test]
+async fn a_backlog_costs_few_flushes_of_the_disk() {
+    let desk = desk(LogLimits::default()).await;
+    (0..4_000).for_each(|nth| desk.log.record(entry(nth)));
+    desk.log.flush().await.unwrap();
+    let LogMetrics { written, groups, .. } = desk.log.metrics();
+    assert!(written == 4_000 && groups <= 2, "{written} entries in {groups} groups");
+}
+
 #[tokio::test]
 async fn a_full_queue_admits_nothing() {
     let desk = desk(LogLimits { waiting: 3, ..LogLimits::default() }).await;
