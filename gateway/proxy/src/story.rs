@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, LazyLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
@@ -83,7 +83,8 @@ impl Story {
     /// The entry for an app that wants it durable before its service hears of the request. The end then gets an entry
     /// of its own, which names this one.
     pub(crate) fn before(&mut self) -> Entry {
-        let mut entry = self.entry_of(0, None, self.began.elapsed());
+        let decision = self.decision.clone();
+        let mut entry = self.entry_of(0, None, decision);
         if let Event::Request(request) = &mut entry.event {
             request.admits();
         }
@@ -97,7 +98,8 @@ impl Story {
         metrics.in_flight.dec();
         let asked = self.site.as_deref().zip(self.app.as_deref()).map(|(site, app)| (&*site.tenant, app));
         metrics.count(asked, status, reason);
-        let mut entry = self.entry_of(status, reason, self.began.elapsed());
+        let decision = self.decision.take();
+        let mut entry = self.entry_of(status, reason, decision);
         if self.written_before {
             entry.id = self.proxy.mint(self.at);
             if let Event::Request(request) = &mut entry.event {
@@ -107,7 +109,7 @@ impl Story {
         self.proxy.recorder().record(entry);
     }
 
-    fn entry_of(&mut self, status: u16, reason: Option<Reason>, took: Duration) -> Entry {
+    fn entry_of(&self, status: u16, reason: Option<Reason>, decision: Option<Decision>) -> Entry {
         static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
         let canonical = self.canonical.as_deref();
         let app = self.app.as_deref();
@@ -125,8 +127,8 @@ impl Story {
                 path: canonical.map_or_else(|| NOTHING.clone(), |canonical| told(canonical.path(), app)),
                 status,
                 reason,
-                micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                decision: self.decision.clone(),
+                micros: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                decision,
                 detail: None,
             })),
         }
