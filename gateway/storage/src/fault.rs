@@ -56,6 +56,12 @@ pub enum StoreFault {
     /// Entries cannot be written.
     #[error("the log cannot be written: {0}")]
     Log(String),
+    /// A search was given up.
+    #[error("the search took longer than {seconds} s: ask for less, by app, caller, event, reason or verdict")]
+    Slow {
+        /// The limit.
+        seconds: u64,
+    },
     /// What was changed could not be read for longer than may be.
     #[error("what was changed could not be read for {seconds} s")]
     Outdated {

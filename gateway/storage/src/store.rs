@@ -1,4 +1,4 @@
-//! The durable store: one writer, several readers, tables brought up to date on opening.
+//! The durable store: one writer, several readers, one of them for searches, tables brought up to date on opening.
 
 use std::{
     cmp::Ordering,
@@ -26,6 +26,8 @@ pub struct Store(Arc<Pools>);
 struct Pools {
     url: String,
     reader: AnyPool,
+    /// One connection: whatever is searched for, requests find theirs free.
+    searcher: AnyPool,
     writer: AnyPool,
 }
 
@@ -52,7 +54,8 @@ impl Store {
         let writer = connect(&url, 1, PRAGMAS).await?;
         migrate(&writer).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
-        Ok(Self(Arc::new(Pools { url, reader, writer })))
+        let searcher = connect(&url, 1, READER_PRAGMAS).await?;
+        Ok(Self(Arc::new(Pools { url, reader, searcher, writer })))
     }
 
     /// Opens the file to read it: nothing is made, brought up to date or written, whatever is asked.
@@ -69,7 +72,9 @@ impl Store {
             Ordering::Greater => Err(StoreFault::Newer { stands, knows }),
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
-            Ordering::Equal => Ok(Self(Arc::new(Pools { url, writer: reader.clone(), reader }))),
+            Ordering::Equal => {
+                Ok(Self(Arc::new(Pools { url, writer: reader.clone(), searcher: reader.clone(), reader })))
+            }
         }
     }
 
@@ -82,12 +87,18 @@ impl Store {
     /// Ends all connections, having written what is to be written.
     pub async fn close(&self) {
         self.0.reader.close().await;
+        self.0.searcher.close().await;
         self.0.writer.close().await;
     }
 
     /// Where to read. A read sees every write that was acknowledged before it.
     pub(crate) fn reader(&self) -> &AnyPool {
         &self.0.reader
+    }
+
+    /// Where to search: what may take long.
+    pub(crate) fn searcher(&self) -> &AnyPool {
+        &self.0.searcher
     }
 
     /// Begins to write. `IMMEDIATE`: a transaction that first reads could otherwise lose its right to write to another

@@ -82,7 +82,10 @@ fn view(logged: &Logged) -> Answer<Value> {
 }
 
 /// Find entries.
-#[utoipa::path(get, path = "/log", tag = "log", params(LogFilter), responses((status = 200, body = LogPageView)))]
+#[utoipa::path(
+    get, path = "/log", tag = "log", params(LogFilter),
+    responses((status = 200, body = LogPageView), (status = 504, description = "the search took too long: ask for less"))
+)]
 pub(super) async fn list(asked: Asked, Filter(filter): Filter<LogFilter>) -> Answer<Json<LogPageView>> {
     let said = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let cursor = match said(filter.cursor) {

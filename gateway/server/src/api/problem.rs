@@ -113,6 +113,10 @@ impl Problem {
 
 impl From<StoreFault> for Problem {
     fn from(fault: StoreFault) -> Self {
+        // Whoever asked can ask for less, and nothing is broken.
+        if matches!(fault, StoreFault::Slow { .. }) {
+            return Self::new(Reason::TimedOut, fault.to_string());
+        }
         tracing::error!(error = %with_causes(&fault), "the store failed under the admin API");
         let reason =
             if matches!(fault, StoreFault::Log(_)) { Reason::LogUnavailable } else { Reason::StoreUnavailable };

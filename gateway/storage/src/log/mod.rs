@@ -7,16 +7,20 @@
 mod commit;
 mod query;
 mod queue;
+mod search;
 
 use std::{sync::Arc, time::Duration};
 
 use cardea_audit::Entry;
 use cardea_core::Clock;
 
-pub use self::query::{LogPage, LogQuery, Logged};
 use self::{
     commit::Committer,
     queue::{Pending, Queue},
+};
+pub use self::{
+    query::Logged,
+    search::{LogPage, LogQuery},
 };
 use crate::{Store, StoreFault};
 

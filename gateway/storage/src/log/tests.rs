@@ -14,6 +14,7 @@ use crate::testing::{Dir, TestClock, t0, tenant};
 
 mod contention;
 mod counts;
+mod search;
 
 pub(super) fn entry(nth: u64) -> Entry {
     entry_of(Some("acme"), nth)
