@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cardea_tests::{Plan, Story, Upstream};
+use cardea_tests::{Client, Plan, Story, Upstream};
 
 /// An app that wants its entry before its service hears of a request has two for each: who finds one finds the other.
 #[tokio::test]
@@ -38,5 +38,25 @@ async fn the_two_entries_of_a_request_lead_to_each_other() -> Story {
             assert_eq!((&end["entry"], &end["other"]), (&first["other"], &first["entry"]));
         }
     }
+    Ok(())
+}
+
+/// Whoever looks for a fault turns the level up: then every line of a request names it, and tells nothing of who asked.
+#[tokio::test]
+async fn lines_of_the_program_name_their_request() -> Story {
+    let upstream = Upstream::start().await?;
+    let plan = Plan::before(upstream.port).config("[log]\nlevel = \"warn,cardea_proxy=debug\"\n");
+    let mut gateway = plan.start().await?;
+    let mut visitor = Client::program();
+    visitor.set_cookie("echo.acme.localhost", "mine", "hush");
+    let refused = visitor.get(&gateway.at("echo.acme", "/private?token=hush")?).await?;
+    let id = refused.header("x-request-id").unwrap_or_default();
+    gateway.says(id).await?;
+    let said = gateway.on.said();
+    let line = said.lines().find(|line| line.contains(id)).unwrap_or_default();
+    for told in ["request refused", "method=GET", "host=\"echo.acme.localhost\"", "app=\"echo\"", "sign-in-required"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    assert!(!said.contains("hush"), "{said}");
     Ok(())
 }

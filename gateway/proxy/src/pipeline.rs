@@ -13,6 +13,7 @@ use http::{HeaderMap, Request, Response, request::Parts as Head};
 use prometheus_client::registry::Registry;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::{
     Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, OwnPages, Permit, Recorder, Sessions, Site,
@@ -165,8 +166,12 @@ impl Proxy {
     pub async fn handle(self: &Arc<Self>, connection: Arc<Connection>, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let mut story = Story::begin(self, &connection, &head.method, &head.headers);
+        let span = story.span.clone();
         let ended = match self.slots.try_acquire() {
-            Ok(_slot) => AssertUnwindSafe(self.walk(&mut story, &connection, head, body)).catch_unwind().await,
+            Ok(_slot) => {
+                let walk = AssertUnwindSafe(self.walk(&mut story, &connection, head, body)).catch_unwind();
+                std::pin::pin!(walk).instrument(span).await
+            }
             Err(_) => Ok(Err(Reason::Overloaded.into())),
         };
         match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
@@ -195,6 +200,7 @@ impl Proxy {
         story.is_about(&canonical);
         let site = story.site.insert(site.ok_or_else(|| snapshot.nobody_at(canonical.host()))?).clone();
         let app = story.app.insert(routing::route(&site, &canonical, connection)?).clone();
+        story.span.record("app", app.spec.id.as_str());
         let trailers = headers::takes_trailers(&head.headers);
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(&self.metrics.edge, story.began);
@@ -258,7 +264,8 @@ impl Proxy {
         let failure = Failure {
             tenant: story.site.as_ref().map(|site| Arc::clone(&site.tenant)),
             app: story.app.as_ref().map(|app| app.spec.id.clone()),
-            app_name: story.app.as_ref().map(|app| app.spec.name.clone()),
+            // Ours are known to nobody by a name.
+            app_name: story.app.as_ref().filter(|app| app.own.is_none()).map(|app| app.spec.name.clone()),
             signed_in_as: match &story.caller {
                 Caller::User(user) => Some(user.email.clone()),
                 _ => None,
@@ -271,7 +278,7 @@ impl Proxy {
         // A page that cannot be drawn is a defect, but the answer stays a no.
         let response = std::panic::catch_unwind(AssertUnwindSafe(draw))
             .unwrap_or_else(|_panic| failure::answer(&failure, fail, false, story.tls, &*self.parts.faces));
-        tracing::debug!(reason = fail.reason.code(), entry = %story.entry, "request refused");
+        story.span.in_scope(|| tracing::debug!(reason = fail.reason.code(), "request refused"));
         story.end(response.status().as_u16(), Some(fail.reason));
         response
     }
