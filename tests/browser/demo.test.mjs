@@ -252,6 +252,7 @@ story("signing_out_everywhere_ends_every_browser_on_its_next_request", async (pa
   await rui.signIn(other);
   await other.waitForURL(demo.at("acme"));
 
+  await other.getByRole("link", { name: "Sessions" }).click();
   await other.getByRole("button", { name: "Sign out everywhere" }).click();
   await other.getByRole("heading", { name: "You are signed out everywhere" }).waitFor();
   await isAccessible(other);

@@ -9,6 +9,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cardea_core::Timestamp;
 
 use super::{Caller, Record, State, Study};
 
@@ -45,6 +46,14 @@ pub(super) struct RecordPage<'a> {
     pub(super) study: &'a Study,
     pub(super) record: &'a Record,
     pub(super) own: bool,
+}
+
+impl RecordPage<'_> {
+    /// A moment as people read it, to the minute.
+    fn when(&self, at: &Timestamp) -> String {
+        let text = at.to_string();
+        text.get(..16).map_or_else(|| text.clone(), |start| format!("{} UTC", start.replace('T', " ")))
+    }
 }
 
 #[derive(Template)]

@@ -61,6 +61,12 @@ impl FactorRow {
         let kind = self.kind.word(look);
         if self.name.is_empty() { kind.to_owned() } else { self.name.clone() }
     }
+
+    /// What it is, where the name does not say just that.
+    fn kind_beside(&self, look: &Look) -> Option<&'static str> {
+        let kind = self.kind.word(look);
+        (!self.name.is_empty() && self.name.to_lowercase() != kind.to_lowercase()).then_some(kind)
+    }
 }
 
 impl FactorKind {

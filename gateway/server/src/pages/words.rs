@@ -95,7 +95,7 @@ words! {
     /// Words that many pages share.
     Common {
         skip, continue_, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
-        sign_out_everywhere, apps, factors, sessions, console, navigation, not_you, signed_in_as, assurance_1,
+        apps, factors, sessions, console, navigation, not_you, signed_in_as, assurance_1,
         assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward,
     }
     /// The sign-in page.

@@ -35,7 +35,6 @@ const COMMON: Common = Common {
     request_id: Text("Request id"),
     request_id_hint: Text("Give this id to whoever helps you: it finds exactly this request."),
     sign_out: Text("Sign out"),
-    sign_out_everywhere: Text("Sign out everywhere"),
     apps: Text("Apps"),
     factors: Text("Ways to sign in"),
     sessions: Text("Sessions"),
@@ -76,7 +75,7 @@ const CODE: CodeWords = CodeWords {
     label: Text("One-time code"),
     submit: Text("Verify"),
     hint: Text("Each code works once and changes every 30 seconds."),
-    lost: Text("Can't get a code?"),
+    lost: Text("Can’t get a code?"),
     lost_answer: Text("Use another way that you have set up, or ask your administrator for a new invitation."),
     use_passkey: Text("Use a passkey instead"),
 };
@@ -86,7 +85,7 @@ const TOTP: TotpWords = TotpWords {
     lead: Text("The app on your phone makes a new code every 30 seconds. You type it after your password."),
     scan: Text("Scan this square with the app"),
     qr_label: Text("QR code with the key that is written below"),
-    type_key: Text("Can't scan? Type this key instead"),
+    type_key: Text("Can’t scan? Type this key instead"),
     then_code: Text("Then type the code that it shows"),
     submit: Text("Confirm and add"),
 };
@@ -94,7 +93,7 @@ const TOTP: TotpWords = TotpWords {
 const PASSKEY: PasskeyWords = PasskeyWords {
     title: Text("Add a passkey"),
     lead: Text(
-        "A passkey signs you in with your fingerprint, face or device PIN. It can't be guessed, reused or phished.",
+        "A passkey signs you in with your fingerprint, face or device PIN. It can’t be guessed, reused or phished.",
     ),
     name: Text("Name"),
     name_hint: Text("So that you know it again, such as “Work laptop”."),

@@ -47,7 +47,7 @@ fn english(reason: Reason) -> FailureWords {
         Reason::UriTooLong => say(
             "The address is too long",
             "The address that was opened is longer than any that is served here.",
-            "Check the link, or start from the app's first page.",
+            "Check the link, or start from the app’s first page.",
         ),
         Reason::HeadersTooLarge => say(
             "This request is too large",
