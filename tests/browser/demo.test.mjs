@@ -187,6 +187,25 @@ story("approving_asks_for_the_second_factor_and_leads_back_to_the_record", async
   await page.getByText(/approved by Rui Reviewer.*assurance 2/).waitFor();
 });
 
+story("a_passkey_just_added_was_shown_by_that", async (page) => {
+  const { url } = JSON.parse(await demo.cardea("--format", "json", "user", "--tenant", "acme", "invite", "noor@acme.example", "--group", "readers"));
+  await giveAuthenticator(page);
+  await page.goto(url);
+  await page.getByLabel("New password").fill("seven green bottles on a wall");
+  await page.getByLabel("The same once more").fill("seven green bottles on a wall");
+  await page.getByRole("button", { name: "Set password and continue" }).click();
+  await page.getByRole("link", { name: "Add a passkey" }).click();
+  await page.getByLabel("Name").fill("Laptop");
+  await page.getByRole("button", { name: "Add a passkey" }).click();
+  await page.getByText("Added. You can sign in with it from now on.").waitFor();
+
+  // The blinded study wants two factors: the device has just checked its person.
+  const blinded = demo.at("records.acme", "/studies/S-7/records/R-1");
+  await page.goto(blinded);
+  assert.equal(page.url(), blinded);
+  await page.getByText("noor@acme.example · assurance 2").waitFor();
+});
+
 story("a_passkey_is_added_steps_up_and_signs_in_without_a_name", async (page) => {
   const device = await giveAuthenticator(page);
   await page.goto(demo.at("acme", "/factors"));
