@@ -220,13 +220,13 @@ proptest! {
     ) {
         let apps = [app("records"), app("wiki")];
         let groups: Vec<_> = GROUPS.iter().map(|group| GroupId::parse(group).unwrap()).collect();
-        let compile = |guard_rails| {
+        let compile = |guard_rails, minimum| {
             let (apps, groups) = (apps.iter().collect(), groups.iter().collect());
-            Engine::compile(&Sources { apps, groups, policies: &policies, guard_rails })
+            Engine::compile(&Sources { apps, groups, policies: &policies, guard_rails, minimum })
                 .map_err(|found| TestCaseError::fail(found.to_string()))
         };
         // One caller before two sets of policies, as when one follows the other.
-        let engines = [compile(&guard_rails)?, compile(&[])?];
+        let engines = [compile(&guard_rails, Some(Assurance::Two))?, compile(&[], None)?];
         let lasting = Principal::of(&caller);
         for asked in questions.iter().chain(questions.iter().rev()) {
             for engine in &engines {
