@@ -223,15 +223,6 @@ impl House {
         self.store.close().await;
     }
 
-    /// Does `work` to its end, also when the caller stops waiting. INVARIANT: whatever makes a change and writes its
-    /// entry runs in here, so that no change is left without one.
-    pub async fn to_the_end<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, BrokeOff> {
-        self.begun.done(work).await
-    }
-
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -7,6 +7,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use super::House;
+
 /// What has been begun and is not yet done.
 pub(super) struct Begun {
     tasks: TaskTracker,
@@ -44,6 +46,17 @@ impl Begun {
         self.tasks.close();
         let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
         self.tasks.len()
+    }
+}
+
+impl House {
+    /// Does `work` to its end, also when the caller stops waiting. INVARIANT: whatever makes a change and writes its
+    /// entry runs in here, so that no change is left without one.
+    pub async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, BrokeOff> {
+        self.begun.done(work).await
     }
 }
 
