@@ -45,10 +45,12 @@ struct Read {
     resource: Reads,
 }
 
-/// The most shelves and the most answers of one caller: some tens of kilobytes. What is full is emptied, since a caller
-/// who asks for so much that differs gains nothing.
+/// The most shelves of one caller, the most answers on each, and the longest key: with all that is around them at most
+/// some hundred kilobytes, and usually one. What is full is emptied, since a caller who asks for so much that differs
+/// gains nothing by it.
 const SHELVES: usize = 16;
 const ANSWERS: usize = 32;
+const LONGEST: usize = 256;
 
 impl Kept {
     /// The answer that is kept, or else that of `decide`, which also tells the rules that it asked; `single` says
@@ -158,7 +160,7 @@ impl Read {
                 _ => return None,
             }
         }
-        Some(key.into())
+        (key.len() <= LONGEST).then(|| key.into())
     }
 }
 

@@ -263,6 +263,17 @@ fn answers_are_kept_by_what_their_policies_read() {
         }
         assert_eq!(principal.kept.answers(), kept, "{method}");
     }
+    // However much somebody asks, and however long the names are that they make up, little is kept.
+    let principal = Principal::of(&Caller::Visitor);
+    for nth in 0..200 {
+        for path in [format!("/studies/S-{nth}/records/R-1"), format!("/studies/{}/records/R-1", "x".repeat(300 + nth))]
+        {
+            let target = engine.app(&"records".parse().unwrap()).unwrap().locate("GET", &path).unwrap();
+            let facts = Facts::visitor(Timestamp::from_secs(0), [10, 0, 0, 1].into(), "GET", "x", &path);
+            engine.decide(&Question { principal: &principal, target: &target, facts });
+        }
+    }
+    assert_eq!(principal.kept.answers(), 200 % 32);
 }
 
 fn compare(engine: &Engine, asked: &Asked) -> Result<(), TestCaseError> {
