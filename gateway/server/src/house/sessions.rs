@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use cardea_core::{
-    Assurance, Reason, SessionId, TenantId, Timestamp,
+    Assurance, Reason, SessionId, TenantId, Timestamp, UserId,
     resources::{FactorRules, ProviderSpec},
 };
 use cardea_identity::{
-    HandleHash, HandleRecord, Session, Status, User,
-    assurance::{self, Means},
+    HandleHash, HandleRecord, Session, Status, User, assurance,
     session::{EndReason, Standing, judge},
     sign_in,
 };
@@ -172,16 +171,25 @@ impl House {
         // What the tenant has switched off since cannot be asked for: the challenge would be a dead end.
         let factors = &state.bundle.tenant.factors;
         let enrolled = sign_in::usable(factors, &self.store.factors(&session.tenant, user.id).await?);
-        let linked = self.store.identities(&session.tenant, user.id).await?;
-        let vouched = linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max();
+        let vouched = self.vouched(state, user.id).await?;
         let reachable = assurance::reachable(&session.proofs, &enrolled, vouched).unwrap_or(session.assurance);
         // A handle that has been replaced is never replaced again.
         let rotate_at = record.superseded_at.is_none().then(|| record.rotates_at(rules));
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
         let reachable = reachable.max(session.assurance);
         let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
-        live.lacks_second_factor = may_reach_more(session, reachable, factors);
+        live.lacks_second_factor = may_reach_more(reachable, factors);
         Ok(Arc::new(live))
+    }
+
+    /// The most that the word of a provider could be worth to whom this person is linked; none where there is none.
+    pub(crate) async fn vouched(
+        &self,
+        state: &TenantState,
+        user: UserId,
+    ) -> Result<Option<Assurance>, cardea_storage::StoreFault> {
+        let linked = self.store.identities(state.id(), user).await?;
+        Ok(linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max())
     }
 
     async fn rotate_handle(
@@ -206,12 +214,9 @@ impl House {
     }
 }
 
-/// Whether a factor could be added that is missed: a second one, or what the tenant asks of its own people beyond that.
-fn may_reach_more(session: &Session, reachable: Assurance, rules: &FactorRules) -> bool {
-    let vouched = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
-    let missed = if vouched { Assurance::Two } else { rules.minimum.max(Assurance::Two) };
-    // A code makes two factors of one; only a passkey makes more.
-    reachable < missed && (rules.passkey || rules.totp && reachable == Assurance::One)
+/// Whether there is no second factor, and one could be added.
+fn may_reach_more(reachable: Assurance, rules: &FactorRules) -> bool {
+    reachable < Assurance::Two && (rules.passkey || rules.totp)
 }
 
 /// The most that a provider's word is worth here; 1 where the tenant says nothing.

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use cardea_core::{Assurance, Reason, Timestamp};
-use cardea_identity::{Factor, Session, assurance};
+use cardea_identity::{
+    Factor, Session,
+    assurance::{self, Means},
+};
 
 use super::visit::{Failed, Visit};
 
@@ -28,15 +31,25 @@ pub(super) struct Proven(());
 pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<Proven, Failed> {
     let session = visit.house.shared.session(visit.tenant_id(), visit.live.id).await?;
     let session = session.ok_or(Failed::Refused(Reason::SessionEnded))?;
-    match missing(&session, act, &visit.usable(factors), visit.now()) {
+    // Who came by a provider has shown its word, for what it is worth; of whoever else is linked to one, it is still to be
+    // shown: a stolen password must not outgrow a person whose second factor lies there.
+    let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
+    let vouched = if came_by_word { None } else { visit.house.vouched(&visit.tenant, visit.live.user.id).await? };
+    match missing(&session, act, &visit.usable(factors), vouched, visit.now()) {
         None => Ok(Proven(())),
         Some(need) => Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back))),
     }
 }
 
 /// What the session lacks, as a step-up's address names it.
-fn missing(session: &Session, act: Act, usable: &[Factor], now: Timestamp) -> Option<&'static str> {
-    let best = assurance::reachable(&session.proofs, usable, None).unwrap_or(session.assurance);
+fn missing(
+    session: &Session,
+    act: Act,
+    usable: &[Factor],
+    vouched: Option<Assurance>,
+    now: Timestamp,
+) -> Option<&'static str> {
+    let best = assurance::reachable(&session.proofs, usable, vouched).unwrap_or(session.assurance);
     let wanted = match act {
         Act::Add => best,
         // Who has lost the only key of assurance 3 must still be able to strike it off.
@@ -61,12 +74,7 @@ fn step_up(need: &str, origin: &str, back: &str) -> String {
 mod tests {
     use super::*;
     use cardea_core::{FactorId, TenantId, UserId, entropy::Fixed, resources::SessionRules};
-    use cardea_identity::{
-        FactorData, Sealer,
-        assurance::{Means, Proof},
-        factors::totp::Seed,
-        session::Start,
-    };
+    use cardea_identity::{FactorData, Sealer, assurance::Proof, factors::totp::Seed, session::Start};
 
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -114,33 +122,41 @@ mod tests {
     #[test]
     fn a_fresh_sign_in_with_all_that_one_has_may_change_factors() {
         let by_password = session(&[Means::Password { factor: id(1) }]);
-        assert_eq!(missing(&by_password, Act::Add, &[password()], after(600)), None);
-        assert_eq!(missing(&by_password, Act::Remove, &[password()], after(600)), None);
+        assert_eq!(missing(&by_password, Act::Add, &[password()], None, after(600)), None);
+        assert_eq!(missing(&by_password, Act::Remove, &[password()], None, after(600)), None);
+    }
+
+    #[test]
+    fn a_stolen_password_adds_no_factor_to_an_account_whose_second_one_lies_with_a_provider() {
+        let by_password = session(&[Means::Password { factor: id(1) }]);
+        let missing = |vouched| missing(&by_password, Act::Add, &[password()], vouched, after(1));
+        assert_eq!(missing(Some(Assurance::Two)), Some("2"));
+        assert_eq!(missing(Some(Assurance::One)), None, "its word is worth no more than the password");
     }
 
     #[test]
     fn an_old_sign_in_may_not() {
         let by_password = session(&[Means::Password { factor: id(1) }]);
-        assert_eq!(missing(&by_password, Act::Add, &[password()], after(601)), Some("fresh"));
-        assert_eq!(missing(&by_password, Act::Remove, &[password()], after(601)), Some("fresh"));
+        assert_eq!(missing(&by_password, Act::Add, &[password()], None, after(601)), Some("fresh"));
+        assert_eq!(missing(&by_password, Act::Remove, &[password()], None, after(601)), Some("fresh"));
     }
 
     #[test]
     fn a_stolen_password_adds_no_factor_to_an_account_that_has_two() {
         let by_password = session(&[Means::Password { factor: id(1) }]);
-        assert_eq!(missing(&by_password, Act::Add, &[password(), totp()], after(1)), Some("2"));
-        assert_eq!(missing(&by_password, Act::Remove, &[password(), totp()], after(1)), Some("2"));
-        assert_eq!(missing(&by_password, Act::Add, &[password(), key(Assurance::Two)], after(1)), Some("2"));
+        assert_eq!(missing(&by_password, Act::Add, &[password(), totp()], None, after(1)), Some("2"));
+        assert_eq!(missing(&by_password, Act::Remove, &[password(), totp()], None, after(1)), Some("2"));
+        assert_eq!(missing(&by_password, Act::Add, &[password(), key(Assurance::Two)], None, after(1)), Some("2"));
         let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
-        assert_eq!(missing(&by_both, Act::Add, &[password(), totp()], after(1)), None);
+        assert_eq!(missing(&by_both, Act::Add, &[password(), totp()], None, after(1)), None);
     }
 
     #[test]
     fn a_lost_key_can_be_struck_off_but_not_replaced_by_less() {
         let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
         let all = [password(), totp(), key(Assurance::Three)];
-        assert_eq!(missing(&by_both, Act::Remove, &all, after(1)), None);
-        assert_eq!(missing(&by_both, Act::Add, &all, after(1)), Some("3"));
+        assert_eq!(missing(&by_both, Act::Remove, &all, None, after(1)), None);
+        assert_eq!(missing(&by_both, Act::Add, &all, None, after(1)), Some("3"));
     }
 
     #[test]
