@@ -71,7 +71,8 @@ pub enum Scheme {
 /// Bounds: each keeps memory flat when callers are many or unfriendly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Sessions held in memory. A hundred thousand take about 60 MB when all are in use.
+    /// Sessions held in memory. A hundred thousand take some 60 to 200 MB when all are in use, by how much
+    /// their people ask.
     pub sessions_cached: u64,
     /// Requests worked on at once; more are told to come back. Four thousand: far above what two cores can serve.
     pub in_flight: usize,

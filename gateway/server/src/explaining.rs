@@ -9,7 +9,7 @@ use cardea_policy::{Engine, Explanation, Facts, PATH_BYTES, Principal, Question,
 use cardea_storage::{Store, StoreFault};
 
 use crate::{
-    house::{Busy, Judging},
+    house::{Busy, Turns},
     state::{State, TenantState},
 };
 
@@ -109,7 +109,7 @@ fn unknown_app(app: &AppId, engine: &Engine) -> Untold {
 pub(crate) async fn entry(
     store: &Store,
     state: &State,
-    judging: &Judging,
+    judging: &Turns,
     entry: &Entry,
 ) -> Result<Option<Explanation>, Untold> {
     let (Some(id), Event::Request(request)) = (&entry.tenant, &entry.event) else { return Ok(None) };
@@ -172,7 +172,7 @@ async fn engine_of(
     state: &State,
     tenant: &TenantState,
     policy: &PolicyRef,
-    judging: &Judging,
+    judging: &Turns,
 ) -> Result<Arc<Engine>, Untold> {
     if tenant.policy == *policy {
         return Ok(Arc::clone(&tenant.engine));

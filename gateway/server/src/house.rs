@@ -6,7 +6,6 @@ mod doer;
 mod doors;
 mod doubled;
 mod freshness;
-mod judging;
 mod keys;
 mod operator_key;
 mod people;
@@ -16,6 +15,7 @@ mod session_cache;
 mod sessions;
 mod to_the_end;
 mod transport;
+mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -44,7 +44,6 @@ use assertions::Minted;
 pub use doer::{Doer, NoPermit};
 pub use doors::Own;
 pub(crate) use doubled::in_pairs as stands_twice;
-pub(crate) use judging::{Busy, Judging};
 use keys::KeyRing;
 pub use keys::KeysFault;
 pub(crate) use people::subject;
@@ -55,6 +54,7 @@ use session_cache::SessionCache;
 use to_the_end::Begun;
 pub use to_the_end::BrokeOff;
 pub(crate) use transport::{to_nobody, tried};
+pub(crate) use turns::{Busy, Turns};
 
 /// Every part of one gateway. Handlers take it as `State<Arc<House>>`.
 pub struct House {
@@ -95,7 +95,9 @@ pub struct House {
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
     /// Turns for reading policies.
-    pub(crate) judging: Judging,
+    pub(crate) judging: Turns,
+    /// Turns for searching logs.
+    pub(crate) searching: Turns,
     /// Changes under way.
     begun: Begun,
     /// Ourselves, for work that outlives whoever asked for it.
@@ -186,7 +188,8 @@ impl House {
         let log = log.map_err(store_fault)?;
         let http = OutgoingClient::new()?;
         Ok(Arc::new_cyclic(|me| Self {
-            judging: Judging::default(),
+            judging: Turns::judging(),
+            searching: Turns::searching(),
             begun: Begun::new(config.limits.in_flight),
             me: Weak::clone(me),
             seen: AtomicI64::new(0),

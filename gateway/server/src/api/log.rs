@@ -104,6 +104,7 @@ pub(super) async fn list(asked: Asked, Filter(filter): Filter<LogFilter>) -> Ans
         limit: filter.limit.unwrap_or(PAGE).clamp(1, 500),
         ..LogQuery::default()
     };
+    let _turn = if query.is_search() { Some(asked.house.searching.turn(asked.tenant.id()).await?) } else { None };
     let page = asked.house.store.log(Some(asked.tenant.id()), &query).await?;
     let items = page.items.iter().map(view).collect::<Answer<_>>()?;
     Ok(Json(LogPageView { items, next: page.next.map(|next| next.to_string()) }))

@@ -137,7 +137,7 @@ impl From<ChangeFault> for Problem {
 
 impl From<Busy> for Problem {
     fn from(_: Busy) -> Self {
-        Self::new(Reason::Overloaded, "other policies are being read: try again in a moment")
+        Self::new(Reason::Overloaded, "the same is being done for others: try again in a moment")
     }
 }
 

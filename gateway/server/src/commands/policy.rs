@@ -14,7 +14,7 @@ use crate::{
     checks,
     explaining::{self, Trial, Untold},
     folder,
-    house::{Judging, Reading},
+    house::{Reading, Turns},
 };
 
 /// Test policies, or explain a decision: one that was made, or one that is only tried.
@@ -132,7 +132,7 @@ async fn explain_entry(reading: &Reading, named: Option<&TenantId>, id: EntryId,
         let logged = store.log_entry(Some(tenant), id).await.map_err(anyhow::Error::from)?;
         let Some(logged) = logged else { continue };
         let entry = Entry::read(&logged.body).map_err(anyhow::Error::from)?;
-        let told = explaining::entry(store, state, &Judging::default(), &entry).await?;
+        let told = explaining::entry(store, state, &Turns::judging(), &entry).await?;
         if context.is_json() {
             let mut value = serde_json::to_value(&entry).map_err(anyhow::Error::from)?;
             crate::api::rewrite_times(&mut value);

@@ -59,6 +59,13 @@ pub(super) struct Patience {
     pub(super) limit: Duration,
 }
 
+impl LogQuery {
+    /// Whether it asks for more than the newest: such a query reads the log.
+    pub fn is_search(&self) -> bool {
+        !conditions(self).1.is_empty()
+    }
+}
+
 /// Twenty thousand entries, some tens of milliseconds; five seconds, in which somebody who waits loses patience.
 const USUAL: Patience = Patience { stretch: 20_000, limit: Duration::from_secs(5) };
 
@@ -67,7 +74,7 @@ impl Store {
     /// A page of entries, newest first. A query that asks for more than the newest is a search, and ends in
     /// [`StoreFault::Slow`] where it takes too long.
     pub async fn log(&self, tenant: Option<&TenantId>, query: &LogQuery) -> Result<LogPage, StoreFault> {
-        if conditions(query).1.is_empty() {
+        if !query.is_search() {
             return self.page(self.reader(), tenant, query, u64::MAX).await;
         }
         self.search(tenant, query, USUAL).await

@@ -49,7 +49,8 @@ async fn whoever_searches_keeps_no_request_waiting_and_is_told_when_it_takes_too
     desk.log.record_durable(entry(1)).await.unwrap();
     let acme = tenant("acme");
     let endless = desk.store.searcher().acquire().await.unwrap();
-    let patience = Patience { stretch: 10, limit: Duration::ZERO };
+    // Longer than any search of one entry takes: what ends it is that it waits behind the other.
+    let patience = Patience { stretch: 10, limit: Duration::from_millis(500) };
     let told = desk.store.search(Some(&acme), &text("page", 10), patience).await.unwrap_err();
     assert!(matches!(told, StoreFault::Slow { .. }) && told.to_string().contains("ask for less"), "{told}");
     // Pages and entries that are asked for by their place are no search.

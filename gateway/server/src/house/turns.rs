@@ -1,5 +1,5 @@
-//! Turns for reading policies, which takes a processor for as long as it lasts: at most one for each tenant, and two in
-//! all, so that no tenant's administrators keep the others' requests waiting.
+//! Turns for work that takes a processor, or the only connection, for as long as it lasts: at most one for each tenant and
+//! few in all, so that no tenant's administrators keep the others waiting.
 
 use std::{
     collections::BTreeMap,
@@ -10,15 +10,15 @@ use std::{
 use cardea_core::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The turns of one gateway.
+/// The turns of one kind of work.
 #[derive(Debug)]
-pub(crate) struct Judging {
+pub(crate) struct Turns {
     all: Arc<Semaphore>,
     tenants: Mutex<BTreeMap<TenantId, Arc<Semaphore>>>,
     wait: Duration,
 }
 
-/// The right to read policies now. It goes with the work, which may outlast whoever asked for it.
+/// The right to do it now. It goes with the work, which may outlast whoever asked for it.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _tenant: OwnedSemaphorePermit,
@@ -29,18 +29,23 @@ pub(crate) struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Busy;
 
-/// Two: whoever has more processors keeps the others for requests.
-const AT_ONCE: usize = 2;
-/// Two seconds: a thousand policies are read in a tenth of one.
-const WAIT: Duration = Duration::from_secs(2);
-
-impl Default for Judging {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(AT_ONCE)), tenants: Mutex::default(), wait: WAIT }
+impl Turns {
+    /// So many in all, each waited for so long.
+    fn new(at_once: usize, wait: Duration) -> Self {
+        Self { all: Arc::new(Semaphore::new(at_once)), tenants: Mutex::default(), wait }
     }
-}
 
-impl Judging {
+    /// For reading policies. Two: whoever has more processors keeps the others for requests. Two seconds: a thousand
+    /// policies are read in a tenth of one.
+    pub(crate) fn judging() -> Self {
+        Self::new(2, Duration::from_secs(2))
+    }
+
+    /// For searching logs. One, since there is one connection for it; as long as a search itself may take.
+    pub(crate) fn searching() -> Self {
+        Self::new(1, Duration::from_secs(5))
+    }
+
     /// Waits a little for a turn.
     pub(crate) async fn turn(&self, tenant: &TenantId) -> Result<Turn, Busy> {
         let own = {
@@ -63,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_has_one_turn_and_all_have_two() {
-        let judging = Judging { wait: Duration::ZERO, ..Judging::default() };
+        let judging = Turns::new(2, Duration::ZERO);
         let [acme, north, south] = ["acme", "north", "south"].map(|name| TenantId::parse(name).unwrap());
         let first = judging.turn(&acme).await.unwrap();
         assert_eq!(judging.turn(&acme).await.unwrap_err(), Busy);
@@ -78,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_ends_soon_is_waited_for() {
-        let judging = Judging { wait: Duration::from_secs(3_600), ..Judging::default() };
+        let judging = Turns::new(2, Duration::from_secs(3_600));
         let acme = TenantId::parse("acme").unwrap();
         let turn = judging.turn(&acme).await.unwrap();
         let (next, ()) = tokio::join!(judging.turn(&acme), async { drop(turn) });
