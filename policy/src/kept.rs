@@ -45,12 +45,13 @@ struct Read {
     resource: Reads,
 }
 
-/// The most shelves of one caller, the most answers on each, and the longest key: with all that is around them at most
+/// The most shelves of one caller, the most answers on each, the longest key, the most policies of an answer: with all that is around them at most
 /// some hundred kilobytes, and usually one. What is full is emptied, since a caller who asks for so much that differs
 /// gains nothing by it.
 const SHELVES: usize = 16;
 const ANSWERS: usize = 32;
 const LONGEST: usize = 256;
+const MOST: usize = 8;
 
 impl Kept {
     /// The answer that is kept, or else that of `decide`, which also tells the rules that it asked; `single` says
@@ -117,7 +118,9 @@ impl Shelf {
     }
 
     fn keep(&mut self, key: Option<Box<[u8]>>, verdict: &Verdict) {
-        let Some(key) = key.filter(|_| verdict.errors.is_empty()) else { return };
+        let Some(key) = key.filter(|_| verdict.errors.is_empty() && verdict.determined_by.len() <= MOST) else {
+            return;
+        };
         if self.answers.len() >= ANSWERS {
             self.answers.clear();
         }
