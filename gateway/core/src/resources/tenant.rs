@@ -107,6 +107,20 @@ impl Resource for TenantSpec {
                     .help("allow `password` or `passkey` too"),
             );
         }
+        match self.factors.minimum {
+            Assurance::Three => found.push(
+                Diagnostic::new(
+                    source,
+                    "a minimum of 3 would lock everybody out: nothing in a pool proves as much yet",
+                )
+                .help("write 2; policies may ask a provider's people for 3"),
+            ),
+            Assurance::Two if !self.factors.totp && !self.factors.passkey => found.push(
+                Diagnostic::new(source, "the minimum is 2, but no second factor is allowed")
+                    .help("allow `totp` or `passkey`, or write 1"),
+            ),
+            _ => {}
+        }
         let limits = &self.session;
         if limits.idle_minutes == 0 || limits.absolute_hours == 0 || limits.rotate_minutes == 0 {
             found.push(Diagnostic::new(source, "a session limit is 0").help("every limit is at least 1"));
@@ -133,5 +147,32 @@ pub(super) fn check_host(source: &str, host: &str, found: &mut Diagnostics) {
         found.push(Diagnostic::new(source, format!("`{host}` is not a host name")).help(
             "write it in lower case, without scheme, port or trailing dot; international names in their `xn--` form",
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::read::read_resource;
+
+    #[test]
+    fn a_minimum_that_nobody_could_reach_is_named_before_it_locks_everybody_out() {
+        for (factors, amiss) in [
+            ("minimum = 1\ntotp = false\npasskey = false", None),
+            ("minimum = 2", None),
+            ("minimum = 2\ntotp = false", None),
+            ("minimum = 2\ntotp = false\npasskey = false", Some("no second factor is allowed")),
+            ("minimum = 3", Some("a minimum of 3 would lock everybody out")),
+        ] {
+            let text =
+                format!("id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[factors]\n{factors}\n");
+            let found = read_resource::<TenantSpec>("tenant.toml", &text).err().map(|found| found.to_string());
+            match amiss {
+                None => assert_eq!(found, None, "{factors}"),
+                Some(amiss) => {
+                    assert!(found.as_ref().is_some_and(|found| found.contains(amiss)), "{factors}: {found:?}")
+                }
+            }
+        }
     }
 }
