@@ -12,6 +12,8 @@ use sqlx::{
     pool::PoolConnection,
 };
 
+use tokio::sync::Mutex;
+
 use crate::StoreFault;
 
 /// The durable store. Cloning shares it.
@@ -21,7 +23,7 @@ use crate::StoreFault;
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Pools>);
 
-/// SQLite takes one writer at a time: with one connection, writers queue here and not in busy loops.
+/// SQLite takes one writer at a time: with one connection and one turn, writers queue here and not in busy loops.
 #[derive(Debug)]
 struct Pools {
     url: String,
@@ -29,6 +31,8 @@ struct Pools {
     /// One connection: whatever is searched for, requests find theirs free.
     searcher: AnyPool,
     writer: AnyPool,
+    /// The log's, of SQLite's own kind: written with in the writer's turn.
+    log: Mutex<Option<SqliteConnection>>,
 }
 
 /// Readers. Four: what two cores can use, with some waiting for the disk.
@@ -38,7 +42,8 @@ const READERS: u32 = 4;
 const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                        PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
 
-/// For a connection that writes much: the file is brought up to date once in 16 MiB of what was written, and not in four.
+/// For a connection that writes much: where nobody else writes, the file is brought up to date once in 16 MiB of what was
+/// written, and not in four.
 const MUCH: &str = "PRAGMA wal_autocheckpoint = 4000;";
 
 /// For readers: one that tries to write is a defect, and fails.
@@ -55,7 +60,7 @@ impl Store {
         migrate(&writer).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
         let searcher = connect(&url, 1, READER_PRAGMAS).await?;
-        Ok(Self(Arc::new(Pools { url, reader, searcher, writer })))
+        Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default() })))
     }
 
     /// Opens the file to read it: nothing is made, brought up to date or written, whatever is asked.
@@ -73,7 +78,8 @@ impl Store {
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
-                Ok(Self(Arc::new(Pools { url, writer: reader.clone(), searcher: reader.clone(), reader })))
+                let (writer, searcher) = (reader.clone(), reader.clone());
+                Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default() })))
             }
         }
     }
@@ -84,8 +90,13 @@ impl Store {
         Ok(())
     }
 
-    /// Ends all connections, having written what is to be written.
+    /// Ends all connections, having written what is to be written. The last one leaves all in one file.
     pub async fn close(&self) {
+        if let Some(log) = self.0.log.lock().await.take()
+            && let Err(error) = log.close().await
+        {
+            tracing::warn!(%error, "the log's connection did not end in order");
+        }
         self.0.reader.close().await;
         self.0.searcher.close().await;
         self.0.writer.close().await;
@@ -107,14 +118,19 @@ impl Store {
         Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// The right to write with a connection of one's own, as long as this is held: whoever writes waits here, and not
-    /// in SQLite's busy loops.
+    /// The right to write with the log's connection, as long as this is held: whoever writes waits here, and not in
+    /// SQLite's busy loops.
     pub(crate) async fn turn(&self) -> Result<PoolConnection<Any>, StoreFault> {
         Ok(self.0.writer.acquire().await?)
     }
 
-    /// A connection of SQLite's own kind, to write with in one's [`turn`](Self::turn).
-    pub(crate) async fn connect_native(&self) -> Result<SqliteConnection, StoreFault> {
+    /// Where the log's connection rests between two groups. What is taken and not put back is closed.
+    pub(crate) fn log_connection(&self) -> &Mutex<Option<SqliteConnection>> {
+        &self.0.log
+    }
+
+    /// The log's connection, opened.
+    pub(crate) async fn connect_log(&self) -> Result<SqliteConnection, StoreFault> {
         let mut connection = SqliteConnection::connect(&self.0.url).await?;
         connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
         connection.execute(sqlx::raw_sql(MUCH)).await?;

@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cardea_audit::{Break, Entry, Hash, Head, chain};
 use cardea_core::{Clock, TenantId};
-use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, Transaction};
 use tokio::time::Instant;
 
 use super::{
@@ -33,7 +33,6 @@ pub(super) struct Committer {
     /// Heads as this process knows them; the table has the last word.
     heads: HashMap<Owner, Head>,
     group: Vec<Pending>,
-    own: Option<SqliteConnection>,
     statements: HashMap<usize, Arc<str>>,
 }
 
@@ -67,7 +66,7 @@ impl Committer {
     ) -> Result<Self, StoreFault> {
         let statements = ROWS.into_iter().map(|rows| (rows, insert_sql(rows))).collect();
         let heads = read_heads(store).await?;
-        Ok(Self { store: store.clone(), queue, limits, clock, hook, heads, group: Vec::new(), own: None, statements })
+        Ok(Self { store: store.clone(), queue, limits, clock, hook, heads, group: Vec::new(), statements })
     }
 
     /// Writes until the queue is closed and empty.
@@ -131,14 +130,15 @@ impl Committer {
         }
         *expected = None;
         self.fault(Moment::BeforeWrite)?;
-        let (placed, moves) = place(&self.store, &self.heads, &self.group).await?;
-        let turn = self.store.turn().await?;
+        let _turn = self.store.turn().await?;
+        let mut rest = self.store.log_connection().lock().await;
         // Put back only after success.
-        let mut own = match self.own.take() {
+        let mut own = match rest.take() {
             Some(own) => own,
-            None => self.store.connect_native().await?,
+            None => self.store.connect_log().await?,
         };
         let mut tx = own.begin_with("BEGIN IMMEDIATE").await?;
+        let (placed, moves) = place(&mut tx, &self.heads, &self.group).await?;
         for (owner, (from, to)) in &moves {
             move_head(&mut tx, owner.as_ref(), from, to).await?;
         }
@@ -146,8 +146,7 @@ impl Committer {
         self.fault(Moment::BeforeCommit)?;
         *expected = moves.iter().next().map(|(owner, (_, to))| (owner.clone(), *to));
         tx.commit().await?;
-        drop(turn);
-        self.own = Some(own);
+        *rest = Some(own);
         self.fault(Moment::AfterCommit)?;
         self.heads.extend(moves.into_iter().map(|(owner, (_, to))| (owner, to)));
         Ok(())
@@ -162,7 +161,7 @@ type Moves = HashMap<Owner, (Head, Head)>;
 
 /// Gives each entry its place: the next of its log, linked to the one before.
 async fn place<'a>(
-    store: &Store,
+    tx: &mut Transaction<'_, Sqlite>,
     known: &HashMap<Owner, Head>,
     group: &'a [Pending],
 ) -> Result<(Vec<Placed<'a>>, Moves), StoreFault> {
@@ -172,7 +171,7 @@ async fn place<'a>(
         if !moves.contains_key(&entry.tenant) {
             let head = match known.get(&entry.tenant) {
                 Some(head) => *head,
-                None => store.log_head(entry.tenant.as_ref()).await?,
+                None => read_head(tx, entry.tenant.as_ref()).await?,
             };
             moves.insert(entry.tenant.clone(), (head, head));
         }
@@ -248,9 +247,19 @@ async fn move_head(
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreFault::Contended { what: "the log's head" }) }
 }
 
+/// Read where it is to be moved: whoever else writes waits until this has ended, so that a second try always succeeds.
+async fn read_head(tx: &mut Transaction<'_, Sqlite>, tenant: Option<&TenantId>) -> Result<Head, StoreFault> {
+    let sql = "SELECT size, link FROM log_heads WHERE tenant = $1";
+    let row = sqlx::query::<Sqlite>(sql).bind(owner(tenant)).fetch_optional(&mut **tx).await?;
+    let Some(row) = row else { return Ok(Head::EMPTY) };
+    let (size, link): (i64, Vec<u8>) = (row.try_get("size")?, row.try_get("link")?);
+    let size = u64::try_from(size).map_err(|why| StoreFault::corrupt("size", why))?;
+    Ok(Head { size, link: hash(link, "link")? })
+}
+
 /// Whether the entry that was to be a log's last stands where it was to stand.
 async fn is_written(store: &Store, tenant: Option<&TenantId>, head: &Head) -> Result<bool, StoreFault> {
-    // Not from the readers: on the writer nothing of the try before can still be on its way.
+    // Not from the readers: once this has begun to write, nothing of the try before can still be on its way.
     let mut tx = store.write().await?;
     let row = sqlx::query("SELECT link FROM log WHERE tenant = $1 AND seq = $2")
         .bind(owner(tenant))

@@ -270,6 +270,18 @@ fn what_was_confirmed_survives_a_crash_and_the_rest_is_whole() {
     });
 }
 
+/// Whoever stops the gateway and copies the file has everything.
+#[tokio::test]
+async fn a_store_that_was_closed_is_one_file() {
+    let desk = desk(LogLimits::default()).await;
+    (0..300).for_each(|nth| desk.log.record(entry(nth)));
+    desk.log.flush().await.unwrap();
+    let beside = desk._dir.path().join("cardea.db-wal");
+    assert!(beside.metadata().is_ok_and(|file| file.len() > 0), "what was written last lies beside it");
+    desk.store.close().await;
+    assert!(!beside.exists(), "something was left beside it");
+}
+
 #[tokio::test]
 async fn the_last_handle_going_away_still_writes_what_waits() {
     let dir = Dir::new();
