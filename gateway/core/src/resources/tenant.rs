@@ -170,7 +170,7 @@ mod tests {
             match amiss {
                 None => assert_eq!(found, None, "{factors}"),
                 Some(amiss) => {
-                    assert!(found.as_ref().is_some_and(|found| found.contains(amiss)), "{factors}: {found:?}")
+                    assert!(found.as_ref().is_some_and(|found| found.contains(amiss)), "{factors}: {found:?}");
                 }
             }
         }
