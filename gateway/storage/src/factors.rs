@@ -21,6 +21,8 @@ pub enum FactorInserted {
     CredentialTaken,
     /// There is no such user.
     NoUser,
+    /// The user's factors are others by now.
+    Changed,
 }
 
 const COLUMNS: &str = "SELECT id, user_id, name, data, step, created_at, last_used_at FROM factors";
@@ -33,6 +35,28 @@ impl Store {
         user: UserId,
         factor: &Factor,
     ) -> Result<FactorInserted, StoreFault> {
+        self.insert_factor_if(tenant, user, factor, None).await
+    }
+
+    /// As [`insert_factor`](Self::insert_factor), if the user's factors are those of `had` still: what was demanded of
+    /// whoever adds one was judged by them.
+    pub async fn insert_factor_beside(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        factor: &Factor,
+        had: &[FactorId],
+    ) -> Result<FactorInserted, StoreFault> {
+        self.insert_factor_if(tenant, user, factor, Some(had)).await
+    }
+
+    async fn insert_factor_if(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        factor: &Factor,
+        had: Option<&[FactorId]>,
+    ) -> Result<FactorInserted, StoreFault> {
         let mut tx = self.write().await?;
         let row =
             sqlx::query("SELECT COUNT(*) AS users FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
@@ -42,6 +66,17 @@ impl Store {
                 .await?;
         if row.count("users")? == 0 {
             return Ok(FactorInserted::NoUser);
+        }
+        if let Some(had) = had {
+            let rows = sqlx::query("SELECT id FROM factors WHERE tenant = $1 AND user_id = $2")
+                .bind(tenant.as_str())
+                .bind(user.to_string())
+                .fetch_all(&mut *tx)
+                .await?;
+            let has = rows.iter().map(|row| row.text("id")).collect::<Result<BTreeSet<_>, _>>()?;
+            if has != had.iter().map(ToString::to_string).collect() {
+                return Ok(FactorInserted::Changed);
+            }
         }
         if !enrol(&mut tx, tenant, user, factor).await? {
             return Ok(FactorInserted::CredentialTaken);

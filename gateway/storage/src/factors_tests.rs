@@ -156,3 +156,22 @@ fn invitation(of: &User, hash: TicketHash) -> TicketRecord {
         used: None,
     }
 }
+
+/// Two sessions that were both asked for no more than a password, since there was nothing more, add a second factor at
+/// once: one of them may be a thief's.
+#[tokio::test]
+async fn of_two_second_factors_added_at_once_one_is() {
+    let dir = Dir::new();
+    let (store, ada) = store_with_ada(&dir).await;
+    store.insert_factor(&ada.tenant, ada.id, &password(1)).await.unwrap();
+    let had = [password(1).id];
+    let (mine, thiefs) = (totp(2), totp(3));
+    let (one, other) = tokio::join!(
+        store.insert_factor_beside(&ada.tenant, ada.id, &mine, &had),
+        store.insert_factor_beside(&ada.tenant, ada.id, &thiefs, &had),
+    );
+    let mut both = [one.unwrap(), other.unwrap()];
+    both.sort_by_key(|inserted| *inserted != FactorInserted::Done);
+    assert_eq!(both, [FactorInserted::Done, FactorInserted::Changed]);
+    assert_eq!(store.factors(&ada.tenant, ada.id).await.unwrap().len(), 2);
+}

@@ -90,13 +90,13 @@ impl Opens {
 /// Enrols a factor that has shown itself; its entry is on disk before this returns. The session rises by what was shown,
 /// as by a step-up: the next page would ask for just that, and a code that was typed once opens nothing more.
 ///
-/// INVARIANT: whoever comes here has `proven` all that the account could ask for, so that nobody gets past a factor that
-/// is there by adding another.
-pub(super) async fn enrol(visit: &Visit, factor: &Factor, _proven: Proven, doer: Doer) -> Result<Opens, Failed> {
+/// INVARIANT: whoever comes here has `proven` all that the account could ask for, and nothing was added since: the store
+/// looks again in the step that adds. So nobody gets past a factor that is there by adding another, not even in a race.
+pub(super) async fn enrol(visit: &Visit, factor: &Factor, proven: Proven, doer: Doer) -> Result<Opens, Failed> {
     let user = visit.user().await?;
-    match visit.house.store.insert_factor(visit.tenant_id(), user.id, factor).await? {
+    match visit.house.store.insert_factor_beside(visit.tenant_id(), user.id, factor, &proven.had).await? {
         FactorInserted::Done => {}
-        FactorInserted::CredentialTaken => return Err(Failed::Refused(Reason::Conflict)),
+        FactorInserted::CredentialTaken | FactorInserted::Changed => return Err(Failed::Refused(Reason::Conflict)),
         FactorInserted::NoUser => return Err(Failed::Refused(Reason::SessionEnded)),
     }
     visit.house.forget_user(user.id);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cardea_core::{Assurance, Reason, Timestamp};
+use cardea_core::{Assurance, FactorId, Reason, Timestamp};
 use cardea_identity::{
     Factor, Session,
     assurance::{self, Means},
@@ -23,9 +23,12 @@ pub(super) enum Act {
     Remove,
 }
 
-/// The visitor has proven enough for what they are about to do. INVARIANT: made by [`require`] only.
+/// The visitor has proven enough for what they are about to do, as long as their factors are those that it was judged by.
+/// INVARIANT: made by [`require`] only.
 #[derive(Debug)]
-pub(super) struct Proven(());
+pub(super) struct Proven {
+    pub(super) had: Vec<FactorId>,
+}
 
 /// Goes on if the visitor's sign-in is strong and fresh enough; else sends them to a step-up that leads back to `back`.
 pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<Proven, Failed> {
@@ -36,7 +39,7 @@ pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &
     let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
     let vouched = if came_by_word { None } else { visit.house.vouched(&visit.tenant, visit.live.user.id).await? };
     match missing(&session, act, &visit.usable(factors), vouched, visit.now()) {
-        None => Ok(Proven(())),
+        None => Ok(Proven { had: factors.iter().map(|factor| factor.id).collect() }),
         Some(need) => Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back))),
     }
 }
@@ -73,7 +76,7 @@ fn step_up(need: &str, origin: &str, back: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cardea_core::{FactorId, TenantId, UserId, entropy::Fixed, resources::SessionRules};
+    use cardea_core::{TenantId, UserId, entropy::Fixed, resources::SessionRules};
     use cardea_identity::{FactorData, Sealer, assurance::Proof, factors::totp::Seed, session::Start};
 
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
