@@ -2,7 +2,7 @@
 #![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use axum::Json;
-use cardea_audit::Entry;
+use cardea_audit::{Entry, Event};
 use cardea_core::{EntryId, Reason};
 use cardea_storage::{LogQuery, Logged};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub(super) struct Told {
 
 const PAGE: u32 = 50;
 
+/// The longest text that is looked for, in characters.
+const LONGEST: usize = 100;
+
 /// An entry as the API writes it.
 fn view(logged: &Logged) -> Answer<Value> {
     let broken = |_| Problem::new(Reason::Internal, format!("entry {} cannot be read", logged.seq));
@@ -92,6 +95,13 @@ pub(super) async fn list(asked: Asked, Filter(filter): Filter<LogFilter>) -> Ans
         Some(text) => Some(text.parse().map_err(|_| Problem::bad(format!("`{text}` is not a cursor")))?),
         None => None,
     };
+    // What is looked for costs its length in every byte of the log.
+    if filter.query.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
+        return Err(Problem::bad(format!("`query` is longer than {LONGEST} characters: look for less")));
+    }
+    if filter.event.as_ref().is_some_and(|text| text.split(',').count() > Event::CODES.len()) {
+        return Err(Problem::bad("`event` names more events than there are"));
+    }
     let events = said(filter.event).map(|text| text.split(',').map(|one| one.trim().to_owned()).collect());
     let query = LogQuery {
         events: events.unwrap_or_default(),
