@@ -27,6 +27,14 @@ fn texts(dir: &Path) -> Result<BTreeMap<String, String>, Diagnostics> {
             .help("name the folder that holds `tenants/`")
             .into());
     }
+    // What is not there is taken away by an apply: a folder named by mistake would take everything.
+    if !dir.join("tenants").is_dir() {
+        let one =
+            Diagnostic::new(dir.display().to_string(), "this folder holds no `tenants/`, so it is none of resources");
+        return Err(one
+            .help("name the folder that holds `tenants/`; for no tenants at all, leave that one empty")
+            .into());
+    }
     let (mut files, mut found) = (BTreeMap::new(), Diagnostics::default());
     let mut open: Vec<PathBuf> = vec![dir.to_owned()];
     while let Some(folder) = open.pop() {
@@ -118,6 +126,11 @@ mod tests {
         std::fs::write(dir.join("tenants/acme/tenant.toml"), "id = \"acme\"\nnmae = \"A\"\n").unwrap();
         let found = read(&dir).unwrap_err().to_string();
         assert!(found.contains("tenants/acme/tenant.toml:2:1"), "{found}");
+        // One folder too deep, or another altogether: read as it is, it would say that there are no tenants.
+        for wrong in ["tenants", "tenants/acme"] {
+            let found = read(&dir.join(wrong)).unwrap_err().to_string();
+            assert!(found.contains("holds no `tenants/`"), "{found}");
+        }
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

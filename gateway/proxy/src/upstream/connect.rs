@@ -63,7 +63,11 @@ impl Upstream {
     async fn dial(&self) -> Result<TcpStream, Reason> {
         let limit = Duration::from_secs(self.spec.connect_seconds.into());
         let opened = tokio::time::timeout(limit, TcpStream::connect((self.host.as_str(), self.port))).await;
-        let stream = opened.map_err(|_| Reason::UpstreamUnreachable)?.map_err(|_| Reason::UpstreamUnreachable)?;
+        let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", limit.as_secs())));
+        let stream = opened.unwrap_or_else(late).map_err(|error| {
+            tracing::warn!(upstream = %self.spec.url, %error, "the service cannot be reached");
+            Reason::UpstreamUnreachable
+        })?;
         // Best effort: without it answers are only slower.
         let _ = stream.set_nodelay(true);
         Ok(stream)

@@ -1,6 +1,6 @@
 //! `cardea user`: a tenant's people, for the operator at the machine. Does what the API does, by the same functions.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use cardea_core::{GroupId, TenantId, diagnostic::nearest};
 use cardea_identity::{Email, Status, User, session::EndReason};
@@ -51,7 +51,7 @@ enum Change {
         /// Name as shown; the address where not given.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
-        /// A group to put the person into; may be given several times. The first administrator goes into `administrators`.
+        /// A group to put the person into, beside those they are in; may be given several times. The first administrator goes into `administrators`.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupId>,
     },
@@ -194,8 +194,10 @@ async fn invite(
         let name = name.unwrap_or_else(|| email.to_string());
         return Ok(house.invite_user(tenant, email, &name, groups, doer).await?);
     };
-    if !groups.is_empty() {
-        house.set_groups(tenant, user.id, groups, doer).await?;
+    // Given besides: whoever only needs a new link keeps what they may.
+    let all: BTreeSet<_> = user.groups.iter().chain(groups).cloned().collect();
+    if all.len() > user.groups.len() {
+        house.set_groups(tenant, user.id, &Vec::from_iter(all), doer).await?;
     }
     Ok(house.invite_again(tenant, user.id, doer).await?)
 }
