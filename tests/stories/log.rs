@@ -60,3 +60,36 @@ async fn lines_of_the_program_name_their_request() -> Story {
     assert!(!said.contains("hush"), "{said}");
     Ok(())
 }
+
+/// What is looked for costs its length in every byte of the log: a long text held up every tenant's searches.
+#[tokio::test]
+async fn a_search_that_asks_for_too_much_is_refused_and_one_that_does_not_is_answered() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    let (mut admin, _) = gateway.person_with_codes("ada@acme.example", &["administrators"]).await?;
+    admin.program = true;
+    for (asked, status) in [
+        (format!("query={}", "a".repeat(100)), 200),
+        (format!("query={}", "a".repeat(101)), 422),
+        ("event=sign-in,sign-out".to_owned(), 200),
+        (format!("event={}", ",".repeat(200)), 422),
+    ] {
+        let reply = admin.get(&gateway.at("acme", &format!("/api/v1/log?{asked}"))?).await?;
+        assert_eq!(reply.status, status, "{asked}: {}", reply.body);
+    }
+    Ok(())
+}
+
+/// Whoever only needs a new link keeps what they may.
+#[tokio::test]
+async fn an_invitation_of_somebody_who_is_there_takes_no_group_away() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    gateway.person_with_codes("ada@acme.example", &["administrators"]).await?;
+    let again = ["user", "--tenant", "acme", "invite", "ada@acme.example", "--group", "readers"];
+    gateway.on.does(&again).await?;
+    let people = gateway.on.does(&["user", "--tenant", "acme", "list"]).await?;
+    let ada = people.lines().find(|line| line.contains("ada@acme.example")).unwrap_or_default();
+    assert!(ada.contains("administrators") && ada.contains("readers"), "{people}");
+    Ok(())
+}
