@@ -87,7 +87,11 @@ fn view(logged: &Logged) -> Answer<Value> {
 /// Find entries.
 #[utoipa::path(
     get, path = "/log", tag = "log", params(LogFilter),
-    responses((status = 200, body = LogPageView), (status = 504, description = "the search took too long: ask for less"))
+    responses(
+        (status = 200, body = LogPageView),
+        (status = 422, description = "the search asks for too much: a shorter text, fewer events"),
+        (status = 504, description = "the search took too long: ask for less")
+    )
 )]
 pub(super) async fn list(asked: Asked, Filter(filter): Filter<LogFilter>) -> Answer<Json<LogPageView>> {
     let said = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
