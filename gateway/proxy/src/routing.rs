@@ -9,7 +9,7 @@ use std::{
 use cardea_audit::PolicyRef;
 use cardea_core::{
     Diagnostic, Diagnostics, Reason, TenantId,
-    resources::{AppSpec, AssertionMode, AuditMode, Claim},
+    resources::{AppSpec, Claim},
 };
 use cardea_policy::{AppModel, Engine};
 use http::HeaderName;
@@ -133,23 +133,7 @@ impl App {
 
     /// One of Cardea's own apps.
     pub fn ours(which: OwnApp, model: Arc<AppModel>) -> Self {
-        let id = model.id().clone();
-        let spec = AppSpec {
-            name: id.to_string(),
-            id,
-            description: String::new(),
-            hosts: Vec::new(),
-            claims: Vec::new(),
-            assertion: AssertionMode::Session,
-            audit: AuditMode::Grouped,
-            encoded_slashes: false,
-            in_portal: false,
-            start_path: "/".to_owned(),
-            upstream: None,
-            headers: Default::default(),
-            resources: Vec::new(),
-            actions: Vec::new(),
-        };
+        let spec = AppSpec::named(model.id().clone());
         Self { spec, own: Some(which), model, upstream: None, mapped: Vec::new(), meters: Default::default() }
     }
 }
