@@ -78,9 +78,11 @@ export interface App {
   in_portal?: boolean;
   start_path?: string;
   upstream?: {
-    url: string;
+    url?: string;
+    urls?: string[];
     spiffe_id?: string;
     ca_file?: string;
+    protocol?: "auto" | "http1" | "http2";
     connect_seconds?: number;
     answer_seconds?: number;
   } | null;

@@ -9,7 +9,7 @@ use crate::{AppId, Diagnostic, Diagnostics};
 
 mod upstream;
 
-pub use upstream::UpstreamSpec;
+pub use upstream::{HealthRules, OutlierRules, Protocol, RetryRules, UpstreamSpec};
 
 /// An app as an administrator writes it (`tenants/<tenant>/apps/<id>.toml`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

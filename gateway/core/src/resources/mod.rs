@@ -9,13 +9,16 @@ mod provider;
 mod read;
 mod tenant;
 
-pub use app::{ActionRule, AppSpec, AssertionMode, AuditMode, Claim, ResourceRule, UpstreamSpec};
+pub use app::{
+    ActionRule, AppSpec, AssertionMode, AuditMode, Claim, HealthRules, OutlierRules, Protocol, ResourceRule,
+    RetryRules, UpstreamSpec,
+};
 pub use bundle::{Bundle, TenantBundle};
 pub use group::GroupSpec;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
 pub use provider::{JoinRule, ProviderSpec, SecretRef};
 pub use read::read_toml;
-pub use tenant::{FactorRules, SessionRules, TenantSpec};
+pub use tenant::{FactorRules, SessionRules, TenantSpec, UpstreamRules};
 
 use crate::Diagnostics;
 

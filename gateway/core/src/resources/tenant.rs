@@ -26,6 +26,27 @@ pub struct TenantSpec {
     /// How long sessions last.
     #[serde(default)]
     pub session: SessionRules,
+    /// What all of its apps' services together may take up.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub upstreams: UpstreamRules,
+}
+
+/// What the services of a tenant may take up of the gateway, all apps together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamRules {
+    /// Connections to services at once. 16,384: as many clients as the gateway takes; less keeps room for other tenants.
+    pub connections: u32,
+}
+
+impl Default for UpstreamRules {
+    fn default() -> Self {
+        Self { connections: 16_384 }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which factors the tenant's own pool accepts.
@@ -120,6 +141,12 @@ impl Resource for TenantSpec {
                     .help("allow `totp` or `passkey`, or write 1"),
             ),
             _ => {}
+        }
+        if self.upstreams.connections == 0 {
+            found.push(
+                Diagnostic::new(source, "upstreams.connections is 0, so no service could be reached")
+                    .help("give a number from 1, or leave it away"),
+            );
         }
         let limits = &self.session;
         if limits.idle_minutes == 0 || limits.absolute_hours == 0 || limits.rotate_minutes == 0 {

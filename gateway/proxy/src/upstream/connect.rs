@@ -65,7 +65,7 @@ impl Upstream {
         let opened = tokio::time::timeout(limit, TcpStream::connect((self.host.as_str(), self.port))).await;
         let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", limit.as_secs())));
         let stream = opened.unwrap_or_else(late).map_err(|error| {
-            tracing::warn!(upstream = %self.spec.url, %error, "the service cannot be reached");
+            tracing::warn!(upstream = %self.host, %error, "the service cannot be reached");
             Reason::UpstreamUnreachable
         })?;
         // Best effort: without it answers are only slower.
@@ -87,7 +87,7 @@ impl Upstream {
                 Ok((stream, Instant::now() + left.min(AGE)))
             }
             Ok(Err(error)) => {
-                tracing::warn!(upstream = %self.spec.url, %error, "the service's identity could not be established");
+                tracing::warn!(upstream = %self.host, %error, "the service's identity could not be established");
                 Err(if is_about_identity(&error) { Reason::UpstreamIdentity } else { Reason::UpstreamUnreachable })
             }
             Err(_) => Err(Reason::UpstreamUnreachable),

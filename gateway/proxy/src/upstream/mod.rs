@@ -57,11 +57,12 @@ pub struct BadUpstream(pub String, pub &'static str);
 impl Upstream {
     /// A service that is not yet connected to.
     pub fn new(spec: &UpstreamSpec, transport: Transport) -> Result<Self, BadUpstream> {
-        let bad = |why| BadUpstream(spec.url.to_string(), why);
-        let host = spec.url.host_str().ok_or_else(|| bad("it names no host"))?;
+        let url = spec.all_urls().next().ok_or_else(|| BadUpstream(String::new(), "it has no address"))?;
+        let bad = |why| BadUpstream(url.to_string(), why);
+        let host = url.host_str().ok_or_else(|| bad("it names no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = spec.url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
-        let (name, tls) = match (spec.url.scheme(), transport) {
+        let port = url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
+        let (name, tls) = match (url.scheme(), transport) {
             ("http", Transport::Plain) => (None, None),
             ("https", Transport::Tls(config)) => {
                 let name = ServerName::try_from(host.clone()).map_err(|_| bad("its host is no name"))?;
@@ -90,7 +91,7 @@ impl Connectors {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = self.tls.is_some();
-        f.debug_struct("Upstream").field("url", &self.spec.url.as_str()).field("tls", &tls).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("host", &self.host).field("tls", &tls).finish_non_exhaustive()
     }
 }
 

@@ -29,14 +29,14 @@ pub(crate) fn tried(upstream: &UpstreamSpec, folder: &Path) -> Result<Transport,
 
 /// For whoever only looks: reads nothing and reaches nobody.
 pub(crate) fn to_nobody(upstream: &UpstreamSpec) -> Result<Transport, Diagnostic> {
-    if upstream.url.scheme() == "http" {
+    if !upstream.is_https() {
         return Ok(Transport::Plain);
     }
     tls::nobody().map(Transport::Tls).map_err(wrong)
 }
 
 fn by_roots(upstream: &UpstreamSpec, folder: &Path) -> Result<Transport, Diagnostic> {
-    if upstream.url.scheme() == "http" {
+    if !upstream.is_https() {
         return Ok(Transport::Plain);
     }
     let Some(file) = &upstream.ca_file else { return tls::public(None).map(Transport::Tls).map_err(wrong) };
