@@ -219,7 +219,6 @@ impl Serving {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_headers(FIELDS_MAX)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(guarded), service(Arc::clone(&self.proxy), connection))
             .with_upgrades();
         let mut serving = pin!(serving);

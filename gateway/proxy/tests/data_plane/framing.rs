@@ -146,3 +146,20 @@ async fn a_broken_chunk_ends_the_exchange() {
     assert_eq!(house.ends(), [(499, Some(Reason::ClientGone))]);
     assert!(service.heard.lock().unwrap().iter().all(|heard| heard.body == b"broken off"));
 }
+
+/// Once it was lost: what was written stayed behind whatever of the body was unread (hyper's `pipeline_flush`).
+#[tokio::test]
+async fn a_refusal_is_heard_whatever_of_the_body_was_not_read() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    for rest in [
+        "content-length: 4\r\n\r\nsaid",
+        "transfer-encoding: chunked\r\n\r\n4\r\nsaid\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n2\r\nsa\r\n2\r\nid\r\n0\r\nx-sum: 7\r\n\r\n",
+    ] {
+        let request = format!("POST /x HTTP/1.1\r\nhost: {APP_HOST}\r\nconnection: close\r\n{rest}");
+        let reply = house.raw(request.as_bytes()).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("sign-in-required")), "{rest}");
+    }
+    assert_eq!(service.count(), 0);
+}
