@@ -14,15 +14,15 @@ use crate::edge::lists;
 pub(crate) mod cookies;
 pub(crate) mod outbound;
 
-/// Headers between two hops only (RFC 9110 section 7.6.1), and those that this hop answers itself.
-const HOP_BY_HOP: [&str; 11] = [
+/// Headers between two hops only (RFC 9110 section 7.6.1), and those that this hop answers itself. `Trailer` is none of
+/// them: over HTTP/1.1 only the trailers that it announces are sent.
+const HOP_BY_HOP: [&str; 10] = [
     "connection",
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",
     "proxy-authorization",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
     "http2-settings",

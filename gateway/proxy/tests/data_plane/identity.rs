@@ -51,14 +51,15 @@ async fn forged_identity_in_trailers_reaches_no_service() {
     let cookie = house.chemist();
     let trailers: String = FORGED.iter().map(|name| format!("{name}: forged-value\r\n")).collect();
     let request = format!(
-        "POST /x HTTP/1.1\r\nhost: records.acme.test\r\ncookie: {cookie}\r\nconnection: close\r\ntrailer: x-sum\r\n\
-         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{trailers}x-sum: 1\r\n\r\n"
+        "POST /x HTTP/1.1\r\nhost: records.acme.test\r\ncookie: {cookie}\r\nconnection: close\r\ntrailer: x-sum, {}\r\n\
+         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{trailers}x-sum: 1\r\n\r\n",
+        FORGED.join(", ")
     );
     assert_eq!(house.raw(request.as_bytes()).await.status(), 200);
     let heard = service.last();
     assert_eq!(heard.body, b"abc");
     let kept = heard.trailers.unwrap_or_default();
-    assert!(kept.iter().all(|(name, _)| name == "x-sum"), "{kept:?}");
+    assert_eq!(kept.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
 }
 
 #[tokio::test]
