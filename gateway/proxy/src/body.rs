@@ -6,11 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use cardea_core::Reason;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 
-use crate::{streams::Tie, upstream::pool::Lease};
+use crate::{
+    failure::{Reader, grpc},
+    streams::Tie,
+    upstream::pool::Lease,
+};
 
 /// What went wrong while a body was passing.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -42,12 +47,12 @@ impl Body {
     }
 
     /// A service's answer, tied to its permit; the connection is kept once it has passed.
-    pub(crate) fn answering(incoming: Incoming, mut lease: Lease, tie: Tie) -> Self {
+    pub(crate) fn answering(incoming: Incoming, mut lease: Lease, tie: Tie, reader: Reader) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
             return Self::empty();
         }
-        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie })))
+        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie, reader, broken_off: false })))
     }
 
     /// Any other body, such as one of axum's.
@@ -65,12 +70,17 @@ struct Answering {
     incoming: Incoming,
     lease: Lease,
     tie: Tie,
+    reader: Reader,
+    broken_off: bool,
 }
 
 impl Answering {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.broken_off {
+            return Poll::Ready(None);
+        }
         if self.tie.poll_cut(cx) {
-            return Poll::Ready(Some(Err("the permit no longer holds".into())));
+            return Poll::Ready(Some(self.break_off("the permit no longer holds".into())));
         }
         let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => frame,
@@ -83,7 +93,18 @@ impl Answering {
         if frame.is_none() || self.incoming.is_end_stream() {
             self.lease.give_back();
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(frame.map(|frame| frame.or_else(|error| self.break_off(error.into()))))
+    }
+
+    /// The end of an answer that is not whole. A gRPC client is told why, in the trailers that it waits for; to everybody
+    /// else the end must not look like a proper one.
+    fn break_off(&mut self, error: BodyError) -> Result<Frame<Bytes>, BodyError> {
+        if self.reader != Reader::Grpc {
+            return Err(error);
+        }
+        self.broken_off = true;
+        let reason = if self.tie.is_denied() { Reason::Denied } else { Reason::UpstreamBroken };
+        Ok(Frame::trailers(grpc::broken_off(reason)))
     }
 }
 
@@ -125,7 +146,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Incoming(body) => body.is_end_stream(),
-            Kind::Answering(body) => body.incoming.is_end_stream(),
+            Kind::Answering(body) => body.broken_off || body.incoming.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }

@@ -1,14 +1,38 @@
 //! The one place where refusals and faults become responses: status, headers, challenge. Pages for people are drawn by
-//! [`Faces`]; programs get RFC 9457 problem details.
+//! [`Faces`]; programs get RFC 9457 problem details, gRPC clients a status of theirs.
 
 use std::{sync::Arc, time::Duration};
 
 use cardea_core::{AppId, EntryId, Reason};
 use cardea_policy::Challenge as Need;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header, request::Parts as Head};
 use serde_json::json;
 
-use crate::{Body, Faces, headers, routing::Tenant};
+use crate::{Body, Faces, edge, headers, routing::Tenant};
+
+pub(crate) mod grpc;
+
+/// Who reads an answer of ours, and so what form it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A person in a browser: a page.
+    Person,
+    /// A program: problem details.
+    Program,
+    /// A gRPC client: a status of its protocol.
+    Grpc,
+}
+
+impl Reader {
+    /// Who sent a request.
+    pub(crate) fn of(head: &Head) -> Self {
+        match () {
+            () if grpc::sent(head) => Self::Grpc,
+            () if edge::accepts_html(&head.headers) => Self::Person,
+            () => Self::Program,
+        }
+    }
+}
 
 /// A challenge with the address that meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,14 +142,15 @@ fn retry_after(reason: Reason) -> Option<Duration> {
 }
 
 /// Answers a failure. Every header that failures have in common is set here.
-pub(crate) fn answer(failure: &Failure, fail: &Fail, html: bool, tls: bool, faces: &dyn Faces) -> Response<Body> {
+pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, faces: &dyn Faces) -> Response<Body> {
     let lead = failure.challenge.as_ref().filter(|_| fail.lead);
-    let mut response = match lead {
-        Some(challenge) => led_to(&challenge.url),
-        None if html => faces.page(failure),
-        None => failure.problem(),
+    let mut response = match (lead, reader) {
+        (Some(challenge), _) => led_to(&challenge.url),
+        (None, Reader::Person) => faces.page(failure),
+        (None, Reader::Program) => failure.problem(),
+        (None, Reader::Grpc) => grpc::answer(failure),
     };
-    if lead.is_none() {
+    if lead.is_none() && reader != Reader::Grpc {
         *response.status_mut() =
             StatusCode::from_u16(failure.reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }

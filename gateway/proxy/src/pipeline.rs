@@ -3,7 +3,11 @@
 //! Time limits, load shedding and panic catching stand around it in [`Proxy::handle`], as plain code: each of their
 //! ends is an answer and an entry like any other, which a layer outside could give neither.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use cardea_core::{Caller, Clock, Entropy, EntryId, Reason, SessionId, Timestamp};
@@ -19,7 +23,7 @@ use crate::{
     Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, OwnPages, Permit, Recorder, Sessions, Site,
     Snapshot, StoreFault, access,
     access::{Answer, Asker},
-    failure::{self, Fail},
+    failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
     metrics::Metrics,
@@ -165,7 +169,7 @@ impl Proxy {
     /// Answers one request of a connection. Never fails: every failure is an answer, and every end an entry.
     pub async fn handle(self: &Arc<Self>, connection: Arc<Connection>, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let mut story = Story::begin(self, &connection, &head.method, &head.headers);
+        let mut story = Story::begin(self, &connection, &head);
         let span = story.span.clone();
         let ended = match self.slots.try_acquire() {
             Ok(_slot) => {
@@ -274,12 +278,15 @@ impl Proxy {
             add_factor: fail.add_factor.clone(),
             ..Failure::new(fail.reason, story.entry)
         };
-        let draw = || failure::answer(&failure, fail, story.html, story.tls, &*self.parts.faces);
+        let faces = &*self.parts.faces;
+        let draw = || failure::answer(&failure, fail, story.reader, story.tls, faces);
         // A page that cannot be drawn is a defect, but the answer stays a no.
         let response = std::panic::catch_unwind(AssertUnwindSafe(draw))
-            .unwrap_or_else(|_panic| failure::answer(&failure, fail, false, story.tls, &*self.parts.faces));
+            .unwrap_or_else(|_panic| failure::answer(&failure, fail, Reader::Program, story.tls, faces));
         story.span.in_scope(|| tracing::debug!(reason = fail.reason.code(), "request refused"));
-        story.end(response.status().as_u16(), Some(fail.reason));
+        // gRPC's answers all have the status 200: the entry tells what it means.
+        let told = if story.reader == Reader::Grpc { fail.reason.status() } else { response.status().as_u16() };
+        story.end(told, Some(fail.reason));
         response
     }
 
@@ -332,6 +339,7 @@ impl Way {
             connection: Arc::clone(&self.connection),
             app: self.app.spec.id.clone(),
             asker: self.asker.clone(),
+            denied: AtomicBool::new(false),
         })
     }
 }

@@ -7,10 +7,12 @@ use std::{
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
 use cardea_core::{Caller, EntryId, Reason, SessionId, Timestamp};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header, request::Parts as Head};
 use tracing::{Span, field::Empty};
 
-use crate::{App, Canonical, Connection, Proxy, Site, access::Asker, headers::outbound::request_id, metrics};
+use crate::{
+    App, Canonical, Connection, Proxy, Site, access::Asker, failure::Reader, headers::outbound::request_id, metrics,
+};
 
 /// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
 /// future only when nobody waits for its answer any more.
@@ -26,7 +28,7 @@ pub(crate) struct Story {
     pub(crate) began: Instant,
     method: Method,
     client: Client,
-    pub(crate) html: bool,
+    pub(crate) reader: Reader,
     pub(crate) tls: bool,
     pub(crate) canonical: Option<Arc<Canonical>>,
     pub(crate) site: Option<Arc<Site>>,
@@ -39,7 +41,8 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) fn begin(proxy: &Arc<Proxy>, connection: &Connection, method: &Method, headers: &HeaderMap) -> Self {
+    pub(crate) fn begin(proxy: &Arc<Proxy>, connection: &Connection, head: &Head) -> Self {
+        let (method, headers) = (&head.method, &head.headers);
         let at = proxy.now();
         let agent = headers.get(header::USER_AGENT).and_then(|agent| std::str::from_utf8(agent.as_bytes()).ok());
         let entry = proxy.mint(at);
@@ -53,7 +56,7 @@ impl Story {
             began: Instant::now(),
             method: method.clone(),
             client: Client::new(connection.peer.ip().to_canonical(), agent),
-            html: crate::edge::accepts_html(headers),
+            reader: Reader::of(head),
             tls: connection.tls,
             canonical: None,
             site: None,

@@ -48,6 +48,14 @@ pub(crate) struct Asked {
     pub(crate) connection: Arc<Connection>,
     pub(crate) app: AppId,
     pub(crate) asker: Asker,
+    /// The answer has become no: what belongs to this question, in either direction, was cut for it.
+    pub(crate) denied: AtomicBool,
+}
+
+impl Asked {
+    fn is_denied(&self) -> bool {
+        self.denied.load(Ordering::Acquire)
+    }
 }
 
 struct Open {
@@ -94,12 +102,12 @@ impl Streams {
     pub(crate) fn cut(&self, session: SessionId) {
         for open in self.all() {
             if open.asked.asker.session().is_some_and(|s| s.id == session) {
-                open.cut.cancel();
+                open.deny();
             }
         }
     }
 
-    /// Cuts every stream.
+    /// Cuts every stream: the gateway closes.
     pub(crate) fn cut_all(&self) {
         for open in self.all() {
             open.cut.cancel();
@@ -114,7 +122,7 @@ impl Streams {
     pub(crate) fn register(self: &Arc<Self>, asked: Arc<Asked>, changes: u64, at: Instant) -> Registered {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let cut = CancellationToken::new();
-        let open = Arc::new(Open { asked, cut: cut.clone(), answered: Mutex::new((changes, at)) });
+        let open = Arc::new(Open { asked: Arc::clone(&asked), cut: cut.clone(), answered: Mutex::new((changes, at)) });
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
         self.gauge.inc();
         if !self.sweeping.swap(true, Ordering::AcqRel) {
@@ -123,15 +131,32 @@ impl Streams {
         if changes != self.changes() {
             self.changed.notify_waiters();
         }
-        Registered { id, cut, streams: Arc::clone(self) }
+        Registered { id, cut, asked, streams: Arc::clone(self) }
     }
+}
+
+/// Why a stream was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// What allowed it no longer holds.
+    Denied,
+    /// The gateway closes.
+    Closing,
 }
 
 /// A stream's place in the register, given up on drop.
 pub(crate) struct Registered {
     id: u64,
     pub(crate) cut: CancellationToken,
+    asked: Arc<Asked>,
     streams: Arc<Streams>,
+}
+
+impl Registered {
+    /// Why it was cut.
+    pub(crate) fn why(&self) -> End {
+        if self.asked.is_denied() { End::Denied } else { End::Closing }
+    }
 }
 
 impl Drop for Registered {
@@ -163,7 +188,7 @@ impl Streams {
         let (now, changes) = (proxy.now(), self.changes());
         let (over, others): (Vec<_>, Vec<_>) = self.all().into_iter().partition(|open| open.is_over(now));
         for open in over {
-            open.cut.cancel();
+            open.deny();
         }
         let until = Instant::now() + ROUND;
         let doubtful = others.into_iter().filter(|open| open.is_doubtful(changes));
@@ -194,7 +219,7 @@ impl Open {
             Ok(Err(_panic)) => false,
             Ok(Ok(Err(_))) | Err(_) => {
                 if self.answered().1.elapsed() >= STALE {
-                    self.cut.cancel();
+                    self.deny();
                 }
                 return;
             }
@@ -202,15 +227,21 @@ impl Open {
         if holds {
             *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = (changes, Instant::now());
         } else {
-            self.cut.cancel();
+            self.deny();
         }
+    }
+
+    /// Cuts it, and says why first.
+    fn deny(&self) {
+        self.asked.denied.store(true, Ordering::Release);
+        self.cut.cancel();
     }
 }
 
 /// Ties a body to its permit; registers itself only if the body takes its time.
 pub(crate) struct Tie {
     streams: Arc<Streams>,
-    asked: Option<Arc<Asked>>,
+    asked: Arc<Asked>,
     changes: u64,
     began: Instant,
     registered: Option<(Registered, Pin<Box<WaitForCancellationFutureOwned>>)>,
@@ -218,7 +249,7 @@ pub(crate) struct Tie {
 
 impl Tie {
     pub(crate) fn new(streams: &Arc<Streams>, asked: Arc<Asked>, changes: u64, began: Instant) -> Self {
-        Self { streams: Arc::clone(streams), asked: Some(asked), changes, began, registered: None }
+        Self { streams: Arc::clone(streams), asked, changes, began, registered: None }
     }
 
     /// Whether the stream is cut. Called before each piece.
@@ -232,10 +263,15 @@ impl Tie {
         }
     }
 
+    /// Whether it ended since its question is answered otherwise now, also where the other direction was cut first.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.asked.is_denied()
+    }
+
     /// Wakes the body's task when the stream is cut. Called when there is nothing to pass yet.
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>) {
-        if let Some(asked) = self.asked.take() {
-            let registered = self.streams.register(asked, self.changes, self.began);
+        if self.registered.is_none() {
+            let registered = self.streams.register(Arc::clone(&self.asked), self.changes, self.began);
             let mut cut = Box::pin(registered.cut.clone().cancelled_owned());
             // Already cut: the next poll says so.
             if cut.as_mut().poll(cx).is_ready() {

@@ -1,5 +1,7 @@
 //! An admitted request on its way to the app's service, and the answer on its way back.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cardea_core::{
     Reason, entropy,
@@ -11,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound};
 use crate::{
     AssertionFor, Upstream,
+    failure::Reader,
     streams::Tie,
     trace_context,
     upstream::{self, upload, websocket},
@@ -41,7 +44,8 @@ impl Proxy {
         }
         let began = Instant::now();
         let sent = std::time::Instant::now();
-        let tie = || Tie::new(&self.streams, way.asked(), way.changes, began);
+        let asked = way.asked();
+        let tie = || Tie::new(&self.streams, Arc::clone(&asked), way.changes, began);
         let (body, progress) = if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, tie) };
         let request = outgoing(way, head.headers, body);
         let outcome = if websocket {
@@ -49,7 +53,7 @@ impl Proxy {
             Box::pin(self.open_tunnel(way, permit, &upstream, request, (upgrade, version, began))).await
         } else {
             let answer = upstream::forward(permit, &upstream, request, progress.as_ref()).await;
-            answer.map(|answer| returned(answer, tie()))
+            answer.map(|answer| returned(answer, tie(), story.reader))
         };
         story.stage(&self.metrics.upstream, sent);
         let mut response = outcome?;
@@ -91,7 +95,8 @@ impl Proxy {
         let (mut response, service) = match websocket::open(permit, upstream, request, key).await? {
             websocket::Outcome::Opened(response, service) => (response, service),
             websocket::Outcome::Declined(answer) => {
-                return Ok(returned(answer, Tie::new(&self.streams, way.asked(), way.changes, began)));
+                let tie = Tie::new(&self.streams, way.asked(), way.changes, began);
+                return Ok(returned(answer, tie, Reader::Program));
             }
         };
         headers::clean_answer(response.headers_mut(), way.canonical.tls());
@@ -100,10 +105,7 @@ impl Proxy {
             way.connection.watch.let_through();
         }
         let registered = self.streams.register(way.asked(), way.changes, began);
-        self.tunnels.spawn(async move {
-            websocket::tunnel(upgrade, service, registered.cut.clone()).await;
-            drop(registered);
-        });
+        self.tunnels.spawn(websocket::tunnel(upgrade, service, registered));
         Ok(response)
     }
 }
@@ -120,9 +122,9 @@ fn outgoing(way: &Way, headers: HeaderMap, body: Body) -> Request<Body> {
     request
 }
 
-fn returned(answer: upstream::Answer, tie: Tie) -> Response<Body> {
+fn returned(answer: upstream::Answer, tie: Tie, reader: Reader) -> Response<Body> {
     let (head, incoming) = answer.response.into_parts();
-    let mut response = Response::new(Body::answering(incoming, answer.lease, tie));
+    let mut response = Response::new(Body::answering(incoming, answer.lease, tie, reader));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response

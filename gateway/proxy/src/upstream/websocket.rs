@@ -1,6 +1,6 @@
 //! WebSockets: a tunnel is opened only after the service has really said `101` to what we asked (RFC 6455 section 4).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -8,14 +8,19 @@ use cardea_core::Reason;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio_util::sync::CancellationToken;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::{
     Answer, Upstream,
     connect::reason_of,
     pool::{Lease, Link, Sender},
 };
-use crate::{Body, Permit};
+use crate::{
+    Body, Permit,
+    streams::{End, Registered},
+};
+
+mod frames;
 
 static KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 static ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
@@ -83,16 +88,37 @@ pub(crate) fn tell_client(response: &mut Response<Body>, version: Version) {
     headers.insert(header::UPGRADE, WEBSOCKET.clone());
 }
 
-/// Carries bytes both ways until one end closes or `cut` says so.
-pub(crate) async fn tunnel(client: OnUpgrade, service: OnUpgrade, cut: CancellationToken) {
-    let carry = async {
-        let (client, service) = tokio::try_join!(client, service).ok()?;
-        let (mut client, mut service) = (TokioIo::new(client), TokioIo::new(service));
-        // An end that breaks is an end: there is nobody left to tell.
-        tokio::io::copy_bidirectional(&mut client, &mut service).await.ok()
+/// Carries bytes both ways until one end closes or the stream's right to be open has ended.
+pub(crate) async fn tunnel(client: OnUpgrade, service: OnUpgrade, registered: Registered) {
+    let opened = tokio::select! {
+        () = registered.cut.cancelled() => return,
+        opened = async { tokio::try_join!(client, service) } => opened,
     };
+    let Ok((client, service)) = opened else { return };
+    let (mut client, mut service) = (frames::Client::new(TokioIo::new(client)), TokioIo::new(service));
     tokio::select! {
-        () = cut.cancelled() => {}
-        _ = carry => {}
+        () = registered.cut.cancelled() => {}
+        // An end that breaks is an end: there is nobody left to tell.
+        _ = tokio::io::copy_bidirectional(&mut client, &mut service) => return,
     }
+    drop(service);
+    // In the middle of a frame nothing can be said but by the end itself.
+    if let Some(client) = client.between_frames() {
+        let _ = tokio::time::timeout(FAREWELL, part(client, registered.why())).await;
+    }
+}
+
+/// Time for a client to take the last frame and to say goodbye. Half a second: on a line that takes longer, it is cut.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Says why a WebSocket is closed (RFC 6455 section 7.4.1), and hears the client out: a connection that is dropped with
+/// something unread is reset, and what was said last may be lost with it.
+async fn part(client: &mut (impl AsyncRead + AsyncWrite + Unpin), why: End) -> std::io::Result<u64> {
+    let (code, word) = match why {
+        End::Closing => (1001, "the gateway closes"),
+        End::Denied => (1008, Reason::Denied.code()),
+    };
+    client.write_all(&frames::close(code, word)).await?;
+    client.shutdown().await?;
+    tokio::io::copy(client, &mut tokio::io::sink()).await
 }

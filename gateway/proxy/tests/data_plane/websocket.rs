@@ -66,8 +66,30 @@ async fn a_websocket_closes_with_its_session() {
     let mut socket = opened(&house).await;
     house.lent.live.lock().unwrap().clear();
     house.proxy.changed();
-    let end = tokio::time::timeout(Duration::from_secs(2), socket.read_u8()).await;
-    assert!(end.expect("the websocket outlived its session").is_err());
+    assert_eq!(rest(&mut socket).await, b"\x88\x08\x03\xf0denied", "it is told why");
+}
+
+#[tokio::test]
+async fn in_the_middle_of_a_frame_a_websocket_is_only_cut() {
+    let (_, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let mut socket = opened(&house).await;
+    // Two of five bytes: the service gives them back, and whatever followed would be taken for the other three.
+    socket.write_all(b"\x81\x05he").await.unwrap();
+    let mut back = [0; 4];
+    socket.read_exact(&mut back).await.unwrap();
+    house.lent.live.lock().unwrap().clear();
+    house.proxy.changed();
+    assert_eq!(rest(&mut socket).await, b"");
+}
+
+/// What comes until the end, which must come in time.
+async fn rest(socket: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(2), socket.read_to_end(&mut rest)).await;
+    // However it ends: a connection with something unread is reset.
+    let _ = end.expect("the websocket outlived its session");
+    rest
 }
 
 #[tokio::test]
