@@ -1,6 +1,6 @@
-// Services that were not made for Cardea: Datasette in front of a real SQLite file, and an OpenID provider.
+// Services that were not made for Cardea: Datasette in front of a real SQLite file, JupyterLab, and an OpenID provider.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 import { folder, freePorts, python, PYTHON, Service } from "./places.mjs";
@@ -36,6 +36,42 @@ export async function startDatasette() {
   return {
     url: `http://127.0.0.1:${port}`,
     received: () => readFileSync(log, "utf8").trim().split("\n").map((line) => JSON.parse(line)),
+    stop: async () => {
+      await service.stop();
+      place.remove();
+    },
+  };
+}
+
+const NOTEBOOK = {
+  nbformat: 4,
+  nbformat_minor: 5,
+  metadata: { kernelspec: { name: "python3", display_name: "Python 3", language: "python" } },
+  cells: [
+    {
+      id: "mean",
+      cell_type: "code",
+      execution_count: null,
+      metadata: {},
+      outputs: [],
+      source: 'vessels = [93, 95, 94, 96]\nprint("mean", sum(vessels) / len(vessels), "of", len(vessels), "vessels")',
+    },
+  ],
+};
+
+/** Starts JupyterLab with one notebook. It asks nobody who they are: that is the gateway's to know. */
+export async function startJupyter() {
+  const place = folder("jupyter");
+  writeFileSync(join(place.path, "dissolution.ipynb"), JSON.stringify(NOTEBOOK));
+  const [port] = await freePorts(1);
+  const settings = { "ServerApp.port": port, "ServerApp.port_retries": 0, "ServerApp.root_dir": place.path, "ServerApp.allow_remote_access": true, "IdentityProvider.token": "", "LabApp.news_url": "", "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate" };
+  const args = ["-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`)];
+  // Nothing of the person who runs the tests is read or written.
+  const own = { JUPYTER_CONFIG_DIR: join(place.path, ".config"), JUPYTER_DATA_DIR: join(place.path, ".data"), JUPYTER_RUNTIME_DIR: join(place.path, ".runtime"), IPYTHONDIR: join(place.path, ".ipython") };
+  const service = new Service(join(PYTHON, "python"), args, { cwd: place.path, env: { ...process.env, ...own } });
+  await service.ready(`http://127.0.0.1:${port}/api`);
+  return {
+    url: `http://127.0.0.1:${port}`,
     stop: async () => {
       await service.stop();
       place.remove();
