@@ -10,11 +10,16 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpSocket;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpSocket,
+    task::JoinHandle,
+};
 use url::Url;
 
-use crate::form;
+use crate::{form, tls};
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
@@ -83,6 +88,12 @@ impl Client {
         self.cookies.get(host)?.get(name).map(String::as_str)
     }
 
+    /// All that it would send to a host, as the header has it.
+    pub fn jar(&self, host: &str) -> Option<String> {
+        let all: Vec<_> = self.cookies.get(host)?.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Some(all.join("; ")).filter(|jar| !jar.is_empty())
+    }
+
     /// Puts a cookie in the jar of a host.
     pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
         self.cookies.entry(host.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
@@ -93,20 +104,13 @@ impl Client {
         self.learn(url);
         let host = url.host_str().context("no host")?.to_owned();
         let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        let socket = TcpSocket::new_v4()?;
-        if let Some(address) = self.from {
-            socket.bind((address, 0).into())?;
-        }
-        let stream = socket.connect((Ipv4Addr::LOCALHOST, url.port_or_known_default().unwrap_or(80)).into()).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::spawn(connection);
+        let (mut sender, driver) = self.connect(url).await?;
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mut request = Request::builder().method(method.clone()).uri(target).header(header::HOST, authority);
         let accept = if self.program { "application/json" } else { "text/html,application/xhtml+xml,*/*;q=0.8" };
         request = request.header(header::ACCEPT, self.accept.unwrap_or(accept));
-        if let Some(jar) = self.cookies.get(&host).filter(|jar| !jar.is_empty()) {
-            let all: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            request = request.header(header::COOKIE, all.join("; "));
+        if let Some(jar) = self.jar(&host) {
+            request = request.header(header::COOKIE, jar);
         }
         let origin = url.origin().ascii_serialization();
         if method != Method::GET && !self.program && !self.headers.iter().any(|(name, _)| name == "origin") {
@@ -193,6 +197,19 @@ impl Client {
         self.send(method, url, Some(("application/json", body.to_string()))).await
     }
 
+    async fn connect(&self, url: &Url) -> anyhow::Result<(SendRequest<Full<Bytes>>, JoinHandle<()>)> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(address) = self.from {
+            socket.bind((address, 0).into())?;
+        }
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, url.port_or_known_default().unwrap_or(80)).into()).await?;
+        if url.scheme() == "https" {
+            let stream = tls::over(stream, url.host_str().unwrap_or_default(), "http/1.1").await?;
+            return speak(stream).await;
+        }
+        speak(stream).await
+    }
+
     fn learn(&mut self, url: &Url) {
         let invitation = url.path().strip_prefix("/sign-in/invitation/").and_then(|rest| rest.split('/').next());
         let values = url.query_pairs().filter(|(name, _)| matches!(&**name, "code" | "state" | "nonce"));
@@ -214,4 +231,15 @@ impl Client {
             }
         }
     }
+}
+
+async fn speak<S>(stream: S) -> anyhow::Result<(SendRequest<Full<Bytes>>, JoinHandle<()>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok((sender, driver))
 }

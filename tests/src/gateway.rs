@@ -7,18 +7,12 @@ use url::Url;
 
 use crate::{
     Client, Person, Process, Reply,
-    process::{Folder, cardea, free_port, run},
+    process::{Folder, cardea, run},
 };
 
-/// What an installation is made of; a story changes what it is about.
-#[derive(Debug)]
-pub struct Plan {
-    files: Vec<(String, String)>,
-    config: String,
-    redis: Option<String>,
-    certificate_minutes: u32,
-    environment: Vec<(String, String)>,
-}
+mod plan;
+
+pub use plan::{POLICIES, Plan};
 
 /// Configuration, resources and state on disk, whether or not a gateway runs on them.
 #[derive(Debug, Clone)]
@@ -26,6 +20,8 @@ pub struct Installation {
     folder: Arc<Folder>,
     /// The listener for people and programs.
     pub port: u16,
+    /// Whether that speaks TLS.
+    pub secured: bool,
     /// The machines listener.
     pub machines: u16,
     ops: u16,
@@ -42,107 +38,6 @@ pub struct Gateway {
 
 /// The password of everybody whom [`Gateway::person`] invites.
 pub const PASSWORD: &str = "seven green bottles on a wall";
-
-impl Plan {
-    /// Two tenants, each with one app in front of the service at `upstream`: what visitors, readers and readers with two
-    /// factors may open differs by path.
-    pub fn before(upstream: u16) -> Self {
-        let mut plan = Self {
-            files: Vec::new(),
-            config: String::new(),
-            redis: None,
-            certificate_minutes: 60,
-            environment: Vec::new(),
-        };
-        for tenant in ["acme", "north"] {
-            plan = plan
-                .file(&format!("tenants/{tenant}/tenant.toml"), &tenant_toml(tenant))
-                .file(&format!("tenants/{tenant}/groups/readers.toml"), "id = \"readers\"\nname = \"Readers\"\n")
-                .file(
-                    &format!("tenants/{tenant}/groups/administrators.toml"),
-                    "id = \"administrators\"\nname = \"Administrators\"\n",
-                )
-                .file(&format!("tenants/{tenant}/apps/echo.toml"), &app_toml(tenant, "echo", upstream, MAPPED))
-                .file(&format!("tenants/{tenant}/policies/echo.cedar"), POLICIES);
-        }
-        plan
-    }
-
-    /// Adds a resource file, or replaces it.
-    #[must_use]
-    pub fn file(mut self, path: &str, text: &str) -> Self {
-        self.files.retain(|(known, _)| known != path);
-        self.files.push((path.to_owned(), text.to_owned()));
-        self
-    }
-
-    /// Adds an app of Acme's: `extra` are further lines of its file, before its tables.
-    #[must_use]
-    pub fn app(self, id: &str, upstream: u16, extra: &str) -> Self {
-        self.file(&format!("tenants/acme/apps/{id}.toml"), &app_toml("acme", id, upstream, extra)).file(
-            &format!("tenants/acme/policies/{id}.cedar"),
-            &POLICIES.replace("\"echo\"", &format!("\"{id}\"")).replace("@id(\"", &format!("@id(\"{id}-")),
-        )
-    }
-
-    /// Adds lines to `cardea.toml`.
-    #[must_use]
-    pub fn config(mut self, text: &str) -> Self {
-        self.config.push_str(text);
-        self
-    }
-
-    /// Shares sessions in this Redis.
-    #[must_use]
-    pub fn redis(mut self, url: &str) -> Self {
-        self.redis = Some(url.to_owned());
-        self
-    }
-
-    /// How long certificates of services live; they are renewed half-way.
-    #[must_use]
-    pub fn certificate_minutes(mut self, minutes: u32) -> Self {
-        self.certificate_minutes = minutes;
-        self
-    }
-
-    /// Gives every command of this installation an environment variable.
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Writes it down, without applying it.
-    pub fn write(self) -> anyhow::Result<Installation> {
-        let on = Installation {
-            folder: Arc::new(Folder::new("gateway")?),
-            port: free_port()?,
-            machines: free_port()?,
-            ops: free_port()?,
-            environment: self.environment,
-        };
-        let redis = self.redis.map_or_else(String::new, |url| format!("[redis]\nurl = \"{url}\"\n"));
-        let config = format!(
-            "[state]\ndir = \"state\"\n\n[[listeners]]\naddress = \"127.0.0.1:{}\"\nplain = true\n\n\
-             [ops]\naddress = \"127.0.0.1:{}\"\n\n\
-             [machines]\naddress = \"127.0.0.1:{}\"\ncertificate_minutes = {}\n\n{redis}{}",
-            on.port, on.ops, on.machines, self.certificate_minutes, self.config
-        );
-        std::fs::write(on.path("cardea.toml"), config)?;
-        for (path, text) in &self.files {
-            on.write(&format!("resources/{path}"), text)?;
-        }
-        Ok(on)
-    }
-
-    /// Writes it down, applies it and starts the gateway.
-    pub async fn start(self) -> anyhow::Result<Gateway> {
-        let on = self.write()?;
-        on.apply().await?;
-        on.start().await
-    }
-}
 
 impl Installation {
     /// A path in its folder.
@@ -204,7 +99,8 @@ impl Installation {
 
     /// A host of the installation: `echo.acme` and `/x` give `http://echo.acme.localhost:<port>/x`.
     pub fn at(&self, host: &str, path: &str) -> anyhow::Result<Url> {
-        Ok(Url::parse(&format!("http://{host}.localhost:{}", self.port))?.join(path)?)
+        let scheme = if self.secured { "https" } else { "http" };
+        Ok(Url::parse(&format!("{scheme}://{host}.localhost:{}", self.port))?.join(path)?)
     }
 
     /// A program's request as a visitor, on the wire: `line` is method and target, `headers` have line ends.
@@ -308,30 +204,3 @@ pub fn key_of(page: &str) -> Option<String> {
     let shown = page.split("class=\"copy\"").nth(1)?.split_once('>')?.1.split('<').next()?;
     Some(shown.split_whitespace().collect())
 }
-
-/// What Echo is told of the caller, in headers that services know already.
-const MAPPED: &str = "headers = { Remote-User = \"email\", X-Groups = \"groups\" }";
-
-fn tenant_toml(id: &str) -> String {
-    format!("id = \"{id}\"\nname = \"{id} Laboratories\"\nsign_in_host = \"{id}.localhost\"\n")
-}
-
-fn app_toml(tenant: &str, id: &str, upstream: u16, extra: &str) -> String {
-    format!(
-        "id = \"{id}\"\nname = \"{id}\"\nhosts = [\"{id}.{tenant}.localhost\"]\n{extra}\n\n\
-         [upstream]\nurl = \"http://127.0.0.1:{upstream}\"\nconnect_seconds = 2\nanswer_seconds = 2\n\n\
-         [[resources]]\npattern = \"/public/{{*rest}}\"\ntype = \"PublicPage\"\n"
-    )
-}
-
-/// Visitors read what is public; readers do what they like, but below `/secret` only with two factors.
-pub const POLICIES: &str = r#"@id("anybody-reads-what-is-public")
-permit (principal, action, resource is PublicPage in App::"echo");
-
-@id("readers-do-all")
-permit (principal in Group::"readers", action, resource in App::"echo");
-
-@id("secrets-want-two-factors")
-forbid (principal, action, resource in App::"echo")
-when { context.path like "/secret*" && context.assurance < 2 };
-"#;

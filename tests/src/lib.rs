@@ -8,12 +8,18 @@ pub mod client;
 pub mod demo;
 pub mod form;
 pub mod gateway;
+pub mod grpc;
 pub mod person;
 pub mod process;
 pub mod provider;
 pub mod raw;
 pub mod redis;
+pub mod relay;
+pub mod tls;
 pub mod upstream;
+pub mod volume;
+pub mod websocket;
+pub mod wire;
 
 pub use client::{Client, Reply};
 pub use demo::Demo;
@@ -22,7 +28,11 @@ pub use person::Person;
 pub use process::{Process, free_port, python};
 pub use provider::Provider;
 pub use redis::Redis;
+pub use relay::Relay;
 pub use upstream::Upstream;
+pub use volume::Volume;
+pub use websocket::WebSocket;
+pub use wire::Wire;
 
 /// What a story returns: any failure ends it with its whole chain of causes.
 pub type Story = anyhow::Result<()>;

@@ -120,6 +120,11 @@ pub fn python(program: &str) -> Command {
     Command::new(folder.join(program))
 }
 
+/// A service of the tests that is a program of its own (`tests/services`).
+pub fn service_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("services").join(name)
+}
+
 /// Runs a command to its end: its exit code, standard output and standard error.
 pub async fn run(command: Command) -> anyhow::Result<(i32, String, String)> {
     let name = format!("{command:?}");

@@ -1,13 +1,15 @@
 //! Bytes on the wire, for what no well-behaved client would send.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use anyhow::Context;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
+
+use crate::tls;
 
 /// Longest wait for an answer; a story fails by it, and never passes by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,6 +53,22 @@ impl RawReply {
         header(&self.0, name)
     }
 
+    /// What follows the head, chunks put together; nothing if it is not whole.
+    pub fn body(&self) -> Option<String> {
+        let (_, rest) = self.0.split_once("\r\n\r\n")?;
+        if self.header("transfer-encoding").is_some() {
+            return dechunked(rest).map(|(body, _)| body);
+        }
+        let length = self.header("content-length")?.parse::<usize>().ok()?;
+        (rest.len() == length).then(|| rest.to_owned())
+    }
+
+    /// The lines of its trailers, joined.
+    pub fn trailers(&self) -> String {
+        let rest = self.0.split_once("\r\n\r\n").map_or("", |(_, rest)| rest);
+        dechunked(rest).map_or_else(String::new, |(_, trailers)| trailers.join(", "))
+    }
+
     /// The reason that a problem document names.
     pub fn reason(&self) -> Option<&str> {
         self.0.split_once("\"reason\":\"")?.1.split('"').next()
@@ -66,11 +84,36 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// A chunked body (RFC 9112 section 7.1): what it holds, and the lines of its trailers. Nothing if it is not whole.
+pub fn dechunked(mut rest: &str) -> Option<(String, Vec<&str>)> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        if size == 0 {
+            let (trailers, _) = if after.starts_with("\r\n") { ("", after) } else { after.split_once("\r\n\r\n")? };
+            return Some((body, trailers.lines().collect()));
+        }
+        body.push_str(after.get(..size)?);
+        rest = after.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
 /// A connection that stays open.
-#[derive(Debug)]
 pub struct Open {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     seen: Vec<u8>,
+}
+
+/// Whatever bytes go over.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("seen", &String::from_utf8_lossy(&self.seen)).finish_non_exhaustive()
+    }
 }
 
 impl Open {
@@ -78,7 +121,15 @@ impl Open {
     pub async fn new(port: u16, bytes: &[u8]) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(bytes).await?;
-        Ok(Self { stream, seen: Vec::new() })
+        Ok(Self { stream: Box::new(stream), seen: Vec::new() })
+    }
+
+    /// The same over TLS, to speak HTTP/1.1 with `host`.
+    pub async fn over_tls(port: u16, host: &str, bytes: &[u8]) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let mut stream = tls::over(stream, host, "http/1.1").await?;
+        stream.write_all(bytes).await?;
+        Ok(Self { stream: Box::new(stream), seen: Vec::new() })
     }
 
     /// Sends more.
@@ -99,6 +150,13 @@ impl Open {
         let seen = String::from_utf8_lossy(&self.seen).into_owned();
         read.with_context(|| format!("so far: {seen}"))?;
         Ok(seen)
+    }
+
+    /// Reads until the other side closes; gives all that came.
+    pub async fn rest(mut self) -> anyhow::Result<RawReply> {
+        let read = async { while self.stream.read_buf(&mut self.seen).await.is_ok_and(|count| count > 0) {} };
+        timeout(PATIENCE, read).await.context("the connection stays open")?;
+        Ok(RawReply(String::from_utf8_lossy(&self.seen).into_owned()))
     }
 
     /// Waits until the other side closes; gives how long that took.

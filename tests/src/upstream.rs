@@ -1,17 +1,23 @@
 //! A service behind the gateway that writes down every byte it hears, and misbehaves where its path says so.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 
 use crate::raw;
+
+mod answers;
 
 /// One request as it came in.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +42,9 @@ struct Shared {
     heard: Mutex<Vec<Heard>>,
     /// Streams that are open now.
     open: AtomicUsize,
+    /// Answers that may break off, by what the path asks for.
+    may_die: watch::Sender<BTreeSet<String>>,
+    dying: AtomicUsize,
 }
 
 impl Heard {
@@ -80,6 +89,19 @@ impl Upstream {
         self.shared.open.load(Ordering::SeqCst)
     }
 
+    /// A path at which it says one event, and breaks off once [`Upstream::die`] is told.
+    pub fn dying(&self) -> String {
+        format!("/does/die-{}", self.shared.dying.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// Lets the answer at such a path break off.
+    pub fn die(&self, path: &str) {
+        let what = path.trim_start_matches("/does/").to_owned();
+        self.shared.may_die.send_modify(|may_die| {
+            may_die.insert(what);
+        });
+    }
+
     /// Stops listening: from now on nobody can connect.
     pub async fn stop(self) {
         self.task.abort();
@@ -106,7 +128,7 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let Some(heard) = read(&mut stream).await? else { return Ok(()) };
     let path = heard.line().split(' ').nth(1).unwrap_or_default().to_owned();
-    shared.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+    shared.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard.clone());
     let path = path.rsplit_once("/does/").map_or("", |(_, what)| what);
     match path {
         "answer-never" => wait_for_end(&mut stream).await,
@@ -124,6 +146,19 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             shared.open.fetch_sub(1, Ordering::SeqCst);
             ended
         }
+        "events" => {
+            stream.write_all(EVENT).await?;
+            shared.open.fetch_add(1, Ordering::SeqCst);
+            let ended = wait_for_end(&mut stream).await;
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+            ended
+        }
+        what if what.starts_with("die-") => {
+            stream.write_all(EVENT).await?;
+            // Nobody who could let it is left when this fails, and then it dies, too.
+            let _ = shared.may_die.subscribe().wait_for(|may_die| may_die.contains(what)).await;
+            Ok(())
+        }
         "websocket" => {
             // RFC 6455 section 1.3: the accept of the key that its example uses, and so do the stories.
             stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n").await?;
@@ -132,9 +167,13 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             shared.open.fetch_sub(1, Ordering::SeqCst);
             ended
         }
-        _ => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nok\n").await,
+        what => stream.write_all(answers::answer(what, &heard).as_bytes()).await,
     }
 }
+
+/// The first of many server-sent events.
+const EVENT: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
 
 async fn echo(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut bytes = [0; 1024];
