@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 
 use crate::{
     failure::{Reader, grpc},
+    headers,
     streams::Tie,
-    upstream::pool::Lease,
+    upstream::{pool::Lease, silence::Silence},
 };
 
 /// What went wrong while a body was passing.
@@ -47,12 +48,12 @@ impl Body {
     }
 
     /// A service's answer, tied to its permit; the connection is kept once it has passed.
-    pub(crate) fn answering(incoming: Incoming, mut lease: Lease, tie: Tie, reader: Reader) -> Self {
+    pub(crate) fn answering(incoming: Incoming, mut lease: Lease, tie: Tie, silence: Silence, reader: Reader) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
             return Self::empty();
         }
-        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie, reader, broken_off: false })))
+        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie, silence, reader, broken_off: false })))
     }
 
     /// Any other body, such as one of axum's.
@@ -70,6 +71,7 @@ struct Answering {
     incoming: Incoming,
     lease: Lease,
     tie: Tie,
+    silence: Silence,
     reader: Reader,
     broken_off: bool,
 }
@@ -85,15 +87,19 @@ impl Answering {
         let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
+                if self.silence.poll_over(cx) {
+                    return Poll::Ready(Some(self.break_off("the service fell silent".into())));
+                }
                 self.tie.watch(cx);
                 return Poll::Pending;
             }
         };
+        self.silence.broken();
         // Given back with the last piece: hyper may not ask for the end that follows it.
         if frame.is_none() || self.incoming.is_end_stream() {
             self.lease.give_back();
         }
-        Poll::Ready(frame.map(|frame| frame.or_else(|error| self.break_off(error.into()))))
+        Poll::Ready(frame.map(|frame| frame.map(cleaned).or_else(|error| self.break_off(error.into()))))
     }
 
     /// The end of an answer that is not whole. A gRPC client is told why, in the trailers that it waits for; to everybody
@@ -105,6 +111,17 @@ impl Answering {
         self.broken_off = true;
         let reason = if self.tie.is_denied() { Reason::Denied } else { Reason::UpstreamBroken };
         Ok(Frame::trailers(grpc::broken_off(reason)))
+    }
+}
+
+/// Trailers say what trailers may.
+fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            headers::clean_trailers_of_answer(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 

@@ -148,6 +148,22 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap, mapped: &[(HeaderName, Cl
     }
 }
 
+/// Removes from an answer's trailers what no trailer may say: how long the message is, who may keep it, and cookies.
+pub(crate) fn clean_trailers_of_answer(trailers: &mut HeaderMap) {
+    let odd = |name: &str| {
+        HOP_BY_HOP.contains(&name)
+            || is_framing(name)
+            || matches!(
+                name,
+                "trailer" | "set-cookie" | "cache-control" | "location" | "alt-svc" | "strict-transport-security"
+            )
+    };
+    let dropped: Vec<_> = trailers.keys().filter(|name| odd(name.as_str())).cloned().collect();
+    for name in dropped {
+        trailers.remove(name);
+    }
+}
+
 /// Whether the client takes trailers: the one thing in `TE` that is worth passing on (gRPC needs it).
 pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
     headers.get_all(header::TE).iter().any(|value| lists(value.as_bytes(), b"trailers"))

@@ -11,6 +11,10 @@ use prometheus_client::{
 
 use crate::{App, Tenant};
 
+mod upstreams;
+
+pub(crate) use upstreams::Upstreams;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     tenant: String,

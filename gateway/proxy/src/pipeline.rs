@@ -26,7 +26,7 @@ use crate::{
     failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
-    metrics::Metrics,
+    metrics::{Metrics, Upstreams},
     origin, routing,
     story::Story,
     streams::{Asked, Streams},
@@ -117,11 +117,14 @@ impl Proxy {
             tunnels: TaskTracker::new(),
         });
         proxy.streams.serve(Arc::downgrade(&proxy));
+        registry.register_collector(Box::new(Upstreams(Arc::downgrade(&proxy))));
+        proxy.snapshot().begin();
         proxy
     }
 
     /// Swaps in a new snapshot; open streams are asked again.
     pub fn swap(&self, snapshot: Snapshot) {
+        snapshot.begin();
         self.snapshot.store(Arc::new(snapshot));
         self.changed();
     }

@@ -131,6 +131,11 @@ impl App {
         found.or_ok(Self { spec, own: None, model, upstream: Some(upstream), mapped, meters: Default::default() })
     }
 
+    /// The cookie that keeps a browser with one address of its service, by name.
+    pub(crate) fn sticky_cookie(&self) -> Option<&str> {
+        self.upstream.as_ref()?.spec().sticky_cookie.as_deref()
+    }
+
     /// One of Cardea's own apps.
     pub fn ours(which: OwnApp, model: Arc<AppModel>) -> Self {
         let spec = AppSpec::named(model.id().clone());
@@ -139,6 +144,21 @@ impl App {
 }
 
 impl Snapshot {
+    /// Every service of it begins to be looked after that wants to be before its first request.
+    pub(crate) fn begin(&self) {
+        for upstream in self.apps().filter_map(|(_, app)| app.upstream.as_ref()) {
+            upstream.begin();
+        }
+    }
+
+    /// The tenants' apps; one with several hosts comes once for each.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = (&Tenant, &App)> {
+        self.hosts.values().filter_map(|site| match &site.role {
+            SiteRole::App(app) => Some((&*site.tenant, &**app)),
+            SiteRole::SignIn => None,
+        })
+    }
+
     /// Why nothing answers at a host that has no site.
     pub(crate) fn nobody_at(&self, host: &str) -> Reason {
         if self.closed.contains(host) { Reason::TenantUnavailable } else { Reason::UnknownHost }

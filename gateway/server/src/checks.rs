@@ -7,6 +7,7 @@ use cardea_core::{
     resources::{Bundle, PolicyText, TenantBundle},
 };
 use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
+use cardea_proxy::upstream::Standing;
 use serde::Serialize;
 
 use crate::{house, state};
@@ -79,7 +80,7 @@ pub fn tenant(
         Some(folder) => house::tried(upstream, folder),
         None => house::to_nobody(upstream),
     };
-    state::apps(tenant, &engine, &transports, None)?;
+    state::apps(tenant, &engine, &transports, &Standing::default(), None)?;
     Ok(run_tests(&engine, &tenant.policies.tests, now))
 }
 

@@ -30,7 +30,7 @@ use arc_swap::ArcSwap;
 use cardea_audit::{Entry, Event};
 use cardea_core::{Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp, resources::Bundle};
 use cardea_identity::Sealer;
-use cardea_proxy::Proxy;
+use cardea_proxy::{Proxy, upstream::StickyKey};
 use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
 
 use crate::{
@@ -74,6 +74,8 @@ pub struct House {
     pub state: ArcSwap<State>,
     /// Seals and opens secrets at rest under the operator's key.
     pub sealer: Sealer,
+    /// Under which sticky cookies name addresses; derived from the operator's key.
+    sticky: StickyKey,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
     /// What is known of the tenants' identity providers.
@@ -174,7 +176,7 @@ impl House {
         let dir = config.state_dir.display().to_string();
         let store_fault = |source| OpenFault::Store { dir: dir.clone(), source };
         operator_key::make_folder(&config.state_dir).map_err(OpenFault::Key)?;
-        let sealer = operator_key::sealer(&config.operator_key(), &*entropy).map_err(OpenFault::Key)?;
+        let (sealer, sticky) = operator_key::sealer(&config.operator_key(), &*entropy).map_err(OpenFault::Key)?;
         let store = Store::open(&config.database()).await.map_err(store_fault)?;
         let shared: Arc<dyn SharedState> = match &config.redis {
             Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
@@ -211,6 +213,7 @@ impl House {
             clock,
             entropy,
             sealer,
+            sticky,
         }))
     }
 
@@ -311,7 +314,8 @@ impl House {
         before: &'a State,
         transports: Transports<'a>,
     ) -> Sheet<'a> {
-        Sheet { config: &self.config, bundle, versions, before, transports, amiss, now: self.now() }
+        let sticky = self.sticky.clone();
+        Sheet { config: &self.config, bundle, versions, before, transports, sticky, amiss, now: self.now() }
     }
 
     /// Where the feed of changes is to be read from: what came before is in the state.

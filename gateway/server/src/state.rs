@@ -14,7 +14,7 @@ use cardea_policy::{AppModel, Engine, Sources, built_in};
 use cardea_proxy::{
     App, OwnApp, Site, SiteRole, Snapshot, Tenant,
     routing::OwnApps,
-    upstream::{Transport, Upstream},
+    upstream::{Standing, StickyKey, TenantRoom, Transport, Upstream},
 };
 
 use crate::{checks::path_of, config::Config};
@@ -53,6 +53,8 @@ pub struct TenantState {
     pub engine: Arc<Engine>,
     /// The tenant as the request path knows it.
     pub route: Arc<Tenant>,
+    /// What its services share.
+    pub(crate) standing: Standing,
     /// Its apps as the request path knows them.
     apps: Vec<Arc<App>>,
 }
@@ -72,6 +74,8 @@ pub struct Sheet<'a> {
     pub before: &'a State,
     /// How services are reached.
     pub transports: Transports<'a>,
+    /// Under which sticky cookies name addresses.
+    pub sticky: StickyKey,
     /// Tenants that cannot be compiled, whatever they say: their keys or their authority cannot be had.
     pub amiss: BTreeMap<TenantId, Diagnostics>,
     /// The present moment.
@@ -196,8 +200,12 @@ fn tenant(
         policy: policy.clone(),
         own: own_apps(&engine)?,
     });
-    let apps = apps(bundle, &engine, sheet.transports, before)?;
-    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, apps }))
+    // Connections that are open count in the room that they were opened in: it stays while its size does.
+    let same = before.filter(|old| old.bundle.tenant.upstreams == spec.upstreams);
+    let new = || Standing { room: TenantRoom::new(spec.upstreams.connections), key: sheet.sticky.clone() };
+    let standing = same.map_or_else(new, |old| old.standing.clone());
+    let apps = apps(bundle, &engine, sheet.transports, &standing, before)?;
+    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, standing, apps }))
 }
 
 /// The apps of a tenant as the request path needs them, or everything that keeps them from being served.
@@ -205,12 +213,13 @@ pub(crate) fn apps(
     bundle: &TenantBundle,
     engine: &Engine,
     transports: Transports<'_>,
+    standing: &Standing,
     before: Option<&Arc<TenantState>>,
 ) -> Result<Vec<Arc<App>>, Diagnostics> {
     let mut found = Diagnostics::default();
     let mut apps = Vec::new();
     for spec in bundle.apps.values() {
-        match app(&bundle.tenant, spec, engine, transports, before) {
+        match app(&bundle.tenant, spec, engine, (transports, standing), before) {
             Ok(app) => apps.push(Arc::new(app)),
             Err(mut errors) => {
                 let source = format!("tenants/{}/apps/{}.toml", bundle.tenant.id, spec.id);
@@ -240,7 +249,7 @@ fn app(
     tenant: &TenantSpec,
     spec: &AppSpec,
     engine: &Engine,
-    transports: Transports<'_>,
+    (transports, standing): (Transports<'_>, &Standing),
     before: Option<&Arc<TenantState>>,
 ) -> Result<App, Diagnostics> {
     let wrong = |message: String| Diagnostics::from(Diagnostic::new("", message));
@@ -249,12 +258,12 @@ fn app(
     let kept = before
         .and_then(|old| old.apps.iter().find(|app| app.spec.id == spec.id))
         .and_then(|app| app.upstream.as_ref())
-        .filter(|upstream| upstream.spec() == wanted);
+        .filter(|upstream| upstream.spec() == wanted && upstream.is_in(&standing.room));
     let upstream = match kept {
         Some(upstream) => Arc::clone(upstream),
         None => {
             let transport = transports(tenant, wanted)?;
-            Arc::new(Upstream::new(wanted, transport).map_err(|error| wrong(error.to_string()))?)
+            Arc::new(Upstream::among(wanted, transport, standing.clone()).map_err(|error| wrong(error.to_string()))?)
         }
     };
     App::new(spec.clone(), model(engine, &spec.id)?, upstream)

@@ -20,16 +20,16 @@ fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|&b| b == b';').map(<[u8]>::trim_ascii)
 }
 
-fn names_ours(pair: &[u8]) -> bool {
-    is_ours(pair.split(|&b| b == b'=').next().unwrap_or_default())
-}
-
-/// Takes our cookies out of a request on its way to a service, and joins what is left into one header (RFC 9113
-/// section 8.2.3).
-pub(crate) fn keep_ours_from_service(headers: &mut HeaderMap) {
+/// Takes our cookies out of a request on its way to a service, `sticky` among them, and joins what is left into one
+/// header (RFC 9113 section 8.2.3).
+pub(crate) fn keep_ours_from_service(headers: &mut HeaderMap, sticky: Option<&str>) {
+    let names_ours = |pair: &[u8]| {
+        let name = pair.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
+        is_ours(name) || sticky.is_some_and(|sticky| name.eq_ignore_ascii_case(sticky.as_bytes()))
+    };
     let mut values = headers.get_all(header::COOKIE).iter();
     let Some(first) = values.next() else { return };
-    if values.next().is_none() && !pairs(first).any(names_ours) {
+    if values.next().is_none() && !pairs(first).any(&names_ours) {
         return;
     }
     let mut kept: Vec<u8> = Vec::with_capacity(first.len());
@@ -51,12 +51,21 @@ pub(crate) fn keep_ours_from_service(headers: &mut HeaderMap) {
 
 /// Takes cookies with our names out of a service's answer.
 pub(crate) fn keep_ours_from_answer(headers: &mut HeaderMap) {
+    keep_from_answer(headers, is_ours);
+}
+
+/// Takes cookies of the name by which we keep a browser with an address out of a service's answer.
+pub(crate) fn keep_sticky_from_answer(headers: &mut HeaderMap, sticky: &str) {
+    keep_from_answer(headers, |name| name.trim_ascii().eq_ignore_ascii_case(sticky.as_bytes()));
+}
+
+fn keep_from_answer(headers: &mut HeaderMap, is_ours: impl Fn(&[u8]) -> bool) {
     let sets_ours = |value: &HeaderValue| {
         let pair = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
         let mut parts = pair.splitn(3, |&b| b == b'=');
         let first = parts.next().unwrap_or_default();
         // `=name=value` has no name; browsers that take it send back `name=value`.
-        is_ours(first) || first.trim_ascii().is_empty() && parts.next().is_some_and(is_ours)
+        is_ours(first) || first.trim_ascii().is_empty() && parts.next().is_some_and(&is_ours)
     };
     if !headers.get_all(header::SET_COOKIE).iter().any(sets_ours) {
         return;
@@ -96,7 +105,7 @@ mod tests {
             for value in &sent {
                 headers.append(header::COOKIE, HeaderValue::from_str(value).unwrap());
             }
-            keep_ours_from_service(&mut headers);
+            keep_ours_from_service(&mut headers, None);
             assert_eq!(headers.get(header::COOKIE).map(|v| v.to_str().unwrap()), left, "{sent:?}");
             assert!(headers.get_all(header::COOKIE).iter().count() <= 1);
         }

@@ -12,11 +12,11 @@ use hyper::upgrade::OnUpgrade;
 
 use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound};
 use crate::{
-    AssertionFor, Upstream,
+    AssertionFor,
     failure::Reader,
     streams::Tie,
     trace_context,
-    upstream::{self, upload, websocket},
+    upstream::{self, silence::Silence, upload, websocket},
 };
 
 impl Proxy {
@@ -36,6 +36,7 @@ impl Proxy {
         }
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let version = head.version;
+        let wish = upstream.wish(&head.headers);
         self.address(story, way, &mut head.headers)?;
         if way.app.spec.audit == AuditMode::Before {
             let entry = story.before();
@@ -50,10 +51,10 @@ impl Proxy {
         let request = outgoing(way, head.headers, body);
         let outcome = if websocket {
             let upgrade = upgrade.ok_or(Reason::BadHeader)?;
-            Box::pin(self.open_tunnel(way, permit, &upstream, request, (upgrade, version, began))).await
+            Box::pin(self.open_tunnel(way, permit, request, wish.as_deref(), (upgrade, version, began))).await
         } else {
-            let answer = upstream::forward(permit, &upstream, request, progress.as_ref()).await;
-            answer.map(|answer| returned(answer, tie(), story.reader))
+            let answer = upstream::forward(permit, &upstream, request, wish.as_deref(), progress.as_ref()).await;
+            answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), story.reader))
         };
         story.stage(&self.metrics.upstream, sent);
         let mut response = outcome?;
@@ -75,7 +76,7 @@ impl Proxy {
             request: per_request.then_some((story.entry, &*way.canonical)),
             now: story.at,
         })?;
-        cookies::keep_ours_from_service(headers);
+        cookies::keep_ours_from_service(headers, way.app.sticky_cookie());
         outbound::tell(headers, &way.canonical, &way.connection.told, &story.id, assertion);
         outbound::map_claims(headers, &way.app.mapped, caller);
         trace_context::carry(headers, story.entry, &*self.parts.entropy);
@@ -86,17 +87,18 @@ impl Proxy {
         &self,
         way: &Way,
         permit: Permit,
-        upstream: &Upstream,
         request: Request<Body>,
+        wish: Option<&str>,
         (upgrade, version, began): (OnUpgrade, Version, Instant),
     ) -> Result<Response<Body>, Reason> {
+        let upstream = way.app.upstream.as_ref().ok_or(Reason::Internal)?;
         let key: [u8; 16] = entropy::bytes(&*self.parts.entropy);
         let key = HeaderValue::try_from(STANDARD.encode(key)).map_err(|_| Reason::Internal)?;
-        let (mut response, service) = match websocket::open(permit, upstream, request, key).await? {
-            websocket::Outcome::Opened(response, service) => (response, service),
+        let (mut response, service, load) = match websocket::open(permit, upstream, request, wish, key).await? {
+            websocket::Outcome::Opened(response, service, load) => (response, service, load),
             websocket::Outcome::Declined(answer) => {
                 let tie = Tie::new(&self.streams, way.asked(), way.changes, began);
-                return Ok(returned(answer, tie, Reader::Program));
+                return Ok(returned(way, answer, wish, tie, Reader::Program));
             }
         };
         headers::clean_answer(response.headers_mut(), way.canonical.tls());
@@ -105,7 +107,7 @@ impl Proxy {
             way.connection.watch.let_through();
         }
         let registered = self.streams.register(way.asked(), way.changes, began);
-        self.tunnels.spawn(websocket::tunnel(upgrade, service, registered));
+        self.tunnels.spawn(websocket::tunnel(upgrade, service, registered, load, upstream.idle()));
         Ok(response)
     }
 }
@@ -122,10 +124,19 @@ fn outgoing(way: &Way, headers: HeaderMap, body: Body) -> Request<Body> {
     request
 }
 
-fn returned(answer: upstream::Answer, tie: Tie, reader: Reader) -> Response<Body> {
+fn returned(way: &Way, answer: upstream::Answer, wish: Option<&str>, tie: Tie, reader: Reader) -> Response<Body> {
+    let sticky = way.app.sticky_cookie().zip(way.app.upstream.as_ref());
+    let cookie = sticky.and_then(|(_, upstream)| answer.cookie(upstream, wish, way.canonical.tls()));
     let (head, incoming) = answer.response.into_parts();
-    let mut response = Response::new(Body::answering(incoming, answer.lease, tie, reader));
+    let silence = Silence::new(answer.idle);
+    let mut response = Response::new(Body::answering(incoming, answer.lease, tie, silence, reader));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
+    if let Some((name, _)) = sticky {
+        cookies::keep_sticky_from_answer(response.headers_mut(), name);
+    }
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     response
 }

@@ -1,52 +1,106 @@
 //! Carrying an admitted request to its service and the answer back.
 //!
-//! INVARIANT: [`forward`] takes a [`Permit`] by value; there is no other way from here to a service.
+//! INVARIANT: [`forward`] and [`websocket::open`] take a [`Permit`] by value; there is no other way from here to a service
+//! for what anybody asked. The only requests of our own are those of `minding`, which carry nothing of a caller's.
+//!
+//! A service has addresses ([`fleet`]), an address has connections ([`pool`]). The usual way of a request, onto a kept
+//! connection of a fit address, takes one lock and makes nothing new; whatever else may happen is boxed in `errand`.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use cardea_core::{Reason, resources::UpstreamSpec};
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header, uri::Scheme};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rustls_pki_types::ServerName;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_rustls::TlsConnector;
 
-use crate::{Body, Permit};
+use crate::{Body, Permit, failure::grpc};
 
+mod budget;
 mod connect;
+pub(crate) mod endpoint;
+mod errand;
+mod exchange;
+mod fleet;
+mod minding;
 pub(crate) mod pool;
+mod room;
+pub(crate) mod silence;
+mod sticky;
 pub mod tls;
 pub(crate) mod upload;
 pub(crate) mod websocket;
+mod wire;
 
-use pool::{Lease, Link, Pool, Sender};
+use budget::Budget;
+use endpoint::{Endpoint, Target};
+use errand::Errand;
+use pool::Lease;
+use room::Room;
+pub use room::TenantRoom;
+pub use sticky::StickyKey;
 use upload::Progress;
 
 /// How the connection to a service is protected.
 #[derive(Clone)]
 pub enum Transport {
-    /// Plain HTTP/1.1.
+    /// Plain HTTP.
     Plain,
     /// TLS, as [`tls::mutual`] or [`tls::public`] made it.
     Tls(Arc<rustls::ClientConfig>),
 }
 
-/// A service and the connections kept to it. Keep it across snapshots where its spec and transport are unchanged:
-/// its pool lives in it.
-pub struct Upstream {
-    spec: UpstreamSpec,
-    host: String,
-    port: u16,
-    name: Option<ServerName<'static>>,
-    tls: Option<Connectors>,
-    answer: Duration,
-    pool: Arc<Pool>,
+/// What a service shares with the tenant's others.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Room for all connections together.
+    pub room: TenantRoom,
+    /// Under which sticky cookies name addresses.
+    pub key: StickyKey,
 }
 
-/// For requests any protocol will do; a WebSocket needs HTTP/1.1.
+impl Default for Standing {
+    fn default() -> Self {
+        Self { room: TenantRoom::new(u32::MAX), key: StickyKey::new(&[0; 32]) }
+    }
+}
+
+/// A service and the connections kept to it. Keep it across snapshots where its spec, transport and standing are unchanged:
+/// its pools, and what is known of its addresses, live in it.
+pub struct Upstream {
+    spec: UpstreamSpec,
+    targets: Vec<Arc<Target>>,
+    tls: Option<Connectors>,
+    answer: Duration,
+    idle: Option<Duration>,
+    slow_start: Duration,
+    standing: Standing,
+    room: Arc<Room>,
+    fleet: ArcSwap<Vec<Arc<Endpoint>>>,
+    /// When the names were last looked up for a request that found none.
+    looking: tokio::sync::Mutex<Option<Instant>>,
+    turn: AtomicUsize,
+    budget: Budget,
+    minded: AtomicBool,
+    wake: Arc<Notify>,
+}
+
+/// One for each choice of protocols that a handshake may offer.
 struct Connectors {
+    /// HTTP/1.1 first: for requests.
     any: TlsConnector,
     http1: TlsConnector,
+    /// Also for gRPC: where both are offered, some services choose HTTP/1.1.
+    http2: TlsConnector,
 }
 
 /// The service's address cannot be used.
@@ -54,44 +108,134 @@ struct Connectors {
 #[error("upstream `{0}` cannot be used: {1}")]
 pub struct BadUpstream(pub String, pub &'static str);
 
+/// How many addresses of a service are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct States {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+    pub(crate) ejected: u64,
+}
+
 impl Upstream {
-    /// A service that is not yet connected to.
+    /// A service by itself that is not yet connected to.
     pub fn new(spec: &UpstreamSpec, transport: Transport) -> Result<Self, BadUpstream> {
-        let url = spec.all_urls().next().ok_or_else(|| BadUpstream(String::new(), "it has no address"))?;
-        let bad = |why| BadUpstream(url.to_string(), why);
-        let host = url.host_str().ok_or_else(|| bad("it names no host"))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
-        let (name, tls) = match (url.scheme(), transport) {
-            ("http", Transport::Plain) => (None, None),
-            ("https", Transport::Tls(config)) => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| bad("its host is no name"))?;
-                (Some(name), Some(Connectors::new(config)))
-            }
-            _ => return Err(bad("its scheme and its protection disagree")),
+        Self::among(spec, transport, Standing::default())
+    }
+
+    /// A service among the tenant's others.
+    pub fn among(spec: &UpstreamSpec, transport: Transport, standing: Standing) -> Result<Self, BadUpstream> {
+        let tls = match (spec.is_https(), transport) {
+            (false, Transport::Plain) => None,
+            (true, Transport::Tls(config)) => Some(Connectors::new(&config)),
+            _ => return Err(BadUpstream(name_of(spec), "its scheme and its protection disagree")),
         };
-        let answer = Duration::from_secs(spec.answer_seconds.into());
-        Ok(Self { spec: spec.clone(), host, port, name, tls, answer, pool: Arc::default() })
+        let targets = spec.all_urls().map(|url| target(url, tls.is_some())).collect::<Result<Vec<_>, _>>()?;
+        if targets.is_empty() {
+            return Err(BadUpstream(String::new(), "it has no address"));
+        }
+        let room = Arc::new(Room::new(spec.connections, standing.room.clone()));
+        Ok(Self {
+            fleet: ArcSwap::from_pointee(literal(&targets, &room, &standing.key)),
+            targets,
+            tls,
+            answer: Duration::from_secs(spec.answer_seconds.into()),
+            idle: spec.idle_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            slow_start: Duration::from_secs(spec.slow_start_seconds.into()),
+            budget: Budget::new(spec.retries.budget_percent),
+            spec: spec.clone(),
+            standing,
+            room,
+            looking: tokio::sync::Mutex::default(),
+            turn: AtomicUsize::new(0),
+            minded: AtomicBool::new(false),
+            wake: Arc::default(),
+        })
     }
 
     /// What it was made from.
     pub fn spec(&self) -> &UpstreamSpec {
         &self.spec
     }
+
+    /// Whether it shares that room with the tenant's other services.
+    pub fn is_in(&self, room: &TenantRoom) -> bool {
+        self.room.tenant().is(room)
+    }
+
+    /// How long a body may be silent.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.idle
+    }
+
+    fn connect_limit(&self) -> Duration {
+        Duration::from_secs(self.spec.connect_seconds.into())
+    }
+
+    fn name(&self) -> String {
+        name_of(&self.spec)
+    }
+
+    /// The address that a browser's cookie asks for; the cookie itself is ours, and goes no further.
+    pub(crate) fn wish(&self, headers: &HeaderMap) -> Option<Box<str>> {
+        sticky::wish(headers, self.spec.sticky_cookie.as_deref()?)
+    }
+
+    /// How its addresses are, and how many requests were sent again; `None` while it has not been used.
+    pub(crate) fn states(&self) -> Option<(States, u64)> {
+        if !self.minded.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut states = States::default();
+        for endpoint in self.fleet.load().iter() {
+            let condition = endpoint.condition();
+            match () {
+                () if condition.down || condition.sick => states.down += 1,
+                () if condition.until.is_some() => states.ejected += 1,
+                () => states.up += 1,
+            }
+        }
+        Some((states, self.budget.spent.load(Ordering::Relaxed)))
+    }
+}
+
+fn name_of(spec: &UpstreamSpec) -> String {
+    spec.all_urls().next().map(ToString::to_string).unwrap_or_default()
+}
+
+fn target(url: &url::Url, tls: bool) -> Result<Arc<Target>, BadUpstream> {
+    let bad = |why| BadUpstream(url.to_string(), why);
+    let host = url.host_str().ok_or_else(|| bad("it names no host"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
+    let name = tls.then(|| ServerName::try_from(host.clone())).transpose().map_err(|_| bad("its host is no name"))?;
+    Ok(Arc::new(Target { host, port, name }))
+}
+
+/// The addresses, where all are named as such: then nothing need be looked up.
+fn literal(targets: &[Arc<Target>], room: &Arc<Room>, key: &StickyKey) -> Vec<Arc<Endpoint>> {
+    let endpoint = |target: &Arc<Target>| {
+        let address = target.literal()?;
+        let label = sticky::label(key, target, address);
+        Some(Arc::new(Endpoint::new(Arc::clone(target), address, Arc::clone(room), label, false)))
+    };
+    targets.iter().map(endpoint).collect::<Option<_>>().unwrap_or_default()
 }
 
 impl Connectors {
-    fn new(config: Arc<rustls::ClientConfig>) -> Self {
-        let mut http1 = (*config).clone();
-        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { any: config.into(), http1: Arc::new(http1).into() }
+    fn new(config: &Arc<rustls::ClientConfig>) -> Self {
+        let with = |protocols: &[&[u8]]| {
+            let mut config = (**config).clone();
+            config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Self { any: with(&[b"http/1.1", b"h2"]), http1: with(&[b"http/1.1"]), http2: with(&[b"h2"]) }
     }
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = self.tls.is_some();
-        f.debug_struct("Upstream").field("host", &self.host).field("tls", &tls).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("url", &self.name()).field("tls", &tls).finish_non_exhaustive()
     }
 }
 
@@ -99,117 +243,53 @@ impl fmt::Debug for Upstream {
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
     pub(crate) lease: Lease,
+    /// How long its body may be silent.
+    pub(crate) idle: Option<Duration>,
 }
 
-/// Forwards what `permit` allows. A request that found a kept connection dead is sent again on a fresh one, but only
-/// if nothing of it was sent, or if sending it twice changes nothing.
+impl Answer {
+    /// The cookie that keeps the browser with the address that answered; none where it has it, or needs none.
+    pub(crate) fn cookie(&self, upstream: &Upstream, wish: Option<&str>, tls: bool) -> Option<HeaderValue> {
+        let name = upstream.spec.sticky_cookie.as_deref()?;
+        let label = self.lease.label()?;
+        if wish == Some(label) { None } else { sticky::cookie(name, label, tls) }
+    }
+}
+
+/// Forwards what `permit` allows, to the address that `wish` names if that is fit. What of it may be sent twice, and
+/// when, is said in [`errand`].
 pub(crate) async fn forward(
     permit: Permit,
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     request: Request<Body>,
+    wish: Option<&str>,
     progress: Option<&Progress>,
 ) -> Result<Answer, Reason> {
     // Consumed here: what follows is the one use that it stands for.
     drop(permit);
-    let mut request = request;
-    if let Some(link) = upstream.pool.take() {
-        let spare = replayable(&request);
-        match exchange(upstream, link, request, progress).await {
-            Ok(answer) => return Ok(answer),
-            Err(Failed { unsent: Some(unsent), .. }) => request = *unsent,
-            Err(Failed { reason: Reason::UpstreamBroken, .. }) if spare.is_some() => {
-                request = spare.unwrap_or_default();
+    let grpc = grpc::is_grpc(request.headers());
+    let load = upstream.choose(wish, &[]);
+    let link = load.as_ref().and_then(|load| load.endpoint().pool.take(upstream.wanted(load.endpoint(), grpc)));
+    let errand = match (load, link) {
+        (Some(load), Some(link)) => {
+            let address = load.endpoint().address;
+            let spare = exchange::Spare::of(&request, &link);
+            let limit = upstream.answer_limit(grpc);
+            match exchange::exchange(upstream, load, link, request, progress, limit).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => Errand::again(upstream, failed, spare, address, grpc)?,
             }
-            Err(failed) => return Err(failed.reason),
         }
-    }
-    // Boxed, as are other rare steps on this way: a future is as large as its largest step, and is moved for each request.
-    let link = Box::pin(upstream.connect()).await?;
-    exchange(upstream, link, request, progress).await.map_err(|failed| failed.reason)
-}
-
-/// A copy of a request that may be sent twice (RFC 9110 section 9.2.2) and has no body.
-fn replayable(request: &Request<Body>) -> Option<Request<Body>> {
-    let harmless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    if !harmless || !http_body::Body::is_end_stream(request.body()) {
-        return None;
-    }
-    let mut copy = Request::new(Body::empty());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
-}
-
-struct Failed {
-    reason: Reason,
-    unsent: Option<Box<Request<Body>>>,
-}
-
-impl From<Reason> for Failed {
-    fn from(reason: Reason) -> Self {
-        Self { reason, unsent: None }
-    }
-}
-
-async fn exchange(
-    upstream: &Upstream,
-    Link { sender, until }: Link,
-    mut request: Request<Body>,
-    progress: Option<&Progress>,
-) -> Result<Answer, Failed> {
-    let (response, sender) = match sender {
-        Sender::Http1(mut sender) => {
-            *request.version_mut() = Version::HTTP_11;
-            // Over HTTP/1.1 it would need a `Connection` of its own, and only HTTP/2 services (gRPC) ask for it.
-            request.headers_mut().remove(header::TE);
-            let sent = sender.try_send_request(request);
-            (in_time(upstream.answer, progress, sent).await?, Sender::Http1(sender))
-        }
-        Sender::Http2(mut sender) => {
-            address(&mut request);
-            let sent = sender.try_send_request(request);
-            (in_time(upstream.answer, progress, sent).await?, Sender::Http2(sender))
-        }
+        (load, _) => Errand::first(request, load, wish, grpc),
     };
-    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-        // Nobody asked to: what follows would be bytes without a meaning.
-        return Err(Reason::UpstreamBroken.into());
-    }
-    Ok(Answer { response, lease: Lease::new(Arc::clone(&upstream.pool), Link { sender, until }) })
+    // Boxed, as are other rare steps on this way: a future is as large as its largest step, and is moved for each request.
+    Box::pin(errand.run(upstream, progress)).await
 }
 
-/// Waits for the answer's head. The limit counts from the last sign of the request's body, so that a long upload is
-/// not mistaken for a slow answer.
-async fn in_time<F>(limit: Duration, progress: Option<&Progress>, sent: F) -> Result<Response<Incoming>, Failed>
-where
-    F: Future<Output = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Body>>>>,
-{
-    let mut sent = std::pin::pin!(sent);
-    let mut deadline = Instant::now() + limit;
-    loop {
-        match tokio::time::timeout_at(deadline, &mut sent).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message().map(Box::new);
-                return Err(Failed { reason: connect::reason_of(error.error()), unsent });
-            }
-            Err(_) => match progress.and_then(|progress| progress.last()) {
-                Some(last) if last + limit > deadline => deadline = last + limit,
-                _ => return Err(Reason::UpstreamTimeout.into()),
-            },
-        }
-    }
-}
-
-/// HTTP/2 names the host in the address, not in a header.
-fn address(request: &mut Request<Body>) {
-    *request.version_mut() = Version::HTTP_2;
-    let host = request.headers_mut().remove(header::HOST);
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = Some(Scheme::HTTPS);
-    parts.authority = host.as_ref().and_then(|host| HeaderValue::as_bytes(host).try_into().ok());
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
+impl Upstream {
+    /// Time until the answer's head. A gRPC call has a deadline of its own, and a stream that waits for an event may have
+    /// no head for long.
+    fn answer_limit(&self, grpc: bool) -> Option<Duration> {
+        if grpc { self.idle } else { Some(self.answer) }
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::silence::Silence;
 use crate::{App, Body, body::BodyError, headers, streams::Tie};
 
 /// When the last piece of a body passed.
@@ -48,6 +49,7 @@ struct Uploading {
     app: Arc<App>,
     progress: Progress,
     tie: Tie,
+    silence: Silence,
 }
 
 /// Prepares a request's body. One that is empty is left as it is.
@@ -56,7 +58,8 @@ pub(crate) fn prepare(body: Body, app: &Arc<App>, tie: impl FnOnce() -> Tie) -> 
         return (Body::empty(), None);
     }
     let progress = Progress::begin();
-    let uploading = Uploading { body, app: Arc::clone(app), progress: progress.clone(), tie: tie() };
+    let silence = Silence::new(app.upstream.as_ref().and_then(|upstream| upstream.idle()));
+    let uploading = Uploading { body, app: Arc::clone(app), progress: progress.clone(), tie: tie(), silence };
     (Body::new(uploading), Some(progress))
 }
 
@@ -71,11 +74,15 @@ impl HttpBody for Uploading {
         }
         let frame = match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Pending => {
+                if this.silence.poll_over(cx) {
+                    return Poll::Ready(Some(Err("the client fell silent".into())));
+                }
                 this.tie.watch(cx);
                 return Poll::Pending;
             }
             ready => ready!(ready),
         };
+        this.silence.broken();
         this.progress.mark();
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_trailers() {

@@ -13,7 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::{
     Answer, Upstream,
     connect::reason_of,
-    pool::{Lease, Link, Sender},
+    endpoint::Load,
+    errand,
+    pool::{Lease, Sender},
+    silence,
 };
 use crate::{
     Body, Permit,
@@ -29,8 +32,8 @@ static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// What a service said to the wish for a WebSocket.
 pub(crate) enum Outcome {
-    /// Yes: the head for the client, and the service's end of the tunnel.
-    Opened(Response<Body>, OnUpgrade),
+    /// Yes: the head for the client, the service's end of the tunnel, and what the address has to do meanwhile.
+    Opened(Response<Body>, OnUpgrade, Load),
     /// Something else, which goes to the client like any answer.
     Declined(Answer),
 }
@@ -39,8 +42,9 @@ pub(crate) enum Outcome {
 /// which has none.
 pub(crate) async fn open(
     permit: Permit,
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     mut request: Request<Body>,
+    wish: Option<&str>,
     key: HeaderValue,
 ) -> Result<Outcome, Reason> {
     drop(permit);
@@ -50,18 +54,23 @@ pub(crate) async fn open(
     headers.insert(header::UPGRADE, WEBSOCKET.clone());
     let key = headers.entry(KEY.clone()).or_insert(key).clone();
     headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
-    let (mut sender, until) = upstream.connect_http1().await?;
+    let (mut load, mut link) = errand::alone(upstream, wish).await?;
+    let Sender::Http1(sender, heard) = &mut link.sender else { return Err(Reason::Internal) };
+    heard.count();
     let sent = tokio::time::timeout(upstream.answer, sender.send_request(request)).await;
-    let mut response = sent.map_err(|_| Reason::UpstreamTimeout)?.map_err(|error| reason_of(&error))?;
+    let sent = sent.map_err(|_| Reason::UpstreamTimeout).and_then(|sent| sent.map_err(|error| reason_of(&error)));
+    heard.rest();
+    let mut response = sent.inspect_err(|reason| upstream.note_fault(load.endpoint(), reason.code(), true))?;
+    upstream.note_good(&mut load);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let lease = Lease::new(Arc::clone(&upstream.pool), Link { sender: Sender::Http1(sender), until });
-        return Ok(Outcome::Declined(Answer { response, lease }));
+        let lease = Lease::new(load, link);
+        return Ok(Outcome::Declined(Answer { response, lease, idle: upstream.idle }));
     }
     if !is_websocket(&response) || response.headers().get(&ACCEPT).map(HeaderValue::as_bytes) != Some(&*accept(&key)) {
         return Err(Reason::UpstreamBroken);
     }
     let end = hyper::upgrade::on(&mut response);
-    Ok(Outcome::Opened(response.map(|_| Body::empty()), end))
+    Ok(Outcome::Opened(response.map(|_| Body::empty()), end, load))
 }
 
 fn is_websocket<B>(response: &Response<B>) -> bool {
@@ -88,8 +97,16 @@ pub(crate) fn tell_client(response: &mut Response<Body>, version: Version) {
     headers.insert(header::UPGRADE, WEBSOCKET.clone());
 }
 
-/// Carries bytes both ways until one end closes or the stream's right to be open has ended.
-pub(crate) async fn tunnel(client: OnUpgrade, service: OnUpgrade, registered: Registered) {
+/// Carries bytes both ways until one end closes, the stream's right to be open has ended, or nothing passed for as long as
+/// `idle` says. `load` is what the address has to do meanwhile.
+pub(crate) async fn tunnel(
+    client: OnUpgrade,
+    service: OnUpgrade,
+    registered: Registered,
+    load: Load,
+    idle: Option<Duration>,
+) {
+    let _load = load;
     let opened = tokio::select! {
         () = registered.cut.cancelled() => return,
         opened = async { tokio::try_join!(client, service) } => opened,
@@ -98,13 +115,24 @@ pub(crate) async fn tunnel(client: OnUpgrade, service: OnUpgrade, registered: Re
     let (mut client, mut service) = (frames::Client::new(TokioIo::new(client)), TokioIo::new(service));
     tokio::select! {
         () = registered.cut.cancelled() => {}
-        // An end that breaks is an end: there is nobody left to tell.
-        _ = tokio::io::copy_bidirectional(&mut client, &mut service) => return,
+        () = carry(&mut client, &mut service, idle) => return,
     }
     drop(service);
     // In the middle of a frame nothing can be said but by the end itself.
     if let Some(client) = client.between_frames() {
         let _ = tokio::time::timeout(FAREWELL, part(client, registered.why())).await;
+    }
+}
+
+/// An end that breaks is an end: there is nobody left to tell.
+async fn carry<A, B>(client: &mut A, service: &mut B, idle: Option<Duration>)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    match idle {
+        None => drop(tokio::io::copy_bidirectional(client, service).await),
+        Some(most) => Box::pin(silence::carry(client, service, most)).await,
     }
 }
 

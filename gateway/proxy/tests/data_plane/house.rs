@@ -50,6 +50,7 @@ pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) drain: Drain,
     pub(crate) served: tokio::task::JoinHandle<()>,
+    pub(crate) registry: Registry,
 }
 
 /// What is special about a house.
@@ -96,11 +97,12 @@ impl Plan {
         let spec: AppSpec = toml::from_str(&self.app).unwrap();
         let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), self.transport).unwrap();
         let snapshot = snapshot(&spec, Arc::new(upstream), POLICIES);
-        let proxy = Proxy::new(parts, self.limits, snapshot, &mut Registry::default());
+        let mut registry = Registry::default();
+        let proxy = Proxy::new(parts, self.limits, snapshot, &mut registry);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), self.security, self.door).unwrap();
         let (address, drain) = (listener.address(), Drain::new());
         let served = tokio::spawn(listener.serve(Arc::clone(&proxy), drain.clone(), Duration::from_secs(3)));
-        House { lent, proxy, address, drain, served }
+        House { lent, proxy, address, drain, served, registry }
     }
 }
 
@@ -229,6 +231,13 @@ impl House {
             }
         };
         tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("no entry was written");
+    }
+
+    /// What the metrics say now.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
     }
 
     /// Moves the clock.

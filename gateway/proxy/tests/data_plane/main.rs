@@ -15,4 +15,7 @@ mod reply;
 mod service;
 mod tls;
 mod upstream;
+mod upstream_bad;
+mod upstream_fleet;
+mod upstream_http2;
 mod websocket;

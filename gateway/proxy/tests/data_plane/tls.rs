@@ -33,15 +33,15 @@ use crate::{
 const GATEWAY: &str = "spiffe://acme.cardea.internal/gateway";
 const RECORDS: &str = "spiffe://acme.cardea.internal/service/records";
 
-struct Authority {
-    certificate: CertificateDer<'static>,
+pub(crate) struct Authority {
+    pub(crate) certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -49,7 +49,7 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, hosts: &[&str], uris: &[&str]) -> Identity {
+    pub(crate) fn issue(&self, hosts: &[&str], uris: &[&str]) -> Identity {
         self.issue_until(hosts, uris, 4000)
     }
 
@@ -72,7 +72,7 @@ impl Authority {
     }
 
     /// A server that shows `identity` and, if `asks`, wants a certificate of ours from the client.
-    fn server(&self, identity: Identity, asks: Option<bool>) -> ServerConfig {
+    pub(crate) fn server(&self, identity: Identity, asks: Option<bool>) -> ServerConfig {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
         let verifier = |required: bool| {
@@ -89,7 +89,7 @@ impl Authority {
         .unwrap()
     }
 
-    fn client(&self) -> rustls::ConfigBuilder<ClientConfig, WantsClientCert> {
+    pub(crate) fn client(&self) -> rustls::ConfigBuilder<ClientConfig, WantsClientCert> {
         ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -213,7 +213,7 @@ async fn secured(door: Door) -> (House, Authority, Service) {
     (plan.open().await, ours, service)
 }
 
-async fn connect(house: &House, mut config: ClientConfig, name: &str, alpn: &[u8]) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(house: &House, mut config: ClientConfig, name: &str, alpn: &[u8]) -> TlsStream<TcpStream> {
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(house.address).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();

@@ -7,9 +7,11 @@ use std::{
     path::Path,
 };
 
+use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cardea_core::{Entropy, Secret, entropy};
 use cardea_identity::Sealer;
+use cardea_proxy::upstream::StickyKey;
 use zeroize::Zeroizing;
 
 /// Makes the state folder, open to its owner only, where it is not there.
@@ -21,14 +23,23 @@ pub(super) fn make_folder(dir: &Path) -> Result<(), String> {
         .map_err(|error| format!("the state folder `{}` cannot be made: {error}", dir.display()))
 }
 
-/// The sealer under the key in `path`, which is made if there is none.
-pub(super) fn sealer(path: &Path, source: &dyn Entropy) -> Result<Sealer, String> {
+/// The sealer under the key in `path`, which is made if there is none, and the key of sticky cookies, which follows from
+/// it: gateways that share the one agree on the other.
+pub(super) fn sealer(path: &Path, source: &dyn Entropy) -> Result<(Sealer, StickyKey), String> {
     let key = match std::fs::read_to_string(path) {
         Ok(text) => read(path, &Zeroizing::new(text))?,
         Err(error) if error.kind() == ErrorKind::NotFound => make(path, source)?,
         Err(error) => return Err(format!("`{}` cannot be read: {error}", path.display())),
     };
-    Sealer::new(&key).map_err(|error| error.to_string())
+    let sealer = Sealer::new(&key).map_err(|error| error.to_string())?;
+    Ok((sealer, sticky(&key)))
+}
+
+fn sticky(key: &Secret<[u8; 32]>) -> StickyKey {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), b"cardea sticky cookies");
+    let mut derived = [0; 32];
+    derived.copy_from_slice(tag.as_ref());
+    StickyKey::new(&derived)
 }
 
 fn read(path: &Path, text: &str) -> Result<Secret<[u8; 32]>, String> {
@@ -81,9 +92,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("cardea-key-{}", std::process::id()));
         make_folder(&folder).unwrap();
         let path = folder.join("operator.key");
-        let sealed = sealer(&path, &Fixed::new(1)).unwrap().seal("p", b"x", &Fixed::new(3)).unwrap();
+        let sealed = sealer(&path, &Fixed::new(1)).unwrap().0.seal("p", b"x", &Fixed::new(3)).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(sealer(&path, &Fixed::new(2)).unwrap().open("p", &sealed).unwrap().expose(), b"x");
+        assert_eq!(sealer(&path, &Fixed::new(2)).unwrap().0.open("p", &sealed).unwrap().expose(), b"x");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(sealer(&path, &Fixed::new(2)).unwrap_err().contains("chmod 600"));
         std::fs::write(&path, "short").unwrap();

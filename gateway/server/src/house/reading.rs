@@ -2,6 +2,7 @@
 //! stands. No key or certificate is made, since nothing is served.
 
 use cardea_core::Timestamp;
+use cardea_proxy::upstream::StickyKey;
 use cardea_storage::{Store, StoreFault};
 
 use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, transport};
@@ -57,6 +58,8 @@ async fn state(store: &Store, config: &Config, now: Timestamp) -> Result<State, 
         versions: &versions,
         before: &State::default(),
         transports: &|_, upstream| transport::to_nobody(upstream),
+        // Nothing is sent, so no cookie is made.
+        sticky: StickyKey::new(&[0; 32]),
         amiss: BTreeMap::new(),
         now,
     }))

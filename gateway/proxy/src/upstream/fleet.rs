@@ -1,0 +1,198 @@
+//! All addresses of a service: found by name in the background, chosen by load, lost and regained.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use cardea_core::resources::Protocol;
+use tokio::time::Instant;
+
+use super::{
+    Upstream,
+    endpoint::{Endpoint, Load},
+    pool::Wanted,
+    sticky,
+};
+
+/// Most addresses kept of one service. 256: names with more are of another kind of service.
+const ADDRESSES_MAX: usize = 256;
+
+/// Faults in a row after which the only address of a service counts as out of reach. Five: until then each request may
+/// find it back; from then on one at a time does.
+const DOWN_AFTER: u32 = 5;
+
+/// First pause before an address that could not be reached is tried again.
+const DOWN_FOR: Duration = Duration::from_secs(1);
+
+/// How soon a name that could not be resolved is looked up for the next request.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Upstream {
+    /// The fit address with the least to do, or the one that the browser's cookie names. `tried` are left out.
+    pub(super) fn choose(&self, wish: Option<&str>, tried: &[SocketAddr]) -> Option<Load> {
+        let fleet = self.fleet.load();
+        if let ([only], []) = (fleet.as_slice(), tried) {
+            return only.load(self.slow_start).map(|_| only.begin());
+        }
+        let untried = |endpoint: &&Arc<Endpoint>| !tried.contains(&endpoint.address);
+        if let Some(wish) = wish
+            && let Some(wished) = fleet.iter().filter(untried).find(|one| *one.label == *wish && one.is_fit())
+        {
+            return Some(wished.begin());
+        }
+        // Turns make equals share.
+        let from = self.turn.fetch_add(1, Ordering::Relaxed) % fleet.len().max(1);
+        let (before, after) = fleet.split_at(from.min(fleet.len()));
+        let loads =
+            after.iter().chain(before).filter(untried).filter_map(|one| Some((one.load(self.slow_start)?, one)));
+        loads.min_by_key(|(load, _)| *load).map(|(_, least)| least.begin())
+    }
+
+    /// Where none is fit: one that no other request is trying just now.
+    pub(super) fn choose_for_trial(&self, tried: &[SocketAddr]) -> Option<Load> {
+        let fleet = self.fleet.load();
+        if fleet.iter().any(|one| one.is_fit()) {
+            return None;
+        }
+        fleet.iter().filter(|one| !tried.contains(&one.address)).find_map(Endpoint::begin_trial)
+    }
+
+    /// Whether there is a fit address that was not tried.
+    pub(super) fn has_another(&self, tried: &[SocketAddr]) -> bool {
+        self.fleet.load().iter().any(|one| !tried.contains(&one.address) && one.is_fit())
+    }
+
+    /// The protocol for a request on this address.
+    pub(super) fn wanted(&self, endpoint: &Endpoint, grpc: bool) -> Wanted {
+        let lacks = |what: &AtomicBool| what.load(Ordering::Relaxed);
+        match self.spec.protocol {
+            Protocol::Http2 => Wanted::Http2,
+            Protocol::Auto if self.tls.is_some() => {
+                let http2 = if grpc { !lacks(&endpoint.lacks_http2) } else { lacks(&endpoint.lacks_http1) };
+                if http2 { Wanted::Http2 } else { Wanted::Http1 }
+            }
+            Protocol::Auto | Protocol::Http1 => Wanted::Http1,
+        }
+    }
+
+    /// A request has been answered as a service answers that is well.
+    pub(super) fn note_good(&self, load: &mut Load) {
+        let endpoint = load.endpoint();
+        if endpoint.faults.load(Ordering::Relaxed) != 0 {
+            endpoint.faults.store(0, Ordering::Relaxed);
+        }
+        if load.is_trial() {
+            self.regained(load.endpoint(), "a request was answered");
+            load.tried();
+        }
+    }
+
+    /// It has been reached.
+    pub(super) fn regained(&self, endpoint: &Endpoint, why: &str) {
+        let back = endpoint.regain(|condition| {
+            condition.down = false;
+            condition.until = None;
+        });
+        if back {
+            tracing::info!(service = %endpoint.target.host, address = %endpoint.address, why, "an address of a service is back");
+        }
+    }
+
+    /// A request has failed; `reached` says whether the address could be spoken to at all.
+    pub(super) fn note_fault(&self, endpoint: &Endpoint, why: &str, reached: bool) {
+        let faults = endpoint.faults.fetch_add(1, Ordering::Relaxed) + 1;
+        let rules = &self.spec.outliers;
+        let fleet = self.fleet.load();
+        let (all, fit) = (fleet.len(), fleet.iter().filter(|one| one.is_fit()).count());
+        let was_fit = endpoint.is_fit();
+        let others = fit > usize::from(was_fit);
+        let lost = if reached {
+            let share = usize::try_from(rules.share_percent).unwrap_or(100);
+            let may = (all * share / 100).max(1);
+            rules.after > 0 && faults >= rules.after && others && all - fit < may
+        } else {
+            others || faults >= DOWN_AFTER
+        };
+        if !lost {
+            return;
+        }
+        let base = if reached { Duration::from_secs(rules.for_seconds.into()) } else { DOWN_FOR };
+        endpoint.lose(base, |condition| condition.down |= !reached);
+        if was_fit {
+            tracing::warn!(
+                service = %endpoint.target.host, address = %endpoint.address, why, faults,
+                "an address of a service is lost"
+            );
+            endpoint.pool.prune(true);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Makes sure that the service's names were looked up once, and that it is looked after.
+    pub(super) async fn known(self: &Arc<Self>) {
+        self.mind();
+        if !self.fleet.load().is_empty() {
+            return;
+        }
+        let mut looked = self.looking.lock().await;
+        let lately = looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        if self.fleet.load().is_empty() && !lately {
+            self.look_up().await;
+            *looked = Some(Instant::now());
+        }
+    }
+
+    /// Looks up every name anew. One that cannot be looked up keeps the addresses that it had.
+    pub(super) async fn look_up(&self) {
+        let old = self.fleet.load_full();
+        let mut next: Vec<Arc<Endpoint>> = Vec::with_capacity(old.len());
+        for target in &self.targets {
+            let had = old.iter().filter(|one| Arc::ptr_eq(&one.target, target));
+            let found = match target.literal() {
+                Some(address) => Ok(vec![address]),
+                None => self.addresses_of(&target.host, target.port).await,
+            };
+            let Ok(found) = found.inspect_err(|error| {
+                tracing::warn!(service = %target.host, %error, "a service's name cannot be looked up; its addresses stay");
+            }) else {
+                next.extend(had.cloned());
+                continue;
+            };
+            for address in found {
+                let kept = had.clone().find(|one| one.address == address);
+                next.push(kept.cloned().unwrap_or_else(|| {
+                    let label = sticky::label(&self.standing.key, target, address);
+                    let room = Arc::clone(&self.room);
+                    Arc::new(Endpoint::new(Arc::clone(target), address, room, label, !old.is_empty()))
+                }));
+            }
+        }
+        next.truncate(ADDRESSES_MAX);
+        if next.len() != old.len() || next.iter().zip(old.iter()).any(|(one, other)| !Arc::ptr_eq(one, other)) {
+            if !old.is_empty() {
+                let addresses: Vec<_> = next.iter().map(|one| one.address).collect();
+                tracing::info!(service = %self.name(), ?addresses, "a service has other addresses");
+            }
+            self.fleet.store(Arc::new(next));
+        }
+    }
+
+    async fn addresses_of(&self, host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        let limit = self.connect_limit();
+        let late = |_| Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the resolver does not answer"));
+        let found = tokio::time::timeout(limit, tokio::net::lookup_host((host, port))).await.unwrap_or_else(late)?;
+        let mut found: Vec<_> = found.collect();
+        if found.is_empty() {
+            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, "it has no address"));
+        }
+        // In one order always: resolvers turn theirs.
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+}
