@@ -280,3 +280,70 @@ impl Drop for Load {
         self.endpoint.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::room::TenantRoom;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn endpoint(warms: bool) -> Arc<Endpoint> {
+        let target = Arc::new(Target { host: "records".to_owned(), port: 1, name: None });
+        let room = Arc::new(Room::new(1, TenantRoom::new(1)));
+        Arc::new(Endpoint::new(target, "10.0.0.7:1".parse().unwrap(), room, "".into(), warms))
+    }
+
+    #[test]
+    fn an_address_that_is_new_is_brought_up_to_its_share() {
+        let new = endpoint(true);
+        assert_eq!(endpoint(false).load(MINUTE), Some(1_000));
+        assert!((9_900..=10_000).contains(&new.load(MINUTE).unwrap()), "a tenth at first");
+        new.condition().warming = Some(Instant::now() - MINUTE / 2);
+        assert!((1_950..=2_000).contains(&new.load(MINUTE).unwrap()), "half after half of the time");
+        new.condition().warming = Some(Instant::now() - MINUTE);
+        assert_eq!(new.load(MINUTE), Some(1_000));
+        let held = new.begin();
+        assert_eq!(new.load(MINUTE), Some(2_000));
+        drop(held);
+        assert_eq!(new.load(MINUTE), Some(1_000));
+    }
+
+    #[test]
+    fn a_lost_address_is_tried_by_one_request_at_a_time_and_ever_more_seldom() {
+        let lost = endpoint(false);
+        for pause in [1, 2, 3] {
+            lost.lose(MINUTE, |condition| condition.down = true);
+            let left = lost.condition().until.unwrap() - Instant::now();
+            assert!(left > MINUTE * pause - Duration::from_secs(5) && left <= MINUTE * pause, "{left:?}");
+        }
+        assert_eq!((lost.is_fit(), lost.load(MINUTE)), (false, None));
+        let mut trial = lost.begin_trial().unwrap();
+        assert!(lost.begin_trial().is_none());
+        trial.tried();
+        assert!(lost.begin_trial().is_some());
+        assert!(lost.regain(|condition| (condition.down, condition.until) = (false, None)));
+        assert!(lost.is_fit());
+    }
+
+    #[test]
+    fn health_changes_after_as_many_answers_as_the_app_says() {
+        let rules: HealthRules = toml::from_str("healthy_after = 2\nunhealthy_after = 3").unwrap();
+        let asked = endpoint(false);
+        for (well, fit) in [
+            (false, true),
+            (false, true),
+            (true, true),
+            (false, true),
+            (false, true),
+            (false, false),
+            (true, false),
+            (false, false),
+            (true, false),
+            (true, true),
+        ] {
+            asked.note_health(well, &rules);
+            assert_eq!(asked.is_fit(), fit);
+        }
+    }
+}

@@ -196,3 +196,35 @@ impl Upstream {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Transport;
+
+    fn upstream(url: &str) -> Upstream {
+        let spec = toml::from_str(&format!("url = '{url}'\nconnect_seconds = 1")).unwrap();
+        Upstream::new(&spec, Transport::Plain).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_found_again_stays_what_it_was() {
+        let upstream = upstream("http://localhost:9");
+        upstream.look_up().await;
+        let first = upstream.fleet.load_full();
+        first[0].lose(DOWN_FOR, |condition| condition.down = true);
+        upstream.look_up().await;
+        assert!(!first.is_empty() && Arc::ptr_eq(&first[0], &upstream.fleet.load()[0]));
+        assert!(!upstream.fleet.load()[0].is_fit());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_looked_up_keeps_its_addresses() {
+        let upstream = upstream("http://nobody.invalid:9");
+        let (target, room) = (Arc::clone(&upstream.targets[0]), Arc::clone(&upstream.room));
+        let known = Arc::new(Endpoint::new(target, "127.0.0.1:9".parse().unwrap(), room, "".into(), false));
+        upstream.fleet.store(Arc::new(vec![Arc::clone(&known)]));
+        upstream.look_up().await;
+        assert!(Arc::ptr_eq(&known, &upstream.fleet.load()[0]));
+    }
+}

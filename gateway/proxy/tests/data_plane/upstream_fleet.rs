@@ -235,6 +235,20 @@ async fn a_sticky_cookie_keeps_a_browser_with_an_address_that_is_fit() {
 }
 
 #[tokio::test]
+async fn a_sticky_cookie_leads_to_no_address_that_is_left_out() {
+    let (_, faulty) = says(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let (_, url) = Service::start().await;
+    let rules = "sticky_cookie = 'at'\n[upstream.outliers]\nafter = 1\nfor_seconds = 600\n";
+    let house = plan(&[&faulty, &url], rules).open().await;
+    let first = house.ask("GET /public", "").await;
+    let (pair, _) = first.header("set-cookie").unwrap().split_once(';').unwrap();
+    assert_eq!(first.status(), 503);
+    let second = house.ask("GET /public", &format!("cookie: {pair}\r\n")).await;
+    assert_eq!(second.status(), 200);
+    assert!(!second.header("set-cookie").unwrap().starts_with(pair));
+}
+
+#[tokio::test]
 async fn there_are_no_more_connections_than_the_app_may_have() {
     let (service, url) = Service::start().await;
     let (pieces, receiver) = mpsc::unbounded_channel();

@@ -250,6 +250,47 @@ async fn a_lost_connection_takes_only_its_own_calls_with_it() {
     assert_eq!(next(another.body_mut()).await.unwrap().into_data().unwrap(), "new");
 }
 
+#[tokio::test]
+async fn a_service_that_does_not_read_holds_its_client_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut connection, mut held) = (h2::server::handshake(stream).await.unwrap(), Vec::new());
+        while let Some(Ok(request)) = connection.accept().await {
+            held.push(request);
+        }
+    });
+    let (house, ours) = secured(plan(&[&url], "protocol = 'http2'\n")).await;
+    let (cookie, mut caller) = (house.chemist(), caller(&house, &ours).await);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
+    let pieces = futures_util::stream::repeat_with(move || {
+        counted.fetch_add(65_536, Ordering::SeqCst);
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 65_536])))
+    });
+    let request = Request::post(format!("https://{APP_HOST}/x.Echo/Call"))
+        .header("cookie", format!("__Host-{cookie}"))
+        .header("content-type", "application/grpc")
+        .body(StreamBody::new(pieces.take(2048)).boxed_unsync())
+        .unwrap();
+    let call = tokio::spawn(async move { caller.send_request(request).await.map(|answer| answer.status()) });
+    let stalled = async {
+        let mut before = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let now = taken.load(Ordering::SeqCst);
+            if now > 0 && now == before {
+                return now;
+            }
+            before = now;
+        }
+    };
+    let taken = tokio::time::timeout(Duration::from_secs(15), stalled).await.expect("it never stalls");
+    assert!(taken < 16 * 1024 * 1024, "{taken} bytes are held in between");
+    call.abort();
+}
+
 /// What a service of HTTP/2 does with its first request.
 #[derive(Clone, Copy)]
 enum First {
