@@ -11,11 +11,11 @@ use std::{
 use cardea_core::Reason;
 use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
 use rustls_pki_types::CertificateDer;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     framing::Watch,
     headers::outbound::Told,
+    room::Place,
     routing::{Site, SiteRole, Snapshot},
 };
 
@@ -52,7 +52,7 @@ pub struct Connection {
     pub(crate) told: Told,
     /// Its place among the connections that are allowed at once, held by whatever still uses it: a tunnel, too.
     #[allow(dead_code, reason = "it is held, and never read")]
-    pub(crate) place: Option<Arc<OwnedSemaphorePermit>>,
+    pub(crate) place: Option<Arc<Place>>,
 }
 
 impl Connection {
@@ -100,7 +100,7 @@ impl Canonical {
         let keeps_slashes =
             matches!(&site.as_deref().map(|s| &s.role), Some(SiteRole::App(app)) if app.spec.encoded_slashes);
         let (path, target) = path::of(&head.uri, keeps_slashes)?;
-        let trusted = snapshot.trusts(connection.peer.ip());
+        let trusted = snapshot.settings.trusts(connection.peer.ip());
         let html = accepts_html(&head.headers);
         let canonical = Self {
             navigation: html && method == Method::GET && !websocket,
@@ -238,7 +238,7 @@ fn client(peer: IpAddr, trusted: bool, headers: &HeaderMap, snapshot: &Snapshot)
         let text = value.to_str().map_err(|_| Reason::BadHeader)?;
         for hop in text.rsplit(',') {
             found = hop.trim().parse().map_err(|_| Reason::BadHeader)?;
-            if !snapshot.trusts(found) {
+            if !snapshot.settings.trusts(found) {
                 return Ok(found.to_canonical());
             }
         }

@@ -20,7 +20,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +27,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     Body, Connection, Door, Drain, Proxy,
     framing::{FIELDS_MAX, Guard},
+    room::Place,
+    settings::Settings,
     upstream::tls::spiffe_id,
 };
 
@@ -108,10 +109,11 @@ impl Listener {
             Security::Tls(config) => Some(TlsAcceptor::from(tightened(config, self.door))),
         };
         let mut connections = JoinSet::new();
-        while let Some((stream, peer, slot)) = next(&socket, &proxy, &drain, &mut connections).await {
-            let serving = Serving { proxy: Arc::clone(&proxy), drain: drain.clone() };
+        while let Some((stream, peer, place)) = next(&socket, &proxy, &drain, &mut connections).await {
+            let settings = proxy.settings();
+            let serving = Serving { proxy: Arc::clone(&proxy), settings, drain: drain.clone() };
             let (tls, door) = (tls.clone(), self.door);
-            let connection = Connection { place: Some(Arc::new(slot)), ..Connection::plain(peer, door) };
+            let connection = Connection { place: Some(Arc::new(place)), ..Connection::plain(peer, door) };
             connections.spawn(serving.connection(stream, connection, tls));
         }
         drop(socket);
@@ -134,19 +136,19 @@ async fn next(
     proxy: &Proxy,
     drain: &Drain,
     connections: &mut JoinSet<()>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, Place)> {
     loop {
         let taking = async {
-            let slot = Arc::clone(&proxy.room).acquire_owned().await.ok()?;
-            Some((socket.accept().await, slot))
+            let place = proxy.room.place().await?;
+            Some((socket.accept().await, place))
         };
-        let (accepted, slot) = tokio::select! {
+        let (accepted, place) = tokio::select! {
             () = drain.begun() => return None,
             Some(_) = connections.join_next() => continue,
             taken = taking => taken?,
         };
         match accepted {
-            Ok((stream, peer)) => return Some((stream, peer, slot)),
+            Ok((stream, peer)) => return Some((stream, peer, place)),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -183,6 +185,8 @@ fn tightened(config: &rustls::ServerConfig, door: Door) -> Arc<rustls::ServerCon
 
 struct Serving {
     proxy: Arc<Proxy>,
+    /// Those that the connection was accepted under.
+    settings: Arc<Settings>,
     drain: Drain,
 }
 
@@ -214,7 +218,7 @@ impl Serving {
     }
 
     async fn http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {
-        let guarded = Guard::new(stream, Arc::clone(&connection.watch), self.proxy.limits().header_bytes);
+        let guarded = Guard::new(stream, Arc::clone(&connection.watch), self.settings.limits.header_bytes);
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
@@ -241,7 +245,7 @@ impl Serving {
             .max_concurrent_streams(256)
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(256)
-            .max_header_list_size(u32::try_from(self.proxy.limits().header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(self.settings.limits.header_bytes).unwrap_or(u32::MAX))
             // Windows bound what a client can make us hold: 256 KiB a stream, 1 MiB a connection.
             .initial_stream_window_size(262_144)
             .initial_connection_window_size(1_048_576)

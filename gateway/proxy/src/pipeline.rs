@@ -15,19 +15,21 @@ use cardea_policy::Principal;
 use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, request::Parts as Head};
 use prometheus_client::registry::Registry;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::{
-    Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, OwnPages, Permit, Recorder, Sessions, Site,
-    Snapshot, StoreFault, access,
+    Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, Limits, OwnPages, Permit, Recorder,
+    Sessions, Settings, Site, Snapshot, StoreFault, access,
     access::{Answer, Asker},
     failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
     metrics::{Metrics, Upstreams},
-    origin, routing,
+    origin,
+    room::{Room, Slots},
+    routing,
     story::Story,
     streams::{Asked, Streams},
 };
@@ -55,45 +57,14 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// Limits of the data plane.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Requests whose answer is not yet decided, at once; beyond it, `503 overloaded`.
-    pub concurrency: usize,
-    /// Client connections at once, on all listeners together; the next ones wait to be accepted.
-    pub connections: usize,
-    /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own.
-    pub head: Duration,
-    /// Bytes of a request's head.
-    pub header_bytes: usize,
-    /// The port that browsers see in URLs; as the client names it where absent.
-    pub public_port: Option<u16>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        // Thirty seconds: a store that has not answered by then will not, and password hashing queues at most seconds.
-        // 16,384: with some 30 KiB each, half a gigabyte at the very worst.
-        // 32 KiB: cookies of several apps and a long query fit; what is longer is an attack or a defect.
-        Self {
-            concurrency: 10_000,
-            connections: 16_384,
-            head: Duration::from_secs(30),
-            header_bytes: 32 * 1024,
-            public_port: None,
-        }
-    }
-}
-
 /// The data plane. One per process, shared by all listeners.
 #[allow(missing_debug_implementations, reason = "trait objects")]
 pub struct Proxy {
     parts: Parts,
-    limits: Limits,
     snapshot: ArcSwap<Snapshot>,
-    slots: Semaphore,
+    slots: Slots,
     /// Room for connections.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     streams: Arc<Streams>,
     metrics: Metrics,
     visitor: Arc<Principal>,
@@ -103,13 +74,12 @@ pub struct Proxy {
 
 impl Proxy {
     /// Opens the house; metrics are registered in `registry`.
-    pub fn new(parts: Parts, limits: Limits, snapshot: Snapshot, registry: &mut Registry) -> Arc<Self> {
+    pub fn new(parts: Parts, snapshot: Snapshot, registry: &mut Registry) -> Arc<Self> {
         let metrics = Metrics::new(registry);
         let proxy = Arc::new(Self {
             parts,
-            slots: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
-            room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-            limits,
+            slots: Slots::default(),
+            room: Room::of(snapshot.settings.limits.connections),
             snapshot: ArcSwap::from_pointee(snapshot),
             streams: Streams::new(metrics.open_streams.clone()),
             metrics,
@@ -122,11 +92,14 @@ impl Proxy {
         proxy
     }
 
-    /// Swaps in a new snapshot; open streams are asked again.
-    pub fn swap(&self, snapshot: Snapshot) {
+    /// Swaps in a new snapshot; open streams are asked again. Gives the old one, so that whoever may take the time lets go
+    /// of it: there may be thousands of apps in it.
+    pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         snapshot.begin();
-        self.snapshot.store(Arc::new(snapshot));
+        self.room.resize(snapshot.settings.limits.connections);
+        let before = self.snapshot.swap(Arc::new(snapshot));
         self.changed();
+        before
     }
 
     /// The snapshot in force.
@@ -157,8 +130,9 @@ impl Proxy {
         EntryId::mint(at, &*self.parts.entropy)
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.snapshot.load().settings)
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -174,12 +148,16 @@ impl Proxy {
         let (head, body) = request.into_parts();
         let mut story = Story::begin(self, &connection, &head);
         let span = story.span.clone();
-        let ended = match self.slots.try_acquire() {
-            Ok(_slot) => {
-                let walk = AssertUnwindSafe(self.walk(&mut story, &connection, head, body)).catch_unwind();
+        // Read before anything is decided: a change from here on makes open streams ask again.
+        let changes = self.streams.changes();
+        let snapshot = self.snapshot.load_full();
+        let ended = match self.slots.take(snapshot.settings.limits.concurrency) {
+            Some(_slot) => {
+                let walk = AssertUnwindSafe(self.walk(&mut story, &connection, (snapshot, changes), head, body))
+                    .catch_unwind();
                 std::pin::pin!(walk).instrument(span).await
             }
-            Err(_) => Ok(Err(Reason::Overloaded.into())),
+            None => Ok(Err(Reason::Overloaded.into())),
         };
         match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
             Ok(response) => {
@@ -195,13 +173,11 @@ impl Proxy {
         self: &Arc<Self>,
         story: &mut Story,
         connection: &Arc<Connection>,
+        (snapshot, changes): (Arc<Snapshot>, u64),
         mut head: Head,
         body: Body,
     ) -> Result<Response<Body>, Fail> {
         refused_below(&head, connection)?;
-        // Read before anything is decided: a change from here on makes open streams ask again.
-        let changes = self.streams.changes();
-        let snapshot = self.snapshot.load_full();
         let (canonical, site) = Canonical::read(&head, connection, &snapshot)?;
         let canonical = Arc::new(canonical);
         story.is_about(&canonical);
@@ -212,13 +188,14 @@ impl Proxy {
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(&self.metrics.edge, story.began);
         self.parts.recorder.admits(&site.tenant.id)?;
-        let (asker, over) = self.within(self.caller(&site, &canonical, connection, &head.headers)).await?;
+        let limit = snapshot.settings.limits.head;
+        let (asker, over) = within(limit, self.caller(&site, &canonical, connection, &head.headers)).await?;
         story.is_by(&asker);
-        let way = Way { site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
+        let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
         story.stage(&self.metrics.access, edge);
         let response = match way.app.own {
-            Some(_) => Box::pin(self.within(self.own_page(story, &way, permit, head, body))).await?,
+            Some(_) => Box::pin(within(limit, self.own_page(story, &way, permit, head, body))).await?,
             None => self.forward(story, &way, permit, head, body).await?,
         };
         Ok(self.finish(story, &way, response).await)
@@ -293,15 +270,6 @@ impl Proxy {
         response
     }
 
-    /// Ends what takes longer than the limit. What is done at once, as almost every step is, needs no timer.
-    async fn within<T>(&self, step: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
-        let mut step = std::pin::pin!(step);
-        if let Some(done) = step.as_mut().now_or_never() {
-            return done;
-        }
-        tokio::time::timeout(self.limits.head, step).await.unwrap_or_else(|_| Err(Reason::TimedOut.into()))
-    }
-
     /// Asks the question of an open stream again, with everything as it is now.
     pub(crate) async fn ask_again(&self, asked: &Asked) -> Result<bool, StoreFault> {
         let now = self.now();
@@ -324,8 +292,19 @@ impl Proxy {
     }
 }
 
+/// Ends what takes longer than the limit. What is done at once, as almost every step is, needs no timer.
+async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
+    let mut step = std::pin::pin!(step);
+    if let Some(done) = step.as_mut().now_or_never() {
+        return done;
+    }
+    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| Err(Reason::TimedOut.into()))
+}
+
 /// Everything that was found out before a request was admitted.
 pub(crate) struct Way {
+    /// The generation that the request began under, and ends under.
+    snapshot: Arc<Snapshot>,
     pub(crate) site: Arc<Site>,
     pub(crate) app: Arc<App>,
     pub(crate) canonical: Arc<Canonical>,
@@ -336,6 +315,10 @@ pub(crate) struct Way {
 }
 
 impl Way {
+    fn limits(&self) -> &Limits {
+        &self.snapshot.settings.limits
+    }
+
     fn asked(&self) -> Arc<Asked> {
         Arc::new(Asked {
             canonical: Arc::clone(&self.canonical),

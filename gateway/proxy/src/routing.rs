@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -13,19 +12,18 @@ use cardea_core::{
 };
 use cardea_policy::{AppModel, Engine};
 use http::HeaderName;
-use ipnet::IpNet;
 
-use crate::{Canonical, Connection, Door, metrics::Meters, upstream::Upstream};
+use crate::{Canonical, Connection, Door, Settings, metrics::Meters, upstream::Upstream};
 
-/// Everything that configuration and resources decide, swapped whole.
+/// Everything that configuration and resources decide: one immutable value for each generation, swapped whole.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// What answers at each canonical host.
     pub hosts: HashMap<Box<str>, Arc<Site>>,
     /// Hosts of tenants that cannot be served now: they are known, and closed.
     pub closed: HashSet<Box<str>>,
-    /// Proxies whose word about the client's address is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// What the configuration says.
+    pub settings: Arc<Settings>,
 }
 
 /// One host and what answers there.
@@ -162,12 +160,6 @@ impl Snapshot {
     /// Why nothing answers at a host that has no site.
     pub(crate) fn nobody_at(&self, host: &str) -> Reason {
         if self.closed.contains(host) { Reason::TenantUnavailable } else { Reason::UnknownHost }
-    }
-
-    /// Whether `address` is a proxy whose word is believed.
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.trusted_proxies.iter().any(|net| net.contains(&address))
     }
 }
 

@@ -2,6 +2,7 @@
 //! with its place and the way out. What tenants need are resources, and live in the store.
 
 mod certificates;
+mod change;
 mod check;
 mod shape;
 
@@ -57,6 +58,16 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// Plain or TLS.
     pub scheme: Scheme,
+}
+
+impl ListenerConfig {
+    /// Its certificates; none where it is plain.
+    pub fn certificates(&self) -> &[Arc<Certificate>] {
+        match &self.scheme {
+            Scheme::Plain => &[],
+            Scheme::Tls(all) => all,
+        }
+    }
 }
 
 /// How a listener speaks.
@@ -155,6 +166,22 @@ impl Config {
         match (self.is_tls(), self.public_port) {
             (true, 443) | (false, 80) => format!("{}://{host}", self.scheme()),
             (_, port) => format!("{}://{host}:{port}", self.scheme()),
+        }
+    }
+
+    /// What the data plane needs of it.
+    pub fn settings(&self) -> cardea_proxy::Settings {
+        let limits = cardea_proxy::Limits {
+            concurrency: self.limits.in_flight,
+            header_bytes: self.limits.header_bytes,
+            public_port: Some(self.public_port),
+            ..cardea_proxy::Limits::default()
+        };
+        let ready = |all: &[Arc<Certificate>]| all.iter().map(|one| Arc::clone(&one.ready)).collect();
+        cardea_proxy::Settings {
+            limits,
+            trusted_proxies: self.trusted_proxies.clone(),
+            certificates: self.listeners.iter().map(|listener| ready(listener.certificates())).collect(),
         }
     }
 

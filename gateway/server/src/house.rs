@@ -6,6 +6,7 @@ mod doer;
 mod doors;
 mod doubled;
 mod freshness;
+mod in_force;
 mod keys;
 mod operator_key;
 mod people;
@@ -28,7 +29,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cardea_audit::{Entry, Event};
-use cardea_core::{Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp, resources::Bundle};
+use cardea_core::{Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp};
 use cardea_identity::Sealer;
 use cardea_proxy::{Proxy, upstream::StickyKey};
 use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
@@ -37,7 +38,7 @@ use crate::{
     ca::{Ca, CaFault},
     config::Config,
     outgoing::OutgoingClient,
-    state::{Sheet, State, TenantState, Transports},
+    state::{State, TenantState},
 };
 
 use assertions::Minted;
@@ -58,8 +59,10 @@ pub(crate) use turns::{Busy, Turns};
 
 /// Every part of one gateway. Handlers take it as `State<Arc<House>>`.
 pub struct House {
-    /// The configuration that the process started with.
+    /// The configuration that the process started with: addresses, stores and names.
     pub config: Config,
+    /// The same with what was changed since.
+    in_force: ArcSwap<Config>,
     /// Durable state.
     pub store: Store,
     /// Sessions, one-time values and tries, shared by all gateways of the house.
@@ -206,6 +209,7 @@ impl House {
             ca: Ca::new(config.certificate_life),
             state: ArcSwap::default(),
             proxy: OnceLock::new(),
+            in_force: ArcSwap::from_pointee(config.clone()),
             config,
             store,
             shared,
@@ -219,7 +223,7 @@ impl House {
 
     /// Lets what was begun end, writes what is still to be written, and lets go of the store.
     pub async fn close(&self) {
-        let left = self.begun.all_done(self.config.limits.drain).await;
+        let left = self.begun.all_done(self.limits().drain).await;
         if left > 0 {
             tracing::error!(left, "changes were still under way when the time to drain was over");
         }
@@ -275,47 +279,6 @@ impl House {
             client: doer.client.clone(),
             event,
         }
-    }
-
-    /// Reads what the store holds and prepares it; tenants that did not change are kept as they are. One that cannot be
-    /// prepared stays as it was and is named in [`State::behind`]. `Err`: nothing was taken over.
-    pub async fn load_state(self: &Arc<Self>) -> Result<(), OpenFault> {
-        let _one_at_a_time = self.loading.lock().await;
-        let fault = |source| OpenFault::Store { dir: self.config.state_dir.display().to_string(), source };
-        let seq = self.store.last_change().await.map_err(fault)?;
-        let bundle = self.store.bundle().await.map_err(fault)?;
-        let versions = self.store.active_versions().await.map_err(fault)?;
-        let mut amiss = self.ca.prepare(self, &bundle.tenants).await?;
-        for (id, why) in self.prepare_keys(bundle.tenants.keys()).await? {
-            amiss.entry(id).or_default().extend(why);
-        }
-        let house = Arc::clone(self);
-        // A thousand policies take a tenth of a second: not on a thread that answers requests.
-        let compiled = tokio::task::spawn_blocking(move || {
-            let transports = |tenant: &_, upstream: &_| house.transport(tenant, upstream);
-            State::compile(&house.sheet(bundle, &versions, amiss, &house.state.load(), &transports))
-        });
-        let state = compiled.await.map_err(|error| OpenFault::Key(error.to_string()))?;
-        let snapshot = state.snapshot(&self.config);
-        self.state.store(Arc::new(state));
-        self.seen.fetch_max(seq, Ordering::AcqRel);
-        self.cache.clear();
-        if let Some(proxy) = self.proxy() {
-            proxy.swap(snapshot);
-        }
-        Ok(())
-    }
-
-    fn sheet<'a>(
-        &'a self,
-        bundle: Bundle,
-        versions: &'a BTreeMap<TenantId, u64>,
-        amiss: BTreeMap<TenantId, Diagnostics>,
-        before: &'a State,
-        transports: Transports<'a>,
-    ) -> Sheet<'a> {
-        let sticky = self.sticky.clone();
-        Sheet { config: &self.config, bundle, versions, before, transports, sticky, amiss, now: self.now() }
     }
 
     /// Where the feed of changes is to be read from: what came before is in the state.

@@ -9,7 +9,7 @@ use cardea_storage::{Announced, Change};
 
 use crate::{
     House,
-    config::{Config, Scheme},
+    config::Config,
     house::{Doer, OpenFault, with_causes},
     logging::LogLevel,
     running::Running,
@@ -159,40 +159,13 @@ async fn hourly(house: &Arc<House>) {
     }
 }
 
-/// Reads the configuration anew and takes over what can change while running: certificates and the log level. Anything
-/// else that differs is named; it waits for a restart. A bad file changes nothing.
-pub fn configuration(running: &Running, path: &Path, level: &LogLevel) -> Result<Vec<&'static str>, Diagnostics> {
-    let new = Config::read(path, running.house.now())?;
-    let waiting = waits_for_restart(&running.house.config, &new);
-    if !waiting.contains(&"listeners") {
-        let tls = new.listeners.iter().filter_map(|listener| match &listener.scheme {
-            Scheme::Tls(certificates) => Some(certificates),
-            Scheme::Plain => None,
-        });
-        for (resolver, certificates) in running.certificates.iter().zip(tls) {
-            resolver.0.store(Arc::new(certificates.clone()));
-        }
-    }
+/// Reads the configuration anew and takes over what can change while running, all of it at once: limits, trusted proxies,
+/// certificates, and the log level. Anything else that differs is named; it waits for a restart. A bad file changes nothing.
+pub async fn configuration(running: &Running, path: &Path, level: &LogLevel) -> Result<Vec<&'static str>, Diagnostics> {
+    let house = &running.house;
+    let new = Config::read(path, house.now())?;
+    let waiting = house.config.waits_for_restart(&new);
     level.change(&new.log);
+    house.configure(house.in_force().with_changes_of(new)).await;
     Ok(waiting)
-}
-
-fn waits_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let doors = |config: &Config| -> Vec<_> {
-        config.listeners.iter().map(|one| (one.address, matches!(one.scheme, Scheme::Plain))).collect()
-    };
-    [
-        ("listeners", doors(old) != doors(new)),
-        ("ops", old.ops != new.ops),
-        ("machines", old.machines != new.machines || old.certificate_life != new.certificate_life),
-        ("state", old.state_dir != new.state_dir),
-        ("public_port", old.public_port != new.public_port),
-        ("trust_domain", old.trust_domain != new.trust_domain),
-        ("redis", old.redis != new.redis),
-        ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
-        ("limits", old.limits != new.limits),
-    ]
-    .into_iter()
-    .filter_map(|(key, differs)| differs.then_some(key))
-    .collect()
 }

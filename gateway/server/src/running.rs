@@ -2,20 +2,15 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use cardea_audit::Event;
-use cardea_proxy::{Door, Drain, Limits, Listener, Parts, Proxy, Security};
+use cardea_proxy::{Door, Drain, Listener, Parts, Proxy, Security, certificates::Shown};
 use prometheus_client::registry::Registry;
-use rustls::{
-    ServerConfig,
-    server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
-};
+use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
 use crate::{
     House, ca,
-    config::{Certificate, ListenerConfig, Scheme},
+    config::Scheme,
     house::Own,
     ops::{LogFigures, Ops},
     reload,
@@ -31,8 +26,6 @@ pub struct Running {
     pub machines: Option<SocketAddr>,
     /// Where the operator's machines look.
     pub ops: SocketAddr,
-    /// The certificates of each listener, replaced by a reload.
-    pub(crate) certificates: Vec<Arc<Certificates>>,
     drain: Drain,
     serving: JoinSet<()>,
     beside: JoinSet<()>,
@@ -68,11 +61,13 @@ impl Running {
         registry.register_collector(Box::new(LogFigures(house.log.clone())));
         let proxy = proxy(&house, &mut registry);
         house.attach(&proxy);
-        let (mut listeners, mut certificates) = (Vec::new(), Vec::new());
-        for one in &config.listeners {
-            let (security, resolver) = security(one)?;
+        let mut listeners = Vec::new();
+        for (place, one) in config.listeners.iter().enumerate() {
+            let security = match &one.scheme {
+                Scheme::Plain => Security::Plain,
+                Scheme::Tls(_) => Security::Tls(tls(Shown::at(&proxy, place))?),
+            };
             listeners.push(Listener::bind(one.address, security, Door::Public)?);
-            certificates.extend(resolver);
         }
         let public = listeners.iter().map(Listener::address).collect();
         let mut machines = None;
@@ -86,7 +81,6 @@ impl Running {
             public,
             machines,
             ops: ops.address(),
-            certificates,
             drain: Drain::new(),
             serving: JoinSet::new(),
             beside: JoinSet::new(),
@@ -107,7 +101,7 @@ impl Running {
     /// Takes no new work, lets what is under way end within the limit, and writes what is to be written.
     pub async fn finish(mut self) {
         self.drain.begin();
-        let limit = self.house.config.limits.drain + Duration::from_secs(1);
+        let limit = self.house.limits().drain + Duration::from_secs(1);
         let ended = tokio::time::timeout(limit, async { while self.serving.join_next().await.is_some() {} });
         if ended.await.is_err() {
             tracing::warn!("requests were still open when the time to drain was over");
@@ -129,36 +123,15 @@ pub(crate) fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
         clock: Arc::clone(&house.clock),
         entropy: Arc::clone(&house.entropy),
     };
-    let config = &house.config;
-    let limits = Limits {
-        concurrency: config.limits.in_flight,
-        header_bytes: config.limits.header_bytes,
-        public_port: Some(config.public_port),
-        ..Limits::default()
-    };
-    Proxy::new(parts, limits, house.state.load().snapshot(config), registry)
+    Proxy::new(parts, house.state.load().snapshot(), registry)
 }
 
-fn security(listener: &ListenerConfig) -> Result<(Security, Option<Arc<Certificates>>), rustls::Error> {
-    let Scheme::Tls(certificates) = &listener.scheme else { return Ok((Security::Plain, None)) };
-    let resolver = Arc::new(Certificates(ArcSwap::from_pointee(certificates.clone())));
+/// TLS as browsers and programs speak it; who we are is told by the certificates in force.
+fn tls(shown: Shown) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&resolver) as _);
-    Ok((Security::Tls(Arc::new(config)), Some(resolver)))
-}
-
-/// The certificates of a listener, chosen by the name that the client asks for.
-#[derive(Debug)]
-pub(crate) struct Certificates(pub(crate) ArcSwap<Vec<Arc<Certificate>>>);
-
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let all = self.0.load();
-        let named = hello.server_name().and_then(|host| all.iter().find(|one| one.covers(host)));
-        // A client that names nobody of ours gets the first: a browser then shows whose it is.
-        named.or(all.first()).map(|one| Arc::clone(&one.certified))
-    }
+        .with_cert_resolver(Arc::new(shown));
+    Ok(Arc::new(config))
 }

@@ -12,16 +12,18 @@ use cardea_core::{
 };
 use cardea_policy::{AppModel, Engine, Sources, built_in};
 use cardea_proxy::{
-    App, OwnApp, Site, SiteRole, Snapshot, Tenant,
+    App, OwnApp, Settings, Site, SiteRole, Snapshot, Tenant,
     routing::OwnApps,
     upstream::{Standing, StickyKey, TenantRoom, Transport, Upstream},
 };
 
 use crate::{checks::path_of, config::Config};
 
-/// Every tenant, ready to answer.
-#[derive(Debug, Default)]
+/// One generation of everything that decides: every tenant, ready to answer, under the configuration in force.
+#[derive(Debug, Clone, Default)]
 pub struct State {
+    /// Limits, trusted proxies and certificates.
+    pub settings: Arc<Settings>,
     /// The operator's guard-rails.
     pub guard_rails: Vec<PolicyText>,
     /// The tenants that can answer.
@@ -86,7 +88,8 @@ impl State {
     /// Prepares everything. INVARIANT: one tenant's mistakes concern no other: it stays as it was, and is named in
     /// [`State::behind`].
     pub fn compile(sheet: &Sheet<'_>) -> Self {
-        let mut state = Self { guard_rails: sheet.bundle.guard_rails.clone(), ..Self::default() };
+        let settings = Arc::new(sheet.config.settings());
+        let mut state = Self { settings, guard_rails: sheet.bundle.guard_rails.clone(), ..Self::default() };
         for (id, bundle) in &sheet.bundle.tenants {
             let before = sheet.before.tenants.get(id);
             let ready = match sheet.amiss.get(id) {
@@ -107,7 +110,7 @@ impl State {
     }
 
     /// What the data plane routes by. A host that changed hands is with whom the latest resources give it to.
-    pub fn snapshot(&self, config: &Config) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let mut sites: HashMap<Box<str>, Arc<Site>> = HashMap::new();
         let (behind, ready): (Vec<_>, Vec<_>) = self.tenants.iter().partition(|(id, _)| self.behind.contains_key(*id));
         for (_, tenant) in behind.into_iter().chain(ready) {
@@ -123,7 +126,7 @@ impl State {
             }
         }
         let closed = self.behind.values().flat_map(|behind| &behind.hosts).map(|host| host.as_str().into()).collect();
-        Snapshot { hosts: sites, closed, trusted_proxies: config.trusted_proxies.clone() }
+        Snapshot { hosts: sites, closed, settings: Arc::clone(&self.settings) }
     }
 
     /// Everything wrong with the tenants that are behind.

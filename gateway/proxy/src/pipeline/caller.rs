@@ -71,7 +71,8 @@ impl Proxy {
         // Whoever is suspended reads that first: signing in again would only lead in a circle.
         let lead = canonical.navigation() && reason != Reason::UserSuspended;
         let entropy = &*self.parts.entropy;
-        let (challenge, flow_cookie) = challenge::of(need, site, canonical, headers, self.limits.public_port, entropy);
+        let port = way.limits().public_port;
+        let (challenge, flow_cookie) = challenge::of(need, site, canonical, headers, port, entropy);
         Fail { challenge: Some(challenge), flow_cookie, lead, ..reason.into() }
     }
 

@@ -10,7 +10,7 @@ use cardea_core::{
 use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 use hyper::upgrade::OnUpgrade;
 
-use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound};
+use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound, within};
 use crate::{
     AssertionFor,
     failure::Reader,
@@ -40,7 +40,8 @@ impl Proxy {
         self.address(story, way, &mut head.headers)?;
         if way.app.spec.audit == AuditMode::Before {
             let entry = story.before();
-            let written = self.within(async { self.recorder().record_before(entry).await.map_err(Fail::from) }).await;
+            let writing = async { self.recorder().record_before(entry).await.map_err(Fail::from) };
+            let written = within(way.limits().head, writing).await;
             written.map_err(|_| Reason::LogUnavailable)?;
         }
         let began = Instant::now();

@@ -21,8 +21,8 @@ use cardea_identity::{
 };
 use cardea_policy::{Engine, Sources, built_in};
 use cardea_proxy::{
-    App, Door, Drain, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Security, Site, SiteRole,
-    Snapshot, Tenant, Transport, Upstream,
+    App, Door, Drain, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Security, Settings, Site,
+    SiteRole, Snapshot, Tenant, Transport, Upstream,
 };
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -96,9 +96,10 @@ impl Plan {
         };
         let spec: AppSpec = toml::from_str(&self.app).unwrap();
         let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), self.transport).unwrap();
-        let snapshot = snapshot(&spec, Arc::new(upstream), POLICIES);
+        let settings = Settings { limits: self.limits, ..Settings::default() };
+        let snapshot = Snapshot { settings: settings.into(), ..snapshot(&spec, Arc::new(upstream), POLICIES) };
         let mut registry = Registry::default();
-        let proxy = Proxy::new(parts, self.limits, snapshot, &mut registry);
+        let proxy = Proxy::new(parts, snapshot, &mut registry);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), self.security, self.door).unwrap();
         let (address, drain) = (listener.address(), Drain::new());
         let served = tokio::spawn(listener.serve(Arc::clone(&proxy), drain.clone(), Duration::from_secs(3)));
@@ -135,7 +136,7 @@ pub(crate) fn snapshot(spec: &AppSpec, upstream: Arc<Upstream>, policies: &str) 
     Snapshot {
         hosts: HashMap::from([site(APP_HOST, SiteRole::App(app)), site(SIGN_IN_HOST, SiteRole::SignIn)]),
         closed: HashSet::from(["closed.localhost".into()]),
-        trusted_proxies: vec![],
+        settings: Arc::default(),
     }
 }
 

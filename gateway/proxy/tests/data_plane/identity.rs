@@ -147,7 +147,8 @@ async fn the_client_address_is_what_listed_proxies_say_and_nobody_else() {
     let upstream =
         cardea_proxy::Upstream::new(spec.upstream.as_ref().unwrap(), cardea_proxy::Transport::Plain).unwrap();
     let mut trusting = crate::house::snapshot(&spec, std::sync::Arc::new(upstream), crate::house::POLICIES);
-    trusting.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+    trusting.settings = cardea_proxy::Settings { trusted_proxies, ..Default::default() }.into();
     house.proxy.swap(trusting);
     assert_eq!(ask("x-forwarded-for: 198.51.100.1, 203.0.113.9\r\n").await, said(200, "203.0.113.9"));
     assert_eq!(

@@ -60,7 +60,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<House>> for Sent<T> {
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Problem::bad("the body is not marked as `application/json`"));
         }
-        let bytes = axum::body::to_bytes(request.into_body(), house.config.limits.own_body_bytes)
+        let bytes = axum::body::to_bytes(request.into_body(), house.limits().own_body_bytes)
             .await
             .map_err(|_| Problem::new(Reason::BodyTooLarge, "the body is larger than the limit, or broke off"))?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::bad(error.to_string()))

@@ -5,42 +5,37 @@ use std::{
     sync::Arc,
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
 use cardea_core::Timestamp;
-use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls::{crypto::aws_lc_rs::default_provider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// A certificate with its key, ready to serve.
+/// A certificate with its key, as two files hold them.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     /// Where the chain lies.
     pub path: PathBuf,
-    /// The chain and its key.
-    pub certified: Arc<CertifiedKey>,
-    /// The DNS names that it speaks for, as written in it.
-    pub names: Vec<String>,
+    /// Where its key lies.
+    pub key: PathBuf,
+    /// The same, ready to be shown.
+    pub ready: Arc<cardea_proxy::Certificate>,
+    /// SHA-256 of the certificate, in hex: by it two are told apart.
+    pub fingerprint: String,
     /// When its time ends.
     pub expires: Timestamp,
 }
 
 /// What is wrong with a certificate, and with which of its two files.
-pub(super) struct Flaw {
+pub(crate) struct Flaw {
     pub in_key: bool,
     pub message: String,
     pub help: &'static str,
 }
 
 impl Certificate {
-    /// Whether it speaks for `host`, also by a wildcard of one label (RFC 6125 section 6.4.3).
-    pub fn covers(&self, host: &str) -> bool {
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(rest) => host.split_once('.').is_some_and(|(_, parent)| parent.eq_ignore_ascii_case(rest)),
-            None => name.eq_ignore_ascii_case(host),
-        })
-    }
-
     /// Reads the two files.
-    pub(super) fn read(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, Flaw> {
+    pub(crate) fn read(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, Flaw> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect)
             .map_err(|error| flaw(false, format!("certificate `{}` cannot be read: {error}", certificate.display())))?;
@@ -61,13 +56,14 @@ impl Certificate {
         }
         let key_der = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| flaw(true, format!("key `{}` cannot be read: {error}", key.display())))?;
-        let certified =
-            CertifiedKey::from_der(chain, key_der, &aws_lc_rs::default_provider()).map_err(|error| Flaw {
-                in_key: true,
-                message: format!("key `{}` does not fit the certificate: {error}", key.display()),
-                help: "name the key that the certificate was requested with",
-            })?;
-        Ok(Self { path: certificate.to_owned(), certified: Arc::new(certified), names, expires })
+        let certified = CertifiedKey::from_der(chain.clone(), key_der, &default_provider()).map_err(|error| Flaw {
+            in_key: true,
+            message: format!("key `{}` does not fit the certificate: {error}", key.display()),
+            help: "name the key that the certificate was requested with",
+        })?;
+        let fingerprint = digest(&SHA256, leaf).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let ready = Arc::new(cardea_proxy::Certificate { certified: Arc::new(certified), names });
+        Ok(Self { path: certificate.to_owned(), key: key.to_owned(), ready, fingerprint, expires })
     }
 }
 

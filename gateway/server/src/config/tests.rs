@@ -79,7 +79,7 @@ fn an_expired_certificate_is_named_with_its_end() {
     assert!(found.contains("expired at 2021-02-03"), "{found}");
     let before = Config::parse("cardea.toml", text, &folder, Timestamp::from_secs(1_600_000_000)).unwrap();
     let Scheme::Tls(certificates) = &before.listeners[0].scheme else { panic!("not TLS") };
-    assert!(certificates[0].covers("acme.example") && !certificates[0].covers("other.example"));
+    assert!(certificates[0].ready.covers("acme.example") && !certificates[0].ready.covers("other.example"));
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -86,7 +86,7 @@ impl OwnPages for Own {
                 return answered(router, house, request, admitted).await;
             }
             // Read while the client is there: whoever goes away before the end of what they say has changed nothing.
-            let request = match whole(request, house.config.limits.own_body_bytes).await {
+            let request = match whole(request, house.limits().own_body_bytes).await {
                 Ok(request) => request,
                 Err(reason) => return house.tell(&admitted, reason),
             };

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ const READ_AGAIN: Duration = Duration::from_secs(30);
 /// The cache. One lock, held for a look-up or an insert only: with two cores it costs less than a clever map.
 pub(super) struct SessionCache {
     inner: RwLock<Inner>,
-    bound: usize,
+    bound: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -37,7 +40,14 @@ struct Held {
 
 impl SessionCache {
     pub(super) fn new(bound: u64) -> Self {
-        Self { inner: RwLock::default(), bound: usize::try_from(bound).unwrap_or(usize::MAX) }
+        let cache = Self { inner: RwLock::default(), bound: AtomicUsize::default() };
+        cache.resize(bound);
+        cache
+    }
+
+    /// Makes it larger or smaller. What is too much goes with the next that is put in.
+    pub(super) fn resize(&self, bound: u64) {
+        self.bound.store(usize::try_from(bound).unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 
     /// A session that may be used at `now` without asking the store.
@@ -59,8 +69,9 @@ impl SessionCache {
         if inner.generation != asked_at {
             return;
         }
-        if inner.held.len() >= self.bound {
-            inner.make_room(self.bound, now);
+        let bound = self.bound.load(Ordering::Relaxed);
+        if inner.held.len() >= bound {
+            inner.make_room(bound, now);
         }
         inner.insert(Held { session: Arc::clone(session), read_at: now });
     }
@@ -138,12 +149,12 @@ impl Inner {
         }
     }
 
-    /// First what would be read anew anyhow; if that is not enough, an eighth at random, so that the next room is not
-    /// made at the next request.
+    /// First what would be read anew anyhow; if that is not enough, an eighth and all that is too much, at random, so that
+    /// the next room is not made at the next request.
     fn make_room(&mut self, bound: usize, now: Timestamp) {
         self.retain(|held| held.is_fresh(now));
         if self.held.len() >= bound {
-            let some: Vec<_> = self.held.keys().take((bound / 8).max(1)).copied().collect();
+            let some: Vec<_> = self.held.keys().take((bound / 8).max(1) + self.held.len() - bound).copied().collect();
             for handle in some {
                 self.remove(&handle);
             }

@@ -1,7 +1,10 @@
 //! Work that is done to its end, whoever waits for it: a client that goes away, or whose time is over, must not come
 //! between a change and its entry.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -13,6 +16,7 @@ use super::House;
 pub(super) struct Begun {
     tasks: TaskTracker,
     room: Arc<Semaphore>,
+    size: Mutex<usize>,
 }
 
 /// The work broke off by a defect of its own.
@@ -23,7 +27,17 @@ pub struct BrokeOff;
 impl Begun {
     /// Room for so much at once: whoever sends and goes away at once must still not have more done than others.
     pub(super) fn new(room: usize) -> Self {
-        Self { tasks: TaskTracker::new(), room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))) }
+        let size = room.min(Semaphore::MAX_PERMITS);
+        Self { tasks: TaskTracker::new(), room: Arc::new(Semaphore::new(size)), size: Mutex::new(size) }
+    }
+
+    /// Makes room for more, or for less: of what is in use nothing is taken, so that it may stay larger than it should be.
+    pub(super) fn resize(&self, room: usize) {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = room.min(Semaphore::MAX_PERMITS);
+        self.room.add_permits(wanted.saturating_sub(*size));
+        let less = self.room.forget_permits(size.saturating_sub(wanted));
+        *size = (*size).max(wanted) - less;
     }
 
     /// Does `work` in a task of its own. Dropping the future that this returns before the work was begun undoes it;

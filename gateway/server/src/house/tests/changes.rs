@@ -100,7 +100,7 @@ async fn a_tenant_that_cannot_be_prepared_closes_its_own_hosts_and_no_others() {
     assert_eq!(house.tenant(&stage.tenant).unwrap().bundle.tenant.accent.as_deref(), Some("#123456"));
     assert!(house.tenant(&north()).is_none());
     assert!(state.mistakes().to_string().contains("none.pem"), "{}", state.mistakes());
-    let snapshot = state.snapshot(&house.config);
+    let snapshot = state.snapshot();
     assert!(snapshot.closed.contains("files.north.localhost") && snapshot.closed.contains("north.localhost"));
     assert!(snapshot.hosts.contains_key(HOST) && !snapshot.hosts.contains_key("north.localhost"));
     house.is_ready().await.unwrap();

@@ -1,0 +1,129 @@
+//! Room for connections and for requests: as much as the settings in force say, also after they have changed.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Places for connections. Whoever finds none waits.
+#[derive(Debug)]
+pub(crate) struct Room {
+    places: Arc<Semaphore>,
+    /// How many there are; held while it changes.
+    size: Mutex<usize>,
+    /// Places that are to go as soon as whoever is in them leaves.
+    owed: AtomicUsize,
+}
+
+/// A place in a room, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    room: Arc<Room>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    pub(crate) fn of(size: usize) -> Arc<Self> {
+        let size = size.min(Semaphore::MAX_PERMITS);
+        Arc::new(Self { places: Arc::new(Semaphore::new(size)), size: Mutex::new(size), owed: AtomicUsize::new(0) })
+    }
+
+    /// The next place that is free; none only if there will never be one again.
+    pub(crate) async fn place(self: &Arc<Self>) -> Option<Place> {
+        let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        Some(Place { room: Arc::clone(self), permit: Some(permit) })
+    }
+
+    /// Makes it larger or smaller. Nobody is sent away: what is too much goes with those who leave.
+    pub(crate) fn resize(&self, wanted: usize) {
+        let wanted = wanted.min(Semaphore::MAX_PERMITS);
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let (more, fewer) = (wanted.saturating_sub(*size), size.saturating_sub(wanted));
+        let kept = self.take_owed(more);
+        self.places.add_permits(more - kept);
+        self.owed.fetch_add(fewer - self.places.forget_permits(fewer), Ordering::AcqRel);
+        *size = wanted;
+    }
+
+    /// Takes back up to `most` of what is owed; tells how many.
+    fn take_owed(&self, most: usize) -> usize {
+        let less = |owed: usize| Some(owed - owed.min(most));
+        let before = self.owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        before.unwrap_or_else(|owed| owed).min(most)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.room.owed.load(Ordering::Acquire) > 0
+            && self.room.take_owed(1) == 1
+            && let Some(permit) = self.permit.take()
+        {
+            permit.forget();
+        }
+    }
+}
+
+/// Requests in flight.
+#[derive(Debug, Default)]
+pub(crate) struct Slots(AtomicUsize);
+
+/// A request in flight.
+#[derive(Debug)]
+pub(crate) struct Slot<'a>(&'a AtomicUsize);
+
+impl Slots {
+    /// One more, if there are fewer than `most`.
+    pub(crate) fn take(&self, most: usize) -> Option<Slot<'_>> {
+        let slot = Slot(&self.0);
+        // Counted before it is looked at: two that come at once are never both the last.
+        (self.0.fetch_add(1, Ordering::AcqRel) < most).then_some(slot)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_room_that_shrinks_sends_nobody_away_and_takes_nobody_in_until_there_is_room() {
+        let room = Room::of(3);
+        let next = || room.place().now_or_never().flatten();
+        let mut held: Vec<_> = (0..3).filter_map(|_| next()).collect();
+        assert!(next().is_none());
+        room.resize(1);
+        held.pop();
+        held.pop();
+        assert!(next().is_none(), "one is still in, and one is the most");
+        held.pop();
+        held.extend(next());
+        assert!(held.len() == 1 && next().is_none());
+        // What is not yet gone need not be made anew.
+        room.resize(0);
+        room.resize(2);
+        held.extend(next());
+        assert!(held.len() == 2 && next().is_none());
+        drop(held);
+        assert_eq!((room.places.available_permits(), room.owed.load(Ordering::SeqCst)), (2, 0));
+    }
+
+    #[test]
+    fn no_more_requests_are_let_in_than_may_be() {
+        let slots = Slots::default();
+        let first = slots.take(1);
+        assert!(first.is_some() && slots.take(1).is_none());
+        assert!(slots.take(2).is_some(), "there may be more now");
+        drop(first);
+        assert!(slots.take(1).is_some() && slots.take(0).is_none());
+    }
+}
