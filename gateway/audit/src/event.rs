@@ -250,6 +250,25 @@ events! {
         /// The key's id.
         key: String,
     }
+    /// Another configuration is in force, or certificates were renewed.
+    ConfigurationChanged = "configuration-changed" {
+        /// One line for each thing that is another: `~ limits.in_flight: 4096 → 100`.
+        changes: Vec<String>,
+        /// Keys that differ and wait for a restart.
+        waiting: Vec<String>,
+    }
+    /// Another configuration, or a renewed certificate, could not be taken over; the one before stays in force.
+    ConfigurationRefused = "configuration-refused" {
+        /// What is wrong.
+        detail: String,
+    }
+    /// What was changed of the tenant cannot be used; what stood before stays in force, until it is too old.
+    TenantBehind = "tenant-behind" {
+        /// Since when.
+        since: Timestamp,
+        /// What is wrong.
+        detail: String,
+    }
     /// What was changed of the tenant could not be taken over within the limit: nothing of it is admitted.
     TenantPaused = "tenant-paused" {
         /// Since when what decided before was no longer the newest.

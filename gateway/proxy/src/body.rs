@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,6 +15,7 @@ use hyper::body::Incoming;
 use crate::{
     failure::{Reader, grpc},
     headers,
+    metrics::Meters,
     streams::Tie,
     upstream::{pool::Lease, silence::Silence},
 };
@@ -48,12 +50,20 @@ impl Body {
     }
 
     /// A service's answer, tied to its permit; the connection is kept once it has passed.
-    pub(crate) fn answering(incoming: Incoming, mut lease: Lease, tie: Tie, silence: Silence, reader: Reader) -> Self {
+    pub(crate) fn answering(
+        incoming: Incoming,
+        mut lease: Lease,
+        tie: Tie,
+        silence: Silence,
+        reader: Reader,
+        meters: &Arc<Meters>,
+    ) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
             return Self::empty();
         }
-        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie, silence, reader, broken_off: false })))
+        let meters = Arc::clone(meters);
+        Self(Kind::Answering(Box::new(Answering { incoming, lease, tie, silence, reader, meters, broken_off: false })))
     }
 
     /// Any other body, such as one of axum's.
@@ -73,6 +83,7 @@ struct Answering {
     tie: Tie,
     silence: Silence,
     reader: Reader,
+    meters: Arc<Meters>,
     broken_off: bool,
 }
 
@@ -95,6 +106,9 @@ impl Answering {
             }
         };
         self.silence.broken();
+        if let Some(Ok(frame)) = &frame {
+            self.meters.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
         // Given back with the last piece: hyper may not ask for the end that follows it.
         if frame.is_none() || self.incoming.is_end_stream() {
             self.lease.give_back();

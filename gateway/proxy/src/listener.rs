@@ -196,10 +196,17 @@ impl Serving {
         let _ = stream.set_nodelay(true);
         let peer = connection.peer;
         let Some(tls) = tls else { return self.http1(stream, connection).await };
+        let handshakes = &self.proxy.metrics().handshakes;
         let stream = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "handshake failed"),
-            Err(_) => return tracing::debug!(%peer, "handshake took too long"),
+            Ok(Err(error)) => {
+                handshakes.failed(&error);
+                return tracing::debug!(%peer, %error, "handshake failed");
+            }
+            Err(_) => {
+                handshakes.timed_out();
+                return tracing::debug!(%peer, "handshake took too long");
+            }
         };
         let session = stream.get_ref().1;
         connection.tls = true;
@@ -208,8 +215,10 @@ impl Serving {
         connection.workload = certificate.and_then(spiffe_id).map(Arc::from);
         connection.certificate = certificate.map(|certificate| certificate.clone().into_owned());
         if certificate.is_some() && connection.workload.is_none() {
+            handshakes.unnamed();
             return tracing::debug!(%peer, "a client certificate without one SPIFFE ID");
         }
+        handshakes.done();
         if session.alpn_protocol() == Some(b"h2") {
             self.http2(stream, connection).await;
         } else {

@@ -97,6 +97,7 @@ impl Proxy {
     pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         snapshot.begin();
         self.room.resize(snapshot.settings.limits.connections);
+        self.metrics.retain(&snapshot);
         let before = self.snapshot.swap(Arc::new(snapshot));
         self.changed();
         before
@@ -193,9 +194,13 @@ impl Proxy {
         story.is_by(&asker);
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
-        story.stage(&self.metrics.access, edge);
+        let access = story.stage(&self.metrics.access, edge);
         let response = match way.app.own {
-            Some(_) => Box::pin(within(limit, self.own_page(story, &way, permit, head, body))).await?,
+            Some(_) => {
+                let response = Box::pin(within(limit, self.own_page(story, &way, permit, head, body))).await;
+                story.stage(&self.metrics.own, access);
+                response?
+            }
             None => self.forward(story, &way, permit, head, body).await?,
         };
         Ok(self.finish(story, &way, response).await)

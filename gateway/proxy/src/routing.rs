@@ -109,7 +109,7 @@ pub struct App {
     /// Headers that carry claims, and the claim that fills each.
     pub(crate) mapped: Vec<(HeaderName, Claim)>,
     /// Its counters, found on first use.
-    pub(crate) meters: std::sync::OnceLock<Meters>,
+    pub(crate) meters: std::sync::OnceLock<Arc<Meters>>,
 }
 
 impl App {

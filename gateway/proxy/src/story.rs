@@ -11,7 +11,8 @@ use http::{HeaderValue, Method, header, request::Parts as Head};
 use tracing::{Span, field::Empty};
 
 use crate::{
-    App, Canonical, Connection, Proxy, Site, access::Asker, failure::Reader, headers::outbound::request_id, metrics,
+    App, Canonical, Connection, Proxy, Site, access::Asker, failure::Reader, headers::outbound::request_id,
+    metrics::Histogram,
 };
 
 /// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
@@ -106,7 +107,7 @@ impl Story {
         let metrics = self.proxy.metrics();
         metrics.in_flight.dec();
         let asked = self.site.as_deref().zip(self.app.as_deref()).map(|(site, app)| (&*site.tenant, app));
-        metrics.count(asked, status, reason);
+        metrics.count(asked, &self.method, (status, reason), self.began.elapsed());
         let decision = self.decision.take();
         let mut entry = self.entry_of(status, reason, decision);
         if self.written_before {
@@ -144,13 +145,9 @@ impl Story {
     }
 
     /// Marks the end of a stage that began at `since`, and gives the beginning of the next.
-    pub(crate) fn stage(
-        &self,
-        histogram: &prometheus_client::metrics::histogram::Histogram,
-        since: Instant,
-    ) -> Instant {
+    pub(crate) fn stage(&self, histogram: &Histogram, since: Instant) -> Instant {
         let now = Instant::now();
-        metrics::observe(histogram, now - since);
+        histogram.observe(now - since);
         now
     }
 }

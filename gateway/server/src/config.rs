@@ -4,6 +4,7 @@
 mod certificates;
 mod change;
 mod check;
+mod in_force;
 mod shape;
 
 use std::{
@@ -17,6 +18,8 @@ use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp, resources::SecretR
 use ipnet::IpNet;
 
 pub use certificates::Certificate;
+pub use change::{KeyChange, keys_between};
+pub use in_force::{Held, InForce};
 
 /// The configuration of one gateway, checked.
 #[derive(Debug, Clone)]
@@ -47,6 +50,10 @@ pub struct Config {
     pub limits: Limits,
     /// How the gateway tells what it does.
     pub log: LogConfig,
+    /// Whether certificate files that were replaced are taken up by themselves.
+    pub watch_certificates: bool,
+    /// The text that it was read from.
+    pub text: Arc<str>,
     /// A folder of resources that `check` reads when none is named.
     pub resources: Option<PathBuf>,
 }

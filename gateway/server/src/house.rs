@@ -37,6 +37,7 @@ use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlSha
 use crate::{
     ca::{Ca, CaFault},
     config::Config,
+    figures::Reloads,
     outgoing::OutgoingClient,
     state::{State, TenantState},
 };
@@ -99,6 +100,8 @@ pub struct House {
     loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
+    /// Changes taken over, and refused.
+    pub(crate) reloads: Reloads,
     /// Turns for reading policies.
     pub(crate) judging: Turns,
     /// Turns for searching logs.
@@ -193,6 +196,7 @@ impl House {
         let log = log.map_err(store_fault)?;
         let http = OutgoingClient::new()?;
         Ok(Arc::new_cyclic(|me| Self {
+            reloads: Reloads::default(),
             judging: Turns::judging(),
             searching: Turns::searching(),
             begun: Begun::new(config.limits.in_flight),

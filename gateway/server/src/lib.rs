@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod explaining;
+mod figures;
 pub mod folder;
 pub mod house;
 pub mod logging;

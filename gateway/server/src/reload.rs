@@ -1,7 +1,9 @@
 //! How changes reach a running gateway: those of other processes through the store's feed, those of the configuration on
 //! SIGHUP. What cannot be read changes nothing.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+mod configuration;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cardea_audit::Event;
 use cardea_core::{Diagnostics, TenantId};
@@ -9,11 +11,12 @@ use cardea_storage::{Announced, Change};
 
 use crate::{
     House,
-    config::Config,
+    figures::What,
     house::{Doer, OpenFault, with_causes},
-    logging::LogLevel,
-    running::Running,
 };
+
+pub(crate) use configuration::say;
+pub use configuration::{configuration, watch};
 
 /// A quarter of a second: what another process changes bites well within one.
 const POLL: Duration = Duration::from_millis(250);
@@ -77,7 +80,12 @@ impl Feed {
         self.pending |= take(house, &changes);
         let again = self.rounds.is_multiple_of(TRY_AGAIN) && !house.state.load().behind.is_empty();
         if self.pending || again {
+            let before = house.state.load_full();
             house.load_state().await?;
+            let all_well = house.state.load().behind.iter().all(|(id, why)| before.behind.get(id) == Some(why));
+            if self.pending && all_well {
+                house.reloads.count(What::Resources, true);
+            }
             self.pending = false;
         }
         house.confirm();
@@ -93,7 +101,13 @@ impl Feed {
             if self.told.get(tenant) == Some(&now) {
                 continue;
             }
-            let was_paused = self.told.insert(tenant.clone(), now).is_some_and(|(_, paused)| paused);
+            let known = self.told.insert(tenant.clone(), now);
+            let was_paused = known.as_ref().is_some_and(|(_, paused)| *paused);
+            if known.is_none_or(|(why, _)| why != behind.why) {
+                house.reloads.count(What::Resources, false);
+                let detail = behind.why.to_string();
+                house.note(tenant, &Doer::gateway(), Event::TenantBehind { since: behind.since, detail });
+            }
             tracing::error!(%tenant, why = %behind.why, paused, "what was changed cannot be used");
             if paused && !was_paused {
                 let detail = behind.why.to_string();
@@ -157,15 +171,4 @@ async fn hourly(house: &Arc<House>) {
     if let Err(error) = dropped.await {
         tracing::warn!(error = %with_causes(&error), "old keys and changes cannot be dropped now");
     }
-}
-
-/// Reads the configuration anew and takes over what can change while running, all of it at once: limits, trusted proxies,
-/// certificates, and the log level. Anything else that differs is named; it waits for a restart. A bad file changes nothing.
-pub async fn configuration(running: &Running, path: &Path, level: &LogLevel) -> Result<Vec<&'static str>, Diagnostics> {
-    let house = &running.house;
-    let new = Config::read(path, house.now())?;
-    let waiting = house.config.waits_for_restart(&new);
-    level.change(&new.log);
-    house.configure(house.in_force().with_changes_of(new)).await;
-    Ok(waiting)
 }

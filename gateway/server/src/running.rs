@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     House, ca,
-    config::Scheme,
+    config::{InForce, Scheme},
+    figures,
     house::Own,
     ops::{LogFigures, Ops},
     reload,
@@ -59,6 +60,7 @@ impl Running {
         let config = &house.config;
         let mut registry = Registry::default();
         registry.register_collector(Box::new(LogFigures(house.log.clone())));
+        figures::register(&house, &mut registry);
         let proxy = proxy(&house, &mut registry);
         house.attach(&proxy);
         let mut listeners = Vec::new();
@@ -92,8 +94,10 @@ impl Running {
         }
         running.beside.spawn(ops.serve(Arc::clone(&running.house), Arc::new(registry), running.drain.clone()));
         running.beside.spawn(reload::follow(Arc::clone(&running.house)));
+        running.beside.spawn(reload::watch(Arc::clone(&running.house)));
         running.beside.spawn(reload::housekeeping(Arc::clone(&running.house)));
         running.beside.spawn(ca::keep(Arc::clone(&running.house)));
+        reload::say(&running.house).await;
         running.house.note_own(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
         Ok(running)
     }
@@ -107,6 +111,7 @@ impl Running {
             tracing::warn!("requests were still open when the time to drain was over");
         }
         self.beside.shutdown().await;
+        InForce::withdraw(&self.house.config.state_dir);
         self.house.note_own(Event::Stopped {});
         self.house.close().await;
     }

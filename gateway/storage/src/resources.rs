@@ -110,7 +110,8 @@ impl Plan {
         self.changes.iter().map(|change| format!("{} {change}", self.sign(change))).collect()
     }
 
-    fn sign(&self, change: &ResourceChange) -> char {
+    /// How one of its changes is marked: `+` added, `~` changed, `-` removed.
+    pub fn sign(&self, change: &ResourceChange) -> char {
         let tenant = |id| self.before.tenants.get(id);
         let known = match change {
             ResourceChange::DropTenant(_)

@@ -14,6 +14,7 @@ use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, heade
 use crate::{
     AssertionFor,
     failure::Reader,
+    metrics::Meters,
     streams::Tie,
     trace_context,
     upstream::{self, silence::Silence, upload, websocket},
@@ -47,15 +48,17 @@ impl Proxy {
         let began = Instant::now();
         let sent = std::time::Instant::now();
         let asked = way.asked();
+        let meters = self.metrics.meters(&way.site.tenant, &way.app);
         let tie = || Tie::new(&self.streams, Arc::clone(&asked), way.changes, began);
-        let (body, progress) = if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, tie) };
+        let (body, progress) =
+            if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, meters, tie) };
         let request = outgoing(way, head.headers, body);
         let outcome = if websocket {
             let upgrade = upgrade.ok_or(Reason::BadHeader)?;
             Box::pin(self.open_tunnel(way, permit, request, wish.as_deref(), (upgrade, version, began))).await
         } else {
             let answer = upstream::forward(permit, &upstream, request, wish.as_deref(), progress.as_ref()).await;
-            answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), story.reader))
+            answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), (story.reader, meters)))
         };
         story.stage(&self.metrics.upstream, sent);
         let mut response = outcome?;
@@ -99,7 +102,8 @@ impl Proxy {
             websocket::Outcome::Opened(response, service, load) => (response, service, load),
             websocket::Outcome::Declined(answer) => {
                 let tie = Tie::new(&self.streams, way.asked(), way.changes, began);
-                return Ok(returned(way, answer, wish, tie, Reader::Program));
+                let meters = self.metrics.meters(&way.site.tenant, &way.app);
+                return Ok(returned(way, answer, wish, tie, (Reader::Program, meters)));
             }
         };
         headers::clean_answer(response.headers_mut(), way.canonical.tls());
@@ -125,12 +129,18 @@ fn outgoing(way: &Way, headers: HeaderMap, body: Body) -> Request<Body> {
     request
 }
 
-fn returned(way: &Way, answer: upstream::Answer, wish: Option<&str>, tie: Tie, reader: Reader) -> Response<Body> {
+fn returned(
+    way: &Way,
+    answer: upstream::Answer,
+    wish: Option<&str>,
+    tie: Tie,
+    (reader, meters): (Reader, &Arc<Meters>),
+) -> Response<Body> {
     let sticky = way.app.sticky_cookie().zip(way.app.upstream.as_ref());
     let cookie = sticky.and_then(|(_, upstream)| answer.cookie(upstream, wish, way.canonical.tls()));
     let (head, incoming) = answer.response.into_parts();
     let silence = Silence::new(answer.idle);
-    let mut response = Response::new(Body::answering(incoming, answer.lease, tie, silence, reader));
+    let mut response = Response::new(Body::answering(incoming, answer.lease, tie, silence, reader, meters));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if let Some((name, _)) = sticky {

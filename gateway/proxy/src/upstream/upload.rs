@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::silence::Silence;
-use crate::{App, Body, body::BodyError, headers, streams::Tie};
+use crate::{App, Body, body::BodyError, headers, metrics::Meters, streams::Tie};
 
 /// When the last piece of a body passed.
 #[derive(Debug, Clone)]
@@ -47,19 +47,26 @@ impl Progress {
 struct Uploading {
     body: Body,
     app: Arc<App>,
+    meters: Arc<Meters>,
     progress: Progress,
     tie: Tie,
     silence: Silence,
 }
 
 /// Prepares a request's body. One that is empty is left as it is.
-pub(crate) fn prepare(body: Body, app: &Arc<App>, tie: impl FnOnce() -> Tie) -> (Body, Option<Progress>) {
+pub(crate) fn prepare(
+    body: Body,
+    app: &Arc<App>,
+    meters: &Arc<Meters>,
+    tie: impl FnOnce() -> Tie,
+) -> (Body, Option<Progress>) {
     if body.is_end_stream() {
         return (Body::empty(), None);
     }
     let progress = Progress::begin();
     let silence = Silence::new(app.upstream.as_ref().and_then(|upstream| upstream.idle()));
-    let uploading = Uploading { body, app: Arc::clone(app), progress: progress.clone(), tie: tie(), silence };
+    let (app, meters) = (Arc::clone(app), Arc::clone(meters));
+    let uploading = Uploading { body, app, meters, progress: progress.clone(), tie: tie(), silence };
     (Body::new(uploading), Some(progress))
 }
 
@@ -90,7 +97,10 @@ impl HttpBody for Uploading {
                     headers::clean_trailers(&mut trailers, &this.app.mapped);
                     Frame::trailers(trailers)
                 }
-                Err(frame) => frame,
+                Err(frame) => {
+                    this.meters.received(frame.data_ref().map_or(0, Bytes::len));
+                    frame
+                }
             })
         }))
     }

@@ -1,5 +1,7 @@
 //! `cardea check`: everything that can be known to be wrong before it is wrong in use.
 
+mod diff;
+
 use std::path::PathBuf;
 
 use cardea_core::resources::Bundle;
@@ -16,10 +18,17 @@ pub struct Arguments {
     /// A folder of resources (it holds `tenants/`). With it, a configuration is checked only if one is named or lies here.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Show what would change: the resources of DIR (or of the folder that the configuration names) against the store, and
+    /// the configuration and its certificates against those in force. Exit status 1 if something would be refused.
+    #[arg(long)]
+    diff: bool,
 }
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
+    if arguments.diff {
+        return diff::run(arguments.dir, context).await;
+    }
     let needless = arguments.dir.is_some() && context.config_file.is_none() && !context.config_path().exists();
     let config = if needless { None } else { Some(context.config()?) };
     let bundle = bundle(arguments.dir, config.as_ref()).await?;

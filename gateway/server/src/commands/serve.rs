@@ -73,7 +73,7 @@ async fn until_told_to_stop(running: &Running, context: &Context, level: &loggin
         if stop.await {
             return Ok(());
         }
-        match reload::configuration(running, &context.config_path(), level).await {
+        match reload::configuration(&running.house, &context.config_path(), level).await {
             Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
             Ok(waiting) => {
                 tracing::warn!(waiting = waiting.join(", "), "configuration reloaded; these wait for a restart");

@@ -1,13 +1,42 @@
-//! What of a configuration can change while the gateway runs, and what waits for a restart.
+//! What of a configuration can change while the gateway runs, what waits for a restart, and which keys differ.
 
-use super::{Config, Scheme};
+use std::{collections::BTreeMap, sync::Arc};
+
+use cardea_core::{Diagnostic, Diagnostics, Timestamp};
+use serde::Serialize;
+
+use super::{Certificate, Config, ListenerConfig, Scheme};
+
+/// Keys that a reload takes over. INVARIANT: they are those that [`Config::with_changes_of`] takes.
+const LIVE: &[&str] = &["limits", "log", "resources", "tls", "trusted_proxies"];
+
+/// A key whose value is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyChange {
+    /// The key as it is written: `limits.in_flight`.
+    pub key: String,
+    /// Its value before; absent where it was not written.
+    pub before: Option<String>,
+    /// Its value now.
+    pub after: Option<String>,
+    /// Whether it is taken over only by a restart.
+    pub waits_for_restart: bool,
+}
 
 impl Config {
     /// This configuration with everything of `new` that can change while the gateway runs: limits, trusted proxies,
     /// certificates, and how it tells what it does. Where listeners are others, their certificates wait with them.
     pub fn with_changes_of(&self, new: Self) -> Self {
         let listeners = if self.same_doors(&new) { new.listeners } else { self.listeners.clone() };
-        Self { listeners, trusted_proxies: new.trusted_proxies, limits: new.limits, log: new.log, ..self.clone() }
+        Self {
+            listeners,
+            text: new.text,
+            trusted_proxies: new.trusted_proxies,
+            limits: new.limits,
+            log: new.log,
+            watch_certificates: new.watch_certificates,
+            ..self.clone()
+        }
     }
 
     /// The keys in which `new` differs and which wait for a restart: addresses, stores and names.
@@ -32,5 +61,102 @@ impl Config {
             config.listeners.iter().map(|one| (one.address, matches!(one.scheme, Scheme::Plain))).collect()
         };
         doors(self) == doors(other)
+    }
+
+    /// Every certificate of every listener.
+    pub fn certificates(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        self.listeners.iter().flat_map(ListenerConfig::certificates)
+    }
+
+    /// This configuration with the certificates whose files were replaced, if any was, and what is wrong with those that
+    /// cannot be read. Each stands for itself: one that is broken keeps its predecessor, and holds up no other.
+    pub fn with_renewed(&self, now: Timestamp) -> (Option<Self>, Diagnostics) {
+        let (mut renewed, mut wrong, mut any) = (self.clone(), Diagnostics::default(), false);
+        let all = renewed.listeners.iter_mut().filter_map(|listener| match &mut listener.scheme {
+            Scheme::Plain => None,
+            Scheme::Tls(all) => Some(all),
+        });
+        for one in all.flatten().filter(|one| one.was_replaced()) {
+            match Certificate::read(&one.path, &one.key, now) {
+                Ok(new) => (*one, any) = (Arc::new(new), true),
+                Err(flaw) => wrong.push(Diagnostic::new(&self.source, flaw.message).help(flaw.help)),
+            }
+        }
+        (any.then_some(renewed), wrong)
+    }
+}
+
+/// The keys in which two texts of a configuration differ, in their order. Both have been read before.
+pub fn keys_between(before: &str, after: &str) -> Vec<KeyChange> {
+    let (before, after) = (flat(before), flat(after));
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let differs = |key: &&String| before.get(*key) != after.get(*key);
+    let told = |key: &String| KeyChange {
+        key: key.clone(),
+        before: before.get(key).cloned(),
+        after: after.get(key).cloned(),
+        waits_for_restart: !is_live(key),
+    };
+    keys.into_iter().filter(differs).map(told).collect()
+}
+
+fn is_live(key: &str) -> bool {
+    let first = key.split(['.', '[']).next().unwrap_or_default();
+    LIVE.contains(&first) || (first == "listeners" && key.contains(".tls"))
+}
+
+/// Every value of a text with the way to it.
+fn flat(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    if let Ok(table) = text.parse::<toml::Table>() {
+        walk(String::new(), &toml::Value::Table(table), &mut found);
+    }
+    found
+}
+
+fn walk(at: String, value: &toml::Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                walk(if at.is_empty() { key.clone() } else { format!("{at}.{key}") }, value, found);
+            }
+        }
+        toml::Value::Array(all) if all.iter().any(toml::Value::is_table) => {
+            for (nth, value) in all.iter().enumerate() {
+                walk(format!("{at}[{nth}]"), value, found);
+            }
+        }
+        other => {
+            found.insert(at, other.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_differ_are_named_with_what_waits() {
+        let before = "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
+        let after = "trusted_proxies = [\"10.0.0.0/8\"]\n[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:2\"\n\
+                     plain = true\n[limits]\nin_flight = 7\n";
+        let told: Vec<_> = keys_between(before, after)
+            .into_iter()
+            .map(|one| (one.key, one.before, one.after, one.waits_for_restart))
+            .collect();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            told,
+            [
+                ("limits.in_flight".to_owned(), None, text("7"), false),
+                ("listeners[0].address".to_owned(), text("\"127.0.0.1:1\""), text("\"127.0.0.1:2\""), true),
+                ("trusted_proxies".to_owned(), None, text("[\"10.0.0.0/8\"]"), false),
+            ]
+        );
+        assert!(keys_between(after, after).is_empty());
+        assert!(is_live("listeners[0].tls.certificate") && is_live("listeners[1].tls[0].key") && !is_live("state.dir"));
     }
 }

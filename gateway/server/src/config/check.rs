@@ -49,6 +49,8 @@ impl<'a> Check<'a> {
             trusted_proxies: file.trusted_proxies,
             limits: self.limits(&file.limits),
             log: self.log(&file.log),
+            watch_certificates: file.tls.watch.unwrap_or(true),
+            text: self.text.into(),
             resources: file.resources.as_ref().and_then(|dir| self.resources(dir)),
             listeners,
         };

@@ -29,6 +29,8 @@ pub(super) struct File {
     #[serde(default)]
     pub listeners: Vec<Spanned<ListenerTable>>,
     #[serde(default)]
+    pub tls: WatchTable,
+    #[serde(default)]
     pub ops: OpsTable,
     pub machines: Option<MachinesTable>,
     pub redis: Option<RedisTable>,
@@ -59,6 +61,12 @@ pub(super) struct ListenerTable {
 pub(super) struct TlsTable {
     pub certificate: Spanned<String>,
     pub key: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WatchTable {
+    pub watch: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

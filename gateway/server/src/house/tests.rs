@@ -4,7 +4,11 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU32, Ordering},
 };
 
-use cardea_core::{Assurance, Reason, UserId, entropy::Fixed, resources::PolicySet};
+use cardea_core::{
+    Assurance, Reason, UserId,
+    entropy::Fixed,
+    resources::{Bundle, PolicySet},
+};
 use cardea_identity::{
     Email, Factor, FactorData, Handle, HandleRecord, Session, Status, User,
     assurance::{Means, Proof},
