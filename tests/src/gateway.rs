@@ -160,6 +160,31 @@ impl Gateway {
         self.process.id()
     }
 
+    /// Tells it that files have changed (SIGHUP).
+    pub fn hangs_up(&self) -> anyhow::Result<()> {
+        let pid = self.pid().context("it has ended already")?;
+        ensure!(std::process::Command::new("kill").args(["-s", "HUP", &pid.to_string()]).status()?.success());
+        Ok(())
+    }
+
+    /// What it tells a collector of metrics.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let url = Url::parse(&format!("http://127.0.0.1:{}/metrics", self.on.ops))?;
+        Ok(Client::program().get(&url).await?.body)
+    }
+
+    /// Waits until what it tells a collector of metrics holds `text`.
+    pub async fn counts(&mut self, text: &str) -> anyhow::Result<()> {
+        let url = Url::parse(&format!("http://127.0.0.1:{}/metrics", self.on.ops))?;
+        let told = async || Client::program().get(&url).await.is_ok_and(|reply| reply.body.contains(text));
+        self.process.until(told).await.with_context(|| format!("it does not count `{text}`"))
+    }
+
+    /// The next line on its standard output that `wanted` takes.
+    pub async fn prints<T>(&mut self, wanted: impl FnMut(&str) -> Option<T>) -> anyhow::Result<T> {
+        self.process.line(wanted).await
+    }
+
     /// A host of the installation.
     pub fn at(&self, host: &str, path: &str) -> anyhow::Result<Url> {
         self.on.at(host, path)

@@ -18,6 +18,7 @@ pub mod headers;
 pub mod limits;
 pub mod listener;
 pub mod metrics;
+pub mod observe;
 mod origin;
 pub mod own;
 pub mod permit;

@@ -26,7 +26,7 @@ use crate::{
     failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
-    metrics::{Metrics, Upstreams},
+    metrics::{Metrics, Stage, Upstreams},
     origin,
     room::{Room, Slots},
     routing,
@@ -140,6 +140,10 @@ impl Proxy {
         &self.metrics
     }
 
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        &*self.parts.entropy
+    }
+
     pub(crate) fn recorder(&self) -> &dyn Recorder {
         &*self.parts.recorder
     }
@@ -147,11 +151,11 @@ impl Proxy {
     /// Answers one request of a connection. Never fails: every failure is an answer, and every end an entry.
     pub async fn handle(self: &Arc<Self>, connection: Arc<Connection>, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let mut story = Story::begin(self, &connection, &head);
-        let span = story.span.clone();
         // Read before anything is decided: a change from here on makes open streams ask again.
         let changes = self.streams.changes();
         let snapshot = self.snapshot.load_full();
+        let mut story = Story::begin(self, &connection, &snapshot.settings, &head);
+        let span = story.span.clone();
         let ended = match self.slots.take(snapshot.settings.limits.concurrency) {
             Some(_slot) => {
                 let walk = AssertUnwindSafe(self.walk(&mut story, &connection, (snapshot, changes), head, body))
@@ -162,7 +166,8 @@ impl Proxy {
         };
         match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
             Ok(response) => {
-                story.end(response.status().as_u16(), response.extensions().get::<Reason>().copied());
+                let reason = response.extensions().get::<Reason>().copied();
+                story.end(response.status().as_u16(), response.body(), reason);
                 response
             }
             Err(fail) => self.refuse(story, &fail),
@@ -187,18 +192,18 @@ impl Proxy {
         story.span.record("app", app.spec.id.as_str());
         let trailers = headers::takes_trailers(&head.headers);
         headers::clean(&mut head.headers, &app.mapped)?;
-        let edge = story.stage(&self.metrics.edge, story.began);
+        let edge = story.stage(Stage::Edge, story.began);
         self.parts.recorder.admits(&site.tenant.id)?;
         let limit = snapshot.settings.limits.head;
         let (asker, over) = within(limit, self.caller(&site, &canonical, connection, &head.headers)).await?;
         story.is_by(&asker);
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
-        let access = story.stage(&self.metrics.access, edge);
+        let access = story.stage(Stage::Access, edge);
         let response = match way.app.own {
             Some(_) => {
                 let response = Box::pin(within(limit, self.own_page(story, &way, permit, head, body))).await;
-                story.stage(&self.metrics.own, access);
+                story.stage(Stage::Own, access);
                 response?
             }
             None => self.forward(story, &way, permit, head, body).await?,
@@ -271,7 +276,7 @@ impl Proxy {
         story.span.in_scope(|| tracing::debug!(reason = fail.reason.code(), "request refused"));
         // gRPC's answers all have the status 200: the entry tells what it means.
         let told = if story.reader == Reader::Grpc { fail.reason.status() } else { response.status().as_u16() };
-        story.end(told, Some(fail.reason));
+        story.end(told, response.body(), Some(fail.reason));
         response
     }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::{Limits, certificates::Certificate};
+use crate::{Limits, certificates::Certificate, observe::Observers};
 
 /// One generation of the configuration, as far as it can change while the gateway runs.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// The certificates of each TLS listener, in the order of the listeners.
     pub certificates: Vec<Vec<Arc<Certificate>>>,
+    /// Who is told of each request's end.
+    pub observers: Observers,
 }
 
 impl Settings {

@@ -8,11 +8,16 @@ use std::{
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
 use cardea_core::{Caller, EntryId, Reason, SessionId, Timestamp};
 use http::{HeaderValue, Method, header, request::Parts as Head};
+use http_body::Body as _;
 use tracing::{Span, field::Empty};
 
 use crate::{
-    App, Canonical, Connection, Proxy, Site, access::Asker, failure::Reader, headers::outbound::request_id,
-    metrics::Histogram,
+    App, Body, Canonical, Connection, Proxy, Settings, Site,
+    access::Asker,
+    failure::Reader,
+    headers::outbound::request_id,
+    metrics::Stage,
+    observe::{Gathered, Seen},
 };
 
 /// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
@@ -37,18 +42,22 @@ pub(crate) struct Story {
     pub(crate) caller: Caller,
     session: Option<SessionId>,
     pub(crate) decision: Option<Decision>,
+    /// What is gathered for others who are told of its end.
+    gathered: Option<Box<Gathered>>,
     written_before: bool,
     ended: bool,
 }
 
 impl Story {
-    pub(crate) fn begin(proxy: &Arc<Proxy>, connection: &Connection, head: &Head) -> Self {
-        let (method, headers) = (&head.method, &head.headers);
+    pub(crate) fn begin(proxy: &Arc<Proxy>, connection: &Connection, settings: &Settings, head: &Head) -> Self {
+        let Head { method, headers, version, .. } = head;
         let at = proxy.now();
         let agent = headers.get(header::USER_AGENT).and_then(|agent| std::str::from_utf8(agent.as_bytes()).ok());
         let entry = proxy.mint(at);
         proxy.metrics().in_flight.inc();
+        let seen = || Seen { headers, version: *version, entry, trusted: settings.trusts(connection.peer.ip()) };
         Self {
+            gathered: settings.observers.gather(seen, proxy.entropy()),
             entry,
             span: tracing::debug_span!("request", id = %entry, %method, host = Empty, app = Empty),
             id: request_id(entry),
@@ -86,8 +95,16 @@ impl Story {
     }
 
     /// The answer's head is decided. A body that streams on afterwards belongs to the same entry.
-    pub(crate) fn end(mut self, status: u16, reason: Option<Reason>) {
+    pub(crate) fn end(mut self, status: u16, body: &Body, reason: Option<Reason>) {
+        if let Some(gathered) = &mut self.gathered {
+            gathered.answers(body.size_hint().exact());
+        }
         self.close(status, reason);
+    }
+
+    /// The trace and span that the service is told, where they are told of at all.
+    pub(crate) fn told_to_service(&self) -> Option<(u128, u64)> {
+        self.gathered.as_ref().and_then(|gathered| gathered.told_to_service())
     }
 
     /// The entry for an app that wants it durable before its service hears of the request. The end then gets an entry
@@ -110,6 +127,9 @@ impl Story {
         metrics.count(asked, &self.method, (status, reason), self.began.elapsed());
         let decision = self.decision.take();
         let mut entry = self.entry_of(status, reason, decision);
+        if let Some(gathered) = self.gathered.take() {
+            gathered.tell(&entry);
+        }
         if self.written_before {
             entry.id = self.proxy.mint(self.at);
             if let Event::Request(request) = &mut entry.event {
@@ -145,9 +165,12 @@ impl Story {
     }
 
     /// Marks the end of a stage that began at `since`, and gives the beginning of the next.
-    pub(crate) fn stage(&self, histogram: &Histogram, since: Instant) -> Instant {
+    pub(crate) fn stage(&mut self, stage: Stage, since: Instant) -> Instant {
         let now = Instant::now();
-        histogram.observe(now - since);
+        self.proxy.metrics().stage(stage).observe(now - since);
+        if let Some(gathered) = &mut self.gathered {
+            gathered.stage(stage, self.began, (since, now));
+        }
         now
     }
 }

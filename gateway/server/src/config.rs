@@ -15,6 +15,7 @@ use std::{
 };
 
 use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp, resources::SecretRef};
+use cardea_proxy::observe::Observers;
 use ipnet::IpNet;
 
 pub use certificates::Certificate;
@@ -50,6 +51,10 @@ pub struct Config {
     pub limits: Limits,
     /// How the gateway tells what it does.
     pub log: LogConfig,
+    /// One line for each request, if wanted.
+    pub access_log: Option<AccessLogConfig>,
+    /// Spans of requests, sent to a collector, if wanted.
+    pub traces: Option<TracesConfig>,
     /// Whether certificate files that were replaced are taken up by themselves.
     pub watch_certificates: bool,
     /// The text that it was read from.
@@ -134,6 +139,37 @@ pub enum LogFormat {
     Json,
 }
 
+/// One line for each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogConfig {
+    /// How a line looks.
+    pub form: AccessLogForm,
+    /// Where lines go; to standard output where absent.
+    pub file: Option<PathBuf>,
+}
+
+/// How a line of the access log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLogForm {
+    /// An object with everything that is told.
+    Json,
+    /// As web servers write it: the NCSA common format.
+    Common,
+    /// The same with referrer and user agent.
+    Combined,
+}
+
+/// Where spans of requests go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TracesConfig {
+    /// The collector; spans are posted to `/v1/traces` below it.
+    pub endpoint: url::Url,
+    /// The share of requests that is told of, unless a listed proxy has decided.
+    pub sample: f64,
+    /// Roots that the collector's certificate is checked by; the system's where absent.
+    pub ca_file: Option<PathBuf>,
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
@@ -189,6 +225,8 @@ impl Config {
             limits,
             trusted_proxies: self.trusted_proxies.clone(),
             certificates: self.listeners.iter().map(|listener| ready(listener.certificates())).collect(),
+            // Opened by whoever puts it in force.
+            observers: Observers::default(),
         }
     }
 

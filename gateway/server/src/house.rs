@@ -38,6 +38,7 @@ use crate::{
     ca::{Ca, CaFault},
     config::Config,
     figures::Reloads,
+    observing::Observing,
     outgoing::OutgoingClient,
     state::{State, TenantState},
 };
@@ -100,6 +101,8 @@ pub struct House {
     loading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
+    /// The access log and the traces.
+    pub(crate) observing: Observing,
     /// Changes taken over, and refused.
     pub(crate) reloads: Reloads,
     /// Turns for reading policies.
@@ -196,6 +199,7 @@ impl House {
         let log = log.map_err(store_fault)?;
         let http = OutgoingClient::new()?;
         Ok(Arc::new_cyclic(|me| Self {
+            observing: Observing::default(),
             reloads: Reloads::default(),
             judging: Turns::judging(),
             searching: Turns::searching(),
@@ -211,7 +215,7 @@ impl House {
             providers: crate::sign_in::Providers::default(),
             pace: crate::sign_in::Pace::default(),
             ca: Ca::new(config.certificate_life),
-            state: ArcSwap::default(),
+            state: ArcSwap::from_pointee(State { settings: Arc::new(config.settings()), ..State::default() }),
             proxy: OnceLock::new(),
             in_force: ArcSwap::from_pointee(config.clone()),
             config,

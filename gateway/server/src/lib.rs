@@ -12,6 +12,7 @@ mod figures;
 pub mod folder;
 pub mod house;
 pub mod logging;
+mod observing;
 pub mod ops;
 pub mod outgoing;
 pub mod pages;

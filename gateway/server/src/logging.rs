@@ -26,7 +26,11 @@ pub fn start(config: &LogConfig) -> LogLevel {
         }
         LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).boxed(),
     };
+    #[cfg(not(feature = "tokio-console"))]
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    // The level is that of the lines alone: tokio tells of its tasks at `trace`.
+    #[cfg(feature = "tokio-console")]
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(console_subscriber::spawn()).try_init();
     LogLevel(handle)
 }
 

@@ -15,6 +15,8 @@ use crate::{
     house::{Doer, OpenFault, with_causes},
 };
 
+#[cfg(test)]
+pub(crate) use configuration::look;
 pub(crate) use configuration::say;
 pub use configuration::{configuration, watch};
 

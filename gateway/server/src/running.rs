@@ -49,6 +49,9 @@ pub enum StartFault {
     /// The machines listener has no certificate.
     #[error(transparent)]
     Ca(#[from] ca::CaFault),
+    /// The access log or the traces cannot be begun.
+    #[error("{0}")]
+    Observing(#[from] cardea_core::Diagnostics),
     /// TLS cannot be set up.
     #[error("tls cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
@@ -57,6 +60,8 @@ pub enum StartFault {
 impl Running {
     /// Opens every listener, then serves. Nothing is served if one of them cannot be opened.
     pub async fn start(house: Arc<House>) -> Result<Self, StartFault> {
+        let prepared = house.observing.open(&house.config)?;
+        house.configure(house.config.clone(), prepared).await;
         let config = &house.config;
         let mut registry = Registry::default();
         registry.register_collector(Box::new(LogFigures(house.log.clone())));
@@ -111,6 +116,7 @@ impl Running {
             tracing::warn!("requests were still open when the time to drain was over");
         }
         self.beside.shutdown().await;
+        self.house.observing.close().await;
         InForce::withdraw(&self.house.config.state_dir);
         self.house.note_own(Event::Stopped {});
         self.house.close().await;

@@ -88,7 +88,8 @@ impl State {
     /// Prepares everything. INVARIANT: one tenant's mistakes concern no other: it stays as it was, and is named in
     /// [`State::behind`].
     pub fn compile(sheet: &Sheet<'_>) -> Self {
-        let settings = Arc::new(sheet.config.settings());
+        // Resources change nothing of the configuration: what is in force of it, stays.
+        let settings = Arc::clone(&sheet.before.settings);
         let mut state = Self { settings, guard_rails: sheet.bundle.guard_rails.clone(), ..Self::default() };
         for (id, bundle) in &sheet.bundle.tenants {
             let before = sheet.before.tenants.get(id);

@@ -14,7 +14,7 @@ use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, heade
 use crate::{
     AssertionFor,
     failure::Reader,
-    metrics::Meters,
+    metrics::{Meters, Stage},
     streams::Tie,
     trace_context,
     upstream::{self, silence::Silence, upload, websocket},
@@ -60,7 +60,7 @@ impl Proxy {
             let answer = upstream::forward(permit, &upstream, request, wish.as_deref(), progress.as_ref()).await;
             answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), (story.reader, meters)))
         };
-        story.stage(&self.metrics.upstream, sent);
+        story.stage(Stage::Upstream, sent);
         let mut response = outcome?;
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             headers::clean_answer(response.headers_mut(), way.canonical.tls());
@@ -83,7 +83,7 @@ impl Proxy {
         cookies::keep_ours_from_service(headers, way.app.sticky_cookie());
         outbound::tell(headers, &way.canonical, &way.connection.told, &story.id, assertion);
         outbound::map_claims(headers, &way.app.mapped, caller);
-        trace_context::carry(headers, story.entry, &*self.parts.entropy);
+        trace_context::carry(headers, story.entry, story.told_to_service(), &*self.parts.entropy);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Certificate, Config, ListenerConfig, Scheme};
 
 /// Keys that a reload takes over. INVARIANT: they are those that [`Config::with_changes_of`] takes.
-const LIVE: &[&str] = &["limits", "log", "resources", "tls", "trusted_proxies"];
+const LIVE: &[&str] = &["access_log", "limits", "log", "resources", "tls", "traces", "trusted_proxies"];
 
 /// A key whose value is another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +34,8 @@ impl Config {
             trusted_proxies: new.trusted_proxies,
             limits: new.limits,
             log: new.log,
+            access_log: new.access_log,
+            traces: new.traces,
             watch_certificates: new.watch_certificates,
             ..self.clone()
         }

@@ -12,8 +12,12 @@ use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp};
 use toml::Spanned;
 
 use super::{
-    Certificate, Config, Limits, ListenerConfig, LogConfig, Scheme, read_secret,
-    shape::{File, LimitsTable, ListenerTable, LogTable, MachinesTable, RedisTable, TlsTable, UrlOrRef},
+    AccessLogConfig, AccessLogForm, Certificate, Config, Limits, ListenerConfig, LogConfig, Scheme, TracesConfig,
+    read_secret,
+    shape::{
+        AccessLogFormat, AccessLogTable, File, LimitsTable, ListenerTable, LogTable, MachinesTable, RedisTable,
+        TlsTable, TracesTable, UrlOrRef,
+    },
 };
 
 /// Port 9090 on loopback: where collectors of metrics look first.
@@ -49,6 +53,8 @@ impl<'a> Check<'a> {
             trusted_proxies: file.trusted_proxies,
             limits: self.limits(&file.limits),
             log: self.log(&file.log),
+            access_log: self.access_log(&file.access_log),
+            traces: self.traces(&file.traces),
             watch_certificates: file.tls.watch.unwrap_or(true),
             text: self.text.into(),
             resources: file.resources.as_ref().and_then(|dir| self.resources(dir)),
@@ -271,6 +277,45 @@ impl<'a> Check<'a> {
             );
         }
         LogConfig { format: table.format, level: level.get_ref().clone() }
+    }
+
+    fn access_log(&self, table: &AccessLogTable) -> Option<AccessLogConfig> {
+        let form = match table.format? {
+            AccessLogFormat::Off => return None,
+            AccessLogFormat::Json => AccessLogForm::Json,
+            AccessLogFormat::Common => AccessLogForm::Common,
+            AccessLogFormat::Combined => AccessLogForm::Combined,
+        };
+        Some(AccessLogConfig { form, file: table.file.as_ref().map(|file| self.folder.join(file)) })
+    }
+
+    fn traces(&mut self, table: &TracesTable) -> Option<TracesConfig> {
+        const USUAL: f64 = 0.01;
+        let sample = table.sample.as_ref().map_or(USUAL, |sample| *sample.get_ref());
+        if let Some(given) = table.sample.as_ref().filter(|_| !(0.0..=1.0).contains(&sample)) {
+            self.wrong(given, format!("`{sample}` is no share of all requests"), "use 0.0 to 1.0; 0.01 is usual");
+        }
+        let given = table.endpoint.as_ref()?;
+        let help = "write `https://collector.internal:4318`, or `http://127.0.0.1:4318` for one on this machine";
+        let Ok(endpoint) = url::Url::parse(given.get_ref()) else {
+            self.wrong(given, "this is not a URL", help);
+            return None;
+        };
+        let here = match endpoint.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        match endpoint.scheme() {
+            "https" => {}
+            "http" if here => {}
+            _ => self.wrong(given, "spans would be sent in the clear, or nowhere", help),
+        }
+        if endpoint.password().is_some() || !endpoint.username().is_empty() {
+            self.wrong(given, "the URL holds a secret", "set `OTEL_EXPORTER_OTLP_HEADERS` in the environment");
+        }
+        Some(TracesConfig { endpoint, sample, ca_file: table.ca_file.as_ref().map(|file| self.folder.join(file)) })
     }
 
     fn resources(&mut self, dir: &Spanned<String>) -> Option<PathBuf> {

@@ -38,6 +38,10 @@ pub(super) struct File {
     pub limits: LimitsTable,
     #[serde(default)]
     pub log: LogTable,
+    #[serde(default)]
+    pub access_log: AccessLogTable,
+    #[serde(default)]
+    pub traces: TracesTable,
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,6 +116,30 @@ pub(super) struct LogTable {
     #[serde(default)]
     pub format: LogFormat,
     pub level: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccessLogTable {
+    pub format: Option<AccessLogFormat>,
+    pub file: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AccessLogFormat {
+    Off,
+    Json,
+    Common,
+    Combined,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TracesTable {
+    pub endpoint: Option<Spanned<String>>,
+    pub sample: Option<Spanned<f64>>,
+    pub ca_file: Option<String>,
 }
 
 /// `tls = { … }` for one certificate, `tls = [{ … }, { … }]` for several.

@@ -8,12 +8,13 @@ use std::{
 };
 
 use cardea_core::{Diagnostics, TenantId, resources::Bundle};
-use cardea_proxy::Snapshot;
+use cardea_proxy::{Settings, Snapshot};
 use tokio::runtime::Handle;
 
 use super::{House, OpenFault};
 use crate::{
     config::{Config, Limits},
+    observing::Prepared,
     state::{Sheet, State, Transports},
 };
 
@@ -79,11 +80,13 @@ impl House {
 
     /// Puts another configuration in force, with the resources as they are. What of it waits for a restart is the caller's
     /// to leave out.
-    pub(crate) async fn configure(self: &Arc<Self>, config: Config) {
+    pub(crate) async fn configure(self: &Arc<Self>, config: Config, prepared: Prepared) {
         let _one_at_a_time = self.loading.lock().await;
         self.cache.resize(config.limits.sessions_cached);
         self.begun.resize(config.limits.in_flight);
-        let state = State { settings: Arc::new(config.settings()), ..(*self.state.load_full()).clone() };
+        let settings = Settings { observers: prepared.observers(), ..config.settings() };
+        self.observing.settle(prepared);
+        let state = State { settings: Arc::new(settings), ..(*self.state.load_full()).clone() };
         self.in_force.store(Arc::new(config));
         let snapshot = state.snapshot();
         self.swap(state, snapshot);

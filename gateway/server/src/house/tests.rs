@@ -25,6 +25,7 @@ mod going_away;
 mod invitation;
 mod own_pages;
 mod reading;
+mod reload;
 mod rotation;
 mod suspension;
 

@@ -51,11 +51,12 @@ async fn taken_over(house: &Arc<House>, new: Config, level: &LogLevel) -> Result
 
 /// Puts a configuration in force, once its entry is on disk.
 async fn in_its_place(house: &Arc<House>, next: Config, event: Event) -> Result<(), Diagnostics> {
+    let prepared = house.observing.open(&next)?;
     house
         .record_own(&Doer::gateway(), event)
         .await
         .map_err(|fault| Diagnostic::new(&next.source, format!("its entry cannot be written: {fault}")))?;
-    house.configure(next).await;
+    house.configure(next, prepared).await;
     say(house).await;
     Ok(())
 }
