@@ -7,8 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::{Resource, tenant::check_host};
 use crate::{AppId, Diagnostic, Diagnostics};
 
+mod answers;
+mod cors;
+mod hardening;
+mod rewrite;
 mod upstream;
 
+pub use answers::AnswerSpec;
+pub use cors::{CorsSpec, OriginRule};
+pub use hardening::HardeningSpec;
+pub use rewrite::{HeaderRewrite, RewriteSpec};
 pub use upstream::{HealthRules, OutlierRules, Protocol, RetryRules, UpstreamSpec};
 
 /// An app as an administrator writes it (`tenants/<tenant>/apps/<id>.toml`).
@@ -42,18 +50,36 @@ pub struct AppSpec {
     /// The path that the portal opens.
     #[serde(default = "root_path")]
     pub start_path: String,
+    /// What an address is that no pattern of `resources` fits.
+    #[serde(default, skip_serializing_if = "Unmatched::is_default")]
+    pub unmatched: Unmatched,
+    /// Other origins whose pages may open WebSockets here, as in `[cors]`. None: only the app's own pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub websocket_origins: Vec<String>,
     /// The service behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamSpec>,
     /// Header names that the service knows already, and the claim that fills each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Claim>,
+    /// What is changed on the way to the service and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<RewriteSpec>,
+    /// What pages of other origins may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<CorsSpec>,
+    /// Which answer headers are made stricter.
+    #[serde(default, skip_serializing_if = "HardeningSpec::is_default")]
+    pub hardening: HardeningSpec,
     /// What its addresses name: the most specific pattern that fits gives the resource's type and attributes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceRule>,
     /// Which requests are acts with a name of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionRule>,
+    /// What the gateway answers in the service's stead, once it is permitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswerSpec>,
 }
 
 impl AppSpec {
@@ -70,10 +96,16 @@ impl AppSpec {
             encoded_slashes: false,
             in_portal: false,
             start_path: root_path(),
+            unmatched: Unmatched::App,
+            websocket_origins: Vec::new(),
             upstream: None,
             headers: BTreeMap::new(),
+            rewrite: None,
+            cors: None,
+            hardening: HardeningSpec::default(),
             resources: Vec::new(),
             actions: Vec::new(),
+            answers: Vec::new(),
         }
     }
 }
@@ -135,6 +167,25 @@ pub enum AuditMode {
     Grouped,
     /// Before the request is forwarded.
     Before,
+}
+
+/// What an address is that no pattern of the app's `resources` fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unmatched {
+    /// The app itself: policies speak of it as `App::"<id>"`.
+    #[default]
+    App,
+    /// Nothing: it is answered with 404, whoever asks. For services that read an address in more ways than one, such as
+    /// those that fold case: `/Records/1` is then no way round the policies for `/records/1`.
+    Deny,
+}
+
+impl Unmatched {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::App
+    }
 }
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -199,6 +250,22 @@ impl Resource for AppSpec {
                         .help("use `a-z`, `0-9` and `-`"),
                 );
             }
+        }
+        if self.unmatched == Unmatched::Deny && self.resources.is_empty() {
+            found.push(
+                Diagnostic::new(source, format!("app `{}` refuses every address", self.id))
+                    .help("with `unmatched = \"deny\"`, name its addresses in `[[resources]]`"),
+            );
+        }
+        cors::check_websocket_origins(source, &self.websocket_origins, &mut found);
+        if let Some(rewrite) = &self.rewrite {
+            rewrite::check(source, self, rewrite, &mut found);
+        }
+        if let Some(cors) = &self.cors {
+            cors::check(source, cors, &mut found);
+        }
+        for answer in &self.answers {
+            answers::check(source, answer, &mut found);
         }
         for name in self.headers.keys() {
             if is_ours(name) {

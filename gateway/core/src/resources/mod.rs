@@ -10,8 +10,8 @@ mod read;
 mod tenant;
 
 pub use app::{
-    ActionRule, AppSpec, AssertionMode, AuditMode, Claim, HealthRules, OutlierRules, Protocol, ResourceRule,
-    RetryRules, UpstreamSpec,
+    ActionRule, AnswerSpec, AppSpec, AssertionMode, AuditMode, Claim, CorsSpec, HardeningSpec, HeaderRewrite,
+    HealthRules, OriginRule, OutlierRules, Protocol, ResourceRule, RetryRules, RewriteSpec, Unmatched, UpstreamSpec,
 };
 pub use bundle::{Bundle, TenantBundle};
 pub use group::GroupSpec;
