@@ -4,12 +4,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use cardea_core::{
     AppId, Diagnostic, Diagnostics,
-    resources::{ActionRule, AppSpec, ResourceRule},
+    resources::{ActionRule, AppSpec, ResourceRule, Unmatched},
 };
 use cedar_policy_core::ast::{Entity, EntityUID, Literal, PartialValue, Value, ValueKind};
 use matchit::Router;
 
-use crate::words::{Kind, Words, bare};
+use crate::{
+    built_in::PREFLIGHT,
+    words::{Kind, Words, bare},
+};
 
 /// The methods that have an action, and the group of each.
 pub(crate) const METHODS: [(&str, Group); 7] = [
@@ -37,6 +40,9 @@ pub struct AppModel {
     methods: HashMap<&'static str, Method>,
     resources: Router<usize>,
     types: Vec<(Arc<str>, Kind)>,
+    /// What a browser asks for a page of another origin, where the app declares `[cors]`.
+    preflight: Option<Action>,
+    unmatched: Unmatched,
 }
 
 #[derive(Debug, Clone)]
@@ -80,14 +86,17 @@ impl AppModel {
             .map(|&(name, group)| (name, Method::compile(name, group, &spec.actions, &source, &mut found)))
             .collect();
         let entity = bare(Words::shared().app.uid(spec.id.as_str()), []);
-        found.or_ok(Self { id: spec.id.clone(), entity, methods, resources, types })
+        let preflight = spec.cors.as_ref().map(|_| Action::new(PREFLIGHT, Group::Read));
+        let unmatched = spec.unmatched;
+        found.or_ok(Self { id: spec.id.clone(), entity, methods, resources, types, preflight, unmatched })
     }
 
     /// An app of ours: no resource types, no named actions.
     pub(crate) fn plain(id: AppId) -> Self {
         let methods = METHODS.iter().map(|&(name, group)| (name, Method::plain(name, group))).collect();
         let entity = bare(Words::shared().app.uid(id.as_str()), []);
-        Self { id, entity, methods, resources: Router::new(), types: Vec::new() }
+        let (resources, types) = (Router::new(), Vec::new());
+        Self { id, entity, methods, resources, types, preflight: None, unmatched: Unmatched::App }
     }
 
     /// The app's name.
@@ -95,8 +104,15 @@ impl AppModel {
         &self.id
     }
 
-    /// What `method` at the canonical `path` asks for; `None` for a method that has no action, which nobody may use.
-    /// The most specific pattern that fits gives the resource; where none does, it is the app itself.
+    /// Whether the method has an action; one that has none nobody may use.
+    pub fn knows(&self, method: &str) -> bool {
+        self.methods.contains_key(method)
+    }
+
+    /// What `method` at the canonical `path` asks for; `None` for a method that has no action, which nobody may use, and
+    /// for an address that the app does not have.
+    /// The most specific pattern that fits gives the resource; where none does, it is the app itself, or no address at all
+    /// where the app says so.
     ///
     /// A slash at the end gives an address no other meaning: most services answer `/records/R-1/` as they do
     /// `/records/R-1`, so both are one resource and one action. Upper and lower case are different addresses.
@@ -104,12 +120,22 @@ impl AppModel {
         let path = without_end_slash(path);
         let method = self.methods.get(method)?;
         let action = method.named.at(path).map_or(&method.action, |found| found.value);
-        let (kind, resource) = match self.resources.at(path).ok().zip(Some(path)) {
-            Some((found, path)) => match self.types.get(*found.value) {
-                Some((name, kind)) => (Arc::clone(name), Arc::new(self.resource(kind, path, &found.params))),
-                None => return None,
-            },
-            None => (app_kind(), Arc::clone(&self.entity)),
+        self.target(action, path)
+    }
+
+    /// What a preflight for the canonical `path` asks for; `None` where the app declares no `[cors]`, or has no such address.
+    pub fn preflight(&self, path: &str) -> Option<Target> {
+        self.target(self.preflight.as_ref()?, without_end_slash(path))
+    }
+
+    fn target(&self, action: &Action, path: &str) -> Option<Target> {
+        let (kind, resource) = match self.resources.at(path) {
+            Ok(found) => {
+                let (name, kind) = self.types.get(*found.value)?;
+                (Arc::clone(name), Arc::new(self.resource(kind, path, &found.params)))
+            }
+            Err(_) if self.unmatched == Unmatched::Deny => return None,
+            Err(_) => (app_kind(), Arc::clone(&self.entity)),
         };
         let app_uid = self.entity.uid().clone();
         Some(Target { app: self.id.clone(), action: action.clone(), kind, resource, app_uid })
@@ -234,6 +260,28 @@ pub(crate) fn attributes_of(rule: &ResourceRule) -> impl Iterator<Item = &str> {
         .split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| name.strip_prefix('*').unwrap_or(name))
+}
+
+/// Path patterns outside of the model, read as the model reads its own: an address has one meaning.
+#[derive(Debug, Clone)]
+pub struct Patterns<T>(Router<T>);
+
+impl<T> Default for Patterns<T> {
+    fn default() -> Self {
+        Self(Router::new())
+    }
+}
+
+impl<T> Patterns<T> {
+    /// Adds one; `source` names where it was read. Patterns that contradict each other are named.
+    pub fn insert(&mut self, source: &str, pattern: &str, value: T, found: &mut Diagnostics) {
+        insert(&mut self.0, source, pattern, value, found);
+    }
+
+    /// What the most specific pattern that fits the canonical `path` stands for.
+    pub fn at(&self, path: &str) -> Option<&T> {
+        self.0.at(without_end_slash(path)).ok().map(|found| found.value)
+    }
 }
 
 fn insert<T>(router: &mut Router<T>, source: &str, pattern: &str, value: T, found: &mut Diagnostics) {

@@ -1,6 +1,9 @@
 //! Cardea's own apps: their pages and APIs go the same way as everybody's, decided by policies that ship with it.
 
-use cardea_core::{AppId, Assurance, GroupId, resources::PolicyText};
+use cardea_core::{
+    AppId, Assurance, GroupId,
+    resources::{AppSpec, PolicyText},
+};
 
 /// Sign-in pages, `/.cardea/…` on app hosts, sign-out, assets, keys and discovery: open to everybody, always.
 pub fn sign_in() -> AppId {
@@ -28,11 +31,28 @@ pub const ADMINISTRATORS: &str = "administrators";
 /// The policies that decide for them.
 const POLICIES: &str = include_str!("built_in.cedar");
 
-/// What is built in everywhere, and what a tenant's minimum makes.
-pub(crate) fn texts(least: Option<Assurance>) -> [Vec<PolicyText>; 2] {
+/// What is built in everywhere, and what a tenant's settings make: its minimum, and the `[cors]` of its apps.
+pub(crate) fn texts(least: Option<Assurance>, apps: &[&AppSpec]) -> [Vec<PolicyText>; 2] {
     let everywhere = PolicyText { name: "cardea".to_owned(), text: POLICIES.to_owned() };
-    [vec![everywhere], least.and_then(minimum).into_iter().collect()]
+    let shared = apps.iter().filter(|app| app.cors.is_some());
+    let settings = least.and_then(minimum).into_iter().chain(shared.map(|app| preflight(&app.id)));
+    [vec![everywhere], settings.collect()]
 }
+
+/// The rule that an app's `[cors]` makes: a preflight, which browsers send without cookies, is answered. It gives nothing of
+/// the app, since the gateway answers it; what the page then asks for is decided like any request. Guard-rails and the
+/// tenant's own policies may forbid it, as they may anything.
+fn preflight(app: &AppId) -> PolicyText {
+    let text = format!(
+        "// The app's `[cors]`: a browser asks for a page of another origin what that may do.\n\
+         @id(\"{PREFLIGHT}-{app}\")\n\
+         permit(principal is Visitor, action == Action::\"{PREFLIGHT}\", resource in App::\"{app}\");\n"
+    );
+    PolicyText { name: format!("{PREFLIGHT}-{app}"), text }
+}
+
+/// The action of a preflight, known where an app of the tenant declares `[cors]`. It is in `read`, as `OPTIONS` is.
+pub const PREFLIGHT: &str = "preflight";
 
 /// The rule that a tenant's `factors.minimum` makes: sessions below it open the sign-in pages and the portal alone, where a
 /// second factor is enrolled. None where one factor is enough: whoever is signed in has shown that.

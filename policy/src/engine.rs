@@ -59,9 +59,9 @@ pub struct Engine {
 /// Which layers decide for which apps.
 #[derive(Debug)]
 struct Slices {
-    /// The tenant's apps: its policies and its minimum under the operator's guard-rails.
+    /// The tenant's apps: its policies and what its settings make, under the operator's guard-rails.
     tenant: Index,
-    /// The console: what is built in, and the tenant's minimum, under the operator's guard-rails.
+    /// The console: what is built in, and what the tenant's settings make, under the operator's guard-rails.
     console: Index,
     /// The portal: what is built in under the operator's guard-rails. INVARIANT: no minimum stands here: whoever is below it
     /// adds a factor here.
@@ -84,13 +84,13 @@ impl<'a> Sources<'a> {
 
     /// The hash over all texts, built-in ones included: what [`Engine::hash`] will be.
     pub fn hash(&self) -> String {
-        hash::of(&self.layers(&built_in::texts(self.minimum)))
+        hash::of(&self.layers(&built_in::texts(self.minimum, &self.apps)))
     }
 
-    fn layers<'b>(&'b self, [built_in, minimum]: &'b [Vec<PolicyText>; 2]) -> [(Layer, &'b [PolicyText]); 4] {
+    fn layers<'b>(&'b self, [built_in, settings]: &'b [Vec<PolicyText>; 2]) -> [(Layer, &'b [PolicyText]); 4] {
         [
             (Layer::BuiltIn, built_in),
-            (Layer::Minimum, minimum),
+            (Layer::Setting, settings),
             (Layer::GuardRail, self.guard_rails),
             (Layer::Tenant, self.policies),
         ]
@@ -121,7 +121,7 @@ impl Engine {
                 return Err(found);
             }
         };
-        let built_in = built_in::texts(sources.minimum);
+        let built_in = built_in::texts(sources.minimum, &sources.apps);
         let layers = sources.layers(&built_in);
         let mut reader = Reader::new(&schema, sources.known());
         layers.iter().for_each(|(layer, texts)| reader.read(*layer, texts));
@@ -316,7 +316,7 @@ fn compile_apps(specs: &[&AppSpec]) -> (HashMap<AppId, Arc<AppModel>>, Diagnosti
 fn layer_decides(layer: Layer, app: &AppId) -> bool {
     match layer {
         Layer::BuiltIn => built_in::is_own(app),
-        Layer::Minimum => !built_in::is_fixed(app) && !built_in::is_portal(app),
+        Layer::Setting => !built_in::is_fixed(app) && !built_in::is_portal(app),
         Layer::GuardRail => !built_in::is_fixed(app),
         Layer::Tenant => !built_in::is_own(app),
     }

@@ -41,7 +41,7 @@ mod verdict;
 mod witness;
 mod words;
 
-pub use app_model::{AppModel, Target};
+pub use app_model::{AppModel, Patterns, Target};
 pub use budget::PATH_BYTES;
 pub use card::{CallerView, ChallengeView, ConditionView, Explanation, PolicyView, ResourceView, Saw, VerdictWord};
 pub use challenge::Challenge;

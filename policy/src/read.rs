@@ -228,7 +228,7 @@ const FEW: usize = 64;
 /// The name under which mistakes in a file are told: its place in a tenant's folder.
 fn source_name(layer: Layer, name: &str) -> String {
     match layer {
-        Layer::BuiltIn | Layer::Minimum => "built-in".to_owned(),
+        Layer::BuiltIn | Layer::Setting => "built-in".to_owned(),
         Layer::GuardRail => format!("guard-rails/{name}.cedar"),
         Layer::Tenant => format!("policies/{name}.cedar"),
     }

@@ -13,8 +13,9 @@ use crate::{Question, schema::CONTEXT};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Layer {
     BuiltIn,
-    /// What is built in of a tenant's own setting: the least assurance for its apps and its console.
-    Minimum,
+    /// What is built in of a tenant's own settings: the least assurance for its apps and its console, and preflights of the
+    /// apps that declare `[cors]`.
+    Setting,
     GuardRail,
     Tenant,
 }
@@ -67,7 +68,7 @@ impl Layer {
     /// The word for it.
     pub(crate) const fn word(self) -> &'static str {
         match self {
-            Self::BuiltIn | Self::Minimum => "built-in",
+            Self::BuiltIn | Self::Setting => "built-in",
             Self::GuardRail => "guard-rail",
             Self::Tenant => "tenant",
         }
@@ -76,7 +77,7 @@ impl Layer {
     /// What stands before the ids of its policies, so that no layer can speak in another's name.
     pub(crate) const fn prefix(self) -> &'static str {
         match self {
-            Self::BuiltIn | Self::Minimum => "built-in/",
+            Self::BuiltIn | Self::Setting => "built-in/",
             Self::GuardRail => "guard-rail/",
             Self::Tenant => "",
         }

@@ -10,6 +10,7 @@ use cedar_policy_core::{extensions::Extensions, validator::ValidatorSchema};
 
 use crate::{
     app_model::{Group, METHODS, attributes_of},
+    built_in::PREFLIGHT,
     words::BASE_TYPES,
 };
 
@@ -103,9 +104,23 @@ fn resource_types<'a>(apps: &[&'a AppSpec], found: &mut Diagnostics) -> BTreeMap
 
 fn named_actions<'a>(apps: &[&'a AppSpec], found: &mut Diagnostics) -> BTreeMap<&'a str, Group> {
     let mut named: BTreeMap<&str, Group> = BTreeMap::new();
+    let shared = apps.iter().any(|app| app.cors.is_some());
+    if shared {
+        named.insert(PREFLIGHT, Group::Read);
+    }
     for app in apps {
         for rule in &app.actions {
             let Some(group) = Group::of(&rule.method) else { continue };
+            if shared && rule.action == PREFLIGHT {
+                found.push(
+                    Diagnostic::new(
+                        format!("apps/{}", app.id),
+                        format!("action `{PREFLIGHT}` is what apps with `[cors]` are asked by browsers"),
+                    )
+                    .help("choose another name"),
+                );
+                continue;
+            }
             if *named.entry(rule.action.as_str()).or_insert(group) != group {
                 // An action in both groups would let whoever may read also write.
                 found.push(

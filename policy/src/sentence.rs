@@ -50,7 +50,7 @@ fn and(parts: &[String]) -> String {
 
 /// Who could change a forbid that is not the tenant's own.
 fn whose(forbids: &[Arc<str>]) -> &'static str {
-    let by_setting = |id: &Arc<str>| id.strip_prefix(Layer::Minimum.prefix()) == Some(built_in::MINIMUM);
+    let by_setting = |id: &Arc<str>| id.strip_prefix(Layer::Setting.prefix()) == Some(built_in::MINIMUM);
     if forbids.iter().any(|id| id.starts_with(Layer::GuardRail.prefix())) {
         " Guard-rails are the operator's to change."
     } else if forbids.iter().any(by_setting) {

@@ -42,7 +42,10 @@ pub fn run_tests(engine: &Engine, tests: &[TestSpec], now: Timestamp) -> Vec<Tes
 
 fn run(engine: &Engine, test: &TestSpec, now: Timestamp) -> TestOutcome {
     let put = |app: &AppModel, method: &str, path: &str| {
-        let target = app.locate(method, path)?;
+        let (target, method) = match method {
+            "PREFLIGHT" => (app.preflight(path)?, "OPTIONS"),
+            method => (app.locate(method, path)?, method),
+        };
         let principal = Principal::of(&caller(test));
         let question = Question { principal: &principal, target: &target, facts: facts(test, now, method, path) };
         let explanation = engine.explain(&question, Assurance::Three);
@@ -57,7 +60,10 @@ fn run(engine: &Engine, test: &TestSpec, now: Timestamp) -> TestOutcome {
         Some((got, determined_by, explanation.reason_text))
     };
     let done = parts(engine, test).and_then(|(app, method, path)| {
-        put(app, method, path).ok_or_else(|| format!("`{method}` is not a method that the gateway passes on"))
+        put(app, method, path).ok_or_else(|| match app.knows(method) {
+            true => format!("app `{}` has no such address: no pattern of its `resources` fits `{path}`", app.id()),
+            false => format!("`{method}` is not a method that the gateway passes on"),
+        })
     });
     match done {
         Ok((got, determined_by, reason)) => outcome(test, got, determined_by, &reason),
