@@ -178,6 +178,26 @@ impl Canonical {
     }
 }
 
+#[cfg(test)]
+impl Canonical {
+    /// A visitor's `GET` of that raw target at `lab.localhost`, as the edge reads it.
+    pub(crate) fn of_target(raw: &str, keeps_slashes: bool) -> Result<Self, Reason> {
+        let (path, target) = path::of(&raw.parse().map_err(|_| Reason::AmbiguousPath)?, keeps_slashes)?;
+        Ok(Self {
+            method: Method::GET,
+            host: "lab.localhost".into(),
+            port: Some(8443),
+            path,
+            target,
+            client: IpAddr::from([127, 0, 0, 1]),
+            tls: true,
+            websocket: false,
+            navigation: false,
+            html: false,
+        })
+    }
+}
+
 /// Whether the certificate was asked for under the name that the request is for (RFC 9110 section 7.4). A client that
 /// named nothing may only ask for an address.
 fn named_by(sni: Option<&str>, host: &str) -> bool {

@@ -109,7 +109,8 @@ fn is_framing(folded: &str) -> bool {
     matches!(folded, "host" | "content-length" | "cookie" | "authorization" | "content-type")
 }
 
-fn fold(name: &str) -> String {
+/// A name as it is compared: every character but letters and digits counts as `-`, in any case.
+pub(crate) fn fold(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 

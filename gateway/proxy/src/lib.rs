@@ -7,13 +7,17 @@
 //! What it needs of the rest of the gateway it asks through five small traits in [`own`]; it opens no store.
 
 pub mod access;
+mod answers;
 pub mod body;
 pub mod certificates;
 mod challenge;
+mod cors;
+mod declared;
 pub mod drain;
 pub mod edge;
 pub mod failure;
 mod framing;
+mod hardening;
 pub mod headers;
 pub mod limits;
 pub mod listener;
@@ -23,6 +27,7 @@ mod origin;
 pub mod own;
 pub mod permit;
 pub mod pipeline;
+mod rewrite;
 mod room;
 pub mod routing;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! Whether a browser of another site sent a request.
 
-use cardea_core::Reason;
+use cardea_core::{Reason, resources::OriginRule};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::Canonical;
@@ -24,10 +24,19 @@ pub(crate) fn check_change(canonical: &Canonical, headers: &HeaderMap) -> Result
 }
 
 /// Refuses WebSockets that another site's page opens: browsers ask nobody before they do (RFC 6455 section 10.2). A
-/// caller with a cookie must name the origin; one without may leave it out, as programs do.
-pub(crate) fn check_websocket(canonical: &Canonical, headers: &HeaderMap, by_cookie: bool) -> Result<(), Reason> {
+/// caller with a cookie must name the origin; one without may leave it out, as programs do. `others` are the origins that
+/// the app declares beside its own.
+pub(crate) fn check_websocket(
+    canonical: &Canonical,
+    headers: &HeaderMap,
+    by_cookie: bool,
+    others: &[OriginRule],
+) -> Result<(), Reason> {
+    let declared = |origin: &HeaderValue| {
+        origin.to_str().is_ok_and(|origin| others.iter().any(|rule| *rule != OriginRule::Any && rule.fits(origin)))
+    };
     match one(headers, &header::ORIGIN)? {
-        Some(origin) if is_own(origin, canonical) => Ok(()),
+        Some(origin) if is_own(origin, canonical) || declared(origin) => Ok(()),
         None if !by_cookie => Ok(()),
         _ => Err(Reason::CrossSite),
     }
@@ -42,7 +51,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Heade
 }
 
 /// Whether an origin is the one that this request was sent to.
-fn is_own(origin: &HeaderValue, canonical: &Canonical) -> bool {
+pub(crate) fn is_own(origin: &HeaderValue, canonical: &Canonical) -> bool {
     let (scheme, default) = if canonical.tls() { ("https://", 443) } else { ("http://", 80) };
     let Some(rest) = origin.to_str().ok().and_then(|origin| origin.strip_prefix(scheme)) else { return false };
     let (host, port) = match rest.rsplit_once(':') {

@@ -4,6 +4,7 @@
 //! ends is an answer and an entry like any other, which a layer outside could give neither.
 
 use std::{
+    ops::ControlFlow,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -36,6 +37,7 @@ use crate::{
 
 mod caller;
 mod forwarding;
+mod instead;
 
 /// What the rest of the gateway lends to the data plane.
 #[derive(Clone)]
@@ -190,6 +192,9 @@ impl Proxy {
         let site = story.site.insert(site.ok_or_else(|| snapshot.nobody_at(canonical.host()))?).clone();
         let app = story.app.insert(routing::route(&site, &canonical, connection)?).clone();
         story.span.record("app", app.spec.id.as_str());
+        if let Some(cors) = &app.declared.cors {
+            story.crossing = Some(Box::new(cors.read(&canonical, &head.headers)?));
+        }
         let trailers = headers::takes_trailers(&head.headers);
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(Stage::Edge, story.began);
@@ -206,7 +211,10 @@ impl Proxy {
                 story.stage(Stage::Own, access);
                 response?
             }
-            None => self.forward(story, &way, permit, head, body).await?,
+            None => match instead::answer(story, &way, permit, &head.headers)? {
+                ControlFlow::Break(response) => response,
+                ControlFlow::Continue(permit) => self.forward(story, &way, permit, head, body).await?,
+            },
         };
         Ok(self.finish(story, &way, response).await)
     }
@@ -217,13 +225,19 @@ impl Proxy {
         if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
             origin::check_change(canonical, headers)?;
         }
-        let target = app.model.locate(canonical.method().as_str(), canonical.path());
-        let target = target.ok_or(Reason::MethodNotAllowed)?;
+        let (method, path) = (canonical.method().as_str(), canonical.path());
+        let preflight = story.crossing.as_ref().is_some_and(|crossing| crossing.preflight);
+        let target = if preflight { app.model.preflight(path) } else { app.model.locate(method, path) };
+        let nothing = || if app.model.knows(method) { Reason::NotFound } else { Reason::MethodNotAllowed };
+        let target = target.ok_or_else(nothing)?;
         let (answer, decision) = access::decide(&site.tenant, asker, &target, canonical, (story.entry, story.at));
         story.decision = Some(decision);
         match answer {
             Answer::Allowed(permit) => Ok(permit),
-            Answer::Denied(need) => Err(self.denied(need, over, way, headers)),
+            Answer::Denied(need) => {
+                let fail = self.denied(need, over, way, headers);
+                Err(Fail { lead: fail.lead && !story.is_scripts(), ..fail })
+            }
         }
     }
 
@@ -269,10 +283,17 @@ impl Proxy {
             ..Failure::new(fail.reason, story.entry)
         };
         let faces = &*self.parts.faces;
-        let draw = || failure::answer(&failure, fail, story.reader, story.tls, faces);
+        let reader = match story.reader {
+            Reader::Person if story.is_scripts() => Reader::Program,
+            reader => reader,
+        };
+        let draw = || failure::answer(&failure, fail, reader, story.tls, faces);
         // A page that cannot be drawn is a defect, but the answer stays a no.
-        let response = std::panic::catch_unwind(AssertUnwindSafe(draw))
+        let mut response = std::panic::catch_unwind(AssertUnwindSafe(draw))
             .unwrap_or_else(|_panic| failure::answer(&failure, fail, Reader::Program, story.tls, faces));
+        if let Some(crossing) = &story.crossing {
+            crossing.mark(response.headers_mut());
+        }
         story.span.in_scope(|| tracing::debug!(reason = fail.reason.code(), "request refused"));
         // gRPC's answers all have the status 200: the entry tells what it means.
         let told = if story.reader == Reader::Grpc { fail.reason.status() } else { response.status().as_u16() };

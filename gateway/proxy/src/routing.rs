@@ -13,7 +13,7 @@ use cardea_core::{
 use cardea_policy::{AppModel, Engine};
 use http::HeaderName;
 
-use crate::{Canonical, Connection, Door, Settings, metrics::Meters, upstream::Upstream};
+use crate::{Canonical, Connection, Door, Settings, declared::Declared, metrics::Meters, upstream::Upstream};
 
 /// Everything that configuration and resources decide: one immutable value for each generation, swapped whole.
 #[derive(Debug, Default)]
@@ -108,6 +108,8 @@ pub struct App {
     pub upstream: Option<Arc<Upstream>>,
     /// Headers that carry claims, and the claim that fills each.
     pub(crate) mapped: Vec<(HeaderName, Claim)>,
+    /// What it declares at the edge.
+    pub(crate) declared: Declared,
     /// Its counters, found on first use.
     pub(crate) meters: std::sync::OnceLock<Arc<Meters>>,
 }
@@ -126,7 +128,9 @@ impl App {
                 ),
             }
         }
-        found.or_ok(Self { spec, own: None, model, upstream: Some(upstream), mapped, meters: Default::default() })
+        let declared = Declared::of(&spec, &mut found);
+        let (upstream, meters) = (Some(upstream), Default::default());
+        found.or_ok(Self { spec, own: None, model, upstream, mapped, declared, meters })
     }
 
     /// The cookie that keeps a browser with one address of its service, by name.
@@ -137,7 +141,8 @@ impl App {
     /// One of Cardea's own apps.
     pub fn ours(which: OwnApp, model: Arc<AppModel>) -> Self {
         let spec = AppSpec::named(model.id().clone());
-        Self { spec, own: Some(which), model, upstream: None, mapped: Vec::new(), meters: Default::default() }
+        let declared = Declared::default();
+        Self { spec, own: Some(which), model, upstream: None, mapped: Vec::new(), declared, meters: Default::default() }
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::{Span, field::Empty};
 use crate::{
     App, Body, Canonical, Connection, Proxy, Settings, Site,
     access::Asker,
+    cors::Crossing,
     failure::Reader,
     headers::outbound::request_id,
     metrics::Stage,
@@ -39,6 +40,8 @@ pub(crate) struct Story {
     pub(crate) canonical: Option<Arc<Canonical>>,
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) app: Option<Arc<App>>,
+    /// Whose page asks, where the app declares `[cors]`.
+    pub(crate) crossing: Option<Box<Crossing>>,
     pub(crate) caller: Caller,
     session: Option<SessionId>,
     pub(crate) decision: Option<Decision>,
@@ -71,6 +74,7 @@ impl Story {
             canonical: None,
             site: None,
             app: None,
+            crossing: None,
             caller: Caller::Visitor,
             session: None,
             decision: None,
@@ -86,6 +90,11 @@ impl Story {
         self.tls = canonical.tls();
         self.method.clone_from(canonical.method());
         self.canonical = Some(Arc::clone(canonical));
+    }
+
+    /// Whether a script of another origin asks, which the app lets in: it reads no page, and can be led nowhere.
+    pub(crate) fn is_scripts(&self) -> bool {
+        self.crossing.as_ref().is_some_and(|crossing| crossing.is_scripts())
     }
 
     /// Somebody asks.

@@ -7,14 +7,16 @@ use cardea_core::{
     Reason, entropy,
     resources::{AssertionMode, AuditMode},
 };
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header, uri::PathAndQuery};
 use hyper::upgrade::OnUpgrade;
 
 use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound, within};
 use crate::{
     AssertionFor,
     failure::Reader,
+    hardening,
     metrics::{Meters, Stage},
+    rewrite::Moved,
     streams::Tie,
     trace_context,
     upstream::{self, silence::Silence, upload, websocket},
@@ -33,11 +35,17 @@ impl Proxy {
         let upstream = way.app.upstream.clone().ok_or(Reason::Internal)?;
         let websocket = way.canonical.websocket();
         if websocket {
-            origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some())?;
+            let others = &way.app.declared.websocket_origins;
+            origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some(), others)?;
         }
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let version = head.version;
         let wish = upstream.wish(&head.headers);
+        let target = target(way)?;
+        if let Some(rewrite) = &way.app.declared.rewrite {
+            // Before ours are set, so that it could replace none of them.
+            rewrite.request(&mut head.headers);
+        }
         self.address(story, way, &mut head.headers)?;
         if way.app.spec.audit == AuditMode::Before {
             let entry = story.before();
@@ -52,7 +60,7 @@ impl Proxy {
         let tie = || Tie::new(&self.streams, Arc::clone(&asked), way.changes, began);
         let (body, progress) =
             if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, meters, tie) };
-        let request = outgoing(way, head.headers, body);
+        let request = outgoing(way, target, head.headers, body);
         let outcome = if websocket {
             let upgrade = upgrade.ok_or(Reason::BadHeader)?;
             Box::pin(self.open_tunnel(way, permit, request, wish.as_deref(), (upgrade, version, began))).await
@@ -64,6 +72,7 @@ impl Proxy {
         let mut response = outcome?;
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             headers::clean_answer(response.headers_mut(), way.canonical.tls());
+            shape(story, way, response.headers_mut());
         }
         Ok(response)
     }
@@ -117,11 +126,36 @@ impl Proxy {
     }
 }
 
+/// What was decided on, moved by the app's declaration where it has one.
+fn target(way: &Way) -> Result<PathAndQuery, Reason> {
+    let decided = way.canonical.target();
+    match &way.app.declared.rewrite {
+        None => Ok(decided.clone()),
+        Some(rewrite) => match rewrite.target(decided)? {
+            Moved::To(target) => Ok(target),
+            // Answered in the service's stead: it never comes here.
+            Moved::Onward(_) => Err(Reason::Internal),
+        },
+    }
+}
+
+/// Makes a service's answer what the app declares: stricter where it says nothing itself, then rewritten, then readable to
+/// the pages that may.
+fn shape(story: &Story, way: &Way, headers: &mut HeaderMap) {
+    hardening::harden(&way.app.spec.hardening, headers);
+    if let Some(rewrite) = &way.app.declared.rewrite {
+        rewrite.answer(&way.canonical, headers);
+    }
+    if let Some(crossing) = &story.crossing {
+        crossing.mark(headers);
+    }
+}
+
 /// The request line is made from the canonical request and nothing else.
-fn outgoing(way: &Way, headers: HeaderMap, body: Body) -> Request<Body> {
+fn outgoing(way: &Way, target: PathAndQuery, headers: HeaderMap, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     request.method_mut().clone_from(way.canonical.method());
-    *request.uri_mut() = way.canonical.target().clone().into();
+    *request.uri_mut() = target.into();
     *request.headers_mut() = headers;
     if way.trailers {
         request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));

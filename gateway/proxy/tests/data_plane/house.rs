@@ -83,6 +83,12 @@ impl Plan {
         self
     }
 
+    /// The same with a table more at the end of the app's file.
+    pub(crate) fn and(mut self, table: &str) -> Self {
+        self.app = format!("{}{table}\n", self.app);
+        self
+    }
+
     pub(crate) async fn open(self) -> House {
         let lent = Lent::new();
         let parts = Parts {

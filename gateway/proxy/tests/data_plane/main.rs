@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod caller;
+mod cors;
 mod cut;
 mod drain;
 mod fail_open;
@@ -12,6 +13,7 @@ mod identity;
 mod lent;
 mod paths;
 mod reply;
+mod rewriting;
 mod service;
 mod tls;
 mod upstream;

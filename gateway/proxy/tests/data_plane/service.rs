@@ -81,6 +81,8 @@ impl Service {
             }
             Err(_) => (b"broken off".to_vec(), None),
         };
+        let says: Vec<_> =
+            head.headers.get_all("x-say").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
         let heard = Heard { target: head.uri.to_string(), headers: head.headers, body, trailers };
         self.heard.lock().unwrap().push(heard);
         if path.ends_with("/stream") {
@@ -98,6 +100,10 @@ impl Service {
             answer.headers_mut().insert("connection", "x-internal".parse().unwrap());
             answer.headers_mut().insert("x-internal", "secret".parse().unwrap());
             answer.headers_mut().insert("alt-svc", "h3=\":443\"".parse().unwrap());
+        }
+        // What a request asks the service to say: `x-say: location: /x`.
+        for (name, value) in says.iter().filter_map(|line| line.split_once(": ")) {
+            answer.headers_mut().append(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
         Ok(answer)
     }

@@ -126,6 +126,33 @@ async fn another_sites_page_opens_no_websocket() {
 }
 
 #[tokio::test]
+async fn pages_of_declared_origins_open_websockets_and_no_lookalikes() {
+    let (_, url) = Service::start().await;
+    let declared = "websocket_origins = ['https://lab.example', 'https://*.acme.example']";
+    // What may read answers may not therefore open a WebSocket.
+    let shared = "[cors]\norigins = ['https://reader.example']\ncredentials = true\n";
+    let house = Plan::at(&url).with(declared).and(shared).open().await;
+    let cookie = house.chemist();
+    for origin in ["https://lab.example", "https://data.acme.example"] {
+        let mut socket = TcpStream::connect(house.address).await.unwrap();
+        let more = format!("cookie: {cookie}\r\norigin: {origin}\r\n");
+        socket.write_all(handshake("/ws", &more).as_bytes()).await.unwrap();
+        assert!(head(&mut socket).await.starts_with("HTTP/1.1 101 "), "{origin}");
+    }
+    for origin in
+        ["https://evil-acme.example", "https://acme.example", "http://lab.example", "null", "https://reader.example"]
+    {
+        let more = format!("cookie: {cookie}\r\norigin: {origin}\r\nconnection: close\r\n");
+        let reply = house.raw(handshake("/ws", &more).as_bytes()).await;
+        assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("cross-site")), "{origin}");
+    }
+    let more = format!(
+        "cookie: {cookie}\r\norigin: https://lab.example\r\norigin: https://lab.example\r\nconnection: close\r\n"
+    );
+    assert_eq!(house.raw(handshake("/ws", &more).as_bytes()).await.status(), 400, "two origins are none");
+}
+
+#[tokio::test]
 async fn what_follows_a_declined_upgrade_is_a_request_of_its_own() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).open().await;
