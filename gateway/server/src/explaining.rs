@@ -5,7 +5,9 @@ use std::{net::IpAddr, sync::Arc};
 use cardea_audit::{Actor, Decision, Entry, Event, PolicyRef, Request, Verdict};
 use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest, resources::TenantBundle};
 use cardea_identity::{Email, sign_in::usable};
-use cardea_policy::{Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources, VerdictWord};
+use cardea_policy::{
+    AppModel, Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources, VerdictWord, built_in,
+};
 use cardea_storage::{Store, StoreFault};
 
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
 pub struct Trial {
     /// The app asked.
     pub app: AppId,
-    /// The method, in capitals.
+    /// The method, in capitals; `PREFLIGHT` for what a browser asks for a page of another origin.
     pub method: String,
     /// The path, decoded; a query is left off.
     pub path: String,
@@ -61,20 +63,32 @@ pub async fn trial(store: &Store, tenant: &TenantState, trial: &Trial, now: Time
     let host = tenant.bundle.apps.get(&trial.app).and_then(|app| app.hosts.first());
     let host = host.unwrap_or(&tenant.bundle.tenant.sign_in_host);
     let model = tenant.engine.app(&trial.app).ok_or_else(|| unknown_app(&trial.app, &tenant.engine))?;
-    let target = model
-        .locate(&trial.method, path)
-        .ok_or_else(|| Untold::Unknown(format!("`{}` is a method that no policy knows", trial.method)))?;
+    let preflight = trial.method == "PREFLIGHT";
+    let method = if preflight { "OPTIONS" } else { trial.method.as_str() };
+    let target = if preflight { model.preflight(path) } else { model.locate(method, path) };
+    let target = target.ok_or_else(|| without_target(model, method, preflight))?;
     let signed_in = matches!(caller, Caller::User(_));
     let assurance = signed_in.then(|| trial.assurance.unwrap_or(Assurance::One));
     let facts = Facts {
         assurance,
         signed_in: signed_in.then_some(0),
         factors: factors_of(assurance),
-        ..Facts::visitor(now, LOOPBACK, &trial.method, host, path)
+        ..Facts::visitor(now, LOOPBACK, method, host, path)
     };
     let principal = Principal::of(&caller);
     let question = Question { principal: &principal, target: &target, facts };
     Ok(tenant.engine.explain(&question, reach))
+}
+
+/// Why an address or method has no meaning at an app.
+fn without_target(model: &AppModel, method: &str, preflight: bool) -> Untold {
+    Untold::Unknown(match (preflight, model.knows(method)) {
+        (true, _) => {
+            format!("app `{}` answers no preflights here: it declares no `[cors]`, or no such address", model.id())
+        }
+        (false, true) => format!("app `{}` has no such address: no pattern of its `resources` fits", model.id()),
+        (false, false) => format!("`{method}` is a method that no policy knows"),
+    })
 }
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -118,9 +132,10 @@ pub(crate) async fn entry(
     let engine = engine_of(store, state, tenant, &decision.policy, judging).await?;
     let app = request.app.as_ref().ok_or_else(|| Untold::Unknown("the entry names no app".to_owned()))?;
     let model = engine.app(app).ok_or_else(|| unknown_app(app, &engine))?;
-    let target = model
-        .locate(&request.method, &request.path)
-        .ok_or_else(|| Untold::Unknown(format!("`{}` is a method that no policy knows", request.method)))?;
+    let was_preflight = &*decision.action == built_in::PREFLIGHT;
+    let preflight = was_preflight.then(|| model.preflight(&request.path)).flatten();
+    let target = preflight.or_else(|| model.locate(&request.method, &request.path));
+    let target = target.ok_or_else(|| without_target(model, &request.method, false))?;
     let factors: Vec<&str> = decision.context.factors.iter().map(AsRef::as_ref).collect();
     let principal = Principal::of(caller);
     let question = Question { principal: &principal, target: &target, facts: facts(request, decision, &factors) };
