@@ -174,4 +174,44 @@ mod tests {
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
+
+    #[test]
+    fn the_example_of_an_app_is_right_and_shows_every_default() {
+        let text = include_str!("../app.example.toml");
+        let shown: Vec<_> =
+            text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line)).collect();
+        let read = |text: &str| {
+            let tenant = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.example\"\n";
+            let files = [("tenants/acme/tenant.toml", tenant), ("tenants/acme/apps/lab.toml", text)];
+            let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+            Bundle::read(&files).unwrap_or_else(|found| panic!("{found}"))
+        };
+        let (plain, shown) = (read(text), read(&shown.join("\n")));
+        let app = |bundle: &Bundle| bundle.tenants.values().next().unwrap().apps.values().next().unwrap().clone();
+        assert_eq!(app(&plain), app(&shown), "a line with `#` in front shows the default");
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let found = bundle(&plain, None, Timestamp::from_secs(1_800_000_000));
+        assert!(found.passed(), "{}", found.diagnostics);
+        // Whatever an app may hold is explained, also what is left out where it is the default.
+        let described = crate::api::document();
+        let described = serde_json::to_value(described).unwrap();
+        let known = described["components"]["schemas"]["App"]["properties"].as_object().unwrap();
+        let told = |key: &str| text.lines().any(|line| names(line.trim_start_matches(['#', ' ']), key));
+        for key in known.keys() {
+            assert!(told(key), "`{key}` is not explained");
+        }
+        for (key, _) in serde_json::to_value(app(&shown)).unwrap().as_object().unwrap() {
+            assert!(known.contains_key(key), "the API's description does not know `{key}`");
+        }
+    }
+
+    /// Whether a line begins with a key and its value.
+    fn is_key(line: &str) -> bool {
+        line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    }
+
+    fn names(line: &str, key: &str) -> bool {
+        line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "))
+            || line.trim_start_matches('[').strip_prefix(key).is_some_and(|rest| rest.starts_with(']'))
+    }
 }

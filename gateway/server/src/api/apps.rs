@@ -16,10 +16,14 @@ use crate::{
     house::Busy,
 };
 
+mod described;
+
+use described::App;
+
 /// The tenant's apps, each as its resource file says.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AppPage {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<App>)]
     items: Vec<Value>,
     /// Apps fit on one page.
     next: Option<String>,
@@ -29,7 +33,7 @@ pub(super) struct AppPage {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrialBody {
-    /// The method, in capitals.
+    /// The method, in capitals; `PREFLIGHT` for what a browser asks for a page of another origin.
     method: String,
     /// The path; a query is left off.
     path: String,
@@ -66,7 +70,7 @@ pub(super) async fn list(asked: Asked) -> Answer<Json<AppPage>> {
 /// One app.
 #[utoipa::path(
     get, path = "/apps/{id}", tag = "apps", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "there is no such app"))
+    responses((status = 200, body = App), (status = 404, description = "there is no such app"))
 )]
 pub(super) async fn one(asked: Asked, Named(id): Named<AppId>) -> Answer<Json<Value>> {
     let app = asked.tenant.bundle.apps.get(&id).ok_or_else(|| Problem::not_found("app"))?;

@@ -109,7 +109,7 @@ fn check_request_name(source: &str, app: &AppSpec, name: &str, set: bool, found:
     let plain = folded(name);
     if !is_name(name) {
         found.push(not_a_name(source, name));
-    } else if super::is_ours(name) && !(matches!(plain.as_str(), "cookie" | "authorization") && !set)
+    } else if super::is_ours(name) && (set || !SECRETS.contains(&plain.as_str()))
         || is_between_hops(&plain)
         || TOLD_BY_PROXIES.contains(&plain.as_str())
         || SAYS_WHAT_IS_ASKED.contains(&plain.as_str())
@@ -186,6 +186,9 @@ fn is_between_hops(folded: &str) -> bool {
     ];
     HOP_BY_HOP.contains(&folded)
 }
+
+/// What a client proves itself with, which a service need not see; but which nobody writes into a file.
+const SECRETS: [&str; 2] = ["cookie", "authorization"];
 
 const TOLD_BY_PROXIES: [&str; 10] = [
     "x-real-ip",
