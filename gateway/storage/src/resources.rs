@@ -26,7 +26,7 @@ pub enum ResourceChange {
     /// A tenant is gone, with its people, keys and policies; its log stays.
     DropTenant(TenantId),
     /// An app is new or other.
-    PutApp(TenantId, AppSpec),
+    PutApp(TenantId, Box<AppSpec>),
     /// An app is gone.
     DropApp(TenantId, AppId),
     /// A provider is new or other.
@@ -134,7 +134,8 @@ impl fmt::Display for ResourceChange {
         match self {
             Self::GuardRails(_) => f.write_str("guard-rails"),
             Self::PutTenant(TenantSpec { id, .. }) | Self::DropTenant(id) => write!(f, "tenant {id}"),
-            Self::PutApp(tenant, AppSpec { id, .. }) | Self::DropApp(tenant, id) => write!(f, "{tenant}: app {id}"),
+            Self::PutApp(tenant, app) => write!(f, "{tenant}: app {}", app.id),
+            Self::DropApp(tenant, id) => write!(f, "{tenant}: app {id}"),
             Self::PutProvider(tenant, ProviderSpec { id, .. }) | Self::DropProvider(tenant, id) => {
                 write!(f, "{tenant}: provider {id}")
             }
@@ -153,7 +154,7 @@ fn plan_tenant(changes: &mut Vec<ResourceChange>, id: &TenantId, was: Option<&Te
     }
     let put = |one: &GroupSpec| C::PutGroup(id.clone(), one.clone());
     plan_map(changes, was.map(|w| &w.groups), &is.groups, put, |gone| C::DropGroup(id.clone(), gone));
-    let put = |one: &AppSpec| C::PutApp(id.clone(), one.clone());
+    let put = |one: &AppSpec| C::PutApp(id.clone(), Box::new(one.clone()));
     plan_map(changes, was.map(|w| &w.apps), &is.apps, put, |gone| C::DropApp(id.clone(), gone));
     let put = |one: &ProviderSpec| C::PutProvider(id.clone(), one.clone());
     plan_map(changes, was.map(|w| &w.providers), &is.providers, put, |gone| C::DropProvider(id.clone(), gone));
@@ -208,7 +209,7 @@ async fn make(
         ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await?,
         ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await?,
         ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await?,
-        ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+        ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
         ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
         ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
         ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,

@@ -52,7 +52,7 @@ fn replaced(change: &ResourceChange, before: &Bundle) -> Replaced {
         C::GuardRails(rails) => (some(&before.guard_rails), some(rails)),
         C::PutTenant(spec) => (was(&spec.id, &|t| sha256(&t.tenant)), sha256(spec)),
         C::DropTenant(id) => (was(id, &|t| sha256(&t.tenant)), None),
-        C::PutApp(id, spec) => (was(id, &|t| t.apps.get(&spec.id).and_then(sha256)), sha256(spec)),
+        C::PutApp(id, spec) => (was(id, &|t| t.apps.get(&spec.id).and_then(sha256)), sha256(&**spec)),
         C::DropApp(id, app) => (was(id, &|t| t.apps.get(app).and_then(sha256)), None),
         C::PutProvider(id, spec) => (was(id, &|t| t.providers.get(&spec.id).and_then(sha256)), sha256(spec)),
         C::DropProvider(id, provider) => (was(id, &|t| t.providers.get(provider).and_then(sha256)), None),
