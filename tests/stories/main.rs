@@ -5,6 +5,7 @@ mod apply;
 mod assertion;
 mod bad_input;
 mod crash;
+mod declared;
 mod demo;
 mod factors;
 mod hand_over;
