@@ -30,7 +30,7 @@ pub enum ResourceChange {
     /// An app is gone.
     DropApp(TenantId, AppId),
     /// A provider is new or other.
-    PutProvider(TenantId, ProviderSpec),
+    PutProvider(TenantId, Box<ProviderSpec>),
     /// A provider is gone.
     DropProvider(TenantId, ProviderId),
     /// A group is new or other.
@@ -136,9 +136,8 @@ impl fmt::Display for ResourceChange {
             Self::PutTenant(TenantSpec { id, .. }) | Self::DropTenant(id) => write!(f, "tenant {id}"),
             Self::PutApp(tenant, app) => write!(f, "{tenant}: app {}", app.id),
             Self::DropApp(tenant, id) => write!(f, "{tenant}: app {id}"),
-            Self::PutProvider(tenant, ProviderSpec { id, .. }) | Self::DropProvider(tenant, id) => {
-                write!(f, "{tenant}: provider {id}")
-            }
+            Self::PutProvider(tenant, provider) => write!(f, "{tenant}: provider {}", provider.id),
+            Self::DropProvider(tenant, id) => write!(f, "{tenant}: provider {id}"),
             Self::PutGroup(tenant, GroupSpec { id, .. }) | Self::DropGroup(tenant, id) => {
                 write!(f, "{tenant}: group {id}")
             }
@@ -156,7 +155,7 @@ fn plan_tenant(changes: &mut Vec<ResourceChange>, id: &TenantId, was: Option<&Te
     plan_map(changes, was.map(|w| &w.groups), &is.groups, put, |gone| C::DropGroup(id.clone(), gone));
     let put = |one: &AppSpec| C::PutApp(id.clone(), Box::new(one.clone()));
     plan_map(changes, was.map(|w| &w.apps), &is.apps, put, |gone| C::DropApp(id.clone(), gone));
-    let put = |one: &ProviderSpec| C::PutProvider(id.clone(), one.clone());
+    let put = |one: &ProviderSpec| C::PutProvider(id.clone(), Box::new(one.clone()));
     plan_map(changes, was.map(|w| &w.providers), &is.providers, put, |gone| C::DropProvider(id.clone(), gone));
     // A new tenant gets its first version even if it is empty: there is always one that decides.
     if was.is_none_or(|was| was.policies != is.policies) {
@@ -210,7 +209,7 @@ async fn make(
         ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await?,
         ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await?,
         ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
-        ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+        ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
         ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
         ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,
         ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await?,
