@@ -1,5 +1,5 @@
 //! Preflights are reached because a policy says so, made of the app's `[cors]`; and addresses that an app does not have.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so")]
 
 use cardea_core::{
     Assurance, Caller, Timestamp,
