@@ -62,6 +62,9 @@ impl OriginRule {
             return Err("its scheme is neither `https` nor `http`");
         }
         let wide = rest.strip_prefix("*.");
+        if wide.unwrap_or(rest).contains('*') {
+            return Err("`*` stands for whole labels, and at the beginning only: `https://*.lab.example`");
+        }
         let sample = wide.map_or_else(|| text.to_owned(), |below| format!("{scheme}://x.{below}"));
         // What an address's origin is written back as is the only spelling that browsers send.
         let url = Url::parse(&sample).map_err(|_| "it is no origin: write `https://host` or `https://host:port`")?;

@@ -114,6 +114,7 @@ fn check_request_name(source: &str, app: &AppSpec, name: &str, set: bool, found:
         || TOLD_BY_PROXIES.contains(&plain.as_str())
         || SAYS_WHAT_IS_ASKED.contains(&plain.as_str())
         || plain.starts_with("sec-")
+        || plain.starts_with("x-forwarded-")
     {
         found.push(
             Diagnostic::new(source, format!("header `{name}` cannot be changed on the way to the service"))
