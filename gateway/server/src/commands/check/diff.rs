@@ -94,8 +94,8 @@ fn inside(change: &ResourceChange, plan: &Plan) -> Vec<String> {
     let was = |tenant| plan.before.tenants.get(tenant);
     match change {
         C::PutTenant(spec) => fields(was(&spec.id).map(|was| &was.tenant), spec),
-        C::PutApp(tenant, spec) => fields(was(tenant).and_then(|was| was.apps.get(&spec.id)), spec),
-        C::PutProvider(tenant, spec) => fields(was(tenant).and_then(|was| was.providers.get(&spec.id)), spec),
+        C::PutApp(tenant, spec) => fields(was(tenant).and_then(|was| was.apps.get(&spec.id)), &**spec),
+        C::PutProvider(tenant, spec) => fields(was(tenant).and_then(|was| was.providers.get(&spec.id)), &**spec),
         C::PutGroup(tenant, spec) => fields(was(tenant).and_then(|was| was.groups.get(&spec.id)), spec),
         C::Policies(tenant, set) => {
             let none = PolicySet::default();
