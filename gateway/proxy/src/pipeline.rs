@@ -99,10 +99,14 @@ impl Proxy {
     pub fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         snapshot.begin();
         self.room.resize(snapshot.settings.limits.connections);
-        self.metrics.retain(&snapshot);
         let before = self.snapshot.swap(Arc::new(snapshot));
         self.changed();
         before
+    }
+
+    /// Forgets what was counted of apps that are no longer there. To be called after a swap, by whoever may take the time.
+    pub fn tidy(&self) {
+        self.metrics.retain(&self.snapshot());
     }
 
     /// The snapshot in force.

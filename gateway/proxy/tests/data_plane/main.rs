@@ -8,6 +8,7 @@ mod cut;
 mod drain;
 mod fail_open;
 mod framing;
+mod generations;
 mod house;
 mod identity;
 mod lent;

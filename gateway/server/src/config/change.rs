@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use cardea_core::{Diagnostic, Diagnostics, Timestamp};
 use serde::Serialize;
 
-use super::{Certificate, Config, ListenerConfig, Scheme};
+use super::{Certificate, Config, Limits, ListenerConfig, Scheme};
 
 /// Keys that a reload takes over. INVARIANT: they are those that [`Config::with_changes_of`] takes.
 const LIVE: &[&str] = &["access_log", "limits", "log", "resources", "tls", "traces", "trusted_proxies"];
@@ -32,7 +32,7 @@ impl Config {
             listeners,
             text: new.text,
             trusted_proxies: new.trusted_proxies,
-            limits: new.limits,
+            limits: Limits { drain: self.limits.drain, ..new.limits },
             log: new.log,
             access_log: new.access_log,
             traces: new.traces,
@@ -51,6 +51,8 @@ impl Config {
             ("public_port", self.public_port != new.public_port),
             ("trust_domain", self.trust_domain != new.trust_domain),
             ("redis", self.redis != new.redis),
+            // Each listener was told at its start.
+            ("limits.drain_seconds", self.limits.drain != new.limits.drain),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
@@ -106,7 +108,7 @@ pub fn keys_between(before: &str, after: &str) -> Vec<KeyChange> {
 
 fn is_live(key: &str) -> bool {
     let first = key.split(['.', '[']).next().unwrap_or_default();
-    LIVE.contains(&first) || (first == "listeners" && key.contains(".tls"))
+    key != "limits.drain_seconds" && LIVE.contains(&first) || (first == "listeners" && key.contains(".tls"))
 }
 
 /// Every value of a text with the way to it.

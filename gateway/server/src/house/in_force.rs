@@ -44,7 +44,8 @@ impl House {
         let (seq, state, snapshot) = prepared.await.map_err(|error| OpenFault::Key(error.to_string()))??;
         self.swap(state, snapshot);
         self.seen.fetch_max(seq, Ordering::AcqRel);
-        self.cache.clear();
+        let sessions = self.cache.clear();
+        later(move || drop(sessions));
         Ok(())
     }
 
@@ -88,17 +89,30 @@ impl House {
         self.observing.settle(prepared);
         let state = State { settings: Arc::new(settings), ..(*self.state.load_full()).clone() };
         self.in_force.store(Arc::new(config));
-        let snapshot = state.snapshot();
-        self.swap(state, snapshot);
+        let prepared = tokio::task::spawn_blocking(move || (state.snapshot(), state));
+        // It panics never; if it did, the next change would try again.
+        if let Ok((snapshot, state)) = prepared.await {
+            self.swap(state, snapshot);
+        }
     }
 
     /// The one moment at which something else is in force: from here on requests begin under it.
     fn swap(&self, state: State, snapshot: Snapshot) {
         let before = self.state.swap(Arc::new(state));
-        let before = (before, self.proxy().map(|proxy| proxy.swap(snapshot)));
-        tokio::spawn(async move {
-            tokio::time::sleep(LINGER).await;
-            tokio::task::spawn_blocking(move || drop(before));
+        let Some(proxy) = self.proxy() else { return };
+        let routes = proxy.swap(snapshot);
+        later(move || {
+            proxy.tidy();
+            drop((before, routes));
         });
     }
+}
+
+/// Does what a swap leaves to be done, once nothing that began before it is likely to be under way, and where it holds up
+/// nobody: there may be thousands of apps and sessions to let go of.
+fn later(what: impl FnOnce() + Send + 'static) {
+    tokio::spawn(async move {
+        tokio::time::sleep(LINGER).await;
+        tokio::task::spawn_blocking(what);
+    });
 }

@@ -103,10 +103,11 @@ impl SessionCache {
         }
     }
 
-    pub(super) fn clear(&self) {
+    /// Forgets everything, and gives it: to let go of a hundred thousand sessions takes a while.
+    pub(super) fn clear(&self) -> impl Send + use<> {
         let mut inner = self.write();
         let generation = inner.generation + 1;
-        *inner = Inner { generation, ..Inner::default() };
+        std::mem::replace(&mut *inner, Inner { generation, ..Inner::default() })
     }
 
     /// A panic elsewhere leaves the maps whole: each change of them is one call.
