@@ -65,6 +65,8 @@ reasons! {
     HeadersTooLarge = "headers-too-large", 431, Misused;
     /// The body is larger than the limit.
     BodyTooLarge = "body-too-large", 413, Misused;
+    /// The request came slower than it may.
+    TooSlow = "too-slow", 408, Misused;
     /// The connection was opened for another host (RFC 9110 section 15.5.20).
     Misdirected = "misdirected", 421, Misused;
     /// No app answers at this host.

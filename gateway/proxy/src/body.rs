@@ -20,6 +20,11 @@ use crate::{
     upstream::{pool::Lease, silence::Silence},
 };
 
+mod arriving;
+
+use arriving::Arriving;
+pub(crate) use arriving::{Arrival, Measure};
+
 /// What went wrong while a body was passing.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,6 +38,7 @@ enum Kind {
     Empty,
     Full(Option<Bytes>),
     Incoming(Incoming),
+    Arriving(Box<Arriving>),
     Answering(Box<Answering>),
     Boxed(UnsyncBoxBody<Bytes, BodyError>),
 }
@@ -64,6 +70,19 @@ impl Body {
         }
         let meters = Arc::clone(meters);
         Self(Kind::Answering(Box::new(Answering { incoming, lease, tie, silence, reader, meters, broken_off: false })))
+    }
+
+    /// A request's body that is held to `measure` while it arrives, and where it is told what became of it. One that
+    /// is announced as too large is refused at once, and nothing at all needs no measure.
+    pub(crate) fn held_to(self, measure: Measure) -> Result<(Self, Option<Arc<Arrival>>), Reason> {
+        if self.is_end_stream() {
+            return Ok((self, None));
+        }
+        if self.size_hint().exact().is_some_and(|announced| announced > measure.bytes) {
+            return Err(Reason::BodyTooLarge);
+        }
+        let (arriving, arrival) = Arriving::new(self, measure);
+        Ok((Self(Kind::Arriving(Box::new(arriving))), Some(arrival)))
     }
 
     /// Any other body, such as one of axum's.
@@ -145,6 +164,7 @@ impl std::fmt::Debug for Body {
             Kind::Empty => "empty",
             Kind::Full(_) => "full",
             Kind::Incoming(_) => "incoming",
+            Kind::Arriving(_) => "arriving",
             Kind::Answering(_) => "answering",
             Kind::Boxed(_) => "boxed",
         };
@@ -167,6 +187,7 @@ impl HttpBody for Body {
             Kind::Empty => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Kind::Arriving(body) => body.poll_frame(cx),
             Kind::Answering(body) => body.poll_frame(cx),
             Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
@@ -177,6 +198,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Arriving(body) => body.is_end_stream(),
             Kind::Answering(body) => body.broken_off || body.incoming.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
@@ -187,6 +209,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Arriving(body) => body.size_hint(),
             Kind::Answering(body) => body.incoming.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }

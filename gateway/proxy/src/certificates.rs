@@ -20,6 +20,11 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// Whether it names `host` itself.
+    pub fn names(&self, host: &str) -> bool {
+        self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+    }
+
     /// Whether it speaks for `host`, also by a wildcard of one label (RFC 6125 section 6.4.3).
     pub fn covers(&self, host: &str) -> bool {
         self.names.iter().any(|name| match name.strip_prefix("*.") {
@@ -52,7 +57,10 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let settings = self.proxy.settings();
         let all = settings.certificates.get(self.listener)?;
-        let named = hello.server_name().and_then(|host| all.iter().find(|one| one.covers(host)));
+        // One that names the host itself before one for all its neighbours, whichever stands first.
+        let named = hello.server_name().and_then(|host| {
+            all.iter().find(|one| one.names(host)).or_else(|| all.iter().find(|one| one.covers(host)))
+        });
         // A client that names nobody of ours gets the first: a browser then shows whose it is.
         named.or(all.first()).map(|one| Arc::clone(&one.certified))
     }

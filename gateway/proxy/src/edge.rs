@@ -15,10 +15,11 @@ use rustls_pki_types::CertificateDer;
 use crate::{
     framing::Watch,
     headers::outbound::Told,
-    room::Place,
+    listener::Place,
     routing::{Site, SiteRole, Snapshot},
 };
 
+pub mod forwarded;
 mod host;
 mod path;
 
@@ -100,12 +101,12 @@ impl Canonical {
         let keeps_slashes =
             matches!(&site.as_deref().map(|s| &s.role), Some(SiteRole::App(app)) if app.spec.encoded_slashes);
         let (path, target) = path::of(&head.uri, keeps_slashes)?;
-        let trusted = snapshot.settings.trusts(connection.peer.ip());
+        let told = forwarded::read(connection.peer.ip(), &head.headers, &snapshot.settings)?;
         let html = accepts_html(&head.headers);
         let canonical = Self {
             navigation: html && method == Method::GET && !websocket,
-            client: client(connection.peer.ip(), trusted, &head.headers, snapshot)?,
-            tls: connection.tls || trusted && says_https(&head.headers),
+            client: told.client,
+            tls: connection.tls || told.https,
             method,
             host,
             port,
@@ -245,30 +246,6 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
             kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
         })
     })
-}
-
-/// The client's address. Only `X-Forwarded-For` is read, and only from listed proxies: the right-most address that is
-/// not itself listed. `Forwarded` is not read, since most proxies pass on a client's own unseen.
-fn client(peer: IpAddr, trusted: bool, headers: &HeaderMap, snapshot: &Snapshot) -> Result<IpAddr, Reason> {
-    if !trusted {
-        return Ok(peer.to_canonical());
-    }
-    let mut found = peer;
-    for value in headers.get_all("x-forwarded-for").iter().rev() {
-        let text = value.to_str().map_err(|_| Reason::BadHeader)?;
-        for hop in text.rsplit(',') {
-            found = hop.trim().parse().map_err(|_| Reason::BadHeader)?;
-            if !snapshot.settings.trusts(found) {
-                return Ok(found.to_canonical());
-            }
-        }
-    }
-    Ok(found.to_canonical())
-}
-
-fn says_https(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all("x-forwarded-proto").iter();
-    matches!((values.next(), values.next()), (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// A request target that is a path, or an absolute address of one.

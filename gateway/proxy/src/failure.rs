@@ -164,7 +164,7 @@ pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, 
     if let Some(after) = failure.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
-    if failure.reason == Reason::HeadersTooLarge || failure.reason == Reason::AmbiguousFraming {
+    if ends_the_connection(failure.reason) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -173,6 +173,12 @@ pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, 
     headers.insert(headers::outbound::REQUEST_ID.clone(), headers::outbound::request_id(failure.entry));
     headers::secure(headers, tls);
     response
+}
+
+/// Whether what follows on the connection cannot be a request, or is the rest of one that nobody reads.
+fn ends_the_connection(reason: Reason) -> bool {
+    use Reason::{AmbiguousFraming, BodyTooLarge, HeadersTooLarge, TooSlow};
+    matches!(reason, HeadersTooLarge | AmbiguousFraming | BodyTooLarge | TooSlow)
 }
 
 fn led_to(url: &str) -> Response<Body> {

@@ -8,19 +8,25 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use cardea_core::Reason;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
 
+mod frames;
 mod head;
+mod linger;
+mod watch;
 
-pub(crate) use head::FIELDS_MAX;
+pub(crate) use frames::Frames;
+use linger::Linger;
+pub(crate) use watch::{Flood, Watch};
 
 /// The header that marks a stand-in request. No head with it is let through.
 pub(crate) const REFUSED: &str = "cardea-refused";
@@ -32,32 +38,26 @@ const TRAILERS_MAX: usize = 8 * 1024;
 pub(crate) struct Guard<IO> {
     io: IO,
     state: State,
-    /// Longest head.
-    head_max: usize,
+    bounds: Bounds,
     /// The part of a head that has come so far and is not yet let through.
     held: Vec<u8>,
     /// What is let through but did not fit hyper's buffer.
     ready: Vec<u8>,
+    /// Runs while a head has begun and is not whole.
+    late: Option<Pin<Box<Sleep>>>,
+    linger: Linger,
     watch: Arc<Watch>,
 }
 
-/// What the guard of a connection and the pipeline tell each other.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    tunnel: AtomicBool,
-    refused: OnceLock<Reason>,
-}
-
-impl Watch {
-    /// The connection has become a tunnel: its bytes are no longer read as HTTP.
-    pub(crate) fn let_through(&self) {
-        self.tunnel.store(true, Ordering::Release);
-    }
-
-    /// Why the guard refused a head, if it has.
-    pub(crate) fn refused(&self) -> Option<Reason> {
-        self.refused.get().copied()
-    }
+/// What a head may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes.
+    pub(crate) head: usize,
+    /// Fields.
+    pub(crate) fields: usize,
+    /// Time from the first byte to the last.
+    pub(crate) time: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +97,18 @@ const EXTENSION_MAX: u8 = 64;
 const CHUNK: State = State::ChunkSize { size: 0, digits: 0, at: SizeLine::Digits };
 
 impl<IO> Guard<IO> {
-    /// Watches a connection whose heads may have `head_max` bytes.
-    pub(crate) fn new(io: IO, watch: Arc<Watch>, head_max: usize) -> Self {
-        Self { io, state: State::Head, head_max, held: Vec::new(), ready: Vec::new(), watch }
+    /// Watches a connection whose heads keep to `bounds`.
+    pub(crate) fn new(io: IO, watch: Arc<Watch>, bounds: Bounds) -> Self {
+        Self {
+            io,
+            state: State::Head,
+            bounds,
+            held: Vec::new(),
+            ready: Vec::new(),
+            late: None,
+            linger: Linger::new(),
+            watch,
+        }
     }
 
     /// Sorts `bytes`, which have just come: appends what may pass to `out`, holds back an unfinished head.
@@ -133,7 +142,7 @@ impl<IO> Guard<IO> {
         }
         let dropped = (before + bytes.len()) - self.held.len();
         let Some(end) = head::end(&self.held, from.saturating_sub(dropped)) else {
-            if self.held.len() > self.head_max {
+            if self.held.len() > self.bounds.head {
                 self.refuse(Reason::HeadersTooLarge, out);
             } else if head::is_hopeless(&self.held) {
                 self.refuse(Reason::AmbiguousFraming, out);
@@ -141,11 +150,16 @@ impl<IO> Guard<IO> {
             return bytes.len();
         };
         let unused = self.held.len() - end;
-        let verdict = if end > self.head_max { Err(Reason::HeadersTooLarge) } else { head::check(&self.held[..end]) };
+        let verdict = if end > self.bounds.head {
+            Err(Reason::HeadersTooLarge)
+        } else {
+            head::check(&self.held[..end], self.bounds.fields)
+        };
         match verdict {
             Ok(framing) => {
                 out.extend_from_slice(&self.held[..end]);
                 self.held.clear();
+                self.late = None;
                 self.state = match framing {
                     head::Framing::None | head::Framing::Length(0) => State::Head,
                     head::Framing::Length(length) => State::Body(length),
@@ -161,8 +175,8 @@ impl<IO> Guard<IO> {
     fn refuse(&mut self, reason: Reason, out: &mut Vec<u8>) {
         self.state = State::Over;
         self.held = Vec::new();
-        // Nothing is heard after the first, so there is no second to note.
-        let _ = self.watch.refused.set(reason);
+        self.late = None;
+        self.watch.refuse(reason);
         let stand_in = format!("GET / HTTP/1.1\r\nhost: refused.invalid\r\n{REFUSED}: 1\r\nconnection: close\r\n\r\n");
         out.extend_from_slice(stand_in.as_bytes());
     }
@@ -240,7 +254,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let guard = &mut *self;
         loop {
-            if guard.watch.tunnel.load(Ordering::Acquire) {
+            if guard.watch.is_tunnel() {
                 guard.ready.append(&mut guard.held);
                 if guard.ready.is_empty() {
                     return Pin::new(&mut guard.io).poll_read(cx, buf);
@@ -258,7 +272,16 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
                 _ => {}
             }
             let start = buf.filled().len();
-            ready!(Pin::new(&mut guard.io).poll_read(cx, buf))?;
+            match Pin::new(&mut guard.io).poll_read(cx, buf) {
+                Poll::Ready(read) => read?,
+                Poll::Pending if guard.is_late(cx) => {
+                    let mut out = std::mem::take(&mut guard.ready);
+                    guard.refuse(Reason::TooSlow, &mut out);
+                    guard.ready = out;
+                    continue;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
             let came = &buf.filled()[start..];
             if came.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -276,14 +299,23 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
 }
 
 impl<IO> Guard<IO> {
+    /// Whether a head that has begun takes too long to end. Its time runs from the moment that we wait for the rest.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.state != State::Head || self.held.is_empty() {
+            return false;
+        }
+        let time = self.bounds.time;
+        self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(time))).as_mut().poll(cx).is_ready()
+    }
+
     /// The usual case, without a copy: one whole head and nothing else, or a stretch of a body.
     fn passes_as_is(&mut self, came: &[u8]) -> bool {
         match self.state {
             State::Head if self.held.is_empty() => {
-                if head::end(came, 0) != Some(came.len()) || came.len() > self.head_max {
+                if head::end(came, 0) != Some(came.len()) || came.len() > self.bounds.head {
                     return false;
                 }
-                let Ok(framing) = head::check(came) else { return false };
+                let Ok(framing) = head::check(came, self.bounds.fields) else { return false };
                 self.state = match framing {
                     head::Framing::None | head::Framing::Length(0) => State::Head,
                     head::Framing::Length(length) => State::Body(length),
@@ -301,6 +333,15 @@ impl<IO> Guard<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> Guard<IO> {
+    /// Lingers where a request was answered before it was whole.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let whole = self.state == State::Head && self.held.is_empty();
+        if whole || self.watch.is_tunnel() {
+            return Poll::Ready(());
+        }
+        self.linger.poll(&mut self.io, cx)
+    }
+
     /// Reads on without listening, so that closing with unread bytes does not reset the connection before the answer
     /// has arrived. Hyper is told neither of bytes nor of an end: it would drop the answer under way.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -317,7 +358,7 @@ impl<IO: AsyncRead + Unpin> Guard<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -327,7 +368,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        self.poll_linger(cx).map(Ok)
     }
 
     fn poll_write_vectored(

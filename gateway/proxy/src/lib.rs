@@ -40,7 +40,7 @@ pub use access::{LiveSession, OpenedBy};
 pub use body::Body;
 pub use certificates::Certificate;
 pub use drain::Drain;
-pub use edge::{Canonical, Connection, Door};
+pub use edge::{Canonical, Connection, Door, forwarded::ForwardedBy};
 pub use failure::{Challenge, Failure};
 pub use limits::Limits;
 pub use listener::{Listener, Security};

@@ -1,33 +1,89 @@
-//! Limits of the data plane.
+//! How much, how long and how many: the bounds of the data plane, each with the reason for its default.
 
 use std::time::Duration;
 
 /// Limits of the data plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests whose answer is not yet decided, at once; beyond it, `503 overloaded`.
+    /// Requests whose answer is not yet decided, at once; beyond it, `503 overloaded`. Four thousand: far above what
+    /// two cores can serve.
     pub concurrency: usize,
-    /// Client connections at once, on all listeners together; the next ones wait to be accepted.
+    /// The share of them, in percent, that is kept for callers with a session or a certificate: where only it is left,
+    /// visitors are told to come back. A quarter: strangers in masses do not stop the work of those who are signed in.
+    pub reserved_percent: u8,
+    /// Client connections at once, on all listeners together; the next ones wait to be accepted. 16,384: with some 30
+    /// KiB each, half a gigabyte at the very worst.
     pub connections: usize,
-    /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own.
+    /// Of these, from one client (an IPv4 address, an IPv6 network of 64 bits); the next ones are closed at once. 1,024:
+    /// a laboratory behind one address fits, with six connections for each browser. Listed proxies have no such limit.
+    pub connections_per_client: usize,
+    /// Time for a TLS handshake, and for what a proxy says before it. Ten seconds: three lost packets on a slow line.
+    pub handshake: Duration,
+    /// Time for a request's head to come whole, from its first byte. Twenty seconds: thirty-two KiB over a bad modem.
     pub head: Duration,
-    /// Bytes of a request's head.
+    /// Time for a kept connection to ask for something. A minute and a quarter: what nginx allows, so that proxies
+    /// before us, tuned to it, close first.
+    pub idle: Duration,
+    /// Time for a client that takes nothing of its answer before the connection ends. Two minutes: a paused download
+    /// has its client's buffer to live on, and nobody holds a service's connection for longer by not reading.
+    pub stalled: Duration,
+    /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own. Thirty seconds: a
+    /// store that has not answered by then will not, and password hashing queues at most seconds.
+    pub decision: Duration,
+    /// Bytes of a request's head. 32 KiB: cookies of several apps and a long query fit; what is longer is an attack or a
+    /// defect.
     pub header_bytes: usize,
+    /// Fields of a request's head. 128: a browser sends twenty, and a proxy adds ten.
+    pub headers: usize,
+    /// Bytes of a request's body, where the app says nothing else. 1 GiB: an instrument's run fits. A body is passed on
+    /// as it comes and costs us nothing; this keeps one request from filling a service's disk.
+    pub body_bytes: u64,
+    /// The slowest that a body may come, in bytes a second, once [`Limits::body_grace`] is over; time in which the service
+    /// does not take it is not counted. 256: slower than any line still in use, and it makes holding a service's
+    /// connection cost something.
+    pub body_rate: u32,
+    /// How long a body may be slower, and the stretch over which its rate is taken. Twenty seconds: a phone in a lift.
+    pub body_grace: Duration,
+    /// HTTP/2 streams at once on one connection. 128: browsers stop at a hundred by themselves.
+    pub http2_streams: u32,
+    /// HTTP/2 streams that a client may give up in ten seconds without being thought to do nothing else; beyond it, the
+    /// connection ends where it gave up more than half of what it asked for. 200: leaving a page with many pictures.
+    pub http2_resets: u32,
+    /// HTTP/2 frames that ask for nothing (settings, pings, priorities, window updates, empty data) in ten seconds, beyond
+    /// what the bytes we sent account for. 2,000: clients that measure the line do so a few times a second.
+    pub http2_idle_frames: u32,
     /// The port that browsers see in URLs; as the client names it where absent.
     pub public_port: Option<u16>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // Thirty seconds: a store that has not answered by then will not, and password hashing queues at most seconds.
-        // 16,384: with some 30 KiB each, half a gigabyte at the very worst.
-        // 32 KiB: cookies of several apps and a long query fit; what is longer is an attack or a defect.
         Self {
-            concurrency: 10_000,
+            concurrency: 4_096,
+            reserved_percent: 25,
             connections: 16_384,
-            head: Duration::from_secs(30),
+            connections_per_client: 1_024,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(20),
+            idle: Duration::from_secs(75),
+            stalled: Duration::from_secs(120),
+            decision: Duration::from_secs(30),
             header_bytes: 32 * 1024,
+            headers: 128,
+            body_bytes: 1024 * 1024 * 1024,
+            body_rate: 256,
+            body_grace: Duration::from_secs(20),
+            http2_streams: 128,
+            http2_resets: 200,
+            http2_idle_frames: 2_000,
             public_port: None,
         }
+    }
+}
+
+impl Limits {
+    /// Requests in flight that are kept for callers who are known.
+    pub(crate) fn reserved(&self) -> usize {
+        self.concurrency.saturating_mul(usize::from(self.reserved_percent.min(100))) / 100
     }
 }

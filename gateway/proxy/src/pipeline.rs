@@ -27,6 +27,7 @@ use crate::{
     failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
+    listener::Crowd,
     metrics::{Metrics, Stage, Upstreams},
     origin,
     room::{Room, Slots},
@@ -67,6 +68,8 @@ pub struct Proxy {
     slots: Slots,
     /// Room for connections.
     pub(crate) room: Arc<Room>,
+    /// Who is in it.
+    pub(crate) crowd: Arc<Crowd>,
     streams: Arc<Streams>,
     metrics: Metrics,
     visitor: Arc<Principal>,
@@ -81,6 +84,7 @@ impl Proxy {
         let proxy = Arc::new(Self {
             parts,
             slots: Slots::default(),
+            crowd: Arc::default(),
             room: Room::of(snapshot.settings.limits.connections),
             snapshot: ArcSwap::from_pointee(snapshot),
             streams: Streams::new(metrics.open_streams.clone()),
@@ -189,7 +193,7 @@ impl Proxy {
         mut head: Head,
         body: Body,
     ) -> Result<Response<Body>, Fail> {
-        refused_below(&head, connection)?;
+        refused_below(&head, connection, &snapshot.settings.limits)?;
         let (canonical, site) = Canonical::read(&head, connection, &snapshot)?;
         let canonical = Arc::new(canonical);
         story.is_about(&canonical);
@@ -203,9 +207,10 @@ impl Proxy {
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(Stage::Edge, story.began);
         self.parts.recorder.admits(&site.tenant.id)?;
-        let limit = snapshot.settings.limits.head;
+        let limit = snapshot.settings.limits.decision;
         let (asker, over) = within(limit, self.caller(&site, &canonical, connection, &head.headers)).await?;
         story.is_by(&asker);
+        self.keeps_room(&asker, &snapshot.settings.limits)?;
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
         let access = story.stage(Stage::Access, edge);
@@ -221,6 +226,15 @@ impl Proxy {
             },
         };
         Ok(self.finish(story, &way, response).await)
+    }
+
+    /// Where little room is left, it is for callers who are known: visitors in masses do not stop their work.
+    fn keeps_room(&self, asker: &Asker, limits: &Limits) -> Result<(), Reason> {
+        let visits = matches!(asker.principal().caller(), Caller::Visitor);
+        if visits && self.slots.taken() > limits.concurrency - limits.reserved() {
+            return Err(Reason::Overloaded);
+        }
+        Ok(())
     }
 
     /// Puts the question, and takes only a permit for a yes.
@@ -367,9 +381,10 @@ impl Way {
 
 /// What [`crate::framing`] refused below HTTP comes up here as a stand-in. The reason is what the guard noted of this
 /// connection; from the request itself none is taken, and a client that makes up a stand-in gets nothing by it.
-fn refused_below(head: &Head, connection: &Connection) -> Result<(), Fail> {
-    if !head.headers.contains_key(framing::REFUSED) {
-        return Ok(());
+/// Fields are counted below HTTP/1 only.
+fn refused_below(head: &Head, connection: &Connection, limits: &Limits) -> Result<(), Reason> {
+    if head.headers.contains_key(framing::REFUSED) {
+        return Err(connection.watch.refused().unwrap_or(Reason::BadHeader));
     }
-    Err(connection.watch.refused().unwrap_or(Reason::BadHeader).into())
+    if head.headers.len() > limits.headers { Err(Reason::HeadersTooLarge) } else { Ok(()) }
 }

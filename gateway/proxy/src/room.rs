@@ -81,6 +81,11 @@ impl Slots {
         // Counted before it is looked at: two that come at once are never both the last.
         (self.0.fetch_add(1, Ordering::AcqRel) < most).then_some(slot)
     }
+
+    /// How many there are.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Slot<'_> {

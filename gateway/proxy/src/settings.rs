@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::{Limits, certificates::Certificate, observe::Observers};
+use crate::{ForwardedBy, Limits, certificates::Certificate, observe::Observers};
 
 /// One generation of the configuration, as far as it can change while the gateway runs.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Proxies whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header by which they tell it.
+    pub forwarded: ForwardedBy,
     /// The certificates of each TLS listener, in the order of the listeners.
     pub certificates: Vec<Vec<Arc<Certificate>>>,
     /// Who is told of each request's end.

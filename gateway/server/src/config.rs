@@ -5,6 +5,7 @@ mod certificates;
 mod change;
 mod check;
 mod in_force;
+mod limits;
 mod shape;
 
 use std::{
@@ -45,8 +46,10 @@ pub struct Config {
     pub trust_domain: String,
     /// Where sessions are shared between gateways; in the state folder where absent.
     pub redis: Option<Secret<String>>,
-    /// Proxies in front of us whose `Forwarded` and `X-Forwarded-*` are believed.
+    /// Proxies in front of us whose word about the client is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header by which they tell it.
+    pub forwarded: cardea_proxy::ForwardedBy,
     /// How much at once.
     pub limits: Limits,
     /// How the gateway tells what it does.
@@ -70,6 +73,8 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// Plain or TLS.
     pub scheme: Scheme,
+    /// Whether each connection is a listed proxy's, and begins with the client's address (PROXY protocol, version 2).
+    pub proxy_protocol: bool,
 }
 
 impl ListenerConfig {
@@ -97,24 +102,21 @@ pub struct Limits {
     /// Sessions held in memory. A hundred thousand take some 60 to 200 MB when all are in use, by how much
     /// their people ask.
     pub sessions_cached: u64,
-    /// Requests worked on at once; more are told to come back. Four thousand: far above what two cores can serve.
-    pub in_flight: usize,
-    /// Bytes of a request's headers. 32 KiB: cookies of old applications are large, attacks larger.
-    pub header_bytes: usize,
     /// Bytes of a body that our own pages and API read. 1 MiB: the largest is a set of policies.
     pub own_body_bytes: usize,
     /// Time that open requests have to end when the gateway is told to stop. Thirty seconds: what most supervisors wait.
     pub drain: Duration,
+    /// Those of connections and requests; its port is the whole configuration's.
+    pub edge: cardea_proxy::Limits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_cached: 100_000,
-            in_flight: 4_096,
-            header_bytes: 32 * 1024,
             own_body_bytes: 1024 * 1024,
             drain: Duration::from_secs(30),
+            edge: cardea_proxy::Limits::default(),
         }
     }
 }
@@ -214,16 +216,12 @@ impl Config {
 
     /// What the data plane needs of it.
     pub fn settings(&self) -> cardea_proxy::Settings {
-        let limits = cardea_proxy::Limits {
-            concurrency: self.limits.in_flight,
-            header_bytes: self.limits.header_bytes,
-            public_port: Some(self.public_port),
-            ..cardea_proxy::Limits::default()
-        };
+        let limits = cardea_proxy::Limits { public_port: Some(self.public_port), ..self.limits.edge.clone() };
         let ready = |all: &[Arc<Certificate>]| all.iter().map(|one| Arc::clone(&one.ready)).collect();
         cardea_proxy::Settings {
             limits,
             trusted_proxies: self.trusted_proxies.clone(),
+            forwarded: self.forwarded,
             certificates: self.listeners.iter().map(|listener| ready(listener.certificates())).collect(),
             // Opened by whoever puts it in force.
             observers: Observers::default(),

@@ -203,7 +203,7 @@ impl House {
             reloads: Reloads::default(),
             judging: Turns::judging(),
             searching: Turns::searching(),
-            begun: Begun::new(config.limits.in_flight),
+            begun: Begun::new(config.limits.edge.concurrency),
             me: Weak::clone(me),
             seen: AtomicI64::new(0),
             confirmed: AtomicI64::new(clock.now().as_micros()),

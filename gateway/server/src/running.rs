@@ -74,7 +74,8 @@ impl Running {
                 Scheme::Plain => Security::Plain,
                 Scheme::Tls(_) => Security::Tls(tls(Shown::at(&proxy, place))?),
             };
-            listeners.push(Listener::bind(one.address, security, Door::Public)?);
+            let listener = Listener::bind(one.address, security, Door::Public)?;
+            listeners.push(if one.proxy_protocol { listener.behind_proxies() } else { listener });
         }
         let public = listeners.iter().map(Listener::address).collect();
         let mut machines = None;

@@ -10,12 +10,14 @@ use crate::{AppId, Diagnostic, Diagnostics};
 mod answers;
 mod cors;
 mod hardening;
+mod limits;
 mod rewrite;
 mod upstream;
 
 pub use answers::AnswerSpec;
 pub use cors::{CorsSpec, OriginRule};
 pub use hardening::HardeningSpec;
+pub use limits::AppLimits;
 pub use rewrite::{HeaderRewrite, RewriteSpec};
 pub use upstream::{HealthRules, OutlierRules, Protocol, RetryRules, UpstreamSpec};
 
@@ -59,6 +61,9 @@ pub struct AppSpec {
     /// The service behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamSpec>,
+    /// How large and how slow what is sent to it may be, where it is not as usual.
+    #[serde(default, skip_serializing_if = "AppLimits::is_usual")]
+    pub limits: AppLimits,
     /// Header names that the service knows already, and the claim that fills each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Claim>,
@@ -99,6 +104,7 @@ impl AppSpec {
             unmatched: Unmatched::App,
             websocket_origins: Vec::new(),
             upstream: None,
+            limits: AppLimits::default(),
             headers: BTreeMap::new(),
             rewrite: None,
             cors: None,
@@ -219,6 +225,7 @@ impl Resource for AppSpec {
             ),
             Some(upstream) => upstream::check(source, upstream, &mut found),
         }
+        limits::check(source, &self.limits, &mut found);
         if !self.start_path.starts_with('/') {
             found.push(Diagnostic::new(source, format!("start_path `{}` does not start with `/`", self.start_path)));
         }

@@ -3,9 +3,6 @@
 use cardea_core::Reason;
 use http::Uri;
 
-/// The most fields of a head. 128: a browser sends twenty, and a proxy adds ten.
-pub(crate) const FIELDS_MAX: usize = 128;
-
 /// How the body after a head is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -34,8 +31,8 @@ pub(super) fn is_hopeless(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|b| !b.is_ascii_graphic() && *b != b'\r')
 }
 
-/// Checks a whole head.
-pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
+/// Checks a whole head of at most `fields_max` fields.
+pub(super) fn check(head: &[u8], fields_max: usize) -> Result<Framing, Reason> {
     let mut lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").ok_or(Reason::AmbiguousFraming));
     let request = lines.next().unwrap_or(Err(Reason::AmbiguousFraming))?;
     let http_11 = check_request_line(request)?;
@@ -46,7 +43,7 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Reason> {
             other => other?,
         };
         // Hyper would close the connection without a word.
-        if nth == FIELDS_MAX {
+        if nth == fields_max {
             return Err(Reason::HeadersTooLarge);
         }
         let (name, value) = check_field(line)?;

@@ -5,6 +5,7 @@
 mod app;
 mod handshakes;
 mod histogram;
+mod kinds;
 mod upstreams;
 
 use std::sync::{Arc, atomic::Ordering};
@@ -22,7 +23,7 @@ pub(crate) use app::Meters;
 pub(crate) use histogram::Histogram;
 pub(crate) use upstreams::Upstreams;
 
-use crate::{App, Snapshot, Tenant};
+use crate::{App, Snapshot, Tenant, framing::Flood, listener::Turned};
 
 /// Counters and histograms of all listeners together.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Counts {
     apps: app::Apps,
     stages: [Histogram; Stage::ALL.len()],
     pub(crate) handshakes: handshakes::Handshakes,
+    floods: kinds::Floods,
+    turned_away: kinds::TurnedAway,
 }
 
 impl Metrics {
@@ -127,7 +130,10 @@ impl Collector for Told {
                 .encode_family(&[("end", end)])?
                 .encode_counter::<NoLabelSet, _, u64>(&number.load(Ordering::Relaxed), None)?;
         }
-        Ok(())
+        let floods = ("cardea_floods", "Connections that ended because of a flood");
+        counts.floods.encode(&mut encoder, floods, Flood::ALL.map(Flood::code))?;
+        let turned_away = ("cardea_connections_turned_away", "Connections that ended before TLS or a request");
+        counts.turned_away.encode(&mut encoder, turned_away, Turned::ALL.map(Turned::code))
     }
 }
 
@@ -185,6 +191,16 @@ impl Stage {
 }
 
 impl Counts {
+    /// Counts a connection that ended because of a flood.
+    pub(crate) fn flooded(&self, flood: Flood) {
+        self.floods.count(flood as usize);
+    }
+
+    /// Counts a connection that ended before TLS or a request.
+    pub(crate) fn turned_away(&self, why: Turned) {
+        self.turned_away.count(why as usize);
+    }
+
     /// The durations of a stage.
     pub(crate) fn stage(&self, stage: Stage) -> &Histogram {
         &self.stages[stage as usize]

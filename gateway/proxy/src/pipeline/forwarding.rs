@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, headers, origin, outbound, within};
 use crate::{
     AssertionFor,
+    body::Measure,
     failure::Reader,
     hardening,
     metrics::{Meters, Stage},
@@ -38,6 +39,7 @@ impl Proxy {
             let others = &way.app.declared.websocket_origins;
             origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some(), others)?;
         }
+        let (body, arrival) = body.held_to(measure(way, &head))?;
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let version = head.version;
         let wish = upstream.wish(&head.headers);
@@ -50,7 +52,7 @@ impl Proxy {
         if way.app.spec.audit == AuditMode::Before {
             let entry = story.before();
             let writing = async { self.recorder().record_before(entry).await.map_err(Fail::from) };
-            let written = within(way.limits().head, writing).await;
+            let written = within(way.limits().decision, writing).await;
             written.map_err(|_| Reason::LogUnavailable)?;
         }
         let began = Instant::now();
@@ -69,7 +71,11 @@ impl Proxy {
             answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), (story.reader, meters)))
         };
         story.stage(Stage::Upstream, sent);
-        let mut response = outcome?;
+        // What the body did is why the service did not answer it.
+        let mut response = outcome.map_err(|reason| arrival.as_ref().and_then(|one| one.broke()).unwrap_or(reason))?;
+        if let Some(arrival) = arrival {
+            arrival.is_answered();
+        }
         if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             headers::clean_answer(response.headers_mut(), way.canonical.tls());
             shape(story, way, response.headers_mut());
@@ -148,6 +154,21 @@ fn shape(story: &Story, way: &Way, headers: &mut HeaderMap) {
     }
     if let Some(crossing) = &story.crossing {
         crossing.mark(headers);
+    }
+}
+
+/// What the request's body is held to. A gRPC call may say nothing for long: its permit and the limit of streams see to
+/// that.
+fn measure(way: &Way, head: &Head) -> Measure {
+    let (ours, theirs) = (way.limits(), &way.app.spec.limits);
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    let call =
+        head.version == Version::HTTP_2 && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let rate = theirs.body_bytes_per_second.unwrap_or(ours.body_rate);
+    Measure {
+        bytes: theirs.body_bytes.unwrap_or(ours.body_bytes),
+        rate: if call { 0 } else { rate },
+        stretch: ours.body_grace,
     }
 }
 

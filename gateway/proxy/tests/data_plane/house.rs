@@ -21,8 +21,8 @@ use cardea_identity::{
 };
 use cardea_policy::{Engine, Sources, built_in};
 use cardea_proxy::{
-    App, Door, Drain, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Security, Settings, Site,
-    SiteRole, Snapshot, Tenant, Transport, Upstream,
+    App, Door, Drain, ForwardedBy, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Security,
+    Settings, Site, SiteRole, Snapshot, Tenant, Transport, Upstream,
 };
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -60,6 +60,9 @@ pub(crate) struct Plan {
     pub(crate) security: Security,
     pub(crate) door: Door,
     pub(crate) limits: Limits,
+    pub(crate) trusted: Vec<ipnet::IpNet>,
+    pub(crate) forwarded: ForwardedBy,
+    pub(crate) proxy_protocol: bool,
 }
 
 impl Plan {
@@ -74,6 +77,9 @@ impl Plan {
             security: Security::Plain,
             door: Door::Public,
             limits: Limits::default(),
+            trusted: vec![],
+            forwarded: ForwardedBy::default(),
+            proxy_protocol: false,
         }
     }
 
@@ -86,6 +92,12 @@ impl Plan {
     /// The same with a table more at the end of the app's file.
     pub(crate) fn and(mut self, table: &str) -> Self {
         self.app = format!("{}{table}\n", self.app);
+        self
+    }
+
+    /// The same with listed proxies in front.
+    pub(crate) fn trusting(mut self, net: &str) -> Self {
+        self.trusted.push(net.parse().unwrap());
         self
     }
 
@@ -102,11 +114,13 @@ impl Plan {
         };
         let spec: AppSpec = toml::from_str(&self.app).unwrap();
         let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), self.transport).unwrap();
-        let settings = Settings { limits: self.limits, ..Settings::default() };
+        let (limits, trusted_proxies, forwarded) = (self.limits, self.trusted, self.forwarded);
+        let settings = Settings { limits, trusted_proxies, forwarded, ..Settings::default() };
         let snapshot = Snapshot { settings: settings.into(), ..snapshot(&spec, Arc::new(upstream), POLICIES) };
         let mut registry = Registry::default();
         let proxy = Proxy::new(parts, snapshot, &mut registry);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), self.security, self.door).unwrap();
+        let listener = if self.proxy_protocol { listener.behind_proxies() } else { listener };
         let (address, drain) = (listener.address(), Drain::new());
         let served = tokio::spawn(listener.serve(Arc::clone(&proxy), drain.clone(), Duration::from_secs(3)));
         House { lent, proxy, address, drain, served, registry }
@@ -224,6 +238,13 @@ impl House {
             other => panic!("{other:?}"),
         };
         self.lent.entries.lock().unwrap().iter().map(of).collect()
+    }
+
+    /// What the metrics say of something, such as `cardea_floods_total{kind="resets"}`.
+    pub(crate) fn figure(&self, name: &str) -> u64 {
+        let text = self.metrics();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
     /// Waits until there are `count` entries.

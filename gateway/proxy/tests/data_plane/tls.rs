@@ -65,7 +65,7 @@ impl Authority {
         (vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
     }
 
-    fn roots(&self) -> RootCertStore {
+    pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         roots
@@ -203,7 +203,7 @@ async fn a_public_service_is_known_by_its_host_name() {
 }
 
 /// A gateway over TLS for both of its hosts.
-async fn secured(door: Door) -> (House, Authority, Service) {
+pub(crate) async fn secured(door: Door) -> (House, Authority, Service) {
     let ours = Authority::new();
     let (service, url) = Service::start().await;
     let mut plan = Plan::at(&url);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Certificate, Config, Limits, ListenerConfig, Scheme};
 
 /// Keys that a reload takes over. INVARIANT: they are those that [`Config::with_changes_of`] takes.
-const LIVE: &[&str] = &["access_log", "limits", "log", "resources", "tls", "traces", "trusted_proxies"];
+const LIVE: &[&str] = &["access_log", "forwarded", "limits", "log", "resources", "tls", "traces", "trusted_proxies"];
 
 /// A key whose value is another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +32,7 @@ impl Config {
             listeners,
             text: new.text,
             trusted_proxies: new.trusted_proxies,
+            forwarded: new.forwarded,
             limits: Limits { drain: self.limits.drain, ..new.limits },
             log: new.log,
             access_log: new.access_log,
@@ -62,7 +63,11 @@ impl Config {
     /// Whether both listen at the same addresses, in the same order and the same way.
     fn same_doors(&self, other: &Self) -> bool {
         let doors = |config: &Self| -> Vec<_> {
-            config.listeners.iter().map(|one| (one.address, matches!(one.scheme, Scheme::Plain))).collect()
+            config
+                .listeners
+                .iter()
+                .map(|one| (one.address, matches!(one.scheme, Scheme::Plain), one.proxy_protocol))
+                .collect()
         };
         doors(self) == doors(other)
     }

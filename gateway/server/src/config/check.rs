@@ -9,14 +9,14 @@ use std::{
 };
 
 use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp};
+use cardea_proxy::ForwardedBy;
 use toml::Spanned;
 
 use super::{
-    AccessLogConfig, AccessLogForm, Certificate, Config, Limits, ListenerConfig, LogConfig, Scheme, TracesConfig,
-    read_secret,
+    AccessLogConfig, AccessLogForm, Certificate, Config, ListenerConfig, LogConfig, Scheme, TracesConfig, read_secret,
     shape::{
-        AccessLogFormat, AccessLogTable, File, LimitsTable, ListenerTable, LogTable, MachinesTable, RedisTable,
-        TlsTable, TracesTable, UrlOrRef,
+        AccessLogFormat, AccessLogTable, File, ListenerTable, LogTable, MachinesTable, RedisTable, TlsTable,
+        TracesTable, UrlOrRef,
     },
 };
 
@@ -40,6 +40,7 @@ impl<'a> Check<'a> {
         let listeners = self.listeners(&file.listeners);
         let ops = file.ops.address.as_ref().map_or(SocketAddr::from(OPS), |address| *address.get_ref());
         self.distinct_addresses(&file);
+        self.proxies_for_listeners(&file);
         let config = Config {
             source: self.source.to_owned(),
             folder: self.folder.to_owned(),
@@ -50,6 +51,7 @@ impl<'a> Check<'a> {
             public_port: self.public_port(file.public_port.as_ref(), &listeners),
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
             redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
+            forwarded: self.forwarded(file.forwarded.as_ref()),
             trusted_proxies: file.trusted_proxies,
             limits: self.limits(&file.limits),
             log: self.log(&file.log),
@@ -63,7 +65,7 @@ impl<'a> Check<'a> {
         self.found.or_ok(config)
     }
 
-    fn wrong<T>(&mut self, at: &Spanned<T>, message: impl Into<String>, help: &str) {
+    pub(super) fn wrong<T>(&mut self, at: &Spanned<T>, message: impl Into<String>, help: &str) {
         self.wrong_span(at.span(), message, help);
     }
 
@@ -113,10 +115,12 @@ impl<'a> Check<'a> {
                 );
                 None
             }
-            (true, true) => Some(ListenerConfig { address, scheme: Scheme::Plain }),
+            (true, true) => {
+                Some(ListenerConfig { address, scheme: Scheme::Plain, proxy_protocol: listener.proxy_protocol })
+            }
             (false, false) => {
                 let all: Vec<_> = listener.tls.iter().filter_map(|tls| self.certificate(tls)).collect();
-                Some(ListenerConfig { address, scheme: Scheme::Tls(all) })
+                Some(ListenerConfig { address, scheme: Scheme::Tls(all), proxy_protocol: listener.proxy_protocol })
             }
         }
     }
@@ -149,6 +153,28 @@ impl<'a> Check<'a> {
                     format!("address `{}` is used twice: by {first} and by {whose}", address.get_ref()),
                     "give each an address of its own",
                 );
+            }
+        }
+    }
+
+    /// Nobody could connect to a listener for listed proxies where none is listed.
+    fn proxies_for_listeners(&mut self, file: &File) {
+        for one in file.listeners.iter().filter(|one| one.get_ref().proxy_protocol && file.trusted_proxies.is_empty()) {
+            let address = one.get_ref().address.get_ref();
+            let message = format!("listener `{address}` is for listed proxies, and none is listed");
+            self.wrong(one, message, "add `trusted_proxies = [\"10.0.0.0/8\"]`, or remove `proxy_protocol`");
+        }
+    }
+
+    fn forwarded(&mut self, name: Option<&Spanned<String>>) -> ForwardedBy {
+        let Some(name) = name else { return ForwardedBy::default() };
+        match name.get_ref().as_str() {
+            "x-forwarded-for" => ForwardedBy::XForwardedFor,
+            "forwarded" => ForwardedBy::Forwarded,
+            other => {
+                let help = "write `x-forwarded-for` or `forwarded`: the one that your proxies set";
+                self.wrong(name, format!("`{other}` is no header that tells of a client"), help);
+                ForwardedBy::default()
             }
         }
     }
@@ -216,27 +242,6 @@ impl<'a> Check<'a> {
         Some(url)
     }
 
-    fn limits(&mut self, table: &LimitsTable) -> Limits {
-        let usual = Limits::default();
-        Limits {
-            sessions_cached: self.at_least(table.sessions_cached.as_ref(), 1, usual.sessions_cached),
-            in_flight: self.at_least(table.in_flight.as_ref(), 1, usual.in_flight),
-            header_bytes: self.header_bytes(table.header_bytes.as_ref(), usual.header_bytes),
-            own_body_bytes: self.at_least(table.own_body_bytes.as_ref(), 16 * 1024, usual.own_body_bytes),
-            drain: table.drain_seconds.as_ref().map_or(usual.drain, |seconds| Duration::from_secs(*seconds.get_ref())),
-        }
-    }
-
-    /// At most 256 KiB: the HTTP library below reads no longer heads.
-    fn header_bytes(&mut self, given: Option<&Spanned<usize>>, usual: usize) -> usize {
-        const MOST: usize = 256 * 1024;
-        if let Some(given) = given.filter(|given| *given.get_ref() > MOST) {
-            let message = format!("`{}` is too large a limit", given.get_ref());
-            self.wrong(given, message, &format!("use at most {MOST}; {usual} is usual"));
-        }
-        self.at_least(given, 8 * 1024, usual)
-    }
-
     fn certificate_life(&mut self, machines: Option<&MachinesTable>) -> Duration {
         let Some(minutes) = machines.and_then(|machines| machines.certificate_minutes.as_ref()) else {
             return cardea_certs::DEFAULT_TTL;
@@ -247,23 +252,6 @@ impl<'a> Check<'a> {
             self.wrong(minutes, message, &format!("use 1 to {longest}; 60 is usual"));
         }
         Duration::from_secs(minutes.get_ref().saturating_mul(60))
-    }
-
-    fn at_least<N: Copy + PartialOrd + std::fmt::Display>(
-        &mut self,
-        given: Option<&Spanned<N>>,
-        least: N,
-        usual: N,
-    ) -> N {
-        let Some(given) = given else { return usual };
-        if *given.get_ref() < least {
-            self.wrong(
-                given,
-                format!("`{}` is too small a limit", given.get_ref()),
-                &format!("use at least {least}; {usual} is usual"),
-            );
-        }
-        *given.get_ref()
     }
 
     fn log(&mut self, table: &LogTable) -> LogConfig {

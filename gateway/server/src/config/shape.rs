@@ -25,6 +25,7 @@ pub(super) struct File {
     pub resources: Option<Spanned<String>>,
     #[serde(default)]
     pub trusted_proxies: Vec<IpNet>,
+    pub forwarded: Option<Spanned<String>>,
     pub state: StateTable,
     #[serde(default)]
     pub listeners: Vec<Spanned<ListenerTable>>,
@@ -56,6 +57,8 @@ pub(super) struct ListenerTable {
     pub address: Spanned<SocketAddr>,
     #[serde(default)]
     pub plain: bool,
+    #[serde(default)]
+    pub proxy_protocol: bool,
     #[serde(default, deserialize_with = "one_or_several")]
     pub tls: Vec<TlsTable>,
 }
@@ -104,10 +107,24 @@ pub(super) enum UrlOrRef {
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitsTable {
     pub sessions_cached: Option<Spanned<u64>>,
-    pub in_flight: Option<Spanned<usize>>,
-    pub header_bytes: Option<Spanned<usize>>,
     pub own_body_bytes: Option<Spanned<usize>>,
     pub drain_seconds: Option<Spanned<u64>>,
+    pub in_flight: Option<Spanned<usize>>,
+    pub reserved_percent: Option<Spanned<u8>>,
+    pub connections: Option<Spanned<usize>>,
+    pub connections_per_client: Option<Spanned<usize>>,
+    pub handshake_seconds: Option<Spanned<u64>>,
+    pub head_seconds: Option<Spanned<u64>>,
+    pub idle_seconds: Option<Spanned<u64>>,
+    pub stalled_seconds: Option<Spanned<u64>>,
+    pub header_bytes: Option<Spanned<usize>>,
+    pub headers: Option<Spanned<usize>>,
+    pub body_bytes: Option<Spanned<u64>>,
+    pub body_bytes_per_second: Option<Spanned<u32>>,
+    pub body_grace_seconds: Option<Spanned<u64>>,
+    pub http2_streams: Option<Spanned<u32>>,
+    pub http2_resets: Option<Spanned<u32>>,
+    pub http2_idle_frames: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -39,6 +39,8 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
             "cardea.toml:5:23",
             "cannot be read",
         ),
+        (format!("forwarded = \"via\"\n{state}{plain}"), "cardea.toml:1:13", "no header that tells of a client"),
+        (format!("{state}{plain}proxy_protocol = true\n"), "cardea.toml:3", "for listed proxies, and none is listed"),
         (format!("{state}{plain}[log]\nlevel = \"a=b=c\"\n"), "cardea.toml:7:9", "not a log level"),
         (format!("{state}{plain}[limits]\nin_flight = 0\n"), "cardea.toml:7:13", "too small"),
         (format!("{state}{plain}[limits]\nheader_bytes = 1000\n"), "cardea.toml:7:16", "too small"),
@@ -99,4 +101,53 @@ fn the_example_is_right_but_for_its_certificate() {
     let found = parse(&shown).unwrap_err();
     let expected = ["tls/chain.pem", "resources"];
     assert!(found.0.iter().all(|one| expected.iter().any(|word| one.message.contains(word))), "{found}");
+}
+
+#[test]
+fn every_limit_of_the_edge_can_be_said_and_none_can_be_senseless() {
+    let with = |line: &str| {
+        parse(&format!(
+            "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n[limits]\n{line}\n"
+        ))
+    };
+    type Said = fn(&cardea_proxy::Limits) -> bool;
+    let all: [(&str, Said); 15] = [
+        ("in_flight = 7", |l| l.concurrency == 7),
+        ("reserved_percent = 40", |l| l.reserved_percent == 40),
+        ("connections = 7", |l| l.connections == 7),
+        ("connections_per_client = 7", |l| l.connections_per_client == 7),
+        ("handshake_seconds = 7", |l| l.handshake == Duration::from_secs(7)),
+        ("head_seconds = 7", |l| l.head == Duration::from_secs(7)),
+        ("idle_seconds = 7", |l| l.idle == Duration::from_secs(7)),
+        ("stalled_seconds = 7", |l| l.stalled == Duration::from_secs(7)),
+        ("headers = 64", |l| l.headers == 64),
+        ("body_bytes = 7", |l| l.body_bytes == 7),
+        ("body_bytes_per_second = 0", |l| l.body_rate == 0),
+        ("body_grace_seconds = 7", |l| l.body_grace == Duration::from_secs(7)),
+        ("http2_streams = 7", |l| l.http2_streams == 7),
+        ("http2_resets = 70", |l| l.http2_resets == 70),
+        ("http2_idle_frames = 700", |l| l.http2_idle_frames == 700),
+    ];
+    for (line, said) in all {
+        let limits = with(line).unwrap().limits.edge;
+        assert!(said(&limits), "{line}: {limits:?}");
+    }
+    for (line, says) in [
+        ("reserved_percent = 100", "too large"),
+        ("connections = 0", "too small"),
+        ("connections_per_client = 0", "too small"),
+        ("handshake_seconds = 0", "too small"),
+        ("head_seconds = 100000", "too large"),
+        ("idle_seconds = 0", "too small"),
+        ("stalled_seconds = 1", "too small"),
+        ("headers = 5", "too small"),
+        ("body_bytes = 0", "too small"),
+        ("body_grace_seconds = 0", "too small"),
+        ("http2_streams = 0", "too small"),
+        ("http2_resets = 1", "too small"),
+        ("http2_idle_frames = 1", "too small"),
+    ] {
+        let found = with(line).expect_err(line).to_string();
+        assert!(found.contains("cardea.toml:7:") && found.contains(says), "{line}\n{found}");
+    }
 }

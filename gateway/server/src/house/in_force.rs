@@ -84,7 +84,7 @@ impl House {
     pub(crate) async fn configure(self: &Arc<Self>, config: Config, prepared: Prepared) {
         let _one_at_a_time = self.loading.lock().await;
         self.cache.resize(config.limits.sessions_cached);
-        self.begun.resize(config.limits.in_flight);
+        self.begun.resize(config.limits.edge.concurrency);
         let settings = Settings { observers: prepared.observers(), ..config.settings() };
         self.observing.settle(prepared);
         let state = State { settings: Arc::new(settings), ..(*self.state.load_full()).clone() };

@@ -59,6 +59,11 @@ fn english(reason: Reason) -> FailureWords {
             "What you sent is larger than is accepted here.",
             "Send a smaller file, or split it.",
         ),
+        Reason::TooSlow => say(
+            "That took too long to arrive",
+            "Your connection sent less than is waited for here.",
+            "Try again on a faster or steadier connection.",
+        ),
         Reason::Misdirected => say(
             "Wrong door",
             "Your browser used a connection that belongs to another site.",

@@ -1,0 +1,86 @@
+//! What the guard of a connection and the pipeline tell each other.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use cardea_core::Reason;
+
+/// Something that a client does over and over and that asks for nothing: its connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flood {
+    /// Requests are made and given up at once.
+    Resets,
+    /// Pings, settings, priorities, window updates, empty data.
+    IdleFrames,
+    /// A header block does not end.
+    SlowHead,
+    /// What h2 itself found too much: header blocks in pieces, lists of fields that unfold, small data, errors.
+    Frames,
+}
+
+impl Flood {
+    /// All of them, for metrics.
+    pub(crate) const ALL: [Self; 4] = [Self::Resets, Self::IdleFrames, Self::SlowHead, Self::Frames];
+
+    /// The word in metrics and log lines.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::IdleFrames => "idle-frames",
+            Self::SlowHead => "slow-head",
+            Self::Frames => "frames",
+        }
+    }
+}
+
+/// Written below HTTP and read above it, or the other way round.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    tunnel: AtomicBool,
+    refused: OnceLock<Reason>,
+    flood: OnceLock<Flood>,
+    asked: AtomicU32,
+}
+
+impl Watch {
+    /// The connection has become a tunnel: its bytes are no longer read as HTTP.
+    pub(crate) fn let_through(&self) {
+        self.tunnel.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Acquire)
+    }
+
+    /// A head was refused. Nothing is heard after the first, so there is no second to note.
+    pub(super) fn refuse(&self, reason: Reason) {
+        let _ = self.refused.set(reason);
+    }
+
+    /// Why the guard refused a head, if it has.
+    pub(crate) fn refused(&self) -> Option<Reason> {
+        self.refused.get().copied()
+    }
+
+    /// The client floods. Nothing is heard after the first.
+    pub(super) fn note(&self, flood: Flood) {
+        let _ = self.flood.set(flood);
+    }
+
+    /// What the client flooded with, if it did.
+    pub(crate) fn flood(&self) -> Option<Flood> {
+        self.flood.get().copied()
+    }
+
+    /// A request was made.
+    pub(crate) fn ask(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests were made; it may go round.
+    pub(crate) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,283 @@
+//! One connection from its first byte to its last: TLS, the choice of HTTP, its requests, and its end.
+//!
+//! Over TLS, ALPN settles which HTTP is spoken; a plain connection's first bytes do.
+
+use std::{
+    convert::Infallible,
+    error::Error as _,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{
+    Place,
+    opening::{self, Turned},
+};
+use crate::{
+    Body, Connection, Drain, Limits, Proxy, Settings,
+    framing::{Bounds, Flood, Frames, Guard},
+    room,
+    upstream::tls::spiffe_id,
+};
+
+/// How many looks at a connection without a request its idle time is made of: it ends at most a fourth late.
+const LOOKS: u32 = 4;
+
+/// Time to end after the word to do so, for whoever asks for nothing. Ten seconds: the word and its answer travel twice.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
+pub(super) struct Serving {
+    pub(super) proxy: Arc<Proxy>,
+    /// Those that the connection was accepted under.
+    pub(super) settings: Arc<Settings>,
+    pub(super) drain: Drain,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) proxy_protocol: bool,
+}
+
+impl Serving {
+    pub(super) async fn connection(self, stream: TcpStream, connection: Connection, room: room::Place) {
+        let peer = connection.peer;
+        if let Err(turned) = self.opened(stream, connection, room).await {
+            self.proxy.metrics().turned_away(turned);
+            tracing::debug!(%peer, why = turned.code(), "a connection was turned away");
+        }
+    }
+
+    async fn opened(&self, mut stream: TcpStream, mut connection: Connection, room: room::Place) -> Result<(), Turned> {
+        let limits = &self.settings.limits;
+        prepare(&stream, limits);
+        let client = opening::client((&self.proxy, &self.settings), &mut stream, connection.peer, self.proxy_protocol);
+        let (client, seat) = client.await?;
+        connection.peer = client;
+        connection.place = Some(Arc::new(Place { room, seat }));
+        match self.tls.clone() {
+            Some(tls) => self.secured(stream, connection, tls, limits).await,
+            None => self.plain(stream, connection, limits).await?,
+        }
+        Ok(())
+    }
+
+    async fn plain(&self, stream: TcpStream, connection: Connection, limits: &Limits) -> Result<(), Turned> {
+        // No request is made before these bytes have come, so the time for that is theirs.
+        let sniffed = tokio::select! {
+            sniffed = tokio::time::timeout(limits.idle, opening::sniff(stream)) => sniffed,
+            () = self.drain.begun() => return Ok(()),
+        };
+        match sniffed.map_err(|_| Turned::TooSlow)? {
+            Ok((true, stream)) => self.http2(stream, connection, limits).await,
+            Ok((false, stream)) => self.http1(stream, connection, limits).await,
+            // Gone before it said anything.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn secured(&self, stream: TcpStream, mut connection: Connection, tls: TlsAcceptor, limits: &Limits) {
+        let handshakes = &self.proxy.metrics().handshakes;
+        let stream = match tokio::time::timeout(limits.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                handshakes.failed(&error);
+                return tracing::debug!(peer = %connection.peer, %error, "handshake failed");
+            }
+            Err(_) => {
+                handshakes.timed_out();
+                return tracing::debug!(peer = %connection.peer, "handshake took too long");
+            }
+        };
+        if !shown(&stream, &mut connection) {
+            handshakes.unnamed();
+            return tracing::debug!(peer = %connection.peer, "a client certificate without one SPIFFE ID");
+        }
+        handshakes.done();
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, connection, limits).await;
+        } else {
+            self.http1(stream, connection, limits).await;
+        }
+    }
+
+    async fn http1<IO>(&self, stream: IO, connection: Connection, limits: &Limits)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let bounds = Bounds { head: limits.header_bytes, fields: limits.headers, time: limits.head };
+        let guarded = Guard::new(stream, Arc::clone(&connection.watch), bounds);
+        let connection = Arc::new(connection);
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // The guard below lets through whole heads only, and sees to their time; `keep` to the time between them.
+            .header_read_timeout(None::<Duration>)
+            .max_headers(limits.headers)
+            .serve_connection(TokioIo::new(guarded), service(Arc::clone(&self.proxy), Arc::clone(&connection)))
+            .with_upgrades();
+        self.keep(pin!(serving), |one| one.graceful_shutdown(), &connection, (limits.idle, None)).await;
+    }
+
+    async fn http2<IO>(&self, stream: IO, connection: Connection, limits: &Limits)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let counted = Frames::new(stream, Arc::clone(&connection.watch), limits);
+        let connection = Arc::new(connection);
+        let serving = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.http2_streams)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(256)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            // Windows bound what a client can make us hold: 256 KiB a stream, 1 MiB a connection.
+            .initial_stream_window_size(262_144)
+            .initial_connection_window_size(1_048_576)
+            .max_send_buf_size(262_144)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .enable_connect_protocol()
+            .serve_connection(TokioIo::new(counted), service(Arc::clone(&self.proxy), Arc::clone(&connection)));
+        self.keep(pin!(serving), |one| one.graceful_shutdown(), &connection, (limits.idle, Some(LAST_WORD))).await;
+    }
+
+    /// Serves a connection until it ends, the gateway closes, or it has asked for nothing for `idle`. Who does not end
+    /// within `last_word` after being told to is not waited for: HTTP/2 ends by agreement, and a client may not agree.
+    async fn keep<C: Future<Output = hyper::Result<()>>>(
+        &self,
+        mut serving: Pin<&mut C>,
+        tell_to_end: fn(Pin<&mut C>),
+        connection: &Arc<Connection>,
+        (idle, last_word): (Duration, Option<Duration>),
+    ) {
+        let _open = Counted::new(&self.proxy);
+        let mut quiet = Quiet::of(connection, idle);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = self.drain.begun() => {
+                tell_to_end(serving.as_mut());
+                serving.await
+            }
+            () = quiet.long_enough() => {
+                tell_to_end(serving.as_mut());
+                match last_word {
+                    None => serving.await,
+                    Some(time) => loop {
+                        match tokio::time::timeout(time, serving.as_mut()).await {
+                            Ok(ended) => break ended,
+                            Err(_) if quiet.is_busy() => {}
+                            Err(_) => break Ok(()),
+                        }
+                    },
+                }
+            }
+        };
+        self.tell(connection, ended.err());
+    }
+
+    /// Tells of an end that was not agreed on.
+    fn tell(&self, connection: &Connection, error: Option<hyper::Error>) {
+        let calmed = || {
+            let h2 = error.as_ref()?.source()?.downcast_ref::<h2::Error>()?;
+            (h2.is_library() && h2.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)).then_some(Flood::Frames)
+        };
+        if let Some(flood) = connection.watch.flood().or_else(calmed) {
+            self.proxy.metrics().flooded(flood);
+            tracing::warn!(peer = %connection.peer, kind = flood.code(), "a flood was ended with its connection");
+        } else if let Some(error) = error {
+            tracing::debug!(%error, "a connection broke off");
+        }
+    }
+}
+
+/// Best effort: without the first answers are only slower, and without the second the system has a limit of its own.
+fn prepare(stream: &TcpStream, limits: &Limits) {
+    let _ = stream.set_nodelay(true);
+    // Counts also against a client whose window stays shut (tcp(7)).
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.stalled));
+}
+
+/// Notes what the handshake showed of the client. A certificate without one name is nobody's.
+fn shown(stream: &TlsStream<TcpStream>, connection: &mut Connection) -> bool {
+    let session = stream.get_ref().1;
+    connection.tls = true;
+    connection.sni = session.server_name().map(Arc::from);
+    let certificate = session.peer_certificates().and_then(|chain| chain.first());
+    connection.workload = certificate.and_then(spiffe_id).map(Arc::from);
+    connection.certificate = certificate.map(|certificate| certificate.clone().into_owned());
+    certificate.is_none() || connection.workload.is_some()
+}
+
+fn service(
+    proxy: Arc<Proxy>,
+    connection: Arc<Connection>,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+> {
+    service_fn(move |request: Request<Incoming>| {
+        connection.watch.ask();
+        let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
+        async move { Ok(proxy.handle(connection, request.map(Body::from)).await) }
+    })
+}
+
+/// Whether a connection has gone quiet. Looked at now and then, so that requests set no timer.
+struct Quiet<'a> {
+    connection: &'a Arc<Connection>,
+    /// Those who hold the connection while nothing is under way on it.
+    holders: usize,
+    asked: u32,
+    look: Duration,
+}
+
+impl<'a> Quiet<'a> {
+    fn of(connection: &'a Arc<Connection>, idle: Duration) -> Self {
+        let holders = Arc::strong_count(connection);
+        Self { connection, holders, asked: 0, look: idle / LOOKS }
+    }
+
+    /// Whether a request or a stream is under way.
+    fn is_busy(&self) -> bool {
+        Arc::strong_count(self.connection) > self.holders
+    }
+
+    async fn long_enough(&mut self) {
+        let mut quiet = 0;
+        while quiet < LOOKS {
+            tokio::time::sleep(self.look).await;
+            let asked = self.connection.watch.asked();
+            quiet = if self.is_busy() || asked != self.asked { 0 } else { quiet + 1 };
+            self.asked = asked;
+        }
+    }
+}
+
+/// An open connection in the metrics.
+struct Counted(Arc<Proxy>);
+
+impl Counted {
+    fn new(proxy: &Arc<Proxy>) -> Self {
+        proxy.metrics().connections.inc();
+        Self(Arc::clone(proxy))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics().connections.dec();
+    }
+}
