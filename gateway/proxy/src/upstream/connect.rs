@@ -127,8 +127,8 @@ impl Upstream {
                 tracing::warn!(service = %endpoint.target.host, address = %endpoint.address, "the service does not speak HTTP/2");
                 return Err(Reason::UpstreamBroken);
             }
-            (Protocol::Auto, true) if !grpc => endpoint.lacks_http1.store(true, Ordering::Relaxed),
-            (Protocol::Auto, false) if grpc => endpoint.lacks_http2.store(true, Ordering::Relaxed),
+            (Protocol::Auto, _) if !grpc => endpoint.lacks_http1.store(http2, Ordering::Relaxed),
+            (Protocol::Auto, false) => endpoint.lacks_http2.store(true, Ordering::Relaxed),
             _ => {}
         }
         if http2 {

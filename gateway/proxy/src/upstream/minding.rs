@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cardea_core::resources::HealthRules;
+use cardea_core::{Reason, resources::HealthRules};
 use futures_util::future::join_all;
 use http::{HeaderValue, Method, Request, header};
 use tokio::time::Instant;
@@ -84,9 +84,15 @@ impl Upstream {
         let unfit = fleet.is_empty() || fleet.iter().any(|one| !one.is_fit());
         let named = self.targets.iter().any(|target| target.literal().is_none());
         let due = done.names.elapsed() >= if unfit { NAMES_QUICK } else { NAMES };
+        if due {
+            // What spoke no HTTP/2 may have learnt it.
+            fleet.iter().for_each(|one| one.lacks_http2.store(false, Ordering::Relaxed));
+        }
         if fleet.is_empty() || named && due {
             let _alone = self.looking.lock().await;
             self.look_up().await;
+        }
+        if due {
             done.names = Instant::now();
         }
         let rules = self.spec.health.as_ref().filter(|rules| {
@@ -145,7 +151,12 @@ impl Upstream {
         let kept = endpoint.pool.take(self.wanted(endpoint, false));
         let mut link = match kept {
             Some(link) => link,
-            None => self.open_aside(endpoint).await.map_err(|reason| reason.code().to_owned())?,
+            None => match self.open_aside(endpoint).await {
+                Ok(link) => link,
+                // Every connection that it may have is at work: nothing speaks against it.
+                Err(Reason::Overloaded) => return Ok(()),
+                Err(reason) => return Err(reason.code().to_owned()),
+            },
         };
         let mut request = Request::new(Body::empty());
         *request.method_mut() = Method::GET;

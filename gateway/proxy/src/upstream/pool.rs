@@ -142,7 +142,7 @@ impl Pool {
     pub(super) fn keep(&self, Link { sender, until, .. }: Link) {
         let now = Instant::now();
         let Sender::Http1(sender, heard) = sender else { return };
-        if now >= until || sender.is_closed() {
+        if now >= until || sender.is_closed() || self.room.is_wanted_elsewhere() {
             return;
         }
         let mut kept = self.kept();

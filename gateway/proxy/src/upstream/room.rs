@@ -16,17 +16,21 @@ pub(super) const WAIT: Duration = Duration::from_secs(1);
 
 /// Connections that a tenant's services may have at once, all apps together.
 #[derive(Debug, Clone)]
-pub struct TenantRoom(Arc<Semaphore>);
+pub struct TenantRoom {
+    places: Arc<Semaphore>,
+    /// Requests that wait for a place although their own app has one.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl TenantRoom {
     /// Room for `most` connections.
     pub fn new(most: u32) -> Self {
-        Self(semaphore(most))
+        Self { places: semaphore(most), waiting: Arc::default() }
     }
 
     /// Whether both are the same room.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.places, &other.places)
     }
 }
 
@@ -57,19 +61,28 @@ impl Room {
 
     /// A place for one connection more, if there is one now.
     pub(super) fn try_enter(&self) -> Result<Slot, TryAcquireError> {
-        Ok(Slot(Arc::clone(&self.app).try_acquire_owned()?, Arc::clone(&self.tenant.0).try_acquire_owned()?))
+        let app = Arc::clone(&self.app).try_acquire_owned()?;
+        Ok(Slot(app, Arc::clone(&self.tenant.places).try_acquire_owned()?))
     }
 
     /// A place for one connection more, once there is one.
     pub(super) async fn enter(&self) -> Option<Slot> {
         let app = Arc::clone(&self.app).acquire_owned().await.ok()?;
-        Some(Slot(app, Arc::clone(&self.tenant.0).acquire_owned().await.ok()?))
+        Some(Slot(app, Arc::clone(&self.tenant.places).acquire_owned().await.ok()?))
     }
 
     /// Stands in the line of those whom [`Room::give_back`] wakes.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        Waiting(self)
+        let tenant = self.app.available_permits() > 0;
+        self.tenant.waiting.fetch_add(tenant.into(), Ordering::AcqRel);
+        Waiting { room: self, tenant }
+    }
+
+    /// Whether a connection that is free had better be closed: another of the tenant's apps waits for its place, and
+    /// nobody here for the connection.
+    pub(super) fn is_wanted_elsewhere(&self) -> bool {
+        self.tenant.waiting.load(Ordering::Acquire) > 0 && self.waiting.load(Ordering::Acquire) == 0
     }
 
     /// A connection, or a stream of one, is free for another request.
@@ -81,17 +94,22 @@ impl Room {
 }
 
 /// One who waits, until dropped.
-pub(super) struct Waiting<'a>(&'a Room);
+pub(super) struct Waiting<'a> {
+    room: &'a Room,
+    /// It is the tenant's room that is full.
+    tenant: bool,
+}
 
 impl Waiting<'_> {
     /// The next time that something is given back.
     pub(super) fn given_back(&self) -> Notified<'_> {
-        self.0.given_back.notified()
+        self.room.given_back.notified()
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.room.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.room.tenant.waiting.fetch_sub(self.tenant.into(), Ordering::AcqRel);
     }
 }

@@ -276,7 +276,9 @@ async fn the_services_of_a_tenant_share_its_room() {
     let standing = Standing { room: TenantRoom::new(1), ..Standing::default() };
     let upstream = |spec| Upstream::among(spec, Transport::Plain, standing.clone()).unwrap();
     let other = Arc::new(upstream(spec.upstream.as_ref().unwrap()));
-    house.proxy.swap(snapshot(&spec, Arc::new(upstream(spec.upstream.as_ref().unwrap())), POLICIES));
+    // Both stay in service, as two apps would.
+    let first = Arc::new(upstream(spec.upstream.as_ref().unwrap()));
+    house.proxy.swap(snapshot(&spec, Arc::clone(&first), POLICIES));
     let (pieces, receiver) = mpsc::unbounded_channel();
     *service.pieces.lock().unwrap() = Some(receiver);
     let mut stream = TcpStream::connect(house.address).await.unwrap();
@@ -284,11 +286,15 @@ async fn the_services_of_a_tenant_share_its_room() {
     stream.write_all(request.as_bytes()).await.unwrap();
     pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
     stream.read_u8().await.unwrap();
-    // Another service of the tenant finds no room while the first one's stream is open.
+    // Another service of the tenant finds no room while the first one's stream is open, and takes its place afterwards.
     house.proxy.swap(snapshot(&spec, other, POLICIES));
     assert_eq!(house.ask("GET /public", "").await.reason().as_deref(), Some("overloaded"));
-    drop((pieces, stream));
-    until(&house, |reply| reply.status() == 200).await;
+    let (reply, ()) = tokio::join!(house.ask("GET /public", ""), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(pieces);
+    });
+    assert_eq!(reply.status(), 200, "{}", reply.0);
+    drop(first);
 }
 
 #[tokio::test]
