@@ -14,6 +14,7 @@ mod machines;
 mod observed;
 mod oidc;
 mod policies;
+mod protocols;
 mod reload;
 mod sessions;
 mod stores;
