@@ -25,8 +25,16 @@ pub fn machines() -> AppId {
     id(NAMES[3])
 }
 
+/// Questions that services ask before they act (AuthZEN): whoever the tenant's own policies let.
+pub fn decisions() -> AppId {
+    id(NAMES[4])
+}
+
 /// The group whose members administer their tenant; known in every tenant.
 pub const ADMINISTRATORS: &str = "administrators";
+
+/// The one app of ours that a tenant's policies may name.
+pub(crate) const DECISIONS: &str = "cardea-decisions";
 
 /// The policies that decide for them.
 const POLICIES: &str = include_str!("built_in.cedar");
@@ -77,9 +85,9 @@ pub(crate) fn administrators() -> Option<GroupId> {
     GroupId::parse(ADMINISTRATORS).ok()
 }
 
-/// All four.
-pub fn apps() -> [AppId; 4] {
-    [sign_in(), portal(), console(), machines()]
+/// All of them.
+pub fn apps() -> [AppId; 5] {
+    [sign_in(), portal(), console(), machines(), decisions()]
 }
 
 /// Whether the app is one of ours.
@@ -92,14 +100,19 @@ pub(crate) fn is_portal(app: &AppId) -> bool {
     app.as_str() == NAMES[1]
 }
 
+/// Whether the tenant's own policies decide for the app, as for its own apps.
+pub(crate) fn is_the_tenant_s(app: &AppId) -> bool {
+    !is_own(app) || app.as_str() == DECISIONS
+}
+
 /// Whether not even a guard-rail may narrow the app: the pages through which everybody must pass, and the machines'.
 pub(crate) fn is_fixed(app: &AppId) -> bool {
     [NAMES[0], NAMES[3]].contains(&app.as_str())
 }
 
-const NAMES: [&str; 4] = ["cardea-sign-in", "cardea-portal", "cardea-console", "cardea-machines"];
+const NAMES: [&str; 5] = ["cardea-sign-in", "cardea-portal", "cardea-console", "cardea-machines", DECISIONS];
 
-#[allow(clippy::expect_used, reason = "the four names are written above; a test parses each")]
+#[allow(clippy::expect_used, reason = "the names are written above; a test parses each")]
 fn id(name: &str) -> AppId {
     AppId::parse(name).expect("a slug")
 }

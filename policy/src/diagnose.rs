@@ -10,6 +10,7 @@ use miette::Diagnostic as _;
 
 use crate::{
     budget::MISTAKES,
+    built_in,
     schema::{CONTEXT, Schema},
 };
 
@@ -108,7 +109,7 @@ fn unknown_name(source: &str, uid: &EntityUID, known: &Known<'_>) -> Option<Diag
         "App" => (&known.apps, "app"),
         _ => return None,
     };
-    if names.contains(&id) {
+    if names.contains(&id) || kind == "App" && id == built_in::DECISIONS {
         return None;
     }
     let found = Diagnostic::new(source, format!("there is no {word} `{id}`"));

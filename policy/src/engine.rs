@@ -315,10 +315,10 @@ fn compile_apps(specs: &[&AppSpec]) -> (HashMap<AppId, Arc<AppModel>>, Diagnosti
 #[cfg(test)]
 fn layer_decides(layer: Layer, app: &AppId) -> bool {
     match layer {
-        Layer::BuiltIn => built_in::is_own(app),
+        Layer::BuiltIn => !built_in::is_the_tenant_s(app),
         Layer::Setting => !built_in::is_fixed(app) && !built_in::is_portal(app),
         Layer::GuardRail => !built_in::is_fixed(app),
-        Layer::Tenant => !built_in::is_own(app),
+        Layer::Tenant => built_in::is_the_tenant_s(app),
     }
 }
 
@@ -333,7 +333,7 @@ impl Slices {
     }
 
     fn for_app(&self, app: &AppId) -> &Index {
-        if !built_in::is_own(app) {
+        if built_in::is_the_tenant_s(app) {
             &self.tenant
         } else if built_in::is_fixed(app) {
             &self.fixed

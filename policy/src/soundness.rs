@@ -146,7 +146,15 @@ struct Asked {
 
 fn asked() -> impl Strategy<Value = Asked> {
     let assurance = prop::option::of(select(vec![Assurance::One, Assurance::Two, Assurance::Three]));
-    let app = select(vec!["records", "wiki", "cardea-portal", "cardea-console", "cardea-sign-in", "cardea-machines"]);
+    let app = select(vec![
+        "records",
+        "wiki",
+        "cardea-portal",
+        "cardea-console",
+        "cardea-sign-in",
+        "cardea-machines",
+        "cardea-decisions",
+    ]);
     let method = select(vec!["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
     let path =
         select(vec!["/", "/studies/S-1", "/studies/S-2", "/studies/S-1/records/R-1", "/studies/S-2/records/R-9"]);

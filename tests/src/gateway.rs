@@ -20,6 +20,8 @@ pub struct Installation {
     folder: Arc<Folder>,
     /// The listener for people and programs.
     pub port: u16,
+    /// The port that people use: that of the proxy in front, where there is one.
+    pub public: u16,
     /// Whether that speaks TLS.
     pub secured: bool,
     /// The machines listener.
@@ -100,7 +102,7 @@ impl Installation {
     /// A host of the installation: `echo.acme` and `/x` give `http://echo.acme.localhost:<port>/x`.
     pub fn at(&self, host: &str, path: &str) -> anyhow::Result<Url> {
         let scheme = if self.secured { "https" } else { "http" };
-        Ok(Url::parse(&format!("{scheme}://{host}.localhost:{}", self.port))?.join(path)?)
+        Ok(Url::parse(&format!("{scheme}://{host}.localhost:{}", self.public))?.join(path)?)
     }
 
     /// A program's request as a visitor, on the wire: `line` is method and target, `headers` have line ends.

@@ -3,7 +3,9 @@
 mod abuse;
 mod apply;
 mod assertion;
+mod authzen;
 mod bad_input;
+mod behind;
 mod crash;
 mod declared;
 mod demo;

@@ -86,6 +86,7 @@ export interface App {
     connect_seconds?: number;
     answer_seconds?: number;
   } | null;
+  forward_auth?: { dialect: "nginx" | "traefik" | "caddy" | "haproxy" | "envoy"; oauth2_proxy?: boolean } | null;
   headers?: Record<string, string>;
   unmatched?: "app" | "deny";
   websocket_origins?: string[];

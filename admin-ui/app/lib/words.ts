@@ -30,6 +30,7 @@ export const OWN_APPS: Record<string, string> = {
   "cardea-portal": "Portal",
   "cardea-sign-in": "Sign-in pages",
   "cardea-machines": "Machines",
+  "cardea-decisions": "Decisions",
 };
 
 const EVENTS: Record<string, string> = {
@@ -85,6 +86,8 @@ export const REASON_CODES = [
   "provider-rejected",
   "not-a-member",
   "cross-site",
+  "proxy-not-trusted",
+  "bad-description",
   "ambiguous-path",
   "not-found",
   "policy-invalid",

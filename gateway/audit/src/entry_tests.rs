@@ -47,6 +47,7 @@ fn request() -> Entry {
                     factors: vec!["password".into()],
                 },
             }),
+            asked_by: None,
             detail: None,
         })),
     }

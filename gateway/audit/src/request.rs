@@ -24,6 +24,10 @@ pub struct Request {
     pub micros: u64,
     /// The question and its answer; absent where it ended before one was put.
     pub decision: Option<Decision>,
+    /// Who asked about it and carries it: the dialect of another proxy, or the SPIFFE ID of a service. Absent where the
+    /// client's request came here itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<Arc<str>>,
     /// What else an auditor must know: the check that failed, the upstream's fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

@@ -55,6 +55,8 @@ reasons! {
     BadHost = "bad-host", 400, Misused;
     /// A header's name or value is not allowed.
     BadHeader = "bad-header", 400, Misused;
+    /// A proxy asks about a request and describes it incompletely, twice, or in another dialect than the app's.
+    BadDescription = "bad-description", 400, Misused;
     /// A form or JSON body does not say what it should.
     BadInput = "bad-input", 422, Misused;
     /// A parameter or field stands twice, so that it has two readings.
@@ -79,6 +81,8 @@ reasons! {
     Conflict = "conflict", 409, Misused;
     /// A browser of another site sent the request.
     CrossSite = "cross-site", 403, Refused;
+    /// Somebody asks about another's request who is not among the proxies that are believed.
+    ProxyNotTrusted = "proxy-not-trusted", 403, Refused;
     /// Nobody is signed in, and the policies want somebody.
     SignInRequired = "sign-in-required", 401, Refused;
     /// A stronger sign-in would be allowed.

@@ -52,7 +52,7 @@ fn flow(headers: &HeaderMap, tls: bool, random: &dyn Entropy) -> (Option<String>
 
 /// The page that was asked for; where that was not a page but an act, which nobody should repeat unseen, the page with
 /// the form; else the host's start page.
-fn return_address(canonical: &Canonical, headers: &HeaderMap, public_port: Option<u16>) -> String {
+pub(crate) fn return_address(canonical: &Canonical, headers: &HeaderMap, public_port: Option<u16>) -> String {
     let scheme = if canonical.tls() { "https" } else { "http" };
     let host = match public_port {
         Some(443) if canonical.tls() => canonical.host().to_string(),

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub mod forwarded;
-mod host;
+pub(crate) mod host;
 mod path;
 
 /// Which listener a connection came in by.
@@ -28,8 +28,10 @@ mod path;
 pub enum Door {
     /// People and programs: every app and page.
     Public,
-    /// Services with certificates: `/ca/…` only.
+    /// Services with certificates: `/ca/…` and `/access/…` only.
     Machines,
+    /// Proxies that ask over gRPC. Each request stands for the one that its [`crate::Description`] tells of.
+    Asked,
 }
 
 /// What is known of a connection before its first request.
@@ -79,6 +81,20 @@ pub struct Canonical {
     html: bool,
 }
 
+/// A host in its one spelling, and the port named beside it.
+pub(crate) type Authority = (Arc<str>, Option<u16>);
+
+/// A request as its client states it, or as a proxy that asks about it does.
+pub(crate) struct Stated<'a> {
+    pub(crate) method: Method,
+    pub(crate) authority: Authority,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) websocket: bool,
+    pub(crate) client: IpAddr,
+    pub(crate) tls: bool,
+}
+
 impl Canonical {
     /// Reads a request's head. The site is found on the way, since an app may keep encoded slashes.
     pub fn read(
@@ -89,33 +105,39 @@ impl Canonical {
         let websocket = asks_for_websocket(head);
         let method = match head.method {
             Method::CONNECT if websocket => Method::GET,
-            Method::CONNECT | Method::TRACE => return Err(Reason::MethodNotAllowed),
             ref other => other.clone(),
         };
         check_framing(head)?;
-        let (host, port) = host::of(&head.uri, &head.headers)?;
-        if connection.tls && !named_by(connection.sni.as_deref(), &host) {
+        let authority = host::of(&head.uri, &head.headers)?;
+        if connection.tls && !named_by(connection.sni.as_deref(), &authority.0) {
             return Err(Reason::Misdirected);
+        }
+        let told = forwarded::read(connection.peer.ip(), &head.headers, &snapshot.settings)?;
+        let stated = Stated {
+            method,
+            authority,
+            uri: &head.uri,
+            headers: &head.headers,
+            websocket,
+            client: told.client,
+            tls: connection.tls || told.https,
+        };
+        Self::of(stated, snapshot)
+    }
+
+    /// INVARIANT: the only maker. What a proxy says of a request is read as the request itself would be.
+    pub(crate) fn of(stated: Stated<'_>, snapshot: &Snapshot) -> Result<(Self, Option<Arc<Site>>), Reason> {
+        let Stated { method, authority: (host, port), uri, headers, websocket, client, tls } = stated;
+        if matches!(method, Method::CONNECT | Method::TRACE) {
+            return Err(Reason::MethodNotAllowed);
         }
         let site = snapshot.hosts.get(&*host).cloned();
         let keeps_slashes =
             matches!(&site.as_deref().map(|s| &s.role), Some(SiteRole::App(app)) if app.spec.encoded_slashes);
-        let (path, target) = path::of(&head.uri, keeps_slashes)?;
-        let told = forwarded::read(connection.peer.ip(), &head.headers, &snapshot.settings)?;
-        let html = accepts_html(&head.headers);
-        let canonical = Self {
-            navigation: html && method == Method::GET && !websocket,
-            client: told.client,
-            tls: connection.tls || told.https,
-            method,
-            host,
-            port,
-            path,
-            target,
-            websocket,
-            html,
-        };
-        Ok((canonical, site))
+        let (path, target) = path::of(uri, keeps_slashes)?;
+        let html = accepts_html(headers);
+        let navigation = html && method == Method::GET && !websocket;
+        Ok((Self { method, host, port, path, target, client, tls, websocket, navigation, html }, site))
     }
 
     /// The method; `GET` for a WebSocket over HTTP/2 (RFC 8441), as it would be over HTTP/1.1.

@@ -8,7 +8,7 @@ use cardea_policy::Challenge as Need;
 use http::{HeaderValue, Response, StatusCode, header, request::Parts as Head};
 use serde_json::json;
 
-use crate::{Body, Faces, edge, headers, routing::Tenant};
+use crate::{Body, Faces, edge, forward_auth, headers, routing::Tenant};
 
 pub(crate) mod grpc;
 
@@ -27,7 +27,8 @@ impl Reader {
     /// Who sent a request.
     pub(crate) fn of(head: &Head) -> Self {
         match () {
-            () if grpc::sent(head) => Self::Grpc,
+            // INVARIANT: a proxy that asks reads the status, and takes a 200 for a yes.
+            () if grpc::sent(head) && !forward_auth::is_asked_at(head.uri.path()) => Self::Grpc,
             () if edge::accepts_html(&head.headers) => Self::Person,
             () => Self::Program,
         }

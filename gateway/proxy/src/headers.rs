@@ -73,6 +73,14 @@ pub(crate) fn clean(headers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) -> 
     Ok(())
 }
 
+/// Refuses headers in a spelling of a protected name that only a service would read so. For requests that another proxy
+/// carries: it drops the names that it is told of, and no others.
+pub(crate) fn refuse_spellings(headers: &HeaderMap, mapped: &[(HeaderName, Claim)]) -> Result<(), Reason> {
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let mut odd = headers.keys().map(HeaderName::as_str).filter(|name| !plain(name));
+    if odd.any(|name| !matches!(judge(name, mapped), Judgement::Keep)) { Err(Reason::BadHeader) } else { Ok(()) }
+}
+
 /// Headers that say who sent a request, from where and what it holds. A `Connection` that lists one would take it away
 /// from whoever decides by it, and no honest sender lists it (RFC 9110 section 7.6.1). The host is ours to set.
 fn is_for_the_end(name: &HeaderName) -> bool {

@@ -37,8 +37,13 @@ use crate::{
 };
 
 mod caller;
+mod evaluating;
 mod forwarding;
 mod instead;
+mod vouching;
+
+pub use evaluating::{Evaluation, Inquiry};
+use vouching::view;
 
 /// What the rest of the gateway lends to the data plane.
 #[derive(Clone)]
@@ -174,14 +179,19 @@ impl Proxy {
             }
             None => Ok(Err(Reason::Overloaded.into())),
         };
-        match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
+        let called = story.called.take();
+        let mut response = match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
             Ok(response) => {
                 let reason = response.extensions().get::<Reason>().copied();
                 story.end(response.status().as_u16(), response.body(), reason);
                 response
             }
             Err(fail) => self.refuse(story, &fail),
+        };
+        if let Some(called) = called {
+            response.headers_mut().insert(outbound::REQUEST_ID.clone(), called);
         }
+        response
     }
 
     /// The picture in DESIGN section 3, line by line.
@@ -194,16 +204,23 @@ impl Proxy {
         body: Body,
     ) -> Result<Response<Body>, Fail> {
         refused_below(&head, connection, &snapshot.settings.limits)?;
-        let (canonical, site) = Canonical::read(&head, connection, &snapshot)?;
+        let (canonical, site) = view(story, &head, connection, &snapshot)?;
         let canonical = Arc::new(canonical);
         story.is_about(&canonical);
         let site = story.site.insert(site.ok_or_else(|| snapshot.nobody_at(canonical.host()))?).clone();
         let app = story.app.insert(routing::route(&site, &canonical, connection)?).clone();
         story.span.record("app", app.spec.id.as_str());
-        if let Some(cors) = &app.declared.cors {
+        // What another proxy carries answers for itself to other origins.
+        if let Some(cors) = app.declared.cors.as_ref().filter(|_| story.asking.is_none()) {
             story.crossing = Some(Box::new(cors.read(&canonical, &head.headers)?));
         }
+        if app.own == Some(routing::OwnApp::Decisions) {
+            story.called = head.headers.get(&outbound::REQUEST_ID).cloned();
+        }
         let trailers = headers::takes_trailers(&head.headers);
+        if story.asking.is_some() {
+            headers::refuse_spellings(&head.headers, &app.mapped)?;
+        }
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(Stage::Edge, story.began);
         self.parts.recorder.admits(&site.tenant.id)?;
@@ -214,13 +231,14 @@ impl Proxy {
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
         let access = story.stage(Stage::Access, edge);
-        let response = match way.app.own {
-            Some(_) => {
+        let response = match (story.asking, way.app.own) {
+            (Some(asking), _) => Box::pin(self.vouch(story, &way, permit, asking, &head.headers)).await?,
+            (None, Some(_)) => {
                 let response = Box::pin(within(limit, self.own_page(story, &way, permit, head, body))).await;
                 story.stage(Stage::Own, access);
                 response?
             }
-            None => match instead::answer(story, &way, permit, &head.headers)? {
+            (None, None) => match instead::answer(story, &way, permit, &head.headers)? {
                 ControlFlow::Break(response) => response,
                 ControlFlow::Continue(permit) => self.forward(story, &way, permit, head, body).await?,
             },
@@ -311,6 +329,9 @@ impl Proxy {
             .unwrap_or_else(|_panic| failure::answer(&failure, fail, Reader::Program, story.tls, faces));
         if let Some(crossing) = &story.crossing {
             crossing.mark(response.headers_mut());
+        }
+        if let Some(asking) = story.asking {
+            response = asking.understood(response);
         }
         story.span.in_scope(|| tracing::debug!(reason = fail.reason.code(), "request refused"));
         // gRPC's answers all have the status 200: the entry tells what it means.

@@ -65,7 +65,7 @@ pub struct Tenant {
     pub engine: Arc<Engine>,
     /// Their version and hash, as entries name them.
     pub policy: PolicyRef,
-    /// Cardea's own apps at this tenant: all four.
+    /// Cardea's own apps at this tenant.
     pub own: OwnApps,
 }
 
@@ -80,6 +80,8 @@ pub struct OwnApps {
     pub console: Arc<App>,
     /// `cardea-machines`.
     pub machines: Arc<App>,
+    /// `cardea-decisions`.
+    pub decisions: Arc<App>,
 }
 
 /// Cardea's own apps.
@@ -93,6 +95,8 @@ pub enum OwnApp {
     Console,
     /// `cardea-machines`: `/ca/…`.
     Machines,
+    /// `cardea-decisions`: `/access/…`.
+    Decisions,
 }
 
 /// An app, compiled for the request path.
@@ -104,7 +108,7 @@ pub struct App {
     pub own: Option<OwnApp>,
     /// Its addresses and actions, compiled.
     pub model: Arc<AppModel>,
-    /// Where it is forwarded to; none for ours.
+    /// Where it is forwarded to; none for ours, and where another proxy carries it.
     pub upstream: Option<Arc<Upstream>>,
     /// Headers that carry claims, and the claim that fills each.
     pub(crate) mapped: Vec<(HeaderName, Claim)>,
@@ -116,7 +120,7 @@ pub struct App {
 
 impl App {
     /// A tenant's app.
-    pub fn new(spec: AppSpec, model: Arc<AppModel>, upstream: Arc<Upstream>) -> Result<Self, Diagnostics> {
+    pub fn new(spec: AppSpec, model: Arc<AppModel>, upstream: Option<Arc<Upstream>>) -> Result<Self, Diagnostics> {
         let mut found = Diagnostics::default();
         let mut mapped = Vec::with_capacity(spec.headers.len());
         for (name, claim) in &spec.headers {
@@ -129,13 +133,17 @@ impl App {
             }
         }
         let declared = Declared::of(&spec, &mut found);
-        let (upstream, meters) = (Some(upstream), Default::default());
-        found.or_ok(Self { spec, own: None, model, upstream, mapped, declared, meters })
+        found.or_ok(Self { spec, own: None, model, upstream, mapped, declared, meters: Default::default() })
     }
 
     /// The cookie that keeps a browser with one address of its service, by name.
     pub(crate) fn sticky_cookie(&self) -> Option<&str> {
         self.upstream.as_ref()?.spec().sticky_cookie.as_deref()
+    }
+
+    /// Whether addresses on its hosts that begin with this segment are Cardea's.
+    pub(crate) fn is_ours(&self, first: &str) -> bool {
+        first == ".cardea" || first == "oauth2" && self.spec.forward_auth.as_ref().is_some_and(|spec| spec.oauth2_proxy)
     }
 
     /// One of Cardea's own apps.
@@ -168,20 +176,21 @@ impl Snapshot {
     }
 }
 
-/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours; on sign-in hosts everything is. What is for
+/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours (and `/oauth2/`, where the app says so); on sign-in hosts everything is. What is for
 /// machines is behind their door, and behind no other.
 pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection) -> Result<Arc<App>, Reason> {
     let own = &site.tenant.own;
     let first = canonical.segments().next().unwrap_or_default();
-    let for_machines = matches!(site.role, SiteRole::SignIn) && first == "ca";
+    let for_machines = matches!(site.role, SiteRole::SignIn) && matches!(first, "ca" | "access");
     if for_machines != (connection.door == Door::Machines) {
         return Err(Reason::NotFound);
     }
     let app = match &site.role {
-        SiteRole::App(_) if first == ".cardea" => &own.sign_in,
+        SiteRole::App(app) if app.is_ours(first) => &own.sign_in,
         SiteRole::App(app) => app,
         SiteRole::SignIn => match first {
             "ca" => &own.machines,
+            "access" => &own.decisions,
             "" | "factors" | "sessions" => &own.portal,
             "admin" | "api" => &own.console,
             _ => &own.sign_in,

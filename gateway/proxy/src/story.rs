@@ -16,6 +16,7 @@ use crate::{
     access::Asker,
     cors::Crossing,
     failure::Reader,
+    forward_auth::Asking,
     headers::outbound::request_id,
     metrics::Stage,
     observe::{Gathered, Seen},
@@ -47,6 +48,10 @@ pub(crate) struct Story {
     pub(crate) decision: Option<Decision>,
     /// What is gathered for others who are told of its end.
     gathered: Option<Box<Gathered>>,
+    /// What a service that asks calls its question, to find the answer by (AuthZEN 1.0, "Request Identification").
+    pub(crate) called: Option<HeaderValue>,
+    /// What a proxy asks about the request, which it carries itself.
+    pub(crate) asking: Option<Asking>,
     written_before: bool,
     ended: bool,
 }
@@ -78,6 +83,8 @@ impl Story {
             caller: Caller::Visitor,
             session: None,
             decision: None,
+            called: None,
+            asking: None,
             written_before: false,
             ended: false,
         }
@@ -95,6 +102,13 @@ impl Story {
     /// Whether a script of another origin asks, which the app lets in: it reads no page, and can be led nowhere.
     pub(crate) fn is_scripts(&self) -> bool {
         self.crossing.as_ref().is_some_and(|crossing| crossing.is_scripts())
+    }
+
+    /// A proxy asks about a request that it carries. Until its description is read, the story is about the question.
+    pub(crate) fn is_asked(&mut self, asking: Asking, question: &Canonical, site: Option<&Arc<Site>>) {
+        self.asking = Some(asking);
+        self.site = site.cloned();
+        self.is_about(&Arc::new(question.clone()));
     }
 
     /// Somebody asks.
@@ -168,6 +182,7 @@ impl Story {
                 reason,
                 micros: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 decision,
+                asked_by: self.asking.map(|asking| asking.dialect.name().into()),
                 detail: None,
             })),
         }
@@ -212,7 +227,7 @@ fn told(path: &Arc<str>, app: Option<&App>) -> Arc<str> {
 }
 
 /// A method as entries hold it; the usual ones are made once.
-fn method_word(method: &Method) -> Arc<str> {
+pub(crate) fn method_word(method: &Method) -> Arc<str> {
     static USUAL: LazyLock<[(Method, Arc<str>); 7]> = LazyLock::new(|| {
         [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
             .map(|method| (method.clone(), Arc::from(method.as_str())))

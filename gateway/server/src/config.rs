@@ -38,10 +38,14 @@ pub struct Config {
     pub ops: SocketAddr,
     /// Where services enrol and renew certificates; absent where no service has a certificate of ours.
     pub machines: Option<SocketAddr>,
+    /// Where proxies ask over gRPC about the requests that they carry; absent where none does.
+    pub ext_authz: Option<ExtAuthz>,
     /// How long certificates of services, and of the gateway towards them, live; they are renewed half-way.
     pub certificate_life: Duration,
     /// The port that URLs show.
     pub public_port: u16,
+    /// Whether people reach us over TLS; all listeners agree on it, and a proxy before them may speak it for all.
+    pub public_tls: bool,
     /// The name under which SPIFFE trust domains of the tenants stand.
     pub trust_domain: String,
     /// Where sessions are shared between gateways; in the state folder where absent.
@@ -64,6 +68,15 @@ pub struct Config {
     pub text: Arc<str>,
     /// A folder of resources that `check` reads when none is named.
     pub resources: Option<PathBuf>,
+}
+
+/// Where proxies ask over gRPC, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtAuthz {
+    /// The address.
+    pub address: SocketAddr,
+    /// The SPIFFE IDs of those who may ask, over mTLS; none where it is plain, on loopback.
+    pub callers: Vec<String>,
 }
 
 /// One address that is listened on.
@@ -196,9 +209,9 @@ impl Config {
         check::Check::new(source, text, folder, now).config(shape)
     }
 
-    /// Whether people reach us over TLS; all listeners agree on it.
+    /// Whether people reach us over TLS.
     pub fn is_tls(&self) -> bool {
-        self.listeners.iter().any(|listener| matches!(listener.scheme, Scheme::Tls(_)))
+        self.public_tls
     }
 
     /// `https` or `http`.

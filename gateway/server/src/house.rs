@@ -305,7 +305,7 @@ impl House {
         let _ = self.proxy.set(Arc::downgrade(proxy));
     }
 
-    fn proxy(&self) -> Option<Arc<Proxy>> {
+    pub(crate) fn proxy(&self) -> Option<Arc<Proxy>> {
         self.proxy.get().and_then(Weak::upgrade)
     }
 }

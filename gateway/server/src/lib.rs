@@ -2,12 +2,14 @@
 
 pub mod agent;
 pub mod api;
+mod authzen;
 pub mod ca;
 pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod explaining;
+pub mod ext_authz;
 mod figures;
 pub mod folder;
 pub mod house;

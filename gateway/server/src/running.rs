@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::{
     House, ca,
     config::{InForce, Scheme},
+    ext_authz::{self, ExtAuthz},
     figures,
     house::Own,
     ops::{LogFigures, Ops},
@@ -25,6 +26,8 @@ pub struct Running {
     pub public: Vec<SocketAddr>,
     /// Where services enrol.
     pub machines: Option<SocketAddr>,
+    /// Where proxies ask over gRPC.
+    pub ext_authz: Option<SocketAddr>,
     /// Where the operator's machines look.
     pub ops: SocketAddr,
     drain: Drain,
@@ -46,6 +49,9 @@ pub enum StartFault {
         /// Why.
         source: std::io::Error,
     },
+    /// The listener of ext_authz cannot be had.
+    #[error(transparent)]
+    ExtAuthz(#[from] ext_authz::Fault),
     /// The machines listener has no certificate.
     #[error(transparent)]
     Ca(#[from] ca::CaFault),
@@ -84,18 +90,26 @@ impl Running {
             machines = Some(listener.address());
             listeners.push(listener);
         }
+        let asked = match &config.ext_authz {
+            Some(wanted) => Some(ExtAuthz::bind(wanted, &house).await?),
+            None => None,
+        };
         let ops = Ops::bind(config.ops).await.map_err(|source| StartFault::Ops { address: config.ops, source })?;
         let mut running = Self {
             public,
             machines,
+            ext_authz: asked.as_ref().map(ExtAuthz::address),
             ops: ops.address(),
             drain: Drain::new(),
             serving: JoinSet::new(),
             beside: JoinSet::new(),
             house,
         };
+        let grace = running.house.config.limits.drain;
+        if let Some(asked) = asked {
+            running.serving.spawn(asked.serve(Arc::clone(&proxy), running.drain.clone(), grace));
+        }
         for listener in listeners {
-            let grace = running.house.config.limits.drain;
             running.serving.spawn(listener.serve(Arc::clone(&proxy), running.drain.clone(), grace));
         }
         running.beside.spawn(ops.serve(Arc::clone(&running.house), Arc::new(registry), running.drain.clone()));

@@ -242,6 +242,7 @@ fn own_apps(engine: &Engine) -> Result<OwnApps, Diagnostics> {
         portal: ours(OwnApp::Portal, &built_in::portal())?,
         console: ours(OwnApp::Console, &built_in::console())?,
         machines: ours(OwnApp::Machines, &built_in::machines())?,
+        decisions: ours(OwnApp::Decisions, &built_in::decisions())?,
     })
 }
 
@@ -256,19 +257,36 @@ fn app(
     (transports, standing): (Transports<'_>, &Standing),
     before: Option<&Arc<TenantState>>,
 ) -> Result<App, Diagnostics> {
-    let wrong = |message: String| Diagnostics::from(Diagnostic::new("", message));
-    let Some(wanted) = &spec.upstream else { return Err(wrong(format!("app `{}` has no upstream", spec.id))) };
+    let upstream = match (&spec.upstream, &spec.forward_auth) {
+        (Some(wanted), _) => Some(upstream(tenant, spec, wanted, (transports, standing), before)?),
+        (None, Some(_)) => None,
+        (None, None) => return Err(wrong(format!("app `{}` has no upstream", spec.id))),
+    };
+    App::new(spec.clone(), model(engine, &spec.id)?, upstream)
+}
+
+fn upstream(
+    tenant: &TenantSpec,
+    spec: &AppSpec,
+    wanted: &UpstreamSpec,
+    (transports, standing): (Transports<'_>, &Standing),
+    before: Option<&Arc<TenantState>>,
+) -> Result<Arc<Upstream>, Diagnostics> {
     // Connections outlive a change of policies: the pool is the old app's where the service is the same.
     let kept = before
         .and_then(|old| old.apps.iter().find(|app| app.spec.id == spec.id))
         .and_then(|app| app.upstream.as_ref())
         .filter(|upstream| upstream.spec() == wanted && upstream.is_in(&standing.room));
-    let upstream = match kept {
-        Some(upstream) => Arc::clone(upstream),
+    match kept {
+        Some(upstream) => Ok(Arc::clone(upstream)),
         None => {
             let transport = transports(tenant, wanted)?;
-            Arc::new(Upstream::among(wanted, transport, standing.clone()).map_err(|error| wrong(error.to_string()))?)
+            let upstream = Upstream::among(wanted, transport, standing.clone());
+            Ok(Arc::new(upstream.map_err(|error| wrong(error.to_string()))?))
         }
-    };
-    App::new(spec.clone(), model(engine, &spec.id)?, upstream)
+    }
+}
+
+fn wrong(message: String) -> Diagnostics {
+    Diagnostic::new("", message).into()
 }

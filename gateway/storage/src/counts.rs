@@ -29,11 +29,11 @@ impl Store {
         &self,
         tenant: &TenantId,
         from: Timestamp,
-        ours: &[AppId; 4],
+        ours: &[AppId; 5],
     ) -> Result<VerdictCounts, StoreFault> {
         let sql = "SELECT verdict, reason, COUNT(*) AS entries FROM log \
                    WHERE tenant = $1 AND seq >= (SELECT COALESCE(MAX(seq), 0) - $2 FROM log WHERE tenant = $1) \
-                   AND at >= $3 AND event = 'request' AND app NOT IN ($4, $5, $6, $7) AND body NOT LIKE $8 GROUP BY verdict, reason";
+                   AND at >= $3 AND event = 'request' AND app NOT IN ($4, $5, $6, $7, $8) AND body NOT LIKE $9 GROUP BY verdict, reason";
         let admission = format!("%\"{ADMITTED}\"}}}}");
         let mut query = sqlx::query(sql).bind(tenant.as_str()).bind(NEWEST).bind(from.as_micros());
         for app in ours {

@@ -20,6 +20,7 @@ fn entry(of: &str, at: Timestamp, random: u64, mark: impl FnOnce(&mut Request)) 
         reason: None,
         micros: 0,
         decision: None,
+        asked_by: None,
         detail: None,
     };
     mark(&mut request);
@@ -76,7 +77,7 @@ async fn a_request_with_two_entries_is_counted_once() {
         log.record(one);
     }
     log.flush().await.unwrap();
-    let ours = ["a", "b", "c", "d"].map(|name| AppId::parse(name).unwrap());
+    let ours = ["a", "b", "c", "d", "e"].map(|name| AppId::parse(name).unwrap());
     let counts = store.verdict_counts(&acme, t0(), &ours).await.unwrap();
     assert_eq!((counts.allowed, counts.faulted), (1, 1), "the one that was admitted was ended by a fault");
 }

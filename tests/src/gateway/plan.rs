@@ -13,6 +13,8 @@ use crate::{
 pub struct Plan {
     files: Vec<(String, String)>,
     config: String,
+    top: String,
+    behind: Option<u16>,
     redis: Option<String>,
     certificate_minutes: u32,
     environment: Vec<(String, String)>,
@@ -26,6 +28,8 @@ impl Plan {
         let mut plan = Self {
             files: Vec::new(),
             config: String::new(),
+            top: String::new(),
+            behind: None,
             redis: None,
             certificate_minutes: 60,
             environment: Vec::new(),
@@ -86,6 +90,14 @@ impl Plan {
         self
     }
 
+    /// Puts it behind another proxy of this machine, which people reach at `port`.
+    #[must_use]
+    pub fn behind(mut self, port: u16) -> Self {
+        self.top.push_str(&format!("public_port = {port}\ntrusted_proxies = [\"127.0.0.0/8\"]\n\n"));
+        self.behind = Some(port);
+        self
+    }
+
     /// Shares sessions in this Redis.
     #[must_use]
     pub fn redis(mut self, url: &str) -> Self {
@@ -109,9 +121,11 @@ impl Plan {
 
     /// Writes it down, without applying it.
     pub fn write(self) -> anyhow::Result<Installation> {
+        let port = free_port()?;
         let on = Installation {
             folder: Arc::new(Folder::new("gateway")?),
-            port: free_port()?,
+            port,
+            public: self.behind.unwrap_or(port),
             secured: self.tls,
             machines: free_port()?,
             ops: free_port()?,
@@ -120,9 +134,9 @@ impl Plan {
         let listener = listener(&on)?;
         let redis = self.redis.map_or_else(String::new, |url| format!("[redis]\nurl = \"{url}\"\n"));
         let config = format!(
-            "[state]\ndir = \"state\"\n\n{listener}[ops]\naddress = \"127.0.0.1:{}\"\n\n\
+            "{}[state]\ndir = \"state\"\n\n{listener}[ops]\naddress = \"127.0.0.1:{}\"\n\n\
              [machines]\naddress = \"127.0.0.1:{}\"\ncertificate_minutes = {}\n\n{redis}{}",
-            on.ops, on.machines, self.certificate_minutes, self.config
+            self.top, on.ops, on.machines, self.certificate_minutes, self.config
         );
         std::fs::write(on.path("cardea.toml"), config)?;
         for (path, text) in &self.files {

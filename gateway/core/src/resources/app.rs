@@ -9,6 +9,7 @@ use crate::{AppId, Diagnostic, Diagnostics};
 
 mod answers;
 mod cors;
+mod forward_auth;
 mod hardening;
 mod limits;
 mod rewrite;
@@ -16,6 +17,7 @@ mod upstream;
 
 pub use answers::AnswerSpec;
 pub use cors::{CorsSpec, OriginRule};
+pub use forward_auth::{Dialect, ForwardAuthSpec};
 pub use hardening::HardeningSpec;
 pub use limits::AppLimits;
 pub use rewrite::{HeaderRewrite, RewriteSpec};
@@ -58,12 +60,15 @@ pub struct AppSpec {
     /// Other origins whose pages may open WebSockets here, as in `[cors]`. None: only the app's own pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub websocket_origins: Vec<String>,
-    /// The service behind it.
+    /// The service behind it; absent where another proxy carries the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamSpec>,
     /// How large and how slow what is sent to it may be, where it is not as usual.
     #[serde(default, skip_serializing_if = "AppLimits::is_usual")]
     pub limits: AppLimits,
+    /// How another proxy asks about its requests; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_auth: Option<ForwardAuthSpec>,
     /// Header names that the service knows already, and the claim that fills each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Claim>,
@@ -105,6 +110,7 @@ impl AppSpec {
             websocket_origins: Vec::new(),
             upstream: None,
             limits: AppLimits::default(),
+            forward_auth: None,
             headers: BTreeMap::new(),
             rewrite: None,
             cors: None,
@@ -218,12 +224,15 @@ impl Resource for AppSpec {
         for host in &self.hosts {
             check_host(source, host, &mut found);
         }
-        match &self.upstream {
-            None => found.push(
+        match (&self.upstream, &self.forward_auth) {
+            (None, None) => found.push(
                 Diagnostic::new(source, format!("app `{}` has no upstream", self.id))
-                    .help("add `[upstream]` with `url = \"https://host:port\"`"),
+                    .help("add `[upstream]` with `url = \"https://host:port\"`, or `[forward_auth]` where another proxy carries it"),
             ),
-            Some(upstream) => upstream::check(source, upstream, &mut found),
+            (upstream, asked) => {
+                upstream.iter().for_each(|upstream| upstream::check(source, upstream, &mut found));
+                asked.iter().for_each(|asked| forward_auth::check(source, asked, &mut found));
+            }
         }
         limits::check(source, &self.limits, &mut found);
         if !self.start_path.starts_with('/') {

@@ -10,9 +10,9 @@ mod read;
 mod tenant;
 
 pub use app::{
-    ActionRule, AnswerSpec, AppLimits, AppSpec, AssertionMode, AuditMode, Claim, CorsSpec, HardeningSpec,
-    HeaderRewrite, HealthRules, OriginRule, OutlierRules, Protocol, ResourceRule, RetryRules, RewriteSpec, Unmatched,
-    UpstreamSpec,
+    ActionRule, AnswerSpec, AppLimits, AppSpec, AssertionMode, AuditMode, Claim, CorsSpec, Dialect, ForwardAuthSpec,
+    HardeningSpec, HeaderRewrite, HealthRules, OriginRule, OutlierRules, Protocol, ResourceRule, RetryRules,
+    RewriteSpec, Unmatched, UpstreamSpec,
 };
 pub use bundle::{Bundle, TenantBundle};
 pub use group::GroupSpec;

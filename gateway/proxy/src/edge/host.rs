@@ -26,7 +26,7 @@ pub(super) fn of(uri: &Uri, headers: &HeaderMap) -> Result<(Arc<str>, Option<u16
 
 /// `Example.COM.:8443` is `example.com` and 8443. User information, empty labels and anything beyond letters, digits
 /// and hyphens are refused; international names come in their `xn--` form.
-fn canonical(authority: &str) -> Result<(Arc<str>, Option<u16>), Reason> {
+pub(crate) fn canonical(authority: &str) -> Result<(Arc<str>, Option<u16>), Reason> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, port) = rest.split_once(']').ok_or(Reason::BadHost)?;
         let address: Ipv6Addr = address.parse().map_err(|_| Reason::BadHost)?;

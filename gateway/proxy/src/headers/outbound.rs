@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::Canonical;
 
-static ASSERTION: HeaderName = HeaderName::from_static("cardea-assertion");
+pub(crate) static ASSERTION: HeaderName = HeaderName::from_static("cardea-assertion");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

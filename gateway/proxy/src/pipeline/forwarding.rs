@@ -33,7 +33,8 @@ impl Proxy {
         mut head: Head,
         body: Body,
     ) -> Result<Response<Body>, Fail> {
-        let upstream = way.app.upstream.clone().ok_or(Reason::Internal)?;
+        // What another proxy carries has no service here.
+        let upstream = way.app.upstream.clone().ok_or(Reason::NotFound)?;
         let websocket = way.canonical.websocket();
         if websocket {
             let others = &way.app.declared.websocket_origins;
@@ -49,12 +50,7 @@ impl Proxy {
             rewrite.request(&mut head.headers);
         }
         self.address(story, way, &mut head.headers)?;
-        if way.app.spec.audit == AuditMode::Before {
-            let entry = story.before();
-            let writing = async { self.recorder().record_before(entry).await.map_err(Fail::from) };
-            let written = within(way.limits().decision, writing).await;
-            written.map_err(|_| Reason::LogUnavailable)?;
-        }
+        self.write_before(story, way).await?;
         let began = Instant::now();
         let sent = std::time::Instant::now();
         let asked = way.asked();
@@ -83,23 +79,38 @@ impl Proxy {
         Ok(response)
     }
 
+    /// Writes the entry first, for an app that wants it so.
+    pub(super) async fn write_before(&self, story: &mut Story, way: &Way) -> Result<(), Fail> {
+        if way.app.spec.audit == AuditMode::Before {
+            let entry = story.before();
+            let writing = async { self.recorder().record_before(entry).await.map_err(Fail::from) };
+            let written = within(way.limits().decision, writing).await;
+            written.map_err(|_| Reason::LogUnavailable)?;
+        }
+        Ok(())
+    }
+
     /// Sets what the service is told, after everything of the kind that came from outside has been dropped.
     fn address(&self, story: &Story, way: &Way, headers: &mut HeaderMap) -> Result<(), Fail> {
-        let caller = way.asker.principal().caller();
+        let assertion = self.assertion(story, way)?;
+        cookies::keep_ours_from_service(headers, way.app.sticky_cookie());
+        outbound::tell(headers, &way.canonical, &way.connection.told, &story.id, assertion);
+        outbound::map_claims(headers, &way.app.mapped, way.asker.principal().caller());
+        trace_context::carry(headers, story.entry, story.told_to_service(), &*self.parts.entropy);
+        Ok(())
+    }
+
+    /// The caller's signed identity, for this app.
+    pub(super) fn assertion(&self, story: &Story, way: &Way) -> Result<Option<HeaderValue>, Fail> {
         let per_request = way.app.spec.assertion == AssertionMode::Request;
-        let assertion = self.parts.assertions.assertion(&AssertionFor {
+        Ok(self.parts.assertions.assertion(&AssertionFor {
             tenant: &way.site.tenant,
             app: &way.app,
-            caller,
+            caller: way.asker.principal().caller(),
             session: way.asker.session(),
             request: per_request.then_some((story.entry, &*way.canonical)),
             now: story.at,
-        })?;
-        cookies::keep_ours_from_service(headers, way.app.sticky_cookie());
-        outbound::tell(headers, &way.canonical, &way.connection.told, &story.id, assertion);
-        outbound::map_claims(headers, &way.app.mapped, caller);
-        trace_context::carry(headers, story.entry, story.told_to_service(), &*self.parts.entropy);
-        Ok(())
+        })?)
     }
 
     async fn open_tunnel(

@@ -86,7 +86,7 @@ impl Stream {
     fn snapshot(&self, policies: &str) -> cardea_proxy::Snapshot {
         let spec: cardea_core::resources::AppSpec = toml::from_str(&self.plan).unwrap();
         let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), Transport::Plain).unwrap();
-        snapshot(&spec, Arc::new(upstream), policies)
+        snapshot(&spec, Some(Arc::new(upstream)), policies)
     }
 }
 

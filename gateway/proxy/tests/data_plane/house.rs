@@ -101,6 +101,15 @@ impl Plan {
         self
     }
 
+    /// The same app, carried by another proxy, on this machine.
+    pub(crate) fn carried(line: &str) -> Self {
+        let upstream = "[upstream]\nurl = 'http://127.0.0.1:1'\nconnect_seconds = 2\nanswer_seconds = 2\n";
+        let mut plan = Self::at("http://127.0.0.1:1");
+        plan.app = plan.app.replace(upstream, &format!("[forward_auth]\n{line}\n"));
+        plan.trusted = vec!["127.0.0.1/32".parse().unwrap()];
+        plan
+    }
+
     pub(crate) async fn open(self) -> House {
         let lent = Lent::new();
         let parts = Parts {
@@ -113,10 +122,10 @@ impl Plan {
             entropy: Arc::new(Fixed::new(12)),
         };
         let spec: AppSpec = toml::from_str(&self.app).unwrap();
-        let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), self.transport).unwrap();
+        let upstream = spec.upstream.as_ref().map(|wanted| Arc::new(Upstream::new(wanted, self.transport).unwrap()));
         let (limits, trusted_proxies, forwarded) = (self.limits, self.trusted, self.forwarded);
         let settings = Settings { limits, trusted_proxies, forwarded, ..Settings::default() };
-        let snapshot = Snapshot { settings: settings.into(), ..snapshot(&spec, Arc::new(upstream), POLICIES) };
+        let snapshot = Snapshot { settings: settings.into(), ..snapshot(&spec, upstream, POLICIES) };
         let mut registry = Registry::default();
         let proxy = Proxy::new(parts, snapshot, &mut registry);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), self.security, self.door).unwrap();
@@ -128,7 +137,7 @@ impl Plan {
 }
 
 /// The routes and policies of one tenant with one app.
-pub(crate) fn snapshot(spec: &AppSpec, upstream: Arc<Upstream>, policies: &str) -> Snapshot {
+pub(crate) fn snapshot(spec: &AppSpec, upstream: Option<Arc<Upstream>>, policies: &str) -> Snapshot {
     let group = GroupId::parse("chemists").unwrap();
     let texts = [PolicyText { name: "records".to_owned(), text: policies.to_owned() }];
     let sources = Sources { apps: vec![spec], groups: vec![&group], policies: &texts, ..Sources::default() };
@@ -147,6 +156,7 @@ pub(crate) fn snapshot(spec: &AppSpec, upstream: Arc<Upstream>, policies: &str) 
             portal: own(OwnApp::Portal, built_in::portal()),
             console: own(OwnApp::Console, built_in::console()),
             machines: own(OwnApp::Machines, built_in::machines()),
+            decisions: own(OwnApp::Decisions, built_in::decisions()),
         },
         engine: Arc::clone(&engine),
     });

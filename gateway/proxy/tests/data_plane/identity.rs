@@ -146,7 +146,7 @@ async fn the_client_address_is_what_listed_proxies_say_and_nobody_else() {
     assert_eq!(ask("x-forwarded-for: 203.0.113.9\r\n").await, said(200, "127.0.0.1"));
     let upstream =
         cardea_proxy::Upstream::new(spec.upstream.as_ref().unwrap(), cardea_proxy::Transport::Plain).unwrap();
-    let mut trusting = crate::house::snapshot(&spec, std::sync::Arc::new(upstream), crate::house::POLICIES);
+    let mut trusting = crate::house::snapshot(&spec, Some(std::sync::Arc::new(upstream)), crate::house::POLICIES);
     let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
     trusting.settings = cardea_proxy::Settings { trusted_proxies, ..Default::default() }.into();
     house.proxy.swap(trusting);

@@ -7,6 +7,7 @@ mod cors;
 mod cut;
 mod drain;
 mod fail_open;
+mod forward_auth;
 mod framing;
 mod generations;
 mod house;

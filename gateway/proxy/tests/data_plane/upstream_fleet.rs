@@ -278,7 +278,7 @@ async fn the_services_of_a_tenant_share_its_room() {
     let other = Arc::new(upstream(spec.upstream.as_ref().unwrap()));
     // Both stay in service, as two apps would.
     let first = Arc::new(upstream(spec.upstream.as_ref().unwrap()));
-    house.proxy.swap(snapshot(&spec, Arc::clone(&first), POLICIES));
+    house.proxy.swap(snapshot(&spec, Some(Arc::clone(&first)), POLICIES));
     let (pieces, receiver) = mpsc::unbounded_channel();
     *service.pieces.lock().unwrap() = Some(receiver);
     let mut stream = TcpStream::connect(house.address).await.unwrap();
@@ -287,7 +287,7 @@ async fn the_services_of_a_tenant_share_its_room() {
     pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
     stream.read_u8().await.unwrap();
     // Another service of the tenant finds no room while the first one's stream is open, and takes its place afterwards.
-    house.proxy.swap(snapshot(&spec, other, POLICIES));
+    house.proxy.swap(snapshot(&spec, Some(other), POLICIES));
     assert_eq!(house.ask("GET /public", "").await.reason().as_deref(), Some("overloaded"));
     let (reply, ()) = tokio::join!(house.ask("GET /public", ""), async {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -48,8 +48,10 @@ impl Config {
             ("listeners", !self.same_doors(new)),
             ("ops", self.ops != new.ops),
             ("machines", self.machines != new.machines || self.certificate_life != new.certificate_life),
+            ("ext_authz", self.ext_authz != new.ext_authz),
             ("state", self.state_dir != new.state_dir),
             ("public_port", self.public_port != new.public_port),
+            ("public_scheme", self.public_tls != new.public_tls),
             ("trust_domain", self.trust_domain != new.trust_domain),
             ("redis", self.redis != new.redis),
             // Each listener was told at its start.

@@ -13,10 +13,11 @@ use cardea_proxy::ForwardedBy;
 use toml::Spanned;
 
 use super::{
-    AccessLogConfig, AccessLogForm, Certificate, Config, ListenerConfig, LogConfig, Scheme, TracesConfig, read_secret,
+    AccessLogConfig, AccessLogForm, Certificate, Config, ExtAuthz, ListenerConfig, LogConfig, Scheme, TracesConfig,
+    read_secret,
     shape::{
-        AccessLogFormat, AccessLogTable, File, ListenerTable, LogTable, MachinesTable, RedisTable, TlsTable,
-        TracesTable, UrlOrRef,
+        AccessLogFormat, AccessLogTable, ExtAuthzTable, File, ListenerTable, LogTable, MachinesTable, PublicScheme,
+        RedisTable, TlsTable, TracesTable, UrlOrRef,
     },
 };
 
@@ -47,8 +48,10 @@ impl<'a> Check<'a> {
             state_dir: self.state_dir(&file.state.dir),
             ops,
             machines: file.machines.as_ref().map(|machines| *machines.address.get_ref()),
+            ext_authz: file.ext_authz.as_ref().map(|table| self.ext_authz(table, file.machines.is_some())),
             certificate_life: self.certificate_life(file.machines.as_ref()),
             public_port: self.public_port(file.public_port.as_ref(), &listeners),
+            public_tls: self.public_tls(file.public_scheme.as_ref(), &listeners),
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
             redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
             forwarded: self.forwarded(file.forwarded.as_ref()),
@@ -140,7 +143,8 @@ impl<'a> Check<'a> {
     fn distinct_addresses(&mut self, file: &File) {
         let named = file.listeners.iter().map(|one| (&one.get_ref().address, "a listener"));
         let named = named.chain(file.ops.address.iter().map(|address| (address, "`ops`")));
-        let named: Vec<_> = named.chain(file.machines.iter().map(|one| (&one.address, "`machines`"))).collect();
+        let named = named.chain(file.machines.iter().map(|one| (&one.address, "`machines`")));
+        let named: Vec<_> = named.chain(file.ext_authz.iter().map(|one| (&one.address, "`ext_authz`"))).collect();
         let mut seen: HashMap<SocketAddr, &str> = HashMap::new();
         for (address, whose) in named {
             // Port 0 means "any free one": two of them never collide.
@@ -198,6 +202,15 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn public_tls(&mut self, scheme: Option<&Spanned<PublicScheme>>, listeners: &[ListenerConfig]) -> bool {
+        let ours = listeners.iter().any(|listener| matches!(listener.scheme, Scheme::Tls(_)));
+        let Some(scheme) = scheme else { return ours };
+        if ours && *scheme.get_ref() == PublicScheme::Http {
+            self.wrong(scheme, "public_scheme is `http`, but a listener speaks TLS", "leave it out, or write `https`");
+        }
+        *scheme.get_ref() == PublicScheme::Https
+    }
+
     fn trust_domain(&mut self, name: Option<&Spanned<String>>) -> String {
         let Some(name) = name else { return "cardea.internal".to_owned() };
         let text = name.get_ref();
@@ -212,6 +225,31 @@ impl<'a> Check<'a> {
             );
         }
         text.clone()
+    }
+
+    /// Whoever can ask can learn who may do what, so that an open door is nobody's.
+    fn ext_authz(&mut self, table: &ExtAuthzTable, machines: bool) -> ExtAuthz {
+        let address = *table.address.get_ref();
+        if table.callers.is_empty() && !address.ip().is_loopback() {
+            self.wrong(
+                &table.address,
+                format!("anybody could ask at `{address}`"),
+                "name who may in `callers = [\"spiffe://…\"]`, or use a loopback address such as `127.0.0.1`",
+            );
+        }
+        for caller in &table.callers {
+            if !caller.get_ref().starts_with("spiffe://") {
+                self.wrong(caller, format!("`{}` is not a SPIFFE ID", caller.get_ref()), "it starts with `spiffe://`");
+            }
+            if !machines {
+                self.wrong(
+                    caller,
+                    "no service has a certificate of ours, so that nobody can ask with one",
+                    "add `[machines]`, where services obtain theirs",
+                );
+            }
+        }
+        ExtAuthz { address, callers: table.callers.iter().map(|one| one.get_ref().clone()).collect() }
     }
 
     fn redis(&mut self, table: &RedisTable) -> Option<Secret<String>> {

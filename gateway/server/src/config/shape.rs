@@ -21,6 +21,7 @@ pub(super) fn read(source: &str, text: &str) -> Result<File, Diagnostics> {
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub public_port: Option<Spanned<u16>>,
+    pub public_scheme: Option<Spanned<PublicScheme>>,
     pub trust_domain: Option<Spanned<String>>,
     pub resources: Option<Spanned<String>>,
     #[serde(default)]
@@ -34,6 +35,7 @@ pub(super) struct File {
     #[serde(default)]
     pub ops: OpsTable,
     pub machines: Option<MachinesTable>,
+    pub ext_authz: Option<ExtAuthzTable>,
     pub redis: Option<RedisTable>,
     #[serde(default)]
     pub limits: LimitsTable,
@@ -43,6 +45,14 @@ pub(super) struct File {
     pub access_log: AccessLogTable,
     #[serde(default)]
     pub traces: TracesTable,
+}
+
+/// How people reach us, where a proxy before us decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PublicScheme {
+    Http,
+    Https,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +97,14 @@ pub(super) struct OpsTable {
 pub(super) struct MachinesTable {
     pub address: Spanned<SocketAddr>,
     pub certificate_minutes: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExtAuthzTable {
+    pub address: Spanned<SocketAddr>,
+    #[serde(default)]
+    pub callers: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

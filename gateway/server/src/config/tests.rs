@@ -46,6 +46,14 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         (format!("{state}{plain}[limits]\nheader_bytes = 1000\n"), "cardea.toml:7:16", "too small"),
         (format!("{state}{plain}[limits]\nheader_bytes = 1000000\n"), "cardea.toml:7:16", "too large"),
         (format!("public_port = 0\n{state}{plain}"), "cardea.toml:1:15", "public_port is 0"),
+        (format!("{state}{plain}[ext_authz]\naddress = \"0.0.0.0:9191\"\n"), "cardea.toml:7:11", "anybody could ask"),
+        (
+            format!("{state}{plain}[ext_authz]\naddress = \"0.0.0.0:9191\"\ncallers = [\"spiffe://a.b/c\"]\n"),
+            "cardea.toml:8:12",
+            "[machines]",
+        ),
+        (format!("{state}{plain}[ext_authz]\naddress = \"127.0.0.1:1\"\n"), "cardea.toml:7:11", "used twice"),
+        (format!("public_scheme = \"ftp\"\n{state}{plain}"), "cardea.toml:1:17", "ftp"),
         (format!("trust_domain = \"Not One\"\n{state}{plain}"), "cardea.toml:1:16", "not a trust domain"),
         (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
@@ -55,6 +63,15 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         assert!(found.contains(place) && found.contains(says), "{text}\n---\n{found}");
         assert!(!found.contains("geheim"), "{found}");
     }
+}
+
+#[test]
+fn a_proxy_before_us_may_speak_tls_for_us() {
+    let text = "public_port = 443\npublic_scheme = \"https\"\n[state]\ndir = \"s\"\n[[listeners]]\n\
+                address = \"127.0.0.1:1\"\nplain = true\n";
+    let config = parse(text).unwrap();
+    assert!(config.is_tls());
+    assert_eq!(config.origin("acme.example"), "https://acme.example");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::{BrokeOff, House, doubled, with_causes};
 use crate::{
-    api, ca,
+    api, authzen, ca,
     pages::{self, Look},
     portal, sign_in,
 };
@@ -44,6 +44,7 @@ pub struct Own {
     portal: Router,
     console: Router,
     machines: Router,
+    decisions: Router,
     house: Weak<House>,
 }
 
@@ -56,6 +57,7 @@ impl Own {
             portal: ready(portal::routes()),
             console: ready(api::routes()),
             machines: ready(ca::routes()),
+            decisions: ready(authzen::routes()),
             house: Arc::downgrade(house),
         }
     }
@@ -72,6 +74,7 @@ impl OwnPages for Own {
             Some(OwnApp::Portal) => &self.portal,
             Some(OwnApp::Console) => &self.console,
             Some(OwnApp::Machines) => &self.machines,
+            Some(OwnApp::Decisions) => &self.decisions,
             None => return Box::pin(async { plain(StatusCode::NOT_FOUND) }),
         };
         let Some(house) = self.house.upgrade() else {

@@ -71,7 +71,7 @@ pub(super) async fn who_am_i(visit: Visit) -> Response {
 }
 
 /// The person, as far as the app's assertion or headers tell of her; our own pages may know all.
-fn person(user: &UserFacts, role: &SiteRole) -> Map<String, Value> {
+pub(super) fn person(user: &UserFacts, role: &SiteRole) -> Map<String, Value> {
     let told = |claim| match role {
         SiteRole::App(app) => app.spec.claims.contains(&claim) || app.spec.headers.values().any(|own| *own == claim),
         SiteRole::SignIn => true,

@@ -13,6 +13,7 @@ mod flow;
 mod hand_over;
 mod invitation;
 mod keys;
+mod oauth2_proxy;
 mod oidc;
 mod pace;
 mod passkey;
@@ -37,7 +38,7 @@ pub use pace::Pace;
 pub use providers::Providers;
 use visit::Visit;
 
-/// Everything below `/sign-in`, `/sign-out` and `/.cardea/`.
+/// Everything below `/sign-in`, `/sign-out` and `/.cardea/`, and what an app's host has of oauth2-proxy's addresses.
 pub fn routes() -> Router<Arc<House>> {
     Router::new()
         .route("/sign-in", get(flow::show).post(flow::identify))
@@ -57,4 +58,6 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/.cardea/sign-out", get(sign_out::at_app).post(sign_out::at_app))
         .route("/.cardea/session", get(hand_over::who_am_i))
         .route("/.cardea/jwks.json", get(keys::jwks))
+        .route("/oauth2/sign_out", get(oauth2_proxy::sign_out).post(oauth2_proxy::sign_out))
+        .route("/oauth2/userinfo", get(oauth2_proxy::user_info))
 }

@@ -30,14 +30,19 @@ async fn ended(visit: &Visit, everywhere: bool, sign_in: &str) -> Result<Respons
 /// link on any other page signs nobody out, be it another app's of the same site (`Sec-Fetch-Site`, which every current
 /// browser sends).
 pub(super) async fn at_app(visit: Visit, method: Method) -> Response {
+    visit.answer(ended_at_app(&visit, &method, "/").await)
+}
+
+/// The same, with a page that leads on to `next`, an address of the tenant's.
+pub(super) async fn ended_at_app(visit: &Visit, method: &Method, next: &str) -> Result<Response, No> {
     let site = visit.header("sec-fetch-site");
-    let own = matches!(site, Some("same-origin" | "none")) || (site.is_none() && method == Method::POST);
+    let own = matches!(site, Some("same-origin" | "none")) || (site.is_none() && *method == Method::POST);
     if !own {
-        return visit.answer(Err(Reason::CrossSite.into()));
+        return Err(Reason::CrossSite.into());
     }
     // A page, not a redirect: an app whose `form-action` names only itself would see its form led to another host, and
     // Chromium then shows nothing at all. The app's start page asks for the sign-in again, and leads back to it.
-    visit.answer(ended(&visit, false, "/").await)
+    ended(visit, false, next).await
 }
 
 async fn end(visit: &Visit, everywhere: bool) -> Result<(), No> {

@@ -32,9 +32,11 @@ pub(super) struct App {
     unmatched: Option<String>,
     /// Other origins whose pages may open WebSockets.
     websocket_origins: Option<Vec<String>>,
-    /// The service behind it, and how it is reached.
-    #[schema(value_type = Object)]
+    /// The service behind it, and how it is reached; absent where another proxy carries it.
+    #[schema(value_type = Option<Object>)]
     upstream: (),
+    /// How another proxy asks about its requests, which carries it.
+    forward_auth: Option<ForwardAuth>,
     /// Header names and the claim that fills each.
     headers: Option<BTreeMap<String, String>>,
     /// What is changed on the way to the service and back.
@@ -49,6 +51,15 @@ pub(super) struct App {
     actions: Option<Vec<ActionRule>>,
     /// What the gateway answers in the service's stead.
     answers: Option<Vec<FixedAnswer>>,
+}
+
+/// A proxy that carries the app and asks about each request.
+#[derive(ToSchema)]
+struct ForwardAuth {
+    /// `nginx`, `traefik`, `caddy`, `haproxy` or `envoy`.
+    dialect: String,
+    /// Whether it answers at oauth2-proxy's addresses, too.
+    oauth2_proxy: Option<bool>,
 }
 
 /// A prefix of paths that is moved, and headers that are changed.

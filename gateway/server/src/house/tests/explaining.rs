@@ -38,6 +38,7 @@ fn asked(stage: &Stage, policy: PolicyRef, resource: &str, verdict: Verdict) -> 
         reason: None,
         micros: 1,
         decision: Some(decision),
+        asked_by: None,
         detail: None,
     };
     Entry {

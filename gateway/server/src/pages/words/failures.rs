@@ -32,6 +32,7 @@ fn english(reason: Reason) -> FailureWords {
     match reason {
         Reason::AmbiguousFraming
         | Reason::AmbiguousPath
+        | Reason::BadDescription
         | Reason::BadHeader
         | Reason::BadHost
         | Reason::DoubledParameter => say(
@@ -88,6 +89,11 @@ fn english(reason: Reason) -> FailureWords {
             "Someone was faster",
             "What you wanted to change has changed in the meantime.",
             "Go back, reload the page and look at it once more.",
+        ),
+        Reason::ProxyNotTrusted => say(
+            "This is for proxies",
+            "Only a proxy that the operator has listed may ask here about a request.",
+            "Open the app’s own address.",
         ),
         Reason::CrossSite => say(
             "This was sent from another site",

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn an_overview_counts_what_the_apps_were_asked_and_not_what_we_were() {
     let desk = desk(LogLimits::default()).await;
-    let ours = ["a", "b", "c", "wiki"].map(|name| AppId::parse(name).unwrap());
+    let ours = ["a", "b", "c", "d", "wiki"].map(|name| AppId::parse(name).unwrap());
     for nth in 0..10 {
         let mut one = entry(nth);
         if let Event::Request(request) = &mut one.event {

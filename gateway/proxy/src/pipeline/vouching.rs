@@ -1,0 +1,109 @@
+//! The yes to a proxy that carries a request itself: who the caller is, for it to tell the service.
+
+use std::sync::Arc;
+
+use cardea_core::{Reason, resources::Dialect};
+use cardea_policy::Challenge as Need;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::{Body, Fail, Head, Permit, Proxy, Story, Way, cookies, origin, outbound};
+use crate::{
+    Canonical, Connection, Door, Site, Snapshot, Vouched,
+    challenge::return_address,
+    forward_auth::{self, Asking, Form},
+};
+
+/// The request, as everybody sees it: the one that came, or the one that it asks about.
+pub(super) fn view(
+    story: &mut Story,
+    head: &Head,
+    connection: &Connection,
+    snapshot: &Snapshot,
+) -> Result<(Canonical, Option<Arc<Site>>), Reason> {
+    if connection.door == Door::Asked {
+        story.asking = Some(Asking::BY_MESSAGE);
+        return forward_auth::by_message(head, connection, snapshot);
+    }
+    let (canonical, site) = Canonical::read(head, connection, snapshot)?;
+    let Some(asking) = forward_auth::asking(&canonical, site.as_deref()) else { return Ok((canonical, site)) };
+    story.is_asked(asking, &canonical, site.as_ref());
+    asking.described(head, connection, snapshot, &canonical)
+}
+
+impl Proxy {
+    /// Vouches for the request that `permit` allows, and for no other: the proxy that asked forwards it in our place.
+    pub(super) async fn vouch(
+        &self,
+        story: &mut Story,
+        way: &Way,
+        permit: Permit,
+        asking: Asking,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Fail> {
+        if asking.form == Form::Start {
+            return self.onward(way, permit, headers);
+        }
+        if way.canonical.websocket() {
+            let others = &way.app.declared.websocket_origins;
+            origin::check_websocket(&way.canonical, headers, way.asker.session().is_some(), others)?;
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = asking.yes();
+        let told = response.headers_mut();
+        if let Some(assertion) = self.assertion(story, way)? {
+            told.insert(outbound::ASSERTION.clone(), assertion);
+        }
+        outbound::map_claims(told, &way.app.mapped, way.asker.principal().caller());
+        left_of_cookies(told, headers);
+        if matches!(asking.dialect, Dialect::Caddy | Dialect::Traefik) {
+            say_nothing_aloud(told, way);
+        }
+        told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let ours = way.app.mapped.iter().map(|(name, _)| name).chain([&outbound::ASSERTION]);
+        let withheld = ours.filter(|name| !told.contains_key(*name)).cloned().collect();
+        self.write_before(story, way).await?;
+        response.extensions_mut().insert(Vouched { withheld });
+        // From here on the request is the other proxy's.
+        drop(permit);
+        Ok(response)
+    }
+
+    /// The page that somebody may open who came to sign in, and is.
+    fn onward(&self, way: &Way, permit: Permit, headers: &HeaderMap) -> Result<Response<Body>, Fail> {
+        if way.asker.session().is_none() {
+            // A visitor may open it too, but asked to be somebody.
+            return Err(self.denied(Some(Need::SignIn), None, way, headers));
+        }
+        let to = return_address(&way.canonical, headers, way.limits().public_port);
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let told = response.headers_mut();
+        told.insert(header::LOCATION, HeaderValue::try_from(to).map_err(|_| Reason::Internal)?);
+        told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        drop(permit);
+        Ok(response)
+    }
+}
+
+/// What the service may see of the request's cookies, for the proxy to put in their place: without ours. It says so too
+/// where nothing is left of them.
+fn left_of_cookies(told: &mut HeaderMap, asked: &HeaderMap) {
+    for value in asked.get_all(header::COOKIE) {
+        told.append(header::COOKIE, value.clone());
+    }
+    let any = told.contains_key(header::COOKIE);
+    cookies::keep_ours_from_service(told, None);
+    if any && !told.contains_key(header::COOKIE) {
+        told.insert(header::COOKIE, HeaderValue::from_static(""));
+    }
+}
+
+/// Tells also what there is nothing to tell of: Caddy 2.6, for one, passes on a placeholder for what an answer lacks.
+fn say_nothing_aloud(told: &mut HeaderMap, way: &Way) {
+    let mapped = way.app.mapped.iter().map(|(name, _)| name);
+    for name in mapped.chain([&outbound::ASSERTION, &header::COOKIE]) {
+        if !told.contains_key(name) {
+            told.insert(name, HeaderValue::from_static(""));
+        }
+    }
+}

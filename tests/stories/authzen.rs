@@ -1,0 +1,252 @@
+//! Services that ask before they act: AuthZEN 1.0 at the machines listener.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use cardea_tests::{Gateway, Plan, Story, Upstream, python};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+const MAY_ASK: &str = r#"permit (principal == Workload::"spiffe://acme.cardea.internal/service/worklist", action,
+resource == App::"cardea-decisions");
+"#;
+
+async fn house() -> anyhow::Result<(Upstream, Gateway)> {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).file("tenants/acme/policies/asking.cedar", MAY_ASK).start().await?;
+    gateway.on.write("root.pem", &gateway.on.does(&["cert", "root"]).await?)?;
+    for service in ["worklist", "nosy"] {
+        gateway
+            .on
+            .write("token", &gateway.on.does(&["cert", "token", "--tenant", "acme", "--service", service]).await?)?;
+        let server = format!("https://acme.localhost:{}", gateway.on.machines);
+        gateway
+            .on
+            .does(&[
+                "agent",
+                "--server",
+                &server,
+                "--bundle",
+                "root.pem",
+                "--token-file",
+                "token",
+                "--dir",
+                service,
+                "--once",
+            ])
+            .await?;
+    }
+    Ok((upstream, gateway))
+}
+
+/// A service's requests, each with its answer.
+async fn send(gateway: &Gateway, service: &str, requests: &[Value]) -> anyhow::Result<Vec<Value>> {
+    let mut command: Command = python("python");
+    let folder = if service.is_empty() { String::new() } else { gateway.on.path(service).display().to_string() };
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/services/authzen.py"));
+    command.args([&gateway.on.machines.to_string(), "acme.localhost"]).arg(gateway.on.path("root.pem")).arg(folder);
+    let mut child = tokio::process::Command::from(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let lines: String = requests.iter().map(|request| format!("{request}\n")).collect();
+    let mut input = child.stdin.take().context("no input")?;
+    input.write_all(lines.as_bytes()).await?;
+    drop(input);
+    let done = child.wait_with_output().await?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+fn post(path: &str, body: &Value) -> Value {
+    json!({ "method": "POST", "path": path, "headers": { "content-type": "application/json" }, "body": body.to_string() })
+}
+
+/// What was decided on each question.
+async fn decided(gateway: &Gateway, questions: &[Value]) -> anyhow::Result<Vec<(bool, String)>> {
+    let asked: Vec<_> = questions.iter().map(|question| post("/access/v1/evaluation", question)).collect();
+    let answers = send(gateway, "worklist", &asked).await?;
+    answers.iter().map(decision).collect()
+}
+
+fn decision(answer: &Value) -> anyhow::Result<(bool, String)> {
+    let text = answer["body"].as_str().unwrap_or_default();
+    let body: Value = serde_json::from_str(text).with_context(|| format!("{answer}"))?;
+    let decision = body["decision"].as_bool().with_context(|| format!("{answer}"))?;
+    Ok((decision, body["context"]["reason"].as_str().unwrap_or_default().to_owned()))
+}
+
+fn question(gateway: &Gateway, who: &str, method: &str, path: &str) -> anyhow::Result<Value> {
+    Ok(json!({
+        "subject": { "type": "user", "id": who },
+        "action": { "name": method },
+        "resource": { "type": "route", "id": gateway.at("echo.acme", path)? },
+    }))
+}
+
+#[tokio::test]
+async fn a_service_asks_before_it_acts() -> Story {
+    let (upstream, gateway) = house().await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    gateway.person("pia@acme.example", &[]).await?;
+    gateway.person("nora@north.example", &["readers"]).await?;
+    let ask = |who: &str, method: &str, path: &str| question(&gateway, who, method, path);
+    let mut unknown = ask("ben@acme.example", "GET", "/studies")?;
+    unknown["context"] = json!({ "assurance": 3, "session": null, "whatever": [1] });
+    unknown["subject"]["properties"] = json!({ "groups": ["administrators"] });
+    let mut raised = ask("ben@acme.example", "GET", "/secret")?;
+    raised["context"] = json!({ "assurance": 3, "factors": ["passkey"] });
+    let mut elsewhere = ask("ben@acme.example", "GET", "/studies")?;
+    elsewhere["resource"]["id"] = json!(gateway.at("echo.north", "/studies")?);
+    let mut service = ask("ben@acme.example", "GET", "/studies")?;
+    service["subject"]["type"] = json!("service");
+    let rows = [
+        (ask("ben@acme.example", "GET", "/studies")?, (true, "")),
+        (ask("ben@acme.example", "POST", "/studies")?, (true, "")),
+        (ask("Ben@ACME.example", "GET", "/studies")?, (true, "")),
+        (unknown, (true, "")),
+        (raised, (false, "step-up-required")),
+        (ask("pia@acme.example", "GET", "/studies")?, (false, "denied")),
+        (ask("pia@acme.example", "GET", "/public/x")?, (true, "")),
+        // Nobody learns who exists.
+        (ask("nobody@acme.example", "GET", "/public/x")?, (false, "denied")),
+        (ask("nora@north.example", "GET", "/public/x")?, (false, "denied")),
+        (service, (false, "denied")),
+        (elsewhere, (false, "not-found")),
+        (ask("ben@acme.example", "GET", "/public/%2e%2e/secret")?, (false, "ambiguous-path")),
+        (ask("ben@acme.example", "get", "/studies")?, (false, "bad-description")),
+        (ask("ben@acme.example", "GET", "/.cardea/session")?, (false, "not-found")),
+    ];
+    // `Url` would tidy paths: as it was written.
+    let questions: Vec<_> = rows
+        .iter()
+        .map(|(question, (_, reason))| {
+            let mut question = question.clone();
+            if *reason == "ambiguous-path" {
+                question["resource"]["id"] =
+                    json!(format!("http://echo.acme.localhost:{}/public/%2e%2e/secret", gateway.on.port));
+            }
+            question
+        })
+        .collect();
+    for ((question, expected), found) in rows.iter().zip(decided(&gateway, &questions).await?) {
+        assert_eq!((found.0, found.1.as_str()), *expected, "{question}");
+    }
+    assert_eq!(upstream.count(), 0, "nothing is forwarded");
+    let log = gateway.on.log("acme").await?;
+    let asked =
+        log.iter().filter(|entry| entry["event"]["asked_by"] == "spiffe://acme.cardea.internal/service/worklist");
+    let verdicts: Vec<_> = asked.map(|entry| entry["event"]["decision"]["verdict"].clone()).collect();
+    assert_eq!(verdicts.len(), 7, "{verdicts:?}");
+    assert!(verdicts.contains(&json!("allow")) && verdicts.contains(&json!("deny")), "{verdicts:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_that_is_the_subject_s_own_raises_assurance_and_no_other_does() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (mut client, _) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    assert_eq!(client.open(&gateway.at("echo.acme", "/secret")?).await?.status, 200);
+    let log = gateway.on.log("acme").await?;
+    let session = log.iter().rfind(|entry| entry["event"]["path"] == "/secret" && entry["event"]["status"] == 200);
+    let session = session.context("no entry")?["session"].clone();
+    let with = |who: &str, session: &Value| {
+        let mut question = question(&gateway, who, "GET", "/secret")?;
+        question["context"] = json!({ "session": session });
+        anyhow::Ok(question)
+    };
+    let questions = [
+        with("mira@acme.example", &session)?,
+        with("ben@acme.example", &session)?,
+        with("mira@acme.example", &json!("019ab000-0000-7000-8000-000000000000"))?,
+        question(&gateway, "mira@acme.example", "GET", "/secret")?,
+    ];
+    let found: Vec<_> = decided(&gateway, &questions).await?.into_iter().map(|(decision, _)| decision).collect();
+    assert_eq!(found, [true, false, false, false]);
+    client.headers = vec![("sec-fetch-site".to_owned(), "same-origin".to_owned())];
+    client.open(&gateway.at("echo.acme", "/.cardea/sign-out")?).await?;
+    let after = decided(&gateway, &questions[..1]).await?;
+    assert!(!after[0].0, "its session has ended");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_goes_as_far_as_it_says() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    let route = |path: &str| anyhow::Ok(json!({ "type": "route", "id": gateway.at("echo.acme", path)? }));
+    let evaluations = json!([
+        { "resource": route("/studies")? }, { "resource": route("/secret")? }, { "resource": route("/public/x")? },
+    ]);
+    let batch = |semantic: Option<&str>| {
+        let mut body = json!({
+            "subject": { "type": "user", "id": "ben@acme.example" }, "action": { "name": "GET" }, "evaluations": evaluations,
+        });
+        if let Some(semantic) = semantic {
+            body["options"] = json!({ "evaluations_semantic": semantic, "unknown": true });
+        }
+        post("/access/v1/evaluations", &body)
+    };
+    let mut lone = question(&gateway, "ben@acme.example", "GET", "/studies")?;
+    lone["evaluations"] = json!([]);
+    let requests = [
+        batch(None),
+        batch(Some("execute_all")),
+        batch(Some("deny_on_first_deny")),
+        batch(Some("permit_on_first_permit")),
+        post("/access/v1/evaluations", &lone),
+    ];
+    let answers = send(&gateway, "worklist", &requests).await?;
+    let expected: [&[bool]; 4] = [&[true, false, true], &[true, false, true], &[true, false], &[true]];
+    for (answer, expected) in answers.iter().zip(expected) {
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())?;
+        let found = body["evaluations"].as_array().context("no list")?.iter().map(|one| one["decision"] == true);
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{answer}");
+    }
+    assert!(decision(&answers[4])?.0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_asks_who_may_not_and_nothing_that_is_no_question() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    let fine = question(&gateway, "ben@acme.example", "GET", "/studies")?;
+    for (service, status) in [("worklist", 200), ("nosy", 403), ("", 403)] {
+        let mut asked = post("/access/v1/evaluation", &fine);
+        asked["headers"]["x-request-id"] = json!("bfe9eb29-ab87");
+        let answers = send(&gateway, service, &[asked]).await?;
+        let found = answers[0]["status"].as_u64();
+        assert!(found == Some(status) || service.is_empty() && found >= Some(400), "{service}: {answers:?}");
+        assert_eq!(answers[0]["headers"]["x-request-id"], "bfe9eb29-ab87", "{answers:?}");
+    }
+    let raw =
+        |method: &str, path: &str, body: &str| json!({ "method": method, "path": path, "headers": {}, "body": body });
+    let mut without = fine.clone();
+    without["subject"] = Value::Null;
+    let mut half = fine.clone();
+    half["action"] = json!({});
+    let requests = [
+        (raw("POST", "/access/v1/evaluation", ""), 400),
+        (raw("POST", "/access/v1/evaluation", "{"), 400),
+        (raw("POST", "/access/v1/evaluation", "[]"), 400),
+        (raw("POST", "/access/v1/evaluation", &without.to_string()), 400),
+        (raw("POST", "/access/v1/evaluation", &half.to_string()), 400),
+        (raw("POST", "/access/v1/evaluations", "{\"evaluations\":[{}]}"), 400),
+        (raw("POST", "/access/v1/evaluations", "{\"options\":{\"evaluations_semantic\":\"some\"}}"), 400),
+        (raw("GET", "/access/v1/evaluation", ""), 405),
+        (raw("PUT", "/access/v1/evaluations", &fine.to_string()), 405),
+        (raw("POST", "/access/v1/search", &fine.to_string()), 404),
+    ];
+    let sent: Vec<_> = requests.iter().map(|(request, _)| request.clone()).collect();
+    for ((request, status), answer) in requests.iter().zip(send(&gateway, "worklist", &sent).await?) {
+        assert_eq!(answer["status"], *status, "{request}: {answer}");
+    }
+    // Only at the machines' door.
+    let reply = gateway.on.ask("acme", "POST /access/v1/evaluation", "content-length: 0\r\n").await?;
+    assert_eq!(reply.status(), 404, "{}", reply.0);
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Envoy, by ext_authz over gRPC; and a client of the same protocol that is neither Envoy nor ours.
+
+use std::{path::Path, process::Command};
+
+use cardea_tests::{Story, process::run, python};
+use serde_json::Value;
+
+use super::{Front, World, walk};
+
+fn command(folder: &Path, snippet: &str, port: u16) -> anyhow::Result<Command> {
+    let text =
+        snippet.replace("address: 0.0.0.0, port_value: 80 }", &format!("address: 127.0.0.1, port_value: {port} }}"));
+    std::fs::write(folder.join("envoy.yaml"), text)?;
+    let mut command = python("envoy");
+    command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);
+    command.arg("--base-id-path").arg(folder.join("id")).arg("-c").arg(folder.join("envoy.yaml"));
+    Ok(command)
+}
+
+const ENVOY: Front = Front {
+    snippet: "envoy/envoy.yaml",
+    app: "[forward_auth]\ndialect = \"envoy\"",
+    command,
+    listens: ("# Envoy carries", |_| "# Envoy carries".to_owned()),
+};
+
+#[tokio::test]
+async fn envoy_keeps_the_service_and_asks_about_each_request() -> Story {
+    walk::holds(&ENVOY).await
+}
+
+/// A question by grpcio: the status of the answer and the headers to be set.
+async fn asked(world: &World, question: &Value) -> anyhow::Result<Value> {
+    let mut command = python("python");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/services/ext_authz.py"));
+    command.arg(world.ext_authz.to_string()).arg(question.to_string());
+    let (status, out, err) = run(command).await?;
+    anyhow::ensure!(status == 0, "{err}");
+    Ok(serde_json::from_str(&out)?)
+}
+
+#[tokio::test]
+async fn whoever_speaks_the_protocol_is_answered() -> Story {
+    let world = ENVOY.start().await?;
+    let ben = world.gateway.person("ben@acme.example", &["readers"]).await?;
+    let (client, _) = ben.opens(&world.app("/studies")?).await?;
+    let cookie = format!("cardea={}", client.cookie("echo.acme.localhost", "cardea").unwrap_or_default());
+    let host = format!("echo.acme.localhost:{}", world.port);
+    let question = |method: &str, path: &str, headers: Value| {
+        serde_json::json!({
+            "method": method, "path": path, "host": host, "scheme": "http", "client": "192.0.2.7", "headers": headers,
+        })
+    };
+    let yes = asked(&world, &question("GET", "/studies?x=1", serde_json::json!({ "cookie": cookie }))).await?;
+    assert_eq!((&yes["code"], &yes["set"]["remote-user"]), (&0.into(), &"ben@acme.example".into()), "{yes}");
+    assert!(yes["remove"].as_array().is_some_and(|names| names.contains(&"cookie".into())), "{yes}");
+    let visitor = asked(&world, &question("GET", "/public/page", serde_json::json!({ "remote-user": "eve" }))).await?;
+    let removed = visitor["remove"].as_array().is_some_and(|names| {
+        ["remote-user", "x-groups", "cardea-assertion"].iter().all(|name| names.contains(&(*name).into()))
+    });
+    assert!(visitor["code"] == 0 && removed, "{visitor}");
+
+    let page = serde_json::json!({ "accept": "text/html" });
+    let led = asked(&world, &question("GET", "/studies", page.clone())).await?;
+    assert_eq!((&led["code"], &led["status"]), (&16.into(), &303.into()), "{led}");
+    assert!(led["set"]["location"].as_str().is_some_and(|to| to.contains("/sign-in?to=")), "{led}");
+    assert!(led["set"]["set-cookie"].as_str().is_some_and(|set| set.starts_with("cardea-flow=")), "{led}");
+    let up = asked(&world, &question("GET", "/secret", serde_json::json!({ "accept": "text/html", "cookie": cookie })))
+        .await?;
+    assert_eq!(up["code"], 7, "ben has no second factor, and no way on: {up}");
+
+    // Whatever is not one clear question is no yes.
+    for (method, path, host, scheme) in [
+        ("GET", "//public/x", host.as_str(), "http"),
+        ("GET", "/public/%2e%2e/x", &host, "http"),
+        ("GET", "/public;x", &host, "http"),
+        ("GET", "public", &host, "http"),
+        ("", "/public/x", &host, "http"),
+        ("GET", "/public/x", "acme.localhost", "http"),
+        ("GET", "/public/x", "echo.north.localhost", "http"),
+        ("GET", "/public/x", "nobody.example", "http"),
+        ("GET", "/public/x", "", "http"),
+        ("GET", "/public/x", &host, ""),
+        ("GET", "/.cardea/session", &host, "http"),
+    ] {
+        let mut odd = question(method, path, page.clone());
+        (odd["host"], odd["scheme"]) = (host.into(), scheme.into());
+        let no = asked(&world, &odd).await?;
+        assert!(no["code"] != 0 && no["status"].as_u64() >= Some(400), "{odd}: {no}");
+    }
+    let log = world.gateway.on.log("acme").await?;
+    let last = log.iter().rfind(|entry| entry["event"]["asked_by"] == "envoy" && entry["event"]["path"] == "/studies");
+    assert_eq!(last.map(|entry| &entry["client"]["address"]), Some(&"192.0.2.7".into()), "{last:?}");
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! In oauth2-proxy's place: its addresses and its header names.
+
+use cardea_tests::{Client, Story, form};
+
+use super::{Front, nginx};
+
+const OAUTH2_PROXY: Front = Front {
+    snippet: "nginx/oauth2-proxy.conf",
+    app: "[forward_auth]\ndialect = \"nginx\"\noauth2_proxy = true",
+    ..nginx::NGINX
+};
+
+#[tokio::test]
+async fn cardea_takes_oauth2_proxy_s_place() -> Story {
+    let world = OAUTH2_PROXY.start().await?;
+    let url = world.app("/studies?x=1")?;
+    let (mut client, mira) = world.gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let page = client.open(&url).await?;
+    assert_eq!((page.status.as_u16(), &page.url), (200, &url), "one sign-in serves all apps: {}", page.body);
+    assert_eq!(world.upstream.last().header("x-email"), Some("mira@acme.example"));
+    assert!(!world.upstream.last().head.contains("cardea="), "{}", world.upstream.last().head);
+
+    let who = client.get(&world.app("/oauth2/userinfo")?).await?.json()?;
+    assert_eq!(
+        (&who["email"], &who["groups"]),
+        (&"mira@acme.example".into(), &serde_json::json!(["readers"])),
+        "{who}"
+    );
+    assert_eq!(Client::program().get(&world.app("/oauth2/userinfo")?).await?.status, 401);
+
+    // Signed out, to the sign-in and back; then a step-up and back.
+    let mut client = Client::browser();
+    let page = client.open(&url).await?;
+    assert_eq!(page.url.path(), "/sign-in", "{} {}", page.status, page.body);
+    let page = client.submit(&page, &[("email", &mira.email)]).await?;
+    let page = client.submit(&page, &[("password", &mira.password)]).await?;
+    let page = if page.url == url { page } else { mira.answer(&mut client, page).await? };
+    assert_eq!((page.status.as_u16(), &page.url), (200, &url), "{}", page.body);
+    let secret = world.app("/secret")?;
+    let page = client.open(&secret).await?;
+    if page.url != secret {
+        assert!(form::find(&page.body, "code").is_some(), "no step-up at {}: {}", page.url, page.body);
+        let page = mira.answer(&mut client, page).await?;
+        assert_eq!((page.status.as_u16(), &page.url), (200, &secret), "{}", page.body);
+    }
+
+    // G30: `rd` leads to this app and nowhere else.
+    for rd in ["https://evil.example/", "//evil.example/", "/%5Cevil.example", "http://acme.localhost/"] {
+        let reply = client.get(&world.app(&format!("/oauth2/start?rd={rd}"))?).await?;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (400, None), "{rd}");
+    }
+    client.headers = vec![("sec-fetch-site".to_owned(), "same-origin".to_owned())];
+    let page = client.open(&world.app("/oauth2/sign_out?rd=%2Fpublic%2Fbye")?).await?;
+    assert!(page.status == 200 && page.body.contains("/public/bye"), "{} {}", page.status, page.body);
+    let reply = client.get(&world.app("/oauth2/sign_out?rd=https%3A%2F%2Fevil.example")?).await?;
+    assert_eq!(reply.status, 400, "{}", reply.body);
+    client.headers.clear();
+    assert_eq!(client.open(&url).await?.url.path(), "/sign-in");
+    Ok(())
+}
+
+/// An app that does not ask for them keeps these addresses.
+#[tokio::test]
+async fn without_its_word_the_addresses_are_the_app_s() -> Story {
+    let world = nginx::NGINX.start().await?;
+    for path in ["/oauth2/userinfo", "/oauth2/auth", "/oauth2/start", "/oauth2/sign_out"] {
+        let host = format!("echo.acme.localhost:{}", world.port);
+        let reply = cardea_tests::raw::ask(world.gateway.on.port, &host, &format!("GET {path}"), "").await?;
+        assert_eq!(reply.status(), 401, "{path}: decided like any address of the app's: {}", reply.0);
+    }
+    Ok(())
+}
