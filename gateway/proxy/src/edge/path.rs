@@ -18,7 +18,7 @@ use http::{Uri, uri::PathAndQuery};
 use super::is_origin_or_absolute;
 
 /// The decoded path, and the target that the upstream gets.
-pub(super) fn of(uri: &Uri, keeps_slashes: bool) -> Result<(Arc<str>, PathAndQuery), Reason> {
+pub(crate) fn of(uri: &Uri, keeps_slashes: bool) -> Result<(Arc<str>, PathAndQuery), Reason> {
     if !is_origin_or_absolute(uri) || !uri.query().unwrap_or_default().bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Reason::AmbiguousPath);
     }
@@ -30,7 +30,8 @@ pub(super) fn of(uri: &Uri, keeps_slashes: bool) -> Result<(Arc<str>, PathAndQue
     let path: Arc<str> = if plain { raw.into() } else { decode(raw, keeps_slashes)?.into() };
     check_segments(&path, keeps_slashes)?;
     let target = match uri.path_and_query() {
-        Some(target) if plain => target.clone(),
+        // The target of `http://host` is empty, and that of `http://host?x` begins with the query.
+        Some(target) if plain && raw.len() > 1 => target.clone(),
         _ => encode(&path, uri.query(), keeps_slashes)?,
     };
     Ok((path, target))
@@ -140,7 +141,7 @@ mod tests {
 
     fn read(raw: &str, keeps: bool) -> Result<(String, String), Reason> {
         let uri: Uri = raw.parse().map_err(|_| Reason::AmbiguousPath)?;
-        of(&uri, keeps).map(|(path, target)| (path.to_string(), target.to_string()))
+        of(&uri, keeps).map(|(path, target)| (path.to_string(), Uri::from(target).to_string()))
     }
 
     #[test]
@@ -158,6 +159,9 @@ mod tests {
             ("/.../..a/.well-known", "/.../..a/.well-known", "/.../..a/.well-known"),
             ("/x?/public", "/x", "/x?/public"),
             ("https://a.test/x", "/x", "/x"),
+            // Found by the fuzz target `canonical`: these went on as `` and `?x`.
+            ("https://a.test", "/", "/"),
+            ("https://a.test?x", "/", "/?x"),
         ] {
             assert_eq!(read(raw, false), Ok((path.to_owned(), target.to_owned())), "{raw}");
         }
