@@ -46,6 +46,9 @@ pub(crate) struct Guard<IO> {
     /// Runs while a head has begun and is not whole.
     late: Option<Pin<Box<Sleep>>>,
     linger: Linger,
+    /// The request under way is the connection's last. What follows it is dropped: hyper would take it for a reason to
+    /// drop the answer.
+    last: bool,
     watch: Arc<Watch>,
 }
 
@@ -76,6 +79,8 @@ enum State {
     Trailers {
         line: usize,
         total: usize,
+        /// The line's name has come.
+        named: bool,
         carriage: bool,
     },
     /// A head was refused: nothing more is heard.
@@ -94,6 +99,8 @@ enum SizeLine {
 /// Longest chunk extension. They mean nothing to us, and no honest client sends any.
 const EXTENSION_MAX: u8 = 64;
 
+const TRAILERS: State = State::Trailers { line: 0, total: 0, named: false, carriage: false };
+
 const CHUNK: State = State::ChunkSize { size: 0, digits: 0, at: SizeLine::Digits };
 
 impl<IO> Guard<IO> {
@@ -107,6 +114,7 @@ impl<IO> Guard<IO> {
             ready: Vec::new(),
             late: None,
             linger: Linger::new(),
+            last: false,
             watch,
         }
     }
@@ -117,6 +125,7 @@ impl<IO> Guard<IO> {
         while !rest.is_empty() {
             let taken = match self.state {
                 State::Over | State::Broken => rest.len(),
+                State::Head if self.last => rest.len(),
                 State::Head => self.take_head(rest, out),
                 _ => {
                     let taken = self.take_body(rest);
@@ -156,19 +165,25 @@ impl<IO> Guard<IO> {
             head::check(&self.held[..end], self.bounds.fields)
         };
         match verdict {
-            Ok(framing) => {
+            Ok(announced) => {
                 out.extend_from_slice(&self.held[..end]);
                 self.held.clear();
                 self.late = None;
-                self.state = match framing {
-                    head::Framing::None | head::Framing::Length(0) => State::Head,
-                    head::Framing::Length(length) => State::Body(length),
-                    head::Framing::Chunked => CHUNK,
-                };
+                self.expect(announced);
             }
             Err(reason) => self.refuse(reason, out),
         }
         bytes.len() - unused
+    }
+
+    /// After a head that was let through comes what it announced.
+    fn expect(&mut self, head::Announced { framing, last }: head::Announced) {
+        self.last = last;
+        self.state = match framing {
+            head::Framing::None | head::Framing::Length(0) => State::Head,
+            head::Framing::Length(length) => State::Body(length),
+            head::Framing::Chunked => CHUNK,
+        };
     }
 
     /// Puts the stand-in in place of what cannot be let through; hears nothing more from the client.
@@ -196,7 +211,10 @@ impl<IO> Guard<IO> {
             }
             state => match after(state, bytes[0]) {
                 Some(next) => (1, next),
-                None => (0, State::Broken),
+                None => {
+                    self.watch.refuse(Reason::AmbiguousFraming);
+                    (0, State::Broken)
+                }
             },
         };
         self.state = next;
@@ -231,20 +249,20 @@ fn after(state: State, byte: u8) -> Option<State> {
             _ => return None,
         },
         State::ChunkSize { size, at: SizeLine::Carriage, .. } if byte == b'\n' => match size {
-            0 => State::Trailers { line: 0, total: 0, carriage: false },
+            0 => TRAILERS,
             _ => State::ChunkData(size),
         },
         State::ChunkEnd { carriage: false } if byte == b'\r' => State::ChunkEnd { carriage: true },
         State::ChunkEnd { carriage: true } if byte == b'\n' => CHUNK,
-        State::Trailers { line, total, carriage: false } => match byte {
-            b'\r' => State::Trailers { line, total, carriage: true },
-            b'\n' | 0 => return None,
-            _ if total < TRAILERS_MAX => State::Trailers { line: line + 1, total: total + 1, carriage: false },
-            _ => return None,
+        State::Trailers { line, total, named, carriage: false } => match byte {
+            b'\r' if line == 0 || named => State::Trailers { line, total, named, carriage: true },
+            b':' if line > 0 => State::Trailers { line: line + 1, total: total + 1, named: true, carriage: false },
+            _ if total == TRAILERS_MAX || !(named && head::is_in_value(byte) || head::is_token(byte)) => return None,
+            _ => State::Trailers { line: line + 1, total: total + 1, named, carriage: false },
         },
         State::Trailers { line: 0, carriage: true, .. } if byte == b'\n' => State::Head,
         State::Trailers { total, carriage: true, .. } if byte == b'\n' => {
-            State::Trailers { line: 0, total, carriage: false }
+            State::Trailers { line: 0, total, named: false, carriage: false }
         }
         _ => return None,
     })
@@ -311,16 +329,12 @@ impl<IO> Guard<IO> {
     /// The usual case, without a copy: one whole head and nothing else, or a stretch of a body.
     fn passes_as_is(&mut self, came: &[u8]) -> bool {
         match self.state {
-            State::Head if self.held.is_empty() => {
+            State::Head if self.held.is_empty() && !self.last => {
                 if head::end(came, 0) != Some(came.len()) || came.len() > self.bounds.head {
                     return false;
                 }
-                let Ok(framing) = head::check(came, self.bounds.fields) else { return false };
-                self.state = match framing {
-                    head::Framing::None | head::Framing::Length(0) => State::Head,
-                    head::Framing::Length(length) => State::Body(length),
-                    head::Framing::Chunked => CHUNK,
-                };
+                let Ok(announced) = head::check(came, self.bounds.fields) else { return false };
+                self.expect(announced);
                 true
             }
             State::Body(left) | State::ChunkData(left) if left >= came.len() as u64 => {

@@ -3,6 +3,16 @@
 use cardea_core::Reason;
 use http::Uri;
 
+use crate::edge::lists;
+
+/// What a head says of what follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Announced {
+    pub(super) framing: Framing,
+    /// No request comes after this one (RFC 9112 section 9.6).
+    pub(super) last: bool,
+}
+
 /// How the body after a head is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -32,11 +42,11 @@ pub(super) fn is_hopeless(bytes: &[u8]) -> bool {
 }
 
 /// Checks a whole head of at most `fields_max` fields.
-pub(super) fn check(head: &[u8], fields_max: usize) -> Result<Framing, Reason> {
+pub(super) fn check(head: &[u8], fields_max: usize) -> Result<Announced, Reason> {
     let mut lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").ok_or(Reason::AmbiguousFraming));
     let request = lines.next().unwrap_or(Err(Reason::AmbiguousFraming))?;
     let http_11 = check_request_line(request)?;
-    let (mut length, mut chunked) = (None, false);
+    let (mut length, mut chunked, mut last) = (None, false, !http_11);
     for (nth, line) in lines.enumerate() {
         let line = match line {
             Ok([]) => break,
@@ -61,29 +71,41 @@ pub(super) fn check(head: &[u8], fields_max: usize) -> Result<Framing, Reason> {
                 }
                 chunked = true;
             }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                last = lists(value, b"close") || last && !lists(value, b"keep-alive");
+            }
             _ => {}
         }
     }
-    match (length, chunked) {
-        (Some(_), true) => Err(Reason::AmbiguousFraming),
-        (None, true) => Ok(Framing::Chunked),
-        (Some(length), false) => Ok(Framing::Length(length)),
-        (None, false) => Ok(Framing::None),
-    }
+    let framing = match (length, chunked) {
+        (Some(_), true) => return Err(Reason::AmbiguousFraming),
+        (None, true) => Framing::Chunked,
+        (Some(length), false) => Framing::Length(length),
+        (None, false) => Framing::None,
+    };
+    Ok(Announced { framing, last })
 }
 
 /// A header's name and value. Folded lines, spaces before the colon and odd names all fail here.
 fn check_field(line: &[u8]) -> Result<(&[u8], &[u8]), Reason> {
     let colon = line.iter().position(|&b| b == b':').ok_or(Reason::AmbiguousFraming)?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
     if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
         let spaced = name.iter().any(u8::is_ascii_whitespace);
         return Err(if spaced { Reason::AmbiguousFraming } else { Reason::BadHeader });
     }
-    if value.iter().any(|&b| b == 0x7f || b < b' ' && b != b'\t') {
+    if !value.iter().all(|&b| is_in_value(b)) {
         return Err(Reason::BadHeader);
     }
     Ok((name, value))
+}
+
+/// Without the spaces and tabs around a value: RFC 9110 section 5.6.3 knows no other, unlike `trim_ascii`.
+fn trimmed(value: &[u8]) -> &[u8] {
+    let inner = |b: &u8| *b != b' ' && *b != b'\t';
+    let start = value.iter().position(inner).unwrap_or(value.len());
+    let end = value.iter().rposition(inner).map_or(start, |last| last + 1);
+    &value[start..end]
 }
 
 /// `GET /path HTTP/1.1`, with one space each. Says whether it is HTTP/1.1.
@@ -119,7 +141,12 @@ fn check_odd_target(target: &[u8]) -> Result<(), Reason> {
     if odd { Err(Reason::AmbiguousPath) } else { Ok(()) }
 }
 
-const fn is_token(byte: u8) -> bool {
+/// Whether a value may hold it: anything but control characters, of which a tab is none.
+pub(super) const fn is_in_value(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
+}
+
+pub(super) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

@@ -54,12 +54,12 @@ impl Watch {
         self.tunnel.load(Ordering::Acquire)
     }
 
-    /// A head was refused. Nothing is heard after the first, so there is no second to note.
+    /// A head, or the framing of a body, was refused. Nothing is heard after the first, so there is no second to note.
     pub(super) fn refuse(&self, reason: Reason) {
         let _ = self.refused.set(reason);
     }
 
-    /// Why the guard refused a head, if it has.
+    /// Why the guard refused a head, or a body under way, if it has.
     pub(crate) fn refused(&self) -> Option<Reason> {
         self.refused.get().copied()
     }

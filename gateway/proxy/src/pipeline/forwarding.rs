@@ -67,8 +67,14 @@ impl Proxy {
             answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), (story.reader, meters)))
         };
         story.stage(Stage::Upstream, sent);
-        // What the body did is why the service did not answer it.
-        let mut response = outcome.map_err(|reason| arrival.as_ref().and_then(|one| one.broke()).unwrap_or(reason))?;
+        // What the body did is why the service did not answer it; one that breaks off for its framing looks like a client
+        // that went away.
+        let broken = |reason| match (arrival.as_ref().and_then(|one| one.broke()), reason) {
+            (Some(broke), _) => broke,
+            (None, Reason::ClientGone) => way.connection.watch.refused().unwrap_or(reason),
+            (None, other) => other,
+        };
+        let mut response = outcome.map_err(broken)?;
         if let Some(arrival) = arrival {
             arrival.is_answered();
         }
