@@ -5,6 +5,8 @@ pub mod assurance;
 pub mod caller;
 pub mod diagnostic;
 pub mod entropy;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod ids;
 pub mod reason;
 pub mod resources;

@@ -7,6 +7,8 @@ pub mod assurance;
 pub mod cookie;
 pub mod device;
 pub mod factors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod guard;
 pub mod hand_over;
 pub mod invitation;

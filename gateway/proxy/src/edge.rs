@@ -21,7 +21,7 @@ use crate::{
 
 pub mod forwarded;
 pub(crate) mod host;
-mod path;
+pub(crate) mod path;
 
 /// Which listener a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,8 @@ pub mod edge;
 pub mod failure;
 mod forward_auth;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hardening;
 pub mod headers;
 pub mod limits;
