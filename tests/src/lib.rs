@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod demo;
+pub mod echo;
 pub mod form;
 pub mod gateway;
 pub mod grpc;
@@ -23,6 +24,7 @@ pub mod wire;
 
 pub use client::{Client, Reply};
 pub use demo::Demo;
+pub use echo::Echo;
 pub use gateway::{Gateway, Installation, Plan};
 pub use person::Person;
 pub use process::{Process, free_port, python};

@@ -9,6 +9,7 @@ mod behind;
 mod crash;
 mod declared;
 mod demo;
+mod echo;
 mod factors;
 mod hand_over;
 mod log;
