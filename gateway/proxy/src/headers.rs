@@ -16,9 +16,11 @@ pub(crate) mod outbound;
 
 /// Headers between two hops only (RFC 9110 section 7.6.1), and those that this hop answers itself. `Trailer` is none of
 /// them: over HTTP/1.1 only the trailers that it announces are sent.
-const HOP_BY_HOP: [&str; 10] = [
+const HOP_BY_HOP: [&str; 11] = [
     "connection",
     "keep-alive",
+    // Nobody's: but CGI makes `HTTP_PROXY` of it, which programs take for their own setting (CVE-2016-5385).
+    "proxy",
     "proxy-connection",
     "proxy-authenticate",
     "proxy-authorization",
@@ -58,6 +60,9 @@ pub(crate) fn clean(headers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) -> 
     let mut dropped: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
         match judge(name.as_str(), mapped) {
+            Judgement::Keep if is_single(name.as_str()) && headers.get_all(name).iter().nth(1).is_some() => {
+                return Err(Reason::BadHeader);
+            }
             Judgement::Keep => {}
             Judgement::Drop => dropped.push(name.clone()),
             Judgement::Refuse => return Err(Reason::BadHeader),
@@ -86,6 +91,11 @@ pub(crate) fn refuse_spellings(headers: &HeaderMap, mapped: &[(HeaderName, Claim
 fn is_for_the_end(name: &HeaderName) -> bool {
     let name = name.as_str();
     name != "host" && is_framing(name) || name.starts_with("sec-fetch-") || matches!(name, "origin" | "referer")
+}
+
+/// Headers that say one thing (RFC 9110 section 5.3): of two, some services take the first, others the last or both.
+fn is_single(name: &str) -> bool {
+    name.starts_with("sec-fetch-") || matches!(name, "origin" | "referer" | "authorization" | "content-type" | "range")
 }
 
 enum Judgement {
@@ -244,6 +254,7 @@ mod tests {
             "X-Real-IP",
             "x_real_ip",
             "X-Original-URL",
+            "Proxy",
             "Via_",
         ] {
             let outcome = after(name);
@@ -262,6 +273,19 @@ mod tests {
         }
         for name in ["x_custom", "content_length", "content.length", "X-HTTP-Method-Override", "x_http_method"] {
             assert_eq!(after(name), Err(Reason::BadHeader), "{name}");
+        }
+    }
+
+    /// Found by comparing how services read: gunicorn took the last `Content-Type`, others both.
+    #[test]
+    fn what_says_one_thing_is_said_once() {
+        for name in ["Content-Type", "Authorization", "Origin", "Referer", "Sec-Fetch-Site", "Range"] {
+            let mut headers = HeaderMap::new();
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(&name, HeaderValue::from_static("a"));
+            assert_eq!(clean(&mut headers, &[]), Ok(()), "{name}");
+            headers.append(&name, HeaderValue::from_static("b"));
+            assert_eq!(clean(&mut headers, &[]), Err(Reason::BadHeader), "{name}");
         }
     }
 

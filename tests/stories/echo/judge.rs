@@ -21,12 +21,30 @@ fn meaning(view: &View, host: &str) -> (View, BTreeMap<String, String>) {
     (View { fields: Vec::new(), trailers: None, ..view.clone() }, fields)
 }
 
+/// Whether a name, as whoever folds names knows it, says who calls or from where: no value from outside may stand there.
+fn is_ours(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "remote-user",
+        "x-groups",
+        "forwarded",
+        "x-real-ip",
+        "x-request-id",
+        "x-original-url",
+        "x-rewrite-url",
+        "true-client-ip",
+    ];
+    name.starts_with("cardea-") || name.starts_with("x-forwarded-") || NAMES.contains(&name)
+}
+
+/// What came of all cases.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) refused: usize,
     pub(super) forwarded: usize,
     pub(super) unfinished: usize,
     pub(super) compared: usize,
+    /// Readings that name the reader.
+    pub(super) signed_in: usize,
     pub(super) by_case: BTreeMap<&'static str, (usize, usize)>,
     pub(super) wrong: Vec<String>,
 }
@@ -78,6 +96,8 @@ impl Tally {
             for (view, host) in views.iter().zip(hosts) {
                 self.compared += 1;
                 let this = meaning(view, host);
+                self.signed_in +=
+                    usize::from(this.1.get("remote-user").is_some_and(|user| user == "mira@acme.example"));
                 if this != first {
                     wrong.push(format!("{} read {first:?}\n  {host} read {this:?}", hosts[0]));
                 }
@@ -86,22 +106,6 @@ impl Tally {
             if trailers.iter().any(|told| told != &trailers[0]) {
                 wrong.push(format!("trailers: {trailers:?}"));
             }
-            // A value that came from outside, under a name that says who calls or from where.
-            let ours = |name: &str| {
-                name.starts_with("cardea-")
-                    || name.starts_with("x-forwarded-")
-                    || [
-                        "remote-user",
-                        "x-groups",
-                        "forwarded",
-                        "x-real-ip",
-                        "x-request-id",
-                        "x-original-url",
-                        "x-rewrite-url",
-                        "true-client-ip",
-                    ]
-                    .contains(&name)
-            };
             let names = |view: &View| {
                 let trailers = view.trailers.iter().flatten().cloned().collect();
                 let trailers = View { fields: trailers, ..View::default() }.by_name();
@@ -109,7 +113,7 @@ impl Tally {
             };
             for (name, value) in views.iter().flat_map(|view| names(view)) {
                 let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-                if ours(&folded) && value.contains("f0rged") || value.contains("cardea=") {
+                if is_ours(&folded) && value.contains("f0rged") || value.contains("cardea=") {
                     wrong.push(format!("{name}: {value} came through"));
                 }
             }

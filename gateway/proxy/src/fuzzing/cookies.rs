@@ -17,7 +17,9 @@ pub fn cookies(data: &[u8]) {
         .take(16)
         .filter_map(|line| HeaderValue::from_bytes(line.trim_ascii()).ok())
         .collect();
-    check_request(&values);
+    for sticky in [None, Some("b")] {
+        check_request(&values, sticky);
+    }
     check_answer(&values);
 }
 
@@ -38,12 +40,15 @@ fn name_of(pair: &[u8]) -> &[u8] {
     pair.split(|&b| b == b'=').next().unwrap_or_default()
 }
 
-fn check_request(sent: &[HeaderValue]) {
+fn check_request(sent: &[HeaderValue], sticky: Option<&str>) {
+    let is_sticky =
+        |name: &[u8]| sticky.is_some_and(|sticky| name.trim_ascii().eq_ignore_ascii_case(sticky.as_bytes()));
     let mut headers = under(header::COOKIE, sent);
-    rules::keep_ours_from_service(&mut headers);
+    rules::keep_ours_from_service(&mut headers, sticky);
     let left: Vec<_> = headers.get_all(header::COOKIE).iter().cloned().collect();
     assert!(left.len() <= 1, "one header (RFC 9113 section 8.2.3)");
-    let theirs: Vec<_> = pairs(sent).into_iter().filter(|pair| !is_ours(name_of(pair))).collect();
+    let theirs: Vec<_> =
+        pairs(sent).into_iter().filter(|pair| !is_ours(name_of(pair)) && !is_sticky(name_of(pair))).collect();
     assert_eq!(pairs(&left), theirs, "{sent:?}");
     if let [one] = sent
         && theirs.len() == pairs(sent).len()

@@ -1,10 +1,10 @@
 //! Nobody but a listed proxy says where a request comes from, and of what such a proxy says the right-most address
 //! that is not itself listed counts.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{head, headers};
-use crate::{Canonical, Connection, Door, Snapshot};
+use crate::{Canonical, Connection, Door, Settings, Snapshot};
 
 /// A byte that picks the peer, then headers, one to a line.
 pub fn forwarded(data: &[u8]) {
@@ -19,7 +19,8 @@ pub fn forwarded(data: &[u8]) {
     }
     let connection = Connection::plain((peer, 1).into(), Door::Public);
     let trusted_proxies = ["10.0.0.0/8", "2001:db8::/32"].iter().filter_map(|net| net.parse().ok()).collect();
-    let snapshot = Snapshot { trusted_proxies, ..Snapshot::default() };
+    let settings = Settings { trusted_proxies, ..Settings::default() };
+    let snapshot = Snapshot { settings: Arc::new(settings), ..Snapshot::default() };
     let read = Canonical::read(&head, &connection, &snapshot).map(|(canonical, _)| canonical);
     let listed = is_listed(peer);
     match read {
