@@ -34,14 +34,14 @@ pub struct LogLimits {
     /// The most entries written at once. 4,096: a group costs a disk's flush, some thirty milliseconds of a busy one, and
     /// while one is written the next gathers; so a disk that slow still takes a hundred thousand entries a second.
     pub batch: usize,
-    /// How long a group gathers unless somebody waits for it. Twenty milliseconds: nobody waits for it, and at load
-    /// it makes groups of hundreds, of which each costs one commit.
+    /// How long a group gathers unless somebody waits for it. Fifty milliseconds: nobody waits for it, and at load it makes
+    /// groups of many hundreds, of which each costs one commit and one of each page that is written on from its middle.
     pub gather: Duration,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { oldest: Duration::from_secs(2), waiting: 65_536, batch: 4_096, gather: Duration::from_millis(20) }
+        Self { oldest: Duration::from_secs(2), waiting: 65_536, batch: 4_096, gather: Duration::from_millis(50) }
     }
 }
 
