@@ -46,7 +46,10 @@ impl Caller {
     pub fn label(&self) -> String {
         match self {
             Self::Visitor => "visitor".to_owned(),
-            Self::User(user) => format!("user:{}", user.id),
+            Self::User(user) => {
+                let mut text = uuid::Uuid::encode_buffer();
+                ["user:", user.id.as_uuid().hyphenated().encode_lower(&mut text)].concat()
+            }
             Self::Service { id, .. } => format!("service:{id}"),
             Self::Workload { spiffe_id } => format!("workload:{spiffe_id}"),
         }

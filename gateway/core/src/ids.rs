@@ -69,6 +69,12 @@ macro_rules! slug_id {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
+            }
+        }
+
         text_id!($name);
     };
 }
@@ -104,6 +110,13 @@ macro_rules! uuid_id {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                let mut text = Uuid::encode_buffer();
+                s.serialize_str(self.0.hyphenated().encode_lower(&mut text))
+            }
+        }
+
         text_id!(@serde $name);
     };
 }
@@ -132,11 +145,6 @@ macro_rules! text_id {
             type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 Self::parse(text)
-            }
-        }
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.collect_str(self)
             }
         }
         impl<'de> Deserialize<'de> for $name {
