@@ -1,12 +1,15 @@
 //! What an app's addresses mean: method and canonical path become an action and a resource.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use cardea_core::{
     AppId, Diagnostic, Diagnostics,
     resources::{ActionRule, AppSpec, ResourceRule, Unmatched},
 };
-use cedar_policy_core::ast::{Entity, EntityUID, Literal, PartialValue, Value, ValueKind};
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
 use matchit::Router;
 
 use crate::{
@@ -36,13 +39,22 @@ pub(crate) enum Group {
 #[derive(Debug, Clone)]
 pub struct AppModel {
     id: AppId,
+    name: Arc<str>,
     entity: Arc<Entity>,
     methods: HashMap<&'static str, Method>,
     resources: Router<usize>,
-    types: Vec<(Arc<str>, Kind)>,
+    types: Vec<Type>,
     /// What a browser asks for a page of another origin, where the app declares `[cors]`.
     preflight: Option<Action>,
     unmatched: Unmatched,
+}
+
+/// A pattern's type of resource, and the names of the attributes that the pattern gives to it.
+#[derive(Debug, Clone)]
+struct Type {
+    name: Arc<str>,
+    kind: Kind,
+    attributes: Vec<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,8 +75,12 @@ pub struct Target {
     app: AppId,
     action: Action,
     kind: Arc<str>,
-    resource: Arc<Entity>,
-    app_uid: EntityUID,
+    id: Arc<str>,
+    attributes: Vec<(Arc<str>, Arc<str>)>,
+    of: Kind,
+    app_entity: Arc<Entity>,
+    /// Made once somebody asks: an answer that is kept needs none.
+    resource: OnceLock<Arc<Entity>>,
 }
 
 impl AppModel {
@@ -77,7 +93,11 @@ impl AppModel {
         for rule in &spec.resources {
             insert(&mut resources, &source, &rule.pattern, types.len(), &mut found);
             match Kind::parse(&rule.kind) {
-                Some(kind) => types.push((Arc::from(rule.kind.as_str()), kind)),
+                Some(kind) => types.push(Type {
+                    name: rule.kind.as_str().into(),
+                    kind,
+                    attributes: attributes_of(rule).map(Arc::from).collect(),
+                }),
                 None => found.push(Diagnostic::new(&source, format!("`{}` is not a type name", rule.kind))),
             }
         }
@@ -86,17 +106,18 @@ impl AppModel {
             .map(|&(name, group)| (name, Method::compile(name, group, &spec.actions, &source, &mut found)))
             .collect();
         let entity = bare(Words::shared().app.uid(spec.id.as_str()), []);
+        let (id, name) = (spec.id.clone(), spec.id.as_str().into());
         let preflight = spec.cors.as_ref().map(|_| Action::new(PREFLIGHT, Group::Read));
         let unmatched = spec.unmatched;
-        found.or_ok(Self { id: spec.id.clone(), entity, methods, resources, types, preflight, unmatched })
+        found.or_ok(Self { id, name, entity, methods, resources, types, preflight, unmatched })
     }
 
     /// An app of ours: no resource types, no named actions.
     pub(crate) fn plain(id: AppId) -> Self {
         let methods = METHODS.iter().map(|&(name, group)| (name, Method::plain(name, group))).collect();
         let entity = bare(Words::shared().app.uid(id.as_str()), []);
-        let (resources, types) = (Router::new(), Vec::new());
-        Self { id, entity, methods, resources, types, preflight: None, unmatched: Unmatched::App }
+        let (name, resources, types) = (id.as_str().into(), Router::new(), Vec::new());
+        Self { id, name, entity, methods, resources, types, preflight: None, unmatched: Unmatched::App }
     }
 
     /// The app's name.
@@ -129,30 +150,23 @@ impl AppModel {
     }
 
     fn target(&self, action: &Action, path: &str) -> Option<Target> {
-        let (kind, resource) = match self.resources.at(path) {
-            Ok(found) => {
-                let (name, kind) = self.types.get(*found.value)?;
-                (Arc::clone(name), Arc::new(self.resource(kind, path, &found.params)))
-            }
+        let (app, action, app_entity) = (self.id.clone(), action.clone(), Arc::clone(&self.entity));
+        let found = match self.resources.at(path) {
+            Ok(found) => found,
             Err(_) if self.unmatched == Unmatched::Deny => return None,
-            Err(_) => (app_kind(), Arc::clone(&self.entity)),
+            Err(_) => {
+                let (kind, id, of) = (app_kind(), Arc::clone(&self.name), Words::shared().app.clone());
+                let resource = Arc::clone(&app_entity).into();
+                return Some(Target { app, action, kind, id, attributes: Vec::new(), of, app_entity, resource });
+            }
         };
-        let app_uid = self.entity.uid().clone();
-        Some(Target { app: self.id.clone(), action: action.clone(), kind, resource, app_uid })
-    }
-
-    fn resource(&self, kind: &Kind, path: &str, params: &matchit::Params<'_, '_>) -> Entity {
-        let mut id = String::with_capacity(self.id.as_str().len() + path.len());
-        id.push_str(self.id.as_str());
-        id.push_str(path);
-        let attributes = params.iter().map(|(name, value)| (name.into(), PartialValue::Value(Value::from(value))));
-        Entity::new_with_attr_partial_value(
-            kind.uid(&id),
-            attributes,
-            std::collections::HashSet::new(),
-            std::collections::HashSet::from([self.entity.uid().clone()]),
-            [],
-        )
+        let Type { name, kind, attributes } = self.types.get(*found.value)?;
+        let id = [&self.name, path].concat().into();
+        let name_of =
+            |name: &str| attributes.iter().find(|known| ***known == *name).map_or_else(|| name.into(), Arc::clone);
+        let attributes = found.params.iter().map(|(name, value)| (name_of(name), value.into())).collect();
+        let (kind, of) = (Arc::clone(name), kind.clone());
+        Some(Target { app, action, kind, id, attributes, of, app_entity, resource: OnceLock::new() })
     }
 }
 
@@ -217,21 +231,18 @@ impl Target {
     }
 
     /// The resource's id: `records/studies/S-1`, or the app's name.
-    pub fn resource_id(&self) -> &str {
-        self.resource.uid().eid().as_ref()
+    pub fn resource_id(&self) -> &Arc<str> {
+        &self.id
     }
 
     /// The attributes that the pattern gave to the resource.
-    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.resource.attrs().filter_map(|(name, value)| Some((name.as_str(), text(value)?)))
+    pub fn attributes(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.attributes.iter().map(|(name, value)| (name, value))
     }
 
-    /// One of them, or `Some(None)` where there is none of that name; `None` where it is no text.
-    pub(crate) fn attribute(&self, name: &str) -> Option<Option<&str>> {
-        match self.resource.get(name) {
-            None => Some(None),
-            Some(value) => text(value).map(Some),
-        }
+    /// One of them.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().rfind(|(one, _)| **one == *name).map(|(_, value)| &**value)
     }
 
     pub(crate) fn action_entity(&self) -> &Arc<Entity> {
@@ -239,18 +250,21 @@ impl Target {
     }
 
     pub(crate) fn resource_entity(&self) -> &Arc<Entity> {
-        &self.resource
+        self.resource.get_or_init(|| {
+            let given =
+                |(name, value): &(Arc<str>, Arc<str>)| ((&**name).into(), PartialValue::Value(Value::from(&**value)));
+            Arc::new(Entity::new_with_attr_partial_value(
+                self.of.uid(&self.id),
+                self.attributes.iter().map(given),
+                std::collections::HashSet::new(),
+                std::collections::HashSet::from([self.app_uid().clone()]),
+                [],
+            ))
+        })
     }
 
     pub(crate) fn app_uid(&self) -> &EntityUID {
-        &self.app_uid
-    }
-}
-
-fn text(value: &PartialValue) -> Option<&str> {
-    match value {
-        PartialValue::Value(Value { value: ValueKind::Lit(Literal::String(text)), .. }) => Some(text),
-        _ => None,
+        self.app_entity.uid()
     }
 }
 

@@ -163,8 +163,10 @@ impl Engine {
     /// Answers a question. Some `permit` must hold, no `forbid` may, and no policy may fail to evaluate.
     pub fn decide(&self, question: &Question<'_>) -> Verdict {
         let index = self.slices.for_app(question.target.app());
-        let resource = question.target.resource_entity().uid();
-        let single = || resource != question.target.app_uid() && index.singles_out(resource.entity_type());
+        let single = || {
+            let resource = question.target.resource_entity().uid();
+            resource != question.target.app_uid() && index.singles_out(resource.entity_type())
+        };
         question.principal.kept.answer(&self.mark, question, single, || {
             let rules = self.candidates(question);
             (evaluate(question, &rules), rules)

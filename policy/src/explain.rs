@@ -86,10 +86,10 @@ fn caller(caller: &Caller) -> CallerView {
 }
 
 fn resource(question: &Question<'_>) -> ResourceView {
-    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let own = |(name, value): (&Arc<str>, &Arc<str>)| (name.to_string(), value.to_string());
     ResourceView {
         kind: question.target.resource_type().to_string(),
-        id: question.target.resource_id().to_owned(),
+        id: question.target.resource_id().to_string(),
         attributes: question.target.attributes().map(own).collect(),
     }
 }

@@ -144,7 +144,7 @@ impl Read {
             Reads::Whole => put(&mut key, Some(question.target.resource_id().as_bytes())),
             Reads::Attributes(names) => {
                 for name in names {
-                    put(&mut key, question.target.attribute(name)?.map(str::as_bytes));
+                    put(&mut key, question.target.attribute(name).map(str::as_bytes));
                 }
             }
         }

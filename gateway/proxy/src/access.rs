@@ -1,6 +1,6 @@
 //! Who asks, and may they? The only place where a [`Permit`] is made.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use cardea_audit::event::{ContextFacts, Decision, ResourceFacts, Verdict as Word};
 use cardea_core::{Assurance, Caller, EntryId, SessionId, TenantId, Timestamp, caller::UserFacts};
@@ -168,6 +168,11 @@ pub(crate) fn still_allowed(
 
 fn record(tenant: &Tenant, asker: &Asker, question: &Question<'_>, verdict: Verdict, word: Word) -> Decision {
     let (target, facts) = (question.target, &question.facts);
+    // One after the other: collecting sorts first, which costs more for the two or three that there are.
+    let mut attributes = BTreeMap::new();
+    for (name, value) in target.attributes() {
+        attributes.insert(Arc::clone(name), Arc::clone(value));
+    }
     Decision {
         verdict: word,
         determined_by: verdict.determined_by,
@@ -176,8 +181,8 @@ fn record(tenant: &Tenant, asker: &Asker, question: &Question<'_>, verdict: Verd
         action: Arc::clone(target.action()),
         resource: ResourceFacts {
             kind: Arc::clone(target.resource_type()),
-            id: target.resource_id().into(),
-            attributes: target.attributes().map(|(name, value)| (name.into(), value.into())).collect(),
+            id: Arc::clone(target.resource_id()),
+            attributes,
         },
         context: ContextFacts {
             assurance: facts.assurance.map_or(0, Assurance::level),
