@@ -264,7 +264,7 @@ async fn six_services_read_what_was_decided_and_nothing_else() -> Story {
             .await?;
     let texts: Vec<_> = all.iter().map(|case| (case.about, case.text())).collect();
     let tally = judged(world, &texts, &answered).await?;
-    ensure!(tally.signed_in > CASES, "hardly anybody was signed in: {}", tally.signed_in);
+    ensure!(tally.signed_in > CASES / 4, "hardly anybody was signed in: {}", tally.signed_in);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::{
     framing::Watch,
-    headers::outbound::Told,
+    headers::{cookies::Shown, outbound::Told},
     listener::Place,
     routing::{Site, SiteRole, Snapshot},
 };
@@ -53,6 +53,8 @@ pub struct Connection {
     pub(crate) watch: Arc<Watch>,
     /// What services were told of it last.
     pub(crate) told: Told,
+    /// What was made of the cookies that it showed last.
+    pub(crate) shown: Shown,
     /// Its place among the connections that are allowed at once, held by whatever still uses it: a tunnel, too.
     #[allow(dead_code, reason = "it is held, and never read")]
     pub(crate) place: Option<Arc<Place>>,
@@ -61,8 +63,8 @@ pub struct Connection {
 impl Connection {
     /// A connection from `peer` through `door`, without TLS.
     pub fn plain(peer: SocketAddr, door: Door) -> Self {
-        let (watch, told) = (Arc::default(), Told::default());
-        Self { peer, tls: false, sni: None, workload: None, certificate: None, door, watch, told, place: None }
+        let (watch, told, shown) = (Arc::default(), Told::default(), Shown::default());
+        Self { peer, tls: false, sni: None, workload: None, certificate: None, door, watch, told, shown, place: None }
     }
 }
 

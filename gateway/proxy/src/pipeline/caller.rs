@@ -29,10 +29,10 @@ impl Proxy {
         if connection.door == Door::Machines {
             return Ok((workload(site, connection, &self.visitor)?, None));
         }
-        let Some(handle) = cookies::handle(headers, canonical.tls()) else {
+        let Some(hash) = cookies::handle(headers, canonical.tls(), &connection.shown) else {
             return Ok((Asker::Other(Arc::clone(&self.visitor)), None));
         };
-        let (now, hash) = (self.now(), handle.hash());
+        let now = self.now();
         let tenant = &site.tenant.id;
         let found = match self.parts.sessions.cached(tenant, &hash, now) {
             Some(session) => Found::Live(session),

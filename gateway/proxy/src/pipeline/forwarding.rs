@@ -99,7 +99,8 @@ impl Proxy {
     /// Sets what the service is told, after everything of the kind that came from outside has been dropped.
     fn address(&self, story: &Story, way: &Way, headers: &mut HeaderMap) -> Result<(), Fail> {
         let assertion = self.assertion(story, way)?;
-        cookies::keep_ours_from_service(headers, way.app.sticky_cookie());
+        let (tls, shown) = (way.canonical.tls(), &way.connection.shown);
+        cookies::keep_ours_from_service(headers, way.app.sticky_cookie(), tls, shown);
         outbound::tell(headers, &way.canonical, &way.connection.told, &story.id, assertion);
         outbound::map_claims(headers, &way.app.mapped, way.asker.principal().caller());
         trace_context::carry(headers, story.entry, story.told_to_service(), &*self.parts.entropy);
