@@ -21,7 +21,7 @@ async fn through(bytes: &[u8], size: usize, limits: &Limits) -> (Vec<u8>, Option
     for piece in bytes.chunks(size) {
         client.write_all(piece).await.unwrap();
         // Also where there is no room for a frame's header.
-        let mut buf = vec![0; if size % 2 == 0 { 5 } else { 40 }];
+        let mut buf = vec![0; if size.is_multiple_of(2) { 5 } else { 40 }];
         while let Some(Ok(read @ 1..)) = futures_util::FutureExt::now_or_never(frames.read(&mut buf)) {
             heard.extend_from_slice(&buf[..read]);
         }

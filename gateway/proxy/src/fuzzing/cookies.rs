@@ -23,10 +23,10 @@ pub fn cookies(data: &[u8]) {
     check_answer(&values);
 }
 
-fn under(name: header::HeaderName, values: &[HeaderValue]) -> HeaderMap {
+fn under(name: &header::HeaderName, values: &[HeaderValue]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for value in values {
-        headers.append(&name, value.clone());
+        headers.append(name, value.clone());
     }
     headers
 }
@@ -43,8 +43,8 @@ fn name_of(pair: &[u8]) -> &[u8] {
 fn check_request(sent: &[HeaderValue], sticky: Option<&str>) {
     let is_sticky =
         |name: &[u8]| sticky.is_some_and(|sticky| name.trim_ascii().eq_ignore_ascii_case(sticky.as_bytes()));
-    let mut headers = under(header::COOKIE, sent);
-    rules::keep_ours_from_service(&mut headers, sticky);
+    let mut headers = under(&header::COOKIE, sent);
+    rules::keep_ours_from_service(&mut headers, sticky, true, &rules::Shown::default());
     let left: Vec<_> = headers.get_all(header::COOKIE).iter().cloned().collect();
     assert!(left.len() <= 1, "one header (RFC 9113 section 8.2.3)");
     let theirs: Vec<_> =
@@ -61,7 +61,7 @@ fn check_request(sent: &[HeaderValue], sticky: Option<&str>) {
     }
     // Whatever opens a session here is none of what went on.
     for tls in [false, true] {
-        assert!(rules::handle(&headers, tls).is_none(), "{left:?} opens a session");
+        assert!(rules::handle(&headers, tls, &rules::Shown::default()).is_none(), "{left:?} opens a session");
     }
 }
 
@@ -78,7 +78,7 @@ fn kept_by_a_browser(value: &HeaderValue) -> Vec<u8> {
 }
 
 fn check_answer(set: &[HeaderValue]) {
-    let mut headers = under(header::SET_COOKIE, set);
+    let mut headers = under(&header::SET_COOKIE, set);
     rules::keep_ours_from_answer(&mut headers);
     let sets_ours = |value: &&HeaderValue| is_ours(name_of(&kept_by_a_browser(value)));
     for value in headers.get_all(header::SET_COOKIE) {

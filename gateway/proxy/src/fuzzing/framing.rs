@@ -5,8 +5,9 @@ use std::{
     convert::Infallible,
     io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,12 +15,21 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    runtime::{Builder, Runtime},
+};
 
-use crate::framing::{FIELDS_MAX, Guard, REFUSED, Watch};
+use crate::framing::{Bounds, Guard, REFUSED, Watch};
 
 /// Longest head; small, so that a fuzzer finds its end.
 const HEAD: usize = 2048;
+
+/// Most fields of a head, as usual.
+const FIELDS_MAX: usize = 128;
+
+/// Longer than any input takes: no clock runs here.
+const TIME: Duration = Duration::from_secs(3600);
 
 /// One request, as far as both readers tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +63,14 @@ pub fn framing(data: &[u8]) {
 
 /// The requests, and whether one was refused below.
 fn by_hyper(stream: &[u8], piece: usize) -> (Vec<Heard>, bool) {
+    // The guard sets a timer for a head that is not whole.
+    static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().ok());
+    let _entered = runtime.as_ref().map(Runtime::enter);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let wire = Wire { stream: stream.to_vec(), at: 0, piece };
     let watch = Arc::<Watch>::default();
-    let guarded = Guard::new(wire, Arc::clone(&watch), HEAD);
+    let guarded = Guard::new(wire, Arc::clone(&watch), Bounds { head: HEAD, fields: FIELDS_MAX, time: TIME });
     let service = service_fn(|request: Request<Incoming>| listen(request, Arc::clone(&heard)));
     let connection =
         http1::Builder::new().max_headers(FIELDS_MAX).serve_connection(TokioIo::new(guarded), service).with_upgrades();

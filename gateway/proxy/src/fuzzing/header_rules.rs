@@ -59,7 +59,7 @@ pub fn header_rules(data: &[u8]) {
     let mut cleaned = sent.clone();
     if rules::clean(&mut cleaned, &MAPPED).is_ok() {
         check_request(&sent, &cleaned);
-        check_told(cleaned);
+        check_told(&cleaned);
     }
     let mut trailers = sent.clone();
     rules::clean_trailers(&mut trailers, &MAPPED);
@@ -98,7 +98,7 @@ fn check_request(sent: &HeaderMap, cleaned: &HeaderMap) {
 }
 
 /// After ours are set, each of the kind is ours, and stands once.
-fn check_told(cleaned: HeaderMap) {
+fn check_told(cleaned: &HeaderMap) {
     let (connection, snapshot) = (Connection::plain(([192, 0, 2, 7], 1).into(), Door::Public), Snapshot::default());
     let Some(head) = head(http::Uri::from_static("/x"), b"a.test:8443") else { return };
     let Ok((canonical, _)) = Canonical::read(&head, &connection, &snapshot) else { return };

@@ -54,7 +54,7 @@ impl Proxy {
             told.insert(outbound::ASSERTION.clone(), assertion);
         }
         outbound::map_claims(told, &way.app.mapped, way.asker.principal().caller());
-        left_of_cookies(told, headers);
+        left_of_cookies(told, headers, way);
         if matches!(asking.dialect, Dialect::Caddy | Dialect::Traefik) {
             say_nothing_aloud(told, way);
         }
@@ -87,12 +87,12 @@ impl Proxy {
 
 /// What the service may see of the request's cookies, for the proxy to put in their place: without ours. It says so too
 /// where nothing is left of them.
-fn left_of_cookies(told: &mut HeaderMap, asked: &HeaderMap) {
+fn left_of_cookies(told: &mut HeaderMap, asked: &HeaderMap, way: &Way) {
     for value in asked.get_all(header::COOKIE) {
         told.append(header::COOKIE, value.clone());
     }
     let any = told.contains_key(header::COOKIE);
-    cookies::keep_ours_from_service(told, None);
+    cookies::keep_ours_from_service(told, None, way.canonical.tls(), &way.connection.shown);
     if any && !told.contains_key(header::COOKIE) {
         told.insert(header::COOKIE, HeaderValue::from_static(""));
     }

@@ -21,7 +21,7 @@ fn under(app: &str, limits: Limits) -> Snapshot {
     let spec: cardea_core::resources::AppSpec = toml::from_str(app).unwrap();
     let upstream = Upstream::new(spec.upstream.as_ref().unwrap(), Transport::Plain).unwrap();
     let settings = Settings { limits, ..Settings::default() };
-    Snapshot { settings: Arc::new(settings), ..snapshot(&spec, Arc::new(upstream), POLICIES) }
+    Snapshot { settings: Arc::new(settings), ..snapshot(&spec, Some(Arc::new(upstream)), POLICIES) }
 }
 
 async fn get(house: &House, socket: &mut TcpStream, header: &str) -> u16 {

@@ -82,7 +82,7 @@ async fn a_bad_file_changes_nothing_and_says_why() {
     let found = configuration(house, &path, &level).await.unwrap_err().to_string();
     assert!(found.contains("header_bites") && found.contains("did you mean"), "{found}");
     assert!(Arc::ptr_eq(&before, &house.state.load_full()), "something was taken over");
-    assert_ne!(house.limits().in_flight, 9);
+    assert_ne!(house.limits().edge.concurrency, 9);
     let after = count(house, "cardea_reloads_total{what=\"configuration\",outcome=\"refused\"}");
     assert_eq!(after, refused + 1);
     house.is_ready().await.unwrap();
