@@ -143,7 +143,7 @@ async fn a_broken_chunk_ends_the_exchange() {
     let reply = house.raw(request.as_bytes()).await;
     assert!(!reply.0.starts_with("HTTP/1.1 2"), "{}", reply.0);
     house.wait_for_entries(1).await;
-    assert_eq!(house.ends(), [(499, Some(Reason::ClientGone))]);
+    assert_eq!(house.ends(), [(400, Some(Reason::AmbiguousFraming))]);
     assert!(service.heard.lock().unwrap().iter().all(|heard| heard.body == b"broken off"));
 }
 
