@@ -1,8 +1,9 @@
 """Asks a question of Envoy's external authorization, with Google's own gRPC library.
 
-    ext_authz.py PORT QUESTION
+    ext_authz.py PORT QUESTION [ROOT FOLDER]
 
-QUESTION is JSON: method, path, host, scheme, client, headers. Prints the answer as JSON.
+QUESTION is JSON: method, path, host, scheme, client, headers. Prints the answer as JSON. With ROOT, over mTLS with
+the certificate in FOLDER.
 """
 import json
 import pathlib
@@ -30,7 +31,15 @@ with tempfile.TemporaryDirectory() as out:
     http = attributes.request.http
     http.method, http.path, http.host, http.scheme = (question[name] for name in ("method", "path", "host", "scheme"))
     http.headers.update({":path": question["path"], **question["headers"]})
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    if len(sys.argv) > 3:
+        root, folder = (pathlib.Path(name) for name in sys.argv[3:5])
+        own = [(folder / name).read_bytes() for name in ("key.pem", "cert.pem")]
+        credentials = grpc.ssl_channel_credentials(root.read_bytes(), *own)
+        named = [("grpc.ssl_target_name_override", "acme.localhost")]
+        opened = grpc.secure_channel(f"127.0.0.1:{port}", credentials, named)
+    else:
+        opened = grpc.insecure_channel(f"127.0.0.1:{port}")
+    with opened as channel:
         check = channel.unary_unary(
             "/envoy.service.auth.v3.Authorization/Check",
             request_serializer=auth.CheckRequest.SerializeToString,

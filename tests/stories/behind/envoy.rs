@@ -2,7 +2,8 @@
 
 use std::{path::Path, process::Command};
 
-use cardea_tests::{Story, process::run, python};
+use anyhow::ensure;
+use cardea_tests::{Plan, Story, Upstream, free_port, process::run, python};
 use serde_json::Value;
 
 use super::{Front, World, walk};
@@ -35,7 +36,7 @@ async fn asked(world: &World, question: &Value) -> anyhow::Result<Value> {
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/services/ext_authz.py"));
     command.arg(world.ext_authz.to_string()).arg(question.to_string());
     let (status, out, err) = run(command).await?;
-    anyhow::ensure!(status == 0, "{err}");
+    ensure!(status == 0, "{err}");
     Ok(serde_json::from_str(&out)?)
 }
 
@@ -91,5 +92,48 @@ async fn whoever_speaks_the_protocol_is_answered() -> Story {
     let log = world.gateway.on.log("acme").await?;
     let last = log.iter().rfind(|entry| entry["event"]["asked_by"] == "envoy" && entry["event"]["path"] == "/studies");
     assert_eq!(last.map(|entry| &entry["client"]["address"]), Some(&"192.0.2.7".into()), "{last:?}");
+    Ok(())
+}
+
+/// Beyond loopback: mTLS, for the listed services, about their own tenant's apps.
+#[tokio::test]
+async fn only_listed_services_ask_over_mtls_and_only_about_their_own_tenant() -> Story {
+    let (upstream, port) = (Upstream::start().await?, free_port()?);
+    let mut plan = Plan::before(upstream.port).config(&format!(
+        "[ext_authz]\naddress = \"0.0.0.0:{port}\"\ncallers = [\"spiffe://acme.cardea.internal/service/envoy\"]\n"
+    ));
+    for tenant in ["acme", "north"] {
+        let app = format!(
+            "id = \"echo\"\nname = \"echo\"\nhosts = [\"echo.{tenant}.localhost\"]\n\n[forward_auth]\ndialect = \"envoy\"\n\n\
+             [[resources]]\npattern = \"/public/{{*rest}}\"\ntype = \"PublicPage\"\n"
+        );
+        plan = plan.file(&format!("tenants/{tenant}/apps/echo.toml"), &app);
+    }
+    let gateway = plan.start().await?;
+    let on = &gateway.on;
+    on.write("root.pem", &on.does(&["cert", "root"]).await?)?;
+    for service in ["envoy", "nosy"] {
+        on.write("token", &on.does(&["cert", "token", "--tenant", "acme", "--service", service]).await?)?;
+        let server = format!("https://acme.localhost:{}", on.machines);
+        let files = ["--bundle", "root.pem", "--token-file", "token", "--dir", service, "--once"];
+        on.does(&[&["agent", "--server", &server][..], &files[..]].concat()).await?;
+    }
+    let ask = async |service: Option<&str>, host: &str| {
+        let question = serde_json::json!({
+            "method": "GET", "path": "/public/x", "host": host, "scheme": "http", "client": "192.0.2.7", "headers": {},
+        });
+        let mut command = python("python");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/services/ext_authz.py")).arg(port.to_string());
+        command.arg(question.to_string());
+        if let Some(service) = service {
+            command.arg(on.path("root.pem")).arg(on.path(service));
+        }
+        let (status, out, _) = run(command).await?;
+        anyhow::Ok(if status == 0 { serde_json::from_str::<Value>(&out)?["code"].as_i64() } else { None })
+    };
+    assert_eq!(ask(Some("envoy"), "echo.acme.localhost").await?, Some(0));
+    assert_eq!(ask(Some("envoy"), "echo.north.localhost").await?, Some(7), "another tenant's");
+    assert_eq!(ask(Some("nosy"), "echo.acme.localhost").await?, None, "not listed");
+    assert_eq!(ask(None, "echo.acme.localhost").await?, None, "no certificate");
     Ok(())
 }
