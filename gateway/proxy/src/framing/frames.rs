@@ -34,6 +34,9 @@ const PONG: u64 = 17;
 /// Time to take the last word. A second: whoever floods and reads nothing gets none.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// More is not written for pings and their like: it is part of an answer.
+const CONTROL: usize = 64;
+
 const HEADER: usize = 9;
 /// The longest frame that h2 takes by default.
 const FRAME_MAX: usize = 16_384;
@@ -42,6 +45,7 @@ const PREFACE: usize = 24;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -183,6 +187,10 @@ impl<IO> Frames<IO> {
         if kind == HEADERS {
             self.at.block = Some(stream);
         }
+        // The client takes more of an answer: its connection is not idle, however slow the line.
+        if kind == WINDOW_UPDATE {
+            self.watch.stir();
+        }
         self.at.last = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
         self.tally.frame(kind, flags, self.at.left)
     }
@@ -285,7 +293,12 @@ impl<IO: AsyncWrite + Unpin> Frames<IO> {
     /// Counts what was sent; gives up on a client that floods and does not take the last word.
     fn sent(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
-            Poll::Ready(Ok(bytes)) => self.tally.sent += bytes as u64,
+            Poll::Ready(Ok(bytes)) => {
+                self.tally.sent += bytes as u64;
+                if bytes > CONTROL {
+                    self.watch.stir();
+                }
+            }
             Poll::Pending if self.over => {
                 let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL)));
                 ready!(late.as_mut().poll(cx));

@@ -41,7 +41,7 @@ pub(crate) struct Watch {
     tunnel: AtomicBool,
     refused: OnceLock<Reason>,
     flood: OnceLock<Flood>,
-    asked: AtomicU32,
+    stirs: AtomicU32,
 }
 
 impl Watch {
@@ -74,13 +74,13 @@ impl Watch {
         self.flood.get().copied()
     }
 
-    /// A request was made.
-    pub(crate) fn ask(&self) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+    /// Something is under way: a request was made, or an answer is still being taken.
+    pub(crate) fn stir(&self) {
+        self.stirs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many requests were made; it may go round.
-    pub(crate) fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+    /// How often that was so; it may go round.
+    pub(crate) fn stirs(&self) -> u32 {
+        self.stirs.load(Ordering::Relaxed)
     }
 }

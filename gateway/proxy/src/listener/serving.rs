@@ -229,7 +229,7 @@ fn service(
     Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
 > {
     service_fn(move |request: Request<Incoming>| {
-        connection.watch.ask();
+        connection.watch.stir();
         let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
         async move { Ok(proxy.handle(connection, request.map(Body::from)).await) }
     })
@@ -240,28 +240,29 @@ struct Quiet<'a> {
     connection: &'a Arc<Connection>,
     /// Those who hold the connection while nothing is under way on it.
     holders: usize,
-    asked: u32,
+    stirs: u32,
     look: Duration,
 }
 
 impl<'a> Quiet<'a> {
     fn of(connection: &'a Arc<Connection>, idle: Duration) -> Self {
         let holders = Arc::strong_count(connection);
-        Self { connection, holders, asked: 0, look: idle / LOOKS }
+        Self { connection, holders, stirs: 0, look: idle / LOOKS }
     }
 
-    /// Whether a request or a stream is under way.
-    fn is_busy(&self) -> bool {
-        Arc::strong_count(self.connection) > self.holders
+    /// Whether a request or a stream is under way, or something was since the last look. An answer of our own that a
+    /// client takes slowly holds nothing of the connection, but moves.
+    fn is_busy(&mut self) -> bool {
+        let stirs = self.connection.watch.stirs();
+        let stirred = std::mem::replace(&mut self.stirs, stirs) != stirs;
+        stirred || Arc::strong_count(self.connection) > self.holders
     }
 
     async fn long_enough(&mut self) {
         let mut quiet = 0;
         while quiet < LOOKS {
             tokio::time::sleep(self.look).await;
-            let asked = self.connection.watch.asked();
-            quiet = if self.is_busy() || asked != self.asked { 0 } else { quiet + 1 };
-            self.asked = asked;
+            quiet = if self.is_busy() { 0 } else { quiet + 1 };
         }
     }
 }

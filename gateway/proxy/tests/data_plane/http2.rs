@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    house::{APP_HOST, House, Plan},
+    house::{APP_HOST, House, Plan, SIGN_IN_HOST},
     service::Service,
 };
 
@@ -65,7 +65,11 @@ fn field(name: &str, value: &str) -> Vec<u8> {
 }
 
 fn request(path: &str) -> Vec<u8> {
-    [(":method", "GET"), (":scheme", "http"), (":authority", APP_HOST), (":path", path)]
+    request_at(APP_HOST, path)
+}
+
+fn request_at(host: &str, path: &str) -> Vec<u8> {
+    [(":method", "GET"), (":scheme", "http"), (":authority", host), (":path", path)]
         .iter()
         .flat_map(|(name, value)| field(name, value))
         .collect()
@@ -256,4 +260,29 @@ async fn a_connection_over_http2_without_a_request_ends() {
         }
     }
     assert!(told);
+}
+
+/// A page of our own holds nothing of its connection while it is sent.
+#[tokio::test]
+async fn an_answer_that_is_taken_slowly_is_not_idleness() {
+    let (_, url) = Service::start().await;
+    let mut plan = Plan::at(&url);
+    plan.limits.idle = Duration::from_secs(1);
+    let house = plan.open().await;
+    let mut client = Raw::connect(&house).await;
+    // Not a byte of a body is taken unasked.
+    client.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    let path = format!("/sign-in/{}", "a".repeat(60));
+    client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request_at(SIGN_IN_HOST, &path))).await;
+    let mut taken = 0;
+    while taken < 40 {
+        match client.next().await.expect("the connection ended").kind {
+            DATA => taken += 1,
+            // The pace of a slow line: one byte in a twentieth of the time after which a silent connection ends.
+            HEADERS => {}
+            _ => continue,
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.send(&frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await;
+    }
 }
