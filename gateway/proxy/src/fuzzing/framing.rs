@@ -5,8 +5,11 @@ use std::{
     convert::Infallible,
     io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -76,13 +79,11 @@ fn by_hyper(stream: &[u8], piece: usize) -> (Vec<Heard>, bool) {
         http1::Builder::new().max_headers(FIELDS_MAX).serve_connection(TokioIo::new(guarded), service).with_upgrades();
     {
         let mut connection = pin!(connection);
-        let mut cx = Context::from_waker(Waker::noop());
-        // Everything is in memory, so hyper waits for nothing; it only takes breaths.
-        for _ in 0..10_000 {
-            if connection.as_mut().poll(&mut cx).is_ready() {
-                break;
-            }
-        }
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        // Everything is in memory: whoever waits and was not woken waits for a client that has no more to say.
+        while connection.as_mut().poll(&mut cx).is_pending() && woken.0.swap(false, Ordering::Relaxed) {}
     }
     let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
     (heard.clone(), watch.refused().is_some())
@@ -193,7 +194,16 @@ fn chunks(mut rest: &[u8]) -> Option<Chunked<'_>> {
     Some((body, named(trailers), &rest[length..]))
 }
 
-/// A connection in memory.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection in memory, whose client stays once it has said all.
 struct Wire {
     stream: Vec<u8>,
     at: usize,
@@ -202,6 +212,9 @@ struct Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.at == self.stream.len() {
+            return Poll::Pending;
+        }
         let end = (self.at + self.piece.min(buf.remaining())).min(self.stream.len());
         buf.put_slice(&self.stream[self.at..end]);
         self.at = end;
