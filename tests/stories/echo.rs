@@ -9,7 +9,7 @@ use std::{collections::HashMap, io::Write as _, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use cardea_tests::{Echo, Gateway, Plan, Story, echo::View};
-use judge::{Tally, check_entries};
+use judge::{Place, Tally, check_entries};
 use requests::{Case, END, cases};
 use serde_json::Value;
 use tokio::{
@@ -210,17 +210,18 @@ async fn judged(
     cases: &[(&'static str, String)],
     answered: &[Option<Vec<Answer>>],
 ) -> anyhow::Result<Tally> {
-    let hosts: Vec<_> = (0..world.echoes.len()).map(|nth| world.host(nth)).collect();
+    let place = |nth: usize| Place { host: world.host(nth), cookie: world.cookies[nth].clone() };
+    let places: Vec<_> = (0..world.echoes.len()).map(place).collect();
     let mut tally = Tally::default();
-    for ((about, text), all) in cases.iter().zip(answered.chunks(hosts.len())) {
-        tally.judge(about, text, all, &hosts);
+    for ((about, text), all) in cases.iter().zip(answered.chunks(places.len())) {
+        tally.judge(about, text, all, &places);
     }
     let heard: Vec<_> = world.echoes.iter().map(Echo::count).collect::<Result<_, _>>()?;
     let World { gateway, echoes, .. } = Arc::into_inner(world).context("somebody still sends")?;
     let log = gateway.stop().await?.log("acme").await?;
     let entries: HashMap<&str, &Value> =
         log.iter().filter_map(|entry| Some((entry["id"].as_str()?, &entry["event"]))).collect();
-    check_entries(&mut tally, answered, &hosts, &entries);
+    check_entries(&mut tally, answered, &places, &entries);
     for (echo, heard) in echoes.iter().zip(heard) {
         let forwarded = |entry: &&&Value| entry["app"] == echo.name && entry["status"] == 200;
         let forwarded = entries.values().filter(forwarded).count();
@@ -234,7 +235,7 @@ async fn judged(
         "echo comparison: {} requests to {} services each: {} refused, {} forwarded, {} left unfinished, {} readings \
          compared, {} disagreements; refused and forwarded by what they are about: {:?}",
         cases.len(),
-        hosts.len(),
+        places.len(),
         tally.refused,
         tally.forwarded,
         tally.unfinished,
@@ -242,9 +243,6 @@ async fn judged(
         tally.wrong.len(),
         tally.by_case
     )?;
-    if let Some(to) = std::env::var_os("ECHO_WRONG") {
-        std::fs::write(to, tally.wrong.join("\n\n"))?;
-    }
     let first = tally.wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     ensure!(tally.wrong.is_empty(), "{} disagreements, the first of them:\n{first}", tally.wrong.len());
     let edge = cases.len() / 5;

@@ -157,7 +157,7 @@ fn names(dice: &mut Dice) -> Vec<u8> {
     }
     let many = if dice.roll(20) == 0 { "x-many: 1\r\n".repeat(dice.one(&[60, 110, 200])) } else { String::new() };
     let long = if dice.roll(20) == 0 {
-        format!("x-long: {}\r\n", "l".repeat(dice.one(&[4_000, 9_000, 40_000])))
+        format!("x-long: {}\r\n", "l".repeat(dice.one(&[4_000, 8_000, 40_000])))
     } else {
         String::new()
     };
