@@ -34,6 +34,8 @@ pub fn whole(bytes: impl Into<Bytes>) -> Sent {
 pub enum Protocol {
     /// HTTP/1.1 over TLS.
     Http1,
+    /// HTTP/1.1 without TLS.
+    Plain,
     /// HTTP/2 over TLS.
     Http2,
     /// HTTP/2 without TLS, from the first byte.
@@ -68,6 +70,11 @@ impl Wire {
                 let stream = TokioIo::new(tls::over(stream, host, "http/1.1").await?);
                 let (sender, connection) = http1::handshake(stream).await?;
                 tokio::spawn(connection.with_upgrades());
+                Ok(Self::Http1(sender))
+            }
+            Protocol::Plain => {
+                let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+                tokio::spawn(connection);
                 Ok(Self::Http1(sender))
             }
             Protocol::Http2 => {

@@ -12,132 +12,87 @@ mod ends;
 mod grpc;
 mod house;
 mod http1;
-mod http2;
 mod websocket;
+mod wire;
 
 use grpc::Kind::{Both, Client, Server, Unary};
 use house::{Cell, Door, House, Outcome, Service};
 use http1::Exchange as H1;
-use http2::Exchange as H2;
-
-/// What is told to whoever asks, column by column: allowed, denied, signed out, step-up, a service that does not listen,
-/// a service that dies while it answers.
-type Told = [&'static str; 6];
-
-const HTTP: [&str; 4] = ["403 denied", "401 sign-in-required", "401 step-up-required", "502 upstream-unreachable"];
-const GRPC: [&str; 4] = ["7 denied", "16 sign-in-required", "16 step-up-required", "14 upstream-unreachable"];
-
-const fn told(allowed: &'static str, refused: [&'static str; 4], broken: &'static str) -> Told {
-    [allowed, refused[0], refused[1], refused[2], refused[3], broken]
-}
+use wire::Exchange as Wired;
 
 /// How a row's cells are tried.
 #[derive(Clone, Copy)]
 enum Speak {
     Http1(H1),
-    Http2(Protocol, H2),
+    Wire(Protocol, Wired),
     Events(Protocol),
     WebSocket(Protocol),
     Grpc(Service, grpc::Kind),
 }
 
-/// A protocol, what its users are told, and the status in the entry of what was allowed.
-struct Row(&'static str, Speak, Told, u16);
+/// A protocol, and what its users are told, column by column: allowed, denied, signed out, step-up, a service that does
+/// not listen, a service that dies while it answers. Last, the status in the entry of what was allowed.
+struct Row(&'static str, Speak, [&'static str; 6], u16);
 
+use Speak::{Events, Grpc, Http1, WebSocket, Wire};
+
+const TLS1: Protocol = Protocol::Http1;
 const TLS2: Protocol = Protocol::Http2;
 const PRIOR: Protocol = Protocol::PriorKnowledge;
 
 const MATRIX: &[Row] = &[
-    Row("HTTP/1.1 GET", Speak::Http1(H1::Get), told("200 hello", HTTP, "200 broken off"), 200),
-    Row("HTTP/1.1 GET in absolute form", Speak::Http1(H1::Absolute), told("200 hello", HTTP, "200 broken off"), 200),
-    Row("HTTP/1.1 HEAD", Speak::Http1(H1::Head), told("200 length 5", NO_BODY, "502"), 200),
-    Row("HTTP/1.1 Range", Speak::Http1(H1::Range), told("206 bytes 2-4/10 234", HTTP, "200 broken off"), 206),
-    Row("HTTP/1.1 POST", Speak::Http1(H1::Post), told("200 said", HTTP, "200 broken off"), 200),
-    Row(
-        "HTTP/1.1 POST in chunks with trailers",
-        Speak::Http1(H1::Chunks),
-        told("200 said x-sum: 7", HTTP, "200 broken off"),
-        200,
-    ),
-    Row("HTTP/1.1 Expect", Speak::Http1(H1::Expect), told("100, 200 said", HTTP, "100, 200 broken off"), 200),
-    Row("HTTP/1.1 Early Hints", Speak::Http1(H1::Hints), told("200 hello", HTTP, "200 broken off"), 200),
-    Row("HTTP/2 GET", Speak::Http2(TLS2, H2::Get), told("200 hello", HTTP, "200 broken off"), 200),
-    Row("HTTP/2 HEAD", Speak::Http2(TLS2, H2::Head), told("200 length 5", NO_BODY, "502"), 200),
-    Row(
-        "HTTP/2 POST with trailers",
-        Speak::Http2(TLS2, H2::Post),
-        told("200 said x-sum: 7", HTTP, "200 broken off"),
-        200,
-    ),
-    Row(
-        "HTTP/2 GET, service by HTTP/2",
-        Speak::Http2(TLS2, H2::ToHttp2),
-        told("200 hello", HTTP, "200 broken off"),
-        200,
-    ),
-    Row("HTTP/2 prior knowledge GET", Speak::Http2(PRIOR, H2::Get), told("200 hello", HTTP, "200 broken off"), 200),
-    Row(
-        "HTTP/2 prior knowledge POST with trailers",
-        Speak::Http2(PRIOR, H2::Post),
-        told("200 said x-sum: 7", HTTP, "200 broken off"),
-        200,
-    ),
-    Row(
-        "events over HTTP/1.1",
-        Speak::Events(Protocol::Http1),
-        told("200 data: 1", HTTP, "200 data: 1 broken off"),
-        200,
-    ),
-    Row("events over HTTP/2", Speak::Events(TLS2), told("200 data: 1", HTTP, "200 data: 1 broken off"), 200),
-    Row(
-        "WebSocket over HTTP/1.1",
-        Speak::WebSocket(Protocol::Http1),
-        told("closed 4000 as asked", HTTP, "broken off"),
-        101,
-    ),
-    Row("WebSocket over HTTP/2", Speak::WebSocket(TLS2), told("closed 4000 as asked", HTTP, "broken off"), 200),
-    Row("gRPC unary, tonic", Speak::Grpc(Service::Tonic, Unary), told("0 one", GRPC, "14 upstream-broken"), 200),
-    Row(
-        "gRPC server stream, tonic",
-        Speak::Grpc(Service::Tonic, Server),
-        told("0 one 1, one 2, one 3", GRPC, "14 upstream-broken"),
-        200,
-    ),
-    Row(
-        "gRPC client stream, tonic",
-        Speak::Grpc(Service::Tonic, Client),
-        told("0 one+two", GRPC, "14 upstream-broken"),
-        200,
-    ),
-    Row(
-        "gRPC both ways, tonic",
-        Speak::Grpc(Service::Tonic, Both),
-        told("0 one, two", GRPC, "14 upstream-broken"),
-        200,
-    ),
-    Row("gRPC unary, grpcio", Speak::Grpc(Service::Grpcio, Unary), told("0 one", GRPC, "14 upstream-broken"), 200),
-    Row(
-        "gRPC server stream, grpcio",
-        Speak::Grpc(Service::Grpcio, Server),
-        told("0 one 1, one 2, one 3", GRPC, "14 upstream-broken"),
-        200,
-    ),
-    Row(
-        "gRPC client stream, grpcio",
-        Speak::Grpc(Service::Grpcio, Client),
-        told("0 one+two", GRPC, "14 upstream-broken"),
-        200,
-    ),
-    Row(
-        "gRPC both ways, grpcio",
-        Speak::Grpc(Service::Grpcio, Both),
-        told("0 one, two", GRPC, "14 upstream-broken"),
-        200,
-    ),
+    http("HTTP/1.1 GET", Http1(H1::Get), "200 hello", "200 broken off"),
+    http("HTTP/1.1 GET in absolute form", Http1(H1::Absolute), "200 hello", "200 broken off"),
+    head("HTTP/1.1 HEAD", Http1(H1::Head)),
+    http("HTTP/1.1 Range", Http1(H1::Range), "206 bytes 2-4/10 234", "200 broken off").ends(206),
+    http("HTTP/1.1 POST", Http1(H1::Post), "200 said", "200 broken off"),
+    http("HTTP/1.1 POST in chunks, with trailers", Http1(H1::Chunks), "200 said x-sum: 7", "200 broken off"),
+    http("HTTP/1.1 Expect", Http1(H1::Expect), "100, 200 said", "100, 200 broken off"),
+    http("HTTP/1.1 Early Hints", Http1(H1::Hints), "200 hello", "200 broken off"),
+    http("HTTP/1.1 without TLS", Wire(Protocol::Plain, Wired::Get), "200 hello", "200 broken off"),
+    http("HTTP/2 GET", Wire(TLS2, Wired::Get), "200 hello", "200 broken off"),
+    head("HTTP/2 HEAD", Wire(TLS2, Wired::Head)),
+    http("HTTP/2 POST with trailers", Wire(TLS2, Wired::Post), "200 said x-sum: 7", "200 broken off"),
+    http("HTTP/2 GET, service by HTTP/2", Wire(TLS2, Wired::ToHttp2), "200 hello", "200 broken off"),
+    http("HTTP/2 by prior knowledge GET", Wire(PRIOR, Wired::Get), "200 hello", "200 broken off"),
+    http("HTTP/2 by prior knowledge POST", Wire(PRIOR, Wired::Post), "200 said x-sum: 7", "200 broken off"),
+    http("events over HTTP/1.1", Events(TLS1), "200 data: 1", "200 data: 1 broken off"),
+    http("events over HTTP/2", Events(TLS2), "200 data: 1", "200 data: 1 broken off"),
+    http("WebSocket over HTTP/1.1", WebSocket(TLS1), "closed 4000 as asked", "broken off").ends(101),
+    http("WebSocket over HTTP/2", WebSocket(TLS2), "closed 4000 as asked", "broken off"),
+    grpc("gRPC unary, tonic", Grpc(Service::Tonic, Unary), "0 one"),
+    grpc("gRPC server stream, tonic", Grpc(Service::Tonic, Server), "0 one 1, one 2, one 3"),
+    grpc("gRPC client stream, tonic", Grpc(Service::Tonic, Client), "0 one+two"),
+    grpc("gRPC both ways, tonic", Grpc(Service::Tonic, Both), "0 one, two"),
+    grpc("gRPC unary, grpcio", Grpc(Service::Grpcio, Unary), "0 one"),
+    grpc("gRPC server stream, grpcio", Grpc(Service::Grpcio, Server), "0 one 1, one 2, one 3"),
+    grpc("gRPC client stream, grpcio", Grpc(Service::Grpcio, Client), "0 one+two"),
+    grpc("gRPC both ways, grpcio", Grpc(Service::Grpcio, Both), "0 one, two"),
 ];
 
-/// To a HEAD only the status can be told.
-const NO_BODY: [&str; 4] = ["403", "401", "401", "502"];
+const fn http(name: &'static str, speak: Speak, allowed: &'static str, broken: &'static str) -> Row {
+    let [denied, signed_out, step_up, unreachable] =
+        ["403 denied", "401 sign-in-required", "401 step-up-required", "502 upstream-unreachable"];
+    Row(name, speak, [allowed, denied, signed_out, step_up, unreachable, broken], 200)
+}
+
+/// Without a body only the status can be told, and nothing can break off in the middle.
+const fn head(name: &'static str, speak: Speak) -> Row {
+    Row(name, speak, ["200 length 5", "403", "401", "401", "502", "502"], 200)
+}
+
+const fn grpc(name: &'static str, speak: Speak, allowed: &'static str) -> Row {
+    let [denied, signed_out, step_up] = ["7 denied", "16 sign-in-required", "16 step-up-required"];
+    let [unreachable, broken] = ["14 upstream-unreachable", "14 upstream-broken"];
+    Row(name, speak, [allowed, denied, signed_out, step_up, unreachable, broken], 200)
+}
+
+impl Row {
+    const fn ends(mut self, status: u16) -> Self {
+        self.3 = status;
+        self
+    }
+}
 
 /// What came of a cell.
 struct Seen {
@@ -149,7 +104,7 @@ struct Seen {
 impl Speak {
     fn door(self, house: &House) -> &Door {
         match self {
-            Self::Http2(PRIOR, _) => &house.plain,
+            Self::Wire(Protocol::Plain | PRIOR, _) => &house.plain,
             _ => &house.secured,
         }
     }
@@ -157,8 +112,8 @@ impl Speak {
     async fn try_out(self, cell: &Cell<'_>) -> anyhow::Result<Seen> {
         match self {
             Self::Http1(exchange) => http1::speak(cell, exchange).await,
-            Self::Http2(protocol, exchange) => http2::speak(cell, protocol, exchange).await,
-            Self::Events(protocol) => http2::listen(cell, protocol).await,
+            Self::Wire(protocol, exchange) => wire::speak(cell, protocol, exchange).await,
+            Self::Events(protocol) => wire::listen(cell, protocol).await,
             Self::WebSocket(protocol) => websocket::speak(cell, protocol).await,
             Self::Grpc(service, kind) => grpc::speak(cell, service, kind).await,
         }

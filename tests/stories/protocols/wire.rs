@@ -1,14 +1,14 @@
-//! HTTP/2, over TLS and by prior knowledge, and events over whatever the client speaks.
+//! Requests and streams of events over whatever version of HTTP the client speaks.
 
 use anyhow::Context;
 use bytes::Bytes;
 use cardea_tests::{
     raw::PATIENCE,
-    wire::{Heard, Protocol, Sent, Wire, nothing, whole},
+    wire::{Heard, Protocol, Sent, Wire, nothing},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
 use tokio::time::timeout;
 
 use super::{
@@ -69,9 +69,11 @@ pub(super) async fn speak(cell: &Cell<'_>, protocol: Protocol, exchange: Exchang
     Ok(Seen { told: format!("{status}{told}"), entry: heard.header("x-request-id").map(str::to_owned) })
 }
 
+/// Of no announced length: over HTTP/1.1 only a body in chunks has trailers.
 fn with_trailers() -> Sent {
     let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-sum"), HeaderValue::from_static("7"))]);
-    whole("said").with_trailers(std::future::ready(Some(Ok(trailers)))).boxed_unsync()
+    let frames = [Frame::data(Bytes::from("said")), Frame::trailers(trailers)].map(Ok);
+    StreamBody::new(tokio_stream::iter(frames)).boxed_unsync()
 }
 
 fn trailers(heard: &Heard) -> String {
