@@ -48,6 +48,8 @@ async fn a_limit_changes_without_a_restart_and_a_mistake_changes_nothing() -> St
     gateway.counts("cardea_reloads_total{what=\"configuration\",outcome=\"refused\"} 1").await?;
     gateway.says("the configuration was not reloaded").await?;
     assert_eq!(with_head(&gateway, 12_000).await?, 200, "a part of a bad file was taken over");
+    // The command line reads the same file, and takes no bad one either.
+    gateway.on.edit("cardea.toml", "header_bytes = 1\n", "header_bytes = 16384\n")?;
     let entries = cardea_tests::gateway::entries(&gateway.on.does(&["audit", "export", "--operator"]).await?)?;
     let told = |code: &str| entries.iter().filter(|entry| entry["event"]["kind"] == code).count();
     assert_eq!((told("configuration-changed"), told("configuration-refused")), (1, 1), "{entries:?}");
