@@ -80,9 +80,11 @@ async fn signing_out_at_an_app_signs_out_of_all() -> Story {
     let (mut client, _) = mira.opens(&echo).await?;
     client.open(&notes).await?;
     // Another site's page cannot do it for her, nor one of another app beside this.
+    let origin = ("origin".to_owned(), "http://echo.acme.localhost".to_owned());
     for site in ["cross-site", "same-site"] {
         for method in [Method::GET, Method::POST] {
-            client.headers = vec![("sec-fetch-site".into(), site.into())];
+            // Each field once: said twice, it is refused as that.
+            client.headers = vec![("sec-fetch-site".into(), site.into()), origin.clone()];
             let out = client.send(method.clone(), &gateway.at("echo.acme", "/.cardea/sign-out")?, None).await?;
             assert_eq!(out.status, 403, "{method} {site}");
         }
