@@ -62,6 +62,8 @@ impl Front {
         let mut text = snippet(self.snippet)?;
         for (name, value) in [
             (stands, listens(port)),
+            ("Host records.acme.example;", format!("Host echo.acme.localhost:{port};")),
+            ("Host id.acme.example;", format!("Host acme.localhost:{port};")),
             ("records.acme.example", "echo.acme.localhost".to_owned()),
             ("id.acme.example", "acme.localhost".to_owned()),
             ("127.0.0.1:8080", format!("127.0.0.1:{}", gateway.on.port)),

@@ -31,3 +31,22 @@ pub(crate) const NGINX: Front = Front {
 async fn nginx_keeps_the_service_and_asks_about_each_request() -> Story {
     walk::holds(&NGINX).await
 }
+
+/// nginx routes by the host of an absolute target. Cardea decides about that one, whatever `Host` says.
+#[tokio::test]
+async fn nginx_asks_about_the_host_by_which_it_routes() -> Story {
+    let world = NGINX.start().await?;
+    let app = format!("echo.acme.localhost:{}", world.port);
+    for host in ["acme.localhost", "other.acme.localhost", "evil.example"] {
+        let host = format!("{host}:{}", world.port);
+        let count = world.upstream.count();
+        let reply = cardea_tests::raw::ask(world.port, &host, &format!("GET http://{app}/studies"), "").await?;
+        assert!(reply.status() >= 300, "{host}: {}", reply.0);
+        assert_eq!(world.upstream.count(), count, "{host}: the service heard of it");
+        let reply = cardea_tests::raw::ask(world.port, &host, &format!("GET http://{app}/public/page"), "").await?;
+        // Decided as the app's own, and told to the service under the app's host.
+        assert_eq!(reply.status(), 200, "{host}: {}", reply.0);
+        assert_eq!(world.upstream.last().header("host"), Some(&*app), "{host}");
+    }
+    Ok(())
+}
