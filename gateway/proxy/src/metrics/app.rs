@@ -122,9 +122,8 @@ impl Apps {
         let mut there: HashSet<(&TenantId, &AppId)> = HashSet::new();
         for site in snapshot.hosts.values() {
             let own = &site.tenant.own;
-            there.extend(
-                [&own.sign_in, &own.portal, &own.console, &own.machines].map(|app| (&site.tenant.id, &app.spec.id)),
-            );
+            let apps = [&own.sign_in, &own.portal, &own.console, &own.machines, &own.decisions];
+            there.extend(apps.map(|app| (&site.tenant.id, &app.spec.id)));
             if let SiteRole::App(app) = &site.role {
                 there.insert((&site.tenant.id, &app.spec.id));
             }
