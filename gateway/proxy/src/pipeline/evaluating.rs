@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cardea_audit::{Actor, Client, Entry, Event, Request as Record};
-use cardea_core::{Caller, EntryId, Reason, SessionId, caller::UserFacts};
+use cardea_core::{Caller, EntryId, Reason, SessionId, caller::UserFacts, resources::AuditMode};
 use cardea_policy::{Challenge as Need, Principal};
 
 use super::{Answer, Asker, Canonical, Proxy, Site, StoreFault, access, routing};
@@ -59,7 +59,7 @@ impl Proxy {
             Answer::Denied(Some(Need::SignIn)) => Some(Reason::SignInRequired),
             Answer::Denied(Some(_)) => Some(Reason::StepUpRequired),
         };
-        self.parts.recorder.record(Entry {
+        let written = Entry {
             id: entry,
             at: now,
             tenant: Some(tenant.clone()),
@@ -71,7 +71,15 @@ impl Proxy {
                 micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 ..record(admitted, &app, &canonical, refused)
             })),
-        });
+        };
+        // INVARIANT: an app whose entries come first has one before the yes too.
+        if refused.is_none() && app.spec.audit == AuditMode::Before {
+            let writing = self.parts.recorder.record_before(written);
+            let ended = tokio::time::timeout(snapshot.settings.limits.decision, writing).await;
+            ended.ok().and_then(Result::ok).ok_or(Reason::LogUnavailable)?;
+        } else {
+            self.parts.recorder.record(written);
+        }
         Ok(Evaluation { refused, entry })
     }
 
