@@ -185,8 +185,11 @@ pub(crate) fn by_service(
     let told = Told::by_message(description)?;
     let host = Arc::clone(&told.authority.0);
     let context = Context { headers: &HeaderMap::new(), websocket: false, client: description.client.to_canonical() };
+    // Another tenant's addresses are nobody's here, and are told from those of nobody by nothing.
+    if snapshot.hosts.get(&*host).is_none_or(|site| site.tenant.id != *tenant) {
+        return Err(Reason::NotFound);
+    }
     let (canonical, site) = told.read(context, snapshot, &host)?;
-    // Another tenant's addresses are nobody's here.
     let site = site.filter(|site| site.tenant.id == *tenant).ok_or(Reason::NotFound)?;
     Ok((canonical, site))
 }
