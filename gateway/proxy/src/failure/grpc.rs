@@ -1,6 +1,8 @@
 //! Refusals as gRPC clients read them: a status in the trailers, since they look at nothing else (gRPC over HTTP/2,
 //! "Responses").
 
+use std::time::Duration;
+
 use cardea_core::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version, header, request::Parts as Head};
 
@@ -23,6 +25,31 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let Some((name, rest)) = kind.split_at_checked(KIND.len()) else { return false };
     name.eq_ignore_ascii_case(KIND.as_bytes()) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
+/// The longest that a call may ask to be waited for: a client's word holds no place for good.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// The time that a call's client gives it (`grpc-timeout`): at most eight digits and a unit. None where it says nothing
+/// that can be read, or nothing once.
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let mut values = headers.get_all("grpc-timeout").iter();
+    let (Some(value), None) = (values.next().filter(|_| is_grpc(headers)), values.next()) else { return None };
+    let (digits, unit) = value.to_str().ok()?.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    let time = match unit {
+        "H" => Duration::from_secs(count * 3_600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    };
+    Some(time.min(LONGEST))
 }
 
 /// A no without a body: "Trailers-Only" in the protocol's words.

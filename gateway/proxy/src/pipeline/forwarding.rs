@@ -14,7 +14,7 @@ use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, heade
 use crate::{
     AssertionFor,
     body::Measure,
-    failure::Reader,
+    failure::{Reader, grpc},
     hardening,
     metrics::{Meters, Stage},
     rewrite::Moved,
@@ -58,7 +58,11 @@ impl Proxy {
         let tie = || Tie::new(&self.streams, Arc::clone(&asked), way.changes, began);
         let (body, progress) =
             if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, meters, tie) };
-        let request = outgoing(way, target, head.headers, body);
+        let mut request = outgoing(way, target, head.headers, body);
+        if !websocket {
+            // What the client speaks: the connection to the service sets its own.
+            *request.version_mut() = version;
+        }
         let outcome = if websocket {
             let upgrade = upgrade.ok_or(Reason::BadHeader)?;
             Box::pin(self.open_tunnel(way, permit, request, wish.as_deref(), (upgrade, version, began))).await
@@ -179,9 +183,7 @@ fn shape(story: &Story, way: &Way, headers: &mut HeaderMap) {
 /// that.
 fn measure(way: &Way, head: &Head) -> Measure {
     let (ours, theirs) = (way.limits(), &way.app.spec.limits);
-    let kind = head.headers.get(header::CONTENT_TYPE);
-    let call =
-        head.version == Version::HTTP_2 && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let call = grpc::sent(head) && way.app.upstream.as_ref().is_some_and(|upstream| upstream.may_speak_http2());
     let rate = theirs.body_bytes_per_second.unwrap_or(ours.body_rate);
     Measure {
         bytes: theirs.body_bytes.unwrap_or(ours.body_bytes),

@@ -98,8 +98,7 @@ impl Errand {
             let address = load.endpoint().address;
             let spare = Spare::of(&self.request, &link);
             let request = std::mem::take(&mut self.request);
-            let failed = match exchange(upstream, load, link, request, progress, upstream.answer_limit(self.grpc)).await
-            {
+            let failed = match exchange(upstream, load, link, request, progress).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };

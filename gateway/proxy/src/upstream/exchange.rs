@@ -13,7 +13,7 @@ use super::{
     pool::{Lease, Link, Sender},
     upload::Progress,
 };
-use crate::Body;
+use crate::{Body, failure::grpc};
 
 /// An exchange that came to nothing.
 pub(super) struct Failed {
@@ -67,8 +67,11 @@ pub(super) async fn exchange(
     mut link: Link,
     request: Request<Body>,
     progress: Option<&Progress>,
-    limit: Option<Duration>,
 ) -> Result<Answer, Failed> {
+    // INVARIANT: a header alone moves no limit: a call is one on both sides.
+    let call = matches!(link.sender, Sender::Http2(_)) && request.version() == Version::HTTP_2;
+    let own = if call && request.method() == Method::POST { grpc::timeout(request.headers()) } else { None };
+    let limit = Some(upstream.answer_limit(own));
     let sent = send(&mut link, request, upstream.tls.is_some(), limit, progress).await;
     match sent {
         Ok(response) => {

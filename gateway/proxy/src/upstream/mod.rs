@@ -16,7 +16,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use cardea_core::{Reason, resources::UpstreamSpec};
+use cardea_core::{
+    Reason,
+    resources::{Protocol, UpstreamSpec},
+};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rustls_pki_types::ServerName;
@@ -274,8 +277,7 @@ pub(crate) async fn forward(
         (Some(load), Some(link)) => {
             let address = load.endpoint().address;
             let spare = exchange::Spare::of(&request, &link);
-            let limit = upstream.answer_limit(grpc);
-            match exchange::exchange(upstream, load, link, request, progress, limit).await {
+            match exchange::exchange(upstream, load, link, request, progress).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => Errand::again(upstream, failed, spare, address, grpc)?,
             }
@@ -287,9 +289,17 @@ pub(crate) async fn forward(
 }
 
 impl Upstream {
-    /// Time until the answer's head. A gRPC call has a deadline of its own, and a stream that waits for an event may have
-    /// no head for long.
-    fn answer_limit(&self, grpc: bool) -> Option<Duration> {
-        if grpc { self.idle } else { Some(self.answer) }
+    /// Time until the answer's head, from the last sign of the request's body. A gRPC call may bring its own.
+    fn answer_limit(&self, own: Option<Duration>) -> Duration {
+        own.unwrap_or(self.answer)
+    }
+
+    /// Whether it may speak HTTP/2, without which nothing is a gRPC call.
+    pub(crate) fn may_speak_http2(&self) -> bool {
+        match self.spec.protocol {
+            Protocol::Http2 => true,
+            Protocol::Auto => self.tls.is_some(),
+            Protocol::Http1 => false,
+        }
     }
 }
