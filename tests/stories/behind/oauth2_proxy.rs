@@ -59,6 +59,37 @@ async fn cardea_takes_oauth2_proxy_s_place() -> Story {
     Ok(())
 }
 
+/// What a client says of who it is does not come to the service, and the question is not the client's to put.
+#[tokio::test]
+async fn nobody_but_cardea_says_who_asks() -> Story {
+    let world = OAUTH2_PROXY.start().await?;
+    for name in [
+        "x-auth-request-user",
+        "x-auth-request-email",
+        "x-auth-request-groups",
+        "x-auth-request-preferred-username",
+        "remote-user",
+        "x-groups",
+        "x-user",
+        "x-email",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "cardea-assertion",
+        "x-request-id",
+    ] {
+        let reply = world.raw("GET /public/page", &format!("{name}: forged\r\n")).await?;
+        assert_eq!(reply.status(), 200, "{name}: {}", reply.0);
+        assert!(!world.upstream.last().head.contains("forged"), "{name}: {}", world.upstream.last().head);
+    }
+    for path in ["/.cardea/authorize", "/.cardea/%61uthorize", "/oauth2/auth"] {
+        let described = "x-original-method: GET\r\nx-original-uri: /public/page\r\n";
+        let reply = world.raw(&format!("GET {path}"), described).await?;
+        assert_eq!(reply.status(), 404, "{path}: {}", reply.0);
+    }
+    Ok(())
+}
+
 /// An app that does not ask for them keeps these addresses.
 #[tokio::test]
 async fn without_its_word_the_addresses_are_the_app_s() -> Story {
