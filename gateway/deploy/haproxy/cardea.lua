@@ -26,6 +26,10 @@ core.register_action("cardea", { "http-req" }, function(txn, address)
       end
     end
   end
+  -- Over HTTP/2 a WebSocket has no key: HAProxy makes one only on the way to the service.
+  if txn.http:req_get_headers()["upgrade"] and not asked["sec-websocket-key"] then
+    asked["sec-websocket-key"] = { "-" }
+  end
   asked["x-forwarded-method"] = { txn.sf:method() }
   asked["x-forwarded-host"] = asked["host"]
   asked["x-forwarded-uri"] = { txn.sf:pathq() }

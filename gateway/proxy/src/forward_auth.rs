@@ -288,8 +288,11 @@ impl Told {
         if uri.path().contains(';') {
             return Err(Reason::AmbiguousPath);
         }
-        // Proxies that strip `Upgrade` pass on the key, which only a WebSocket has.
-        let websocket = method == Method::GET && (websocket || headers.contains_key(header::SEC_WEBSOCKET_KEY));
+        // Proxies that strip `Upgrade` pass on the key or the version, which only a WebSocket has: over HTTP/2 there is no
+        // key (RFC 8441), and HAProxy makes one only on the way to the service.
+        let wishes = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
+        let wishes = wishes.iter().any(|name| headers.contains_key(name));
+        let websocket = method == Method::GET && (websocket || wishes);
         let stated = Stated { method, authority, uri: &uri, headers, websocket, client, tls };
         let (canonical, site) = Canonical::of(stated, snapshot)?;
         let asked = snapshot.hosts.get(host).and_then(|site| app(site));

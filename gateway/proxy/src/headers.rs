@@ -79,8 +79,12 @@ pub(crate) fn clean(headers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) -> 
 }
 
 /// Refuses headers in a spelling of a protected name that only a service would read so. For requests that another proxy
-/// carries: it drops the names that it is told of, and no others.
+/// carries: it drops the names that it is told of, and no others. So those are refused, too, that make a service act at
+/// another address than the one that was decided on.
 pub(crate) fn refuse_spellings(headers: &HeaderMap, mapped: &[(HeaderName, Claim)]) -> Result<(), Reason> {
+    if ["x-rewrite-url", "x-original-host", "proxy"].iter().any(|name| headers.contains_key(*name)) {
+        return Err(Reason::BadHeader);
+    }
     let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let mut odd = headers.keys().map(HeaderName::as_str).filter(|name| !plain(name));
     if odd.any(|name| !matches!(judge(name, mapped), Judgement::Keep)) { Err(Reason::BadHeader) } else { Ok(()) }
@@ -286,6 +290,16 @@ mod tests {
             assert_eq!(clean(&mut headers, &[]), Ok(()), "{name}");
             headers.append(&name, HeaderValue::from_static("b"));
             assert_eq!(clean(&mut headers, &[]), Err(Reason::BadHeader), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_proxy_is_given_no_second_address_to_pass_on() {
+        for (name, refused) in [("x-rewrite-url", true), ("X-Original-Host", true), ("proxy", true), ("accept", false)]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("/admin"));
+            assert_eq!(refuse_spellings(&headers, &mapped()).is_err(), refused, "{name}");
         }
     }
 
