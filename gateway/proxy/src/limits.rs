@@ -33,7 +33,8 @@ pub struct Limits {
     /// Bytes of a request's head. 32 KiB: cookies of several apps and a long query fit; what is longer is an attack or a
     /// defect.
     pub header_bytes: usize,
-    /// Fields of a request's head. 128: a browser sends twenty, and a proxy adds ten.
+    /// Fields of a request's head. 100: a browser sends twenty, and a proxy adds ten. More than these take room from the heap
+    /// for each head.
     pub headers: usize,
     /// Bytes of a request's body, where the app says nothing else. 1 GiB: an instrument's run fits. A body is passed on
     /// as it comes and costs us nothing; this keeps one request from filling a service's disk.
@@ -69,7 +70,7 @@ impl Default for Limits {
             stalled: Duration::from_secs(120),
             decision: Duration::from_secs(30),
             header_bytes: 32 * 1024,
-            headers: 128,
+            headers: 100,
             body_bytes: 1024 * 1024 * 1024,
             body_rate: 256,
             body_grace: Duration::from_secs(20),

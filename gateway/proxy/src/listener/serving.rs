@@ -2,13 +2,7 @@
 //!
 //! Over TLS, ALPN settles which HTTP is spoken; a plain connection's first bytes do.
 
-use std::{
-    convert::Infallible,
-    error::Error as _,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, error::Error as _, pin::Pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{
@@ -36,6 +30,10 @@ use crate::{
 
 /// How many looks at a connection without a request its idle time is made of: it ends at most a fourth late.
 const LOOKS: u32 = 4;
+
+/// Fields of a head for which hyper has room on its stack; where more are allowed it takes eight kilobytes from the heap for
+/// each head. The guard keeps to the limit itself.
+const ON_THE_STACK: usize = 100;
 
 /// Time to end after the word to do so, for whoever asks for nothing. Ten seconds: the word and its answer travel twice.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -87,54 +85,76 @@ impl Serving {
         Ok(())
     }
 
-    async fn secured(&self, stream: TcpStream, mut connection: Connection, tls: TlsAcceptor, limits: &Limits) {
-        let handshakes = &self.proxy.metrics().handshakes;
-        let stream = match tokio::time::timeout(limits.handshake, tls.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                handshakes.failed(&error);
-                return tracing::debug!(peer = %connection.peer, %error, "handshake failed");
-            }
-            Err(_) => {
-                handshakes.timed_out();
-                return tracing::debug!(peer = %connection.peer, "handshake took too long");
-            }
-        };
-        if !shown(&stream, &mut connection) {
-            handshakes.unnamed();
-            return tracing::debug!(peer = %connection.peer, "a client certificate without one SPIFFE ID");
-        }
-        handshakes.done();
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+    /// INVARIANT: what a connection needs for its handshake alone, and for a request alone, is boxed, and given back when
+    /// that is over: most of a gateway's connections are idle, and each holds what its future holds.
+    async fn secured(&self, stream: TcpStream, connection: Connection, tls: TlsAcceptor, limits: &Limits) {
+        let shaken = Box::pin(self.shake_hands(stream, connection, tls, limits));
+        let Some((stream, connection, http2)) = shaken.await else { return };
+        if http2 {
             self.http2(stream, connection, limits).await;
         } else {
             self.http1(stream, connection, limits).await;
         }
     }
 
-    async fn http1<IO>(&self, stream: IO, connection: Connection, limits: &Limits)
+    /// The stream, with what was shown of the client, and whether HTTP/2 is spoken on it.
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        mut connection: Connection,
+        tls: TlsAcceptor,
+        limits: &Limits,
+    ) -> Option<(TlsStream<TcpStream>, Connection, bool)> {
+        let handshakes = &self.proxy.metrics().handshakes;
+        let stream = match tokio::time::timeout(limits.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                handshakes.failed(&error);
+                tracing::debug!(peer = %connection.peer, %error, "handshake failed");
+                return None;
+            }
+            Err(_) => {
+                handshakes.timed_out();
+                tracing::debug!(peer = %connection.peer, "handshake took too long");
+                return None;
+            }
+        };
+        if !shown(&stream, &mut connection) {
+            handshakes.unnamed();
+            tracing::debug!(peer = %connection.peer, "a client certificate without one SPIFFE ID");
+            return None;
+        }
+        handshakes.done();
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Some((stream, connection, http2))
+    }
+
+    fn http1<IO>(&self, stream: IO, connection: Connection, limits: &Limits) -> impl Future<Output = ()> + Send
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let bounds = Bounds { head: limits.header_bytes, fields: limits.headers, time: limits.head };
         let guarded = Guard::new(stream, Arc::clone(&connection.watch), bounds);
         let connection = Arc::new(connection);
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // The guard below lets through whole heads only, and sees to their time; `keep` to the time between them.
-            .header_read_timeout(None::<Duration>)
-            .max_headers(limits.headers)
-            .serve_connection(TokioIo::new(guarded), service(Arc::clone(&self.proxy), Arc::clone(&connection)))
-            .with_upgrades();
-        self.keep(pin!(serving), |one| one.graceful_shutdown(), &connection, (limits.idle, None)).await;
+        let mut builder = http1::Builder::new();
+        // The guard below lets through whole heads only, and sees to their time; `keep` to the time between them.
+        builder.timer(TokioTimer::new()).header_read_timeout(None::<Duration>);
+        if limits.headers > ON_THE_STACK {
+            builder.max_headers(limits.headers);
+        }
+        let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
+        let mut serving = Box::pin(builder.serve_connection(TokioIo::new(guarded), service).with_upgrades());
+        let idle = limits.idle;
+        async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, (idle, None)).await }
     }
 
-    async fn http2<IO>(&self, stream: IO, connection: Connection, limits: &Limits)
+    fn http2<IO>(&self, stream: IO, connection: Connection, limits: &Limits) -> impl Future<Output = ()> + Send
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let counted = Frames::new(stream, Arc::clone(&connection.watch), limits);
         let connection = Arc::new(connection);
+        let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
         let serving = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
@@ -148,8 +168,9 @@ impl Serving {
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20))
             .enable_connect_protocol()
-            .serve_connection(TokioIo::new(counted), service(Arc::clone(&self.proxy), Arc::clone(&connection)));
-        self.keep(pin!(serving), |one| one.graceful_shutdown(), &connection, (limits.idle, Some(LAST_WORD))).await;
+            .serve_connection(TokioIo::new(counted), service);
+        let (mut serving, times) = (Box::pin(serving), (limits.idle, Some(LAST_WORD)));
+        async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, times).await }
     }
 
     /// Serves a connection until it ends, the gateway closes, or it has asked for nothing for `idle`. Who does not end
@@ -231,7 +252,7 @@ fn service(
     service_fn(move |request: Request<Incoming>| {
         connection.watch.stir();
         let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
-        async move { Ok(proxy.handle(connection, request.map(Body::from)).await) }
+        Box::pin(async move { Ok(proxy.handle(connection, request.map(Body::from)).await) })
     })
 }
 
