@@ -14,7 +14,7 @@ MEMORY = 128
 
 def run(stage, sides, options, table):
     cardea, files = peers.cardea(stage), peers.cardea(stage, "files")
-    paced(cardea, TARGET, stage.dir / "h2load.log", RATE, 2)  # warm
+    paced(cardea, TARGET, RATE, 2)  # warm
     calm = {name: honest(stage, side, options) for name, side in (("cardea", cardea), ("nginx", sides.get("nginx"))) if side}
     for kind in KINDS:
         before = memory(stage.gateway.pid)
@@ -33,7 +33,7 @@ def run(stage, sides, options, table):
 
 def honest(stage, side, options):
     began, before = time.monotonic(), side.cpu()
-    seen = paced(side, TARGET, stage.dir / "h2load.log", RATE, options.seconds)
+    seen = paced(side, TARGET, RATE, options.seconds)
     return seen | {"core": 100 * (side.cpu() - before) / (time.monotonic() - began)}
 
 

@@ -15,7 +15,7 @@ def run(stage, sides, options, table):
     rounds = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, side in sides.items():
-            rounds[name].append(paced(side, TARGET, stage.dir / "h2load.log", RATE, options.seconds))
+            rounds[name].append(paced(side, TARGET, RATE, options.seconds))
     lines = [f"| {RATE} requests/s | CPU µs/request | p50 µs | p99 µs | failed |", "|---|---|---|---|---|"]
     for name, seen in rounds.items():
         cells = [spread([one[key] for one in seen]) for key in ("cpu", "p50", "p99")]

@@ -13,13 +13,13 @@ def run(stage, sides, options, table):
     stage.cardea("apply", "--yes", stage.dir / "resources")
     time.sleep(3)
     cardea = peers.cardea(stage)
-    paced(cardea, TARGET, stage.dir / "h2load.log", RATE, 2)  # warm
+    paced(cardea, TARGET, RATE, 2)  # warm
     seconds = max(options.seconds, 10)
-    calm = paced(cardea, TARGET, stage.dir / "h2load.log", RATE, seconds)
+    calm = paced(cardea, TARGET, RATE, seconds)
     write(stage, "second")
     change = threading.Timer(seconds / 4, lambda: stage.cardea("apply", "--yes", stage.dir / "resources"))
     change.start()
-    seen = paced(cardea, TARGET, stage.dir / "h2load.log", RATE, seconds)
+    seen = paced(cardea, TARGET, RATE, seconds)
     change.join()
     table.at_most(f"failed requests while {APPS} apps change", calm["failed"] + seen["failed"], 0, "{:.0f}")
     late = seen["p99"] / calm["p99"]
