@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 
 import { openBrowser, openWindow } from "./lib/chromium.mjs";
 import { startGateway } from "./lib/gateway.mjs";
+import { until } from "./lib/places.mjs";
 
 const PASSWORD = "seven green bottles on a wall";
 
@@ -127,8 +128,8 @@ test("a_preflight_is_permitted_by_a_policy_and_never_reaches_the_service", async
   const answer = await read(data, { method: "PUT", ...WITH_SESSION, ...JSON_BODY });
   assert.deepEqual([answer.status, answer.body], [200, { known: "rea@acme.example" }]);
   assert.deepEqual(heard.splice(0), ["PUT /records/1"]);
-  const log = await gateway.cardea("audit", "export", "--tenant", "acme");
-  assert.ok(log.includes("built-in/preflight-data"), "the entry names the policy");
+  const named = async () => (await gateway.cardea("audit", "export", "--tenant", "acme")).includes("built-in/preflight-data");
+  await until(named, "the entry that names the policy");
   page.isClean();
 });
 

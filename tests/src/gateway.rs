@@ -1,6 +1,6 @@
 //! An installation like an operator's: a configuration, a folder of resources that is applied, and `cardea serve`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use url::Url;
@@ -110,8 +110,12 @@ impl Installation {
         crate::raw::ask(self.port, &format!("{host}.localhost:{}", self.port), line, headers).await
     }
 
-    /// The entries of a tenant's log, oldest first.
+    /// The entries of a tenant's log, oldest first; of a running gateway, once none waits to be written.
     pub async fn log(&self, tenant: &str) -> anyhow::Result<Vec<serde_json::Value>> {
+        let ops = Url::parse(&format!("http://127.0.0.1:{}/metrics", self.ops))?;
+        while Client::program().get(&ops).await.is_ok_and(|told| !told.body.contains("\ncardea_log_waiting 0\n")) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         entries(&self.does(&["audit", "export", "--tenant", tenant]).await?)
     }
 

@@ -2,9 +2,13 @@
 
 use std::{
     fs::OpenOptions,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +22,9 @@ use tokio::{
 /// Longest wait for a process to say that it is ready. Generous, since a debug build on a busy machine is slow; a
 /// story fails by it, and never passes by it.
 const READY: Duration = Duration::from_secs(60);
+
+/// Where ports are taken from: Linux gives out those from 32768 by itself.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
 /// A running process; killed on drop.
 #[derive(Debug)]
@@ -89,9 +96,25 @@ impl Process {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port at 127.0.0.1 for a server of the tests. Nobody else is given it while this process lives: it lies below those that
+/// the system gives out by itself, and a socket at another loopback address, which `tests/browser/lib/places.mjs` asks for
+/// too, holds it against the other tests.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static HELD: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    // Processes begin apart from each other, so that they seldom meet.
+    let first = std::process::id().wrapping_mul(97) + u32::try_from(held.len())?;
+    for step in 0..u32::from(PORTS.end - PORTS.start) {
+        let port = PORTS.start + u16::try_from((first.wrapping_add(step)) % u32::from(PORTS.end - PORTS.start))?;
+        let Ok(hold) = UdpSocket::bind((Ipv4Addr::new(127, 77, 0, 1), port)) else { continue };
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+            && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        {
+            held.push(hold);
+            return Ok(port);
+        }
+    }
+    bail!("no port is free between {} and {}", PORTS.start, PORTS.end)
 }
 
 /// The binary under test.
@@ -148,7 +171,9 @@ pub struct Folder(PathBuf);
 impl Folder {
     /// Makes an empty folder.
     pub fn new(name: &str) -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("cardea-{name}-{}-{}", std::process::id(), free_port()?));
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("cardea-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }

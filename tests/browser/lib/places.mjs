@@ -2,6 +2,7 @@
 // `tests/run` says all of it; a story that is run by itself finds what was built and installed last.
 
 import { execFile, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -23,14 +24,37 @@ export function folder(name) {
   return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }) };
 }
 
-/** Ports that are free now; all different, as they are held at the same time. */
+const [FIRST, END] = [12_000, 32_000];
+let next = FIRST + Math.floor(Math.random() * (END - FIRST));
+
+/**
+ * Ports at 127.0.0.1 for servers of the tests. Nobody else is given them while this process lives: they lie below those that the
+ * system gives out by itself, and sockets at another loopback address, which `tests/src/process.rs` asks for too, hold them
+ * against the other tests.
+ */
 export async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((server) => new Promise((held, failed) => server.on("error", failed).listen(0, "127.0.0.1", held))));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
+  const ports = [];
+  for (let tries = FIRST; ports.length < count && tries < END; tries++) {
+    const port = next++;
+    if (next === END) next = FIRST;
+    if ((await isHeld(port)) && (await isFree(port))) ports.push(port);
+  }
+  if (ports.length < count) throw new Error(`no port is free between ${FIRST} and ${END}`);
   return ports;
 }
+
+/** Holds a port against other tests, unless one of them does. */
+const isHeld = (port) =>
+  new Promise((is) => {
+    const hold = createSocket("udp4").on("error", () => is(false));
+    hold.bind({ port, address: "127.77.0.1", exclusive: true }, () => is(true)).unref();
+  });
+
+const isFree = (port) =>
+  new Promise((is) => {
+    const server = createServer().on("error", () => is(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => is(true)));
+  });
 
 /** Runs a program to its end; what it printed if it did what it was told, else an error that holds all it said. */
 export async function run(program, args, options = {}) {

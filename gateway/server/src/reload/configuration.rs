@@ -31,10 +31,10 @@ pub async fn configuration(
         Ok(new) => taken_over(house, new, level).await,
         Err(found) => Err(found),
     };
-    house.reloads.count(What::Configuration, done.is_ok());
     if let Err(found) = &done {
-        house.note_own(Event::ConfigurationRefused { detail: found.to_string() });
+        refused(house, found).await;
     }
+    house.reloads.count(What::Configuration, done.is_ok());
     done
 }
 
@@ -59,6 +59,14 @@ async fn in_its_place(house: &Arc<House>, next: Config, event: Event) -> Result<
     house.configure(next, prepared).await;
     say(house).await;
     Ok(())
+}
+
+/// Writes down that a change was not taken, before anybody is told.
+async fn refused(house: &Arc<House>, why: &Diagnostics) {
+    let event = Event::ConfigurationRefused { detail: why.to_string() };
+    if let Err(fault) = house.record_own(&Doer::gateway(), event).await {
+        tracing::error!(%fault, %why, "the entry of a refused configuration cannot be written");
+    }
 }
 
 /// Says in the state folder what is in force now.
@@ -108,8 +116,8 @@ pub(crate) async fn look(house: &Arc<House>, told: Diagnostics) -> Diagnostics {
     let Ok((next, wrong)) = tokio::task::spawn_blocking(move || read.with_renewed(now)).await else { return told };
     if !wrong.0.is_empty() && wrong != told {
         tracing::error!(%wrong, "a certificate was replaced and cannot be used; the one before stays");
+        refused(house, &wrong).await;
         house.reloads.count(What::Certificates, false);
-        house.note_own(Event::ConfigurationRefused { detail: wrong.to_string() });
     }
     let Some(next) = next else { return wrong };
     let changes = renewed(&before, &next);
