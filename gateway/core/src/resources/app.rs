@@ -231,7 +231,7 @@ impl Resource for AppSpec {
             ),
             (upstream, asked) => {
                 upstream.iter().for_each(|upstream| upstream::check(source, upstream, &mut found));
-                asked.iter().for_each(|asked| forward_auth::check(source, asked, &mut found));
+                asked.iter().for_each(|asked| forward_auth::check(source, self, asked, &mut found));
             }
         }
         limits::check(source, &self.limits, &mut found);

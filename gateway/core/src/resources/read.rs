@@ -40,18 +40,31 @@ fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
     Some((slip.to_owned(), near.map(str::to_owned)))
 }
 
-/// A value check names the offending value in backticks; if that value stands once in the text, it gives the place.
+/// A value check names the offending value, or the table, in backticks; if that stands in the text, it gives the place.
 pub(super) fn place_by_value(found: &mut Diagnostic, text: &str) {
     if found.line.is_some() {
         return;
     }
     let place = found.message.split('`').skip(1).step_by(2).find_map(|value| {
         let quoted = format!("\"{value}\"");
-        text.find(&quoted).map(|at| (at, at + quoted.len()))
+        text.find(&quoted).map(|at| (at, at + quoted.len())).or_else(|| table(text, value))
     });
     if let Some((start, end)) = place {
         *found = found.clone().at(text, start, end);
     }
+}
+
+/// Where a table is opened, or one inside of it.
+fn table(text: &str, header: &str) -> Option<(usize, usize)> {
+    let name = header.strip_suffix(']').filter(|name| name.starts_with('['))?;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if line.strip_prefix(name).is_some_and(|rest| rest.starts_with([']', '.'])) {
+            return Some((at, at + line.trim_end().len()));
+        }
+        at += line.len();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -284,6 +284,37 @@ async fn oauth2_proxy_s_addresses_answer_where_the_app_says_so() {
     }
 }
 
+/// A preflight is a request like any other here: browsers send it without cookies, so that a policy has to let visitors ask.
+/// What pages of other origins are told is the carrier's to say, and nothing is said of it.
+#[tokio::test]
+async fn a_preflight_is_asked_about_as_the_request_that_it_is() {
+    let preflight = "origin: https://lab.example\r\naccess-control-request-method: PUT\r\n";
+    // What the check of an app refuses changes nothing where it was kept all the same.
+    for more in ["", "[cors]\norigins = ['https://lab.example']\nmethods = ['PUT']\n"] {
+        for dialect in ["nginx", "traefik", "caddy", "haproxy"] {
+            let house = Plan::carried(&format!("dialect = '{dialect}'")).and(more).open().await;
+            let ask = async |line: &str, headers: &str| match dialect {
+                "nginx" => nginx(&house, line, headers).await,
+                _ => traefik(&house, line, headers).await,
+            };
+            let chemist = format!("{}{preflight}", cookie(&house.chemist()));
+            for (line, headers, status) in [
+                ("OPTIONS /public/x", preflight, 200),
+                ("OPTIONS /studies", preflight, 401),
+                ("OPTIONS /studies", &*chemist, 200),
+            ] {
+                let reply = ask(line, headers).await;
+                assert_eq!(reply.status(), status, "{dialect} {line}: {}", reply.0);
+                assert!(!reply.0.contains("access-control-"), "{dialect} {line}: {}", reply.0);
+            }
+            let entries = house.lent.entries.lock().unwrap();
+            let Event::Request(request) = &entries[0].event else { panic!("{:?}", entries[0]) };
+            assert_eq!((&*request.method, request.asked_by.as_deref()), ("OPTIONS", Some(dialect)));
+            assert_eq!(request.decision.as_ref().map(|decision| &*decision.action), Some("OPTIONS"));
+        }
+    }
+}
+
 /// H8: a page of another site opens no WebSocket with a person's cookie.
 #[tokio::test]
 async fn a_websocket_s_origin_is_looked_at() {
