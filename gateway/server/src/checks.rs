@@ -98,6 +98,8 @@ pub fn path_of(tenant: &TenantId, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cardea_core::resources::AppSpec;
+
     use super::*;
 
     fn checked(policy: &str, tests: &str) -> Checked {
@@ -192,26 +194,22 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let found = bundle(&plain, None, Timestamp::from_secs(1_800_000_000));
         assert!(found.passed(), "{}", found.diagnostics);
-        // Whatever an app may hold is explained, also what is left out where it is the default.
-        let described = crate::api::document();
-        let described = serde_json::to_value(described).unwrap();
-        let known = described["components"]["schemas"]["App"]["properties"].as_object().unwrap();
-        let told = |key: &str| text.lines().any(|line| names(line.trim_start_matches(['#', ' ']), key));
-        for key in known.keys() {
-            assert!(told(key), "`{key}` is not explained");
+        // Whatever an app may hold is explained, and told of in the API's description.
+        let unshown = crate::examples::unshown::<AppSpec>(text);
+        assert!(unshown.is_empty(), "not explained: {unshown:?}");
+        let described = serde_json::to_value(crate::api::document()).unwrap();
+        let described = described["components"]["schemas"]["App"]["properties"].as_object().unwrap();
+        let known: Vec<_> = crate::examples::keys::<AppSpec>().into_iter().filter(|key| !key.contains('.')).collect();
+        for key in &known {
+            assert!(described.contains_key(key), "the API's description does not know `{key}`");
         }
-        for (key, _) in serde_json::to_value(app(&shown)).unwrap().as_object().unwrap() {
-            assert!(known.contains_key(key), "the API's description does not know `{key}`");
+        for key in described.keys() {
+            assert!(known.contains(key), "the API's description has `{key}`, which no app has");
         }
     }
 
     /// Whether a line begins with a key and its value.
     fn is_key(line: &str) -> bool {
         line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-    }
-
-    fn names(line: &str, key: &str) -> bool {
-        line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "))
-            || line.trim_start_matches('[').strip_prefix(key).is_some_and(|rest| rest.starts_with(']'))
     }
 }

@@ -8,6 +8,8 @@ pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(test)]
+mod examples;
 pub mod explaining;
 pub mod ext_authz;
 mod figures;

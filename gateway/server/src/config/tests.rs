@@ -107,6 +107,8 @@ fn the_example_is_right_but_for_its_certificate() {
     let text = include_str!("../../cardea.example.toml");
     let found = parse(text).unwrap_err();
     assert!(found.0.iter().all(|one| one.message.contains("tls/chain.pem")), "{found}");
+    let unshown = crate::examples::unshown::<shape::File>(text);
+    assert!(unshown.is_empty(), "not explained: {unshown:?}");
     // What is commented out shows the default: with it, the same comes out.
     let key = |line: &str| {
         line.strip_prefix("# ").is_some_and(|rest| {

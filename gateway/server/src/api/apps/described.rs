@@ -35,6 +35,8 @@ pub(super) struct App {
     /// The service behind it, and how it is reached; absent where another proxy carries it.
     #[schema(value_type = Option<Object>)]
     upstream: (),
+    /// How large and how slow what is sent to it may be; what is left out is as for every app.
+    limits: Option<AppLimits>,
     /// How another proxy asks about its requests, which carries it.
     forward_auth: Option<ForwardAuth>,
     /// Header names and the claim that fills each.
@@ -51,6 +53,15 @@ pub(super) struct App {
     actions: Option<Vec<ActionRule>>,
     /// What the gateway answers in the service's stead.
     answers: Option<Vec<FixedAnswer>>,
+}
+
+/// An app's own limits.
+#[derive(ToSchema)]
+struct AppLimits {
+    /// Bytes of a request's body.
+    body_bytes: Option<u64>,
+    /// The slowest that a body may come; 0 for no such limit.
+    body_bytes_per_second: Option<u32>,
 }
 
 /// A proxy that carries the app and asks about each request.
