@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use cardea_tests::{Client, Demo, Gateway, Installation, Plan, Story, Upstream};
+use http::Method;
+use serde_json::{Value, json};
 use url::Url;
 
 /// Every file below a folder.
@@ -35,8 +37,7 @@ async fn what_is_exported_and_applied_changes_nothing() -> Story {
     on.does(&["export", "exported"]).await?;
     let first = files(&on.path("exported"))?;
     assert!(first.keys().any(|name| name == "tenants/acme/policies/echo.cedar"), "{:?}", first.keys());
-    let plan: serde_json::Value =
-        serde_json::from_str(&on.does(&["--format", "json", "apply", "exported", "--plan"]).await?)?;
+    let plan: Value = serde_json::from_str(&on.does(&["--format", "json", "apply", "exported", "--plan"]).await?)?;
     assert_eq!(plan["plan"], serde_json::json!([]), "the plan is not empty");
     on.does(&["apply", "exported", "--yes"]).await?;
     on.does(&["export", "again"]).await?;
@@ -94,7 +95,7 @@ async fn a_plan_shows_what_will_change_and_the_next_request_obeys() -> Story {
     assert_eq!(whats, ["acme: group chemists", "acme: group readers", "acme: policies", "acme: decisions"]);
     assert!(hashes[0]["before"].is_null() && hashes[1]["before"].is_string(), "{hashes:?}");
     let activated = log.iter().rfind(|entry| entry["event"]["kind"] == "policy-activated").map(|entry| &entry["event"]);
-    let decides = activated.map_or(serde_json::Value::Null, |event| event["policy"]["hash"].clone());
+    let decides = activated.map_or(Value::Null, |event| event["policy"]["hash"].clone());
     assert_eq!(hashes[3]["after"], decides, "the entries tell the same hash");
     let obeyed = async {
         while public(&mut visitor, &url).await? == 200 {
@@ -167,4 +168,67 @@ async fn one_mistake_among_many_changes_keeps_all_of_them_back() -> Story {
     gateway.on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;
     gateway.on.edit("resources/tenants/north/policies/echo.cedar", "context.assurance", "context.assurence")?;
     refused(&gateway.on, &["tenants/north/policies/echo.cedar:9:", "assurence"]).await
+}
+
+#[tokio::test]
+async fn a_tenant_is_deleted_by_its_name_and_by_nothing_less() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let on = &gateway.on;
+    std::fs::remove_dir_all(on.path("resources/tenants/north"))?;
+    on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;
+    let plan = on.does(&["apply", "resources", "--plan"]).await?;
+    assert!(plan.contains("- tenant north"), "{plan}");
+    for arguments in [&["--yes"][..], &["--delete-tenant", "north"], &["--yes", "--delete-tenant", "acme"]] {
+        let (status, _, err) = on.cardea(&[&["apply", "resources"], arguments].concat()).await?;
+        assert!(status == 1 && err.contains("nothing was changed"), "{arguments:?}: {status} {err}");
+        let missing = if arguments.contains(&"--yes") { "`--delete-tenant north`" } else { "`--yes`" };
+        assert!(err.contains(missing), "{arguments:?}: {err}");
+    }
+    on.does(&["export", "still"]).await?;
+    assert!(on.path("still/tenants/north").is_dir(), "it was deleted without its name");
+    assert!(!on.path("still/tenants/acme/groups/late.toml").exists(), "a part was applied");
+    on.does(&["apply", "resources", "--yes", "--delete-tenant", "north"]).await?;
+    on.does(&["export", "after"]).await?;
+    assert!(!on.path("after/tenants/north").exists() && on.path("after/tenants/acme/groups/late.toml").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_console_activated_is_named_before_files_take_its_place() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let on = &gateway.on;
+    let (mut ada, _) = gateway.person_with_codes("ada@acme.example", &["administrators"]).await?;
+    ada.program = true;
+    let file = "resources/tenants/acme/policies/echo.cedar";
+    on.edit(file, "secrets-want-two-factors", "secrets-want-more")?;
+    let plan: Value = serde_json::from_str(&on.does(&["--format", "json", "apply", "resources", "--plan"]).await?)?;
+    assert_eq!(plan["replaced"], json!([]), "what an apply made is replaced in silence");
+
+    let text = format!("{}\n// by hand", on.read(file)?);
+    let new =
+        json!({ "policies": [{ "name": "echo", "text": text }], "tests": [], "base_version": 1, "note": "by hand" });
+    let done = ada.json(Method::POST, &gateway.at("acme", "/api/v1/policies/activate")?, &new).await?;
+    assert_eq!(done.status, 201, "{}", done.body);
+    let plan: Value = serde_json::from_str(&on.does(&["--format", "json", "apply", "resources", "--plan"]).await?)?;
+    let told = &plan["replaced"][0];
+    assert_eq!(
+        (&told["tenant"], &told["version"], &told["author"], &told["note"], &told["again"]),
+        (&"acme".into(), &2.into(), &"ada@acme.example".into(), &"by hand".into(), &false.into()),
+        "{plan}"
+    );
+    let (status, out, err) = on.cardea(&["apply", "resources", "--yes"]).await?;
+    assert!(
+        status == 0 && err.contains("version 2 was activated in the console (made by ada@acme.example"),
+        "{out}{err}"
+    );
+
+    // An older version that was made to decide again is the console's, too, whoever made it.
+    let again = gateway.at("acme", "/api/v1/policies/versions/1/activate")?;
+    let done = ada.json(Method::POST, &again, &json!({})).await?;
+    assert_eq!(done.status, 200, "{}", done.body);
+    let (status, _, err) = on.cardea(&["apply", "resources", "--yes"]).await?;
+    assert!(status == 0 && err.contains("version 1 was made to decide again in the console"), "{err}");
+    let (status, out, err) = on.cardea(&["apply", "resources", "--yes"]).await?;
+    assert_eq!((status, &*out, &*err), (0, "nothing to change\n", ""));
+    Ok(())
 }

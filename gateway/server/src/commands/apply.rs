@@ -1,6 +1,7 @@
 //! `cardea apply`: the store made to hold what a folder says, all of it or nothing.
 
 mod entries;
+mod replaced;
 
 use std::path::PathBuf;
 
@@ -10,22 +11,26 @@ use cardea_core::{
     resources::{Bundle, PolicySet},
 };
 use cardea_policy::Sources;
-use cardea_storage::{Applied, Applying, Plan};
+use cardea_storage::{Applied, Applying, Plan, ResourceChange};
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, agrees, check::show, remark, say, say_json, to_the_end};
+use super::{Context, Ended, Failure, Outcome, agrees, answer, check::show, remark, say, say_json, to_the_end};
 use crate::{House, checks, commands::serve::open_failure, folder, house::Doer};
 
 /// Make the store hold what a folder of resources says. Shows the plan and asks; then changes all or nothing. Policies
 /// must validate and their tests pass, and what apps name must be there. A running gateway takes the change over within a second.
+/// A tenant that the folder does not hold is deleted, with its people, keys and policies: that wants its name, too.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The folder of resources (it holds `tenants/`).
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Do not ask.
+    /// Do not ask, but before a tenant is deleted.
     #[arg(long)]
     yes: bool,
+    /// Delete this tenant, if the folder does not hold it; without a terminal there is no other way. May be repeated.
+    #[arg(long = "delete-tenant", value_name = "TENANT")]
+    delete: Vec<TenantId>,
     /// Show the plan and change nothing.
     #[arg(long, conflicts_with = "yes")]
     plan: bool,
@@ -57,24 +62,21 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
 async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, context: &Context) -> Ended {
     let before = house.store.bundle().await.map_err(anyhow::Error::from)?;
     let plan = Plan::between(before, wanted);
-    let told = |applied: bool| json!({ "ok": true, "applied": applied, "plan": plan.lines() });
-    if plan.is_empty() || arguments.plan {
-        return match context.is_json() {
-            true => say_json(&told(false)).map(|()| Outcome::Done),
-            false => {
-                plan.lines().iter().for_each(say);
-                if plan.is_empty() {
-                    say("nothing to change");
-                }
-                Ok(Outcome::Done)
-            }
-        };
-    }
+    let replaced = replaced::by(&plan, &house.store).await.map_err(anyhow::Error::from)?;
+    let told = |applied: bool| json!({ "ok": true, "applied": applied, "plan": plan.lines(), "replaced": replaced });
     if !context.is_json() {
         plan.lines().iter().for_each(say);
+        replaced.iter().for_each(remark);
     }
-    if !arguments.yes && !agrees(&format!("make these {} changes?", plan.changes.len())) {
-        remark("nothing was changed (say `--yes` where there is no terminal)");
+    if plan.is_empty() || arguments.plan {
+        if context.is_json() {
+            say_json(&told(false))?;
+        } else if plan.is_empty() {
+            say("nothing to change");
+        }
+        return Ok(Outcome::Done);
+    }
+    if !agreed(&plan, arguments) {
         return Ok(Outcome::No);
     }
     to_the_end()?;
@@ -88,6 +90,29 @@ async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, c
         say("done");
     }
     Ok(Outcome::Done)
+}
+
+/// Whether somebody wants all of it; and of each tenant that is deleted, by its name: what goes with it does not come back.
+fn agreed(plan: &Plan, arguments: &Arguments) -> bool {
+    if !arguments.yes && !agrees(&format!("make these {} changes?", plan.changes.len())) {
+        remark("nothing was changed (say `--yes` where there is no terminal)");
+        return false;
+    }
+    let deleted = plan.changes.iter().filter_map(|change| match change {
+        ResourceChange::DropTenant(id) => Some(id),
+        _ => None,
+    });
+    for id in deleted.filter(|id| !arguments.delete.contains(*id)) {
+        let question = format!("tenant `{id}` is deleted, with its people, keys and policies; its name, to say so:");
+        if answer(&question).as_deref() != Some(id.as_str()) {
+            remark(format_args!(
+                "nothing was changed: `{id}` is not among these files, and deleting a tenant wants its name \
+                 (`--delete-tenant {id}` where there is no terminal)"
+            ));
+            return false;
+        }
+    }
+    true
 }
 
 /// Makes the changes of a plan and writes the entries; shared with the demonstration.

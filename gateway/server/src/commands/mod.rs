@@ -118,14 +118,20 @@ pub fn remark(line: impl std::fmt::Display) {
 
 /// Asks a person for a yes on a terminal; without one the answer is no.
 pub fn agrees(question: &str) -> bool {
+    answer(&format!("{question} [y/N]")).is_some_and(|answer| matches!(&*answer, "y" | "Y" | "yes"))
+}
+
+/// Asks a person on a terminal; without one there is no answer.
+pub fn answer(question: &str) -> Option<String> {
     if !std::io::stdin().is_terminal() {
-        return false;
+        return None;
     }
     let mut err = std::io::stderr().lock();
-    let _ = write!(err, "{question} [y/N] ");
+    let _ = write!(err, "{question} ");
     let _ = err.flush();
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    std::io::stdin().read_line(&mut answer).ok()?;
+    Some(answer.trim().to_owned())
 }
 
 /// From here on neither Ctrl-C nor SIGTERM nor a closed terminal ends the process before the command has ended: it is
