@@ -62,6 +62,8 @@ pub enum AgentFault {
         server: String,
         /// Why.
         cause: String,
+        /// The way out, where one can be told from the cause.
+        help: Option<&'static str>,
     },
     /// The server said no.
     #[error("`{server}` refused: {detail} ({reason}, request {request})")]
@@ -87,6 +89,15 @@ impl AgentFault {
     /// Whether the same try may succeed later.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::BadAnswer(_) | Self::Exec(..))
+    }
+
+    /// The way out, where there is one to be told.
+    pub const fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { help, .. } => *help,
+            Self::BadAnswer(_) => Some(call::NOT_OURS),
+            _ => None,
+        }
     }
 }
 
@@ -145,7 +156,7 @@ impl Agent {
                 Err(fault) => {
                     let left = self.time_left();
                     let what = if matches!(fault, AgentFault::Exec(..)) { "not told" } else { "no new certificate" };
-                    tracing::warn!(error = %fault, left = left.as_secs(), "{what}");
+                    tracing::warn!(error = %fault, help = fault.help(), left = left.as_secs(), "{what}");
                     if left.is_zero() && !fault.may_pass() {
                         return fault;
                     }

@@ -1,9 +1,9 @@
 //! A gateway that runs: its listeners, the tasks beside them, and the way they end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use cardea_audit::Event;
-use cardea_proxy::{Door, Drain, Listener, Parts, Proxy, Security, certificates::Shown};
+use cardea_proxy::{Door, Drain, Listener, Parts, Proxy, Security, certificates::Shown, listener::ListenError};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ pub struct Running {
 pub enum StartFault {
     /// An address cannot be had.
     #[error(transparent)]
-    Listen(#[from] cardea_proxy::listener::ListenError),
+    Listen(#[from] ListenError),
     /// The ops address cannot be had.
     #[error("cannot listen on `{address}` for ops: {source}")]
     Ops {
@@ -61,6 +61,31 @@ pub enum StartFault {
     /// TLS cannot be set up.
     #[error("tls cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+impl StartFault {
+    /// The way out, where an address cannot be had.
+    pub fn help(&self) -> Option<&'static str> {
+        let (Self::Listen(ListenError::Bind { source, .. })
+        | Self::Ops { source, .. }
+        | Self::ExtAuthz(ext_authz::Fault::Bind(_, source))) = self
+        else {
+            return None;
+        };
+        match source.kind() {
+            ErrorKind::AddrInUse => {
+                Some("another process listens there (`ss -ltnp` tells which): stop it, or choose another port")
+            }
+            ErrorKind::PermissionDenied => Some(
+                "ports below 1024 want a right: `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the service's unit, \
+                 or choose a higher port",
+            ),
+            ErrorKind::AddrNotAvailable => {
+                Some("this machine has no such address: choose one of its own, or `0.0.0.0` for all of them")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Running {

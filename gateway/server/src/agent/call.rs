@@ -1,7 +1,7 @@
 //! One call to the machines listener: TLS with the roots given, the host's name checked, our certificate shown if we
 //! have one, bounded in time and size.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cardea_certs::pem;
@@ -30,7 +30,7 @@ const HTTPS: u16 = 443;
 
 impl Channel {
     pub(super) fn new(server: &Url, roots: &str, identity: Option<Identity>) -> Result<Self, AgentFault> {
-        let unusable = |cause: String| AgentFault::Unreachable { server: server.to_string(), cause };
+        let unusable = |cause: String| AgentFault::Unreachable { server: server.to_string(), cause, help: None };
         if server.scheme() != "https" || server.host_str().is_none() {
             return Err(unusable("its address is not `https://host:port`".to_owned()));
         }
@@ -59,14 +59,17 @@ impl Channel {
         let called = tokio::time::timeout(LIMIT, self.call(path, body.to_string())).await;
         let (status, body) = match called {
             Ok(Ok(answer)) => answer,
-            Ok(Err(cause)) => return Err(self.unreachable(format!("{cause:#}"))),
-            Err(_) => return Err(self.unreachable(format!("no answer within {} s", LIMIT.as_secs()))),
+            Ok(Err(cause)) => return Err(self.unreachable(format!("{cause:#}"), help(&cause))),
+            Err(_) => {
+                let cause = format!("no answer within {} s", LIMIT.as_secs());
+                return Err(self.unreachable(cause, Some(NOBODY)));
+            }
         };
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| AgentFault::BadAnswer(self.server.to_string()));
         }
         if status.is_server_error() {
-            return Err(self.unreachable(format!("it answered {status}")));
+            return Err(self.unreachable(format!("it answered {status}"), None));
         }
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |name: &str, else_: &str| problem[name].as_str().unwrap_or(else_).to_owned();
@@ -100,7 +103,33 @@ impl Channel {
         Ok((status, body.to_bytes()))
     }
 
-    fn unreachable(&self, cause: String) -> AgentFault {
-        AgentFault::Unreachable { server: self.server.to_string(), cause }
+    fn unreachable(&self, cause: String, help: Option<&'static str>) -> AgentFault {
+        AgentFault::Unreachable { server: self.server.to_string(), cause, help }
+    }
+}
+
+const NOBODY: &str = "name the address and port of `[machines]` in the gateway's configuration; `cardea serve` tells where it listens for machines";
+const NO_SUCH_HOST: &str = "name the tenant's sign-in host, by which this machine must be able to find the gateway";
+const NOT_A_TENANT: &str = "name the sign-in host of a tenant of that gateway, not an address or another name of it";
+/// What answers is not the machines listener.
+pub(super) const NOT_OURS: &str = "name the port of `[machines]`, not that for browsers; where it is, `--bundle` must be what \
+                                   `cardea cert root` of that gateway prints";
+
+/// What would help, as far as the cause tells.
+fn help(cause: &anyhow::Error) -> Option<&'static str> {
+    use rustls::{AlertDescription, Error as Tls};
+    let error = cause.downcast_ref::<io::Error>()?;
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Tls>());
+    match (tls, error.kind()) {
+        // Who has no certificate for a name says so in this way.
+        (Some(Tls::AlertReceived(AlertDescription::AccessDenied | AlertDescription::UnrecognisedName)), _) => {
+            Some(NOT_A_TENANT)
+        }
+        (Some(Tls::InvalidCertificate(_) | Tls::InvalidMessage(_) | Tls::AlertReceived(_)), _) => Some(NOT_OURS),
+        (_, io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut) => Some(NOBODY),
+        (_, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => Some(NOT_OURS),
+        // A name that was not found has no kind of its own.
+        (None, _) if error.to_string().contains("lookup") => Some(NO_SUCH_HOST),
+        _ => None,
     }
 }

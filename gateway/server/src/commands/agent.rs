@@ -6,8 +6,12 @@ use anyhow::Context as _;
 use cardea_core::Secret;
 use url::Url;
 
-use super::{Context, Ended, Outcome, say, say_json};
-use crate::agent::{Agent, Options};
+use super::{Context, Ended, Failure, Outcome, say, say_json};
+use crate::{
+    agent::{Agent, AgentFault, Options},
+    config::{LogConfig, LogFormat},
+    logging,
+};
 
 /// What the agent is told.
 #[derive(Debug, clap::Args)]
@@ -52,14 +56,23 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         entropy: Arc::clone(&context.entropy),
     });
     if arguments.once {
-        let done = agent.obtain().await.map_err(anyhow::Error::from)?;
+        let done = agent.obtain().await.map_err(failed)?;
         tell(&done, context)?;
         return Ok(Outcome::Done);
     }
-    Err(anyhow::Error::from(agent.keep().await).into())
+    let format = if context.is_json() { LogFormat::Json } else { LogFormat::Text };
+    logging::start(&LogConfig { format, ..LogConfig::default() });
+    Err(failed(agent.keep().await))
 }
 
-fn tell(done: &crate::agent::Obtained, context: &Context) -> Result<(), super::Failure> {
+fn failed(fault: AgentFault) -> Failure {
+    match fault.help() {
+        Some(help) => anyhow::anyhow!("{fault}\n  help: {help}").into(),
+        None => anyhow::Error::from(fault).into(),
+    }
+}
+
+fn tell(done: &crate::agent::Obtained, context: &Context) -> Result<(), Failure> {
     let id = done.facts.spiffe_id.as_ref().map(ToString::to_string).unwrap_or_default();
     if context.is_json() {
         return say_json(&serde_json::json!({

@@ -34,15 +34,18 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct VerifyArguments {
+    /// An export (`cardea audit export`) instead of the store; needs no configuration.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The same, as it was written before.
+    #[arg(long = "file", value_name = "FILE", hide = true, conflicts_with = "file")]
+    named: Option<PathBuf>,
     /// Only this tenant's log; all logs where not given.
-    #[arg(long, value_name = "TENANT", conflicts_with_all = ["operator", "file"])]
+    #[arg(long, value_name = "TENANT", conflicts_with_all = ["operator", "file", "named"])]
     tenant: Option<TenantId>,
     /// Only the operator's own log.
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with_all = ["file", "named"])]
     operator: bool,
-    /// An export instead of the store; needs no configuration.
-    #[arg(long, value_name = "EXPORT")]
-    file: Option<PathBuf>,
     /// A head that was noted earlier (`<size>:<link>`): what was written anew since then is found by it.
     #[arg(long = "head", value_name = "HEAD", value_parser = parse_head)]
     heads: Vec<Head>,
@@ -67,7 +70,9 @@ const STRIDE: u32 = 1_000;
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     match arguments.command {
-        Command::Verify(VerifyArguments { file: Some(file), heads, .. }) => verify_file(&file, &heads, context),
+        Command::Verify(
+            VerifyArguments { file: Some(file), heads, .. } | VerifyArguments { named: Some(file), heads, .. },
+        ) => verify_file(&file, &heads, context),
         Command::Verify(arguments) => {
             let store = open(context).await?;
             let ended = verify_store(&store, &arguments, context).await;

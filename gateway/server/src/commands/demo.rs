@@ -10,7 +10,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use cardea_demo::seed::{self, Places};
 
-use super::{Context, Ended, Failure, Outcome, remark, serve::open_failure};
+use super::{
+    Context, Ended, Failure, Outcome, remark,
+    serve::{open_failure, start_failure},
+};
 use crate::{House, config::Config, logging, running::Running};
 use place::Place;
 
@@ -52,7 +55,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         place.seeded()?;
     }
     house.load_state().await.map_err(open_failure)?;
-    let running = Running::start(Arc::clone(&house)).await.map_err(anyhow::Error::from)?;
+    let running = Running::start(Arc::clone(&house)).await.map_err(start_failure)?;
     let services = services::start(&running, &place, bound).await?;
     told::ready(context, &place, &running, &seed::attempts(&places))?;
     stopped().await?;

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Ended, Outcome};
-use crate::{House, logging, reload, running::Running};
+use crate::{
+    House, logging, reload,
+    running::{Running, StartFault},
+};
 
 /// Run the gateway until it is told to stop (SIGTERM, SIGINT): then it takes no new work, and requests under way may
 /// end within `limits.drain_seconds`. SIGHUP reads the configuration anew.
@@ -18,7 +21,7 @@ pub async fn run(_arguments: Arguments, context: &Context) -> Ended {
     let config = context.config()?;
     let level = logging::start(&config.log);
     let house = House::open(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
-    let running = Running::start(house).await.map_err(anyhow::Error::from)?;
+    let running = Running::start(house).await.map_err(start_failure)?;
     announce(&running, begun.elapsed());
     until_told_to_stop(&running, context, &level).await?;
     tracing::info!("draining");
@@ -32,6 +35,14 @@ pub(super) fn open_failure(fault: crate::house::OpenFault) -> super::Failure {
     match fault {
         crate::house::OpenFault::Resources(found) => found.into(),
         other => anyhow::Error::from(other).into(),
+    }
+}
+
+/// What keeps a gateway from starting, with what would help.
+pub(super) fn start_failure(fault: StartFault) -> super::Failure {
+    match fault.help() {
+        Some(help) => anyhow::anyhow!("{fault}\n  help: {help}").into(),
+        None => anyhow::Error::from(fault).into(),
     }
 }
 
