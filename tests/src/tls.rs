@@ -56,7 +56,21 @@ impl Authority {
 
 /// Speaks TLS over `stream` with a gateway that shows a certificate for `host`; it must take the one protocol offered.
 pub async fn over(stream: TcpStream, host: &str, protocol: &str) -> anyhow::Result<TlsStream<TcpStream>> {
-    let connector = TlsConnector::from(Arc::new(authority()?.client(&[protocol])?));
+    again(&connector(protocol)?, stream, host, protocol).await
+}
+
+/// What remembers the gateways that it has spoken with, as a browser does.
+pub fn connector(protocol: &str) -> anyhow::Result<TlsConnector> {
+    Ok(TlsConnector::from(Arc::new(authority()?.client(&[protocol])?)))
+}
+
+/// The same with what was remembered.
+pub async fn again(
+    connector: &TlsConnector,
+    stream: TcpStream,
+    host: &str,
+    protocol: &str,
+) -> anyhow::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(host.to_owned())?;
     let stream = connector.connect(name, stream).await.with_context(|| format!("no TLS with {host}"))?;
     anyhow::ensure!(

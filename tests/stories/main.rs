@@ -20,6 +20,7 @@ mod oidc;
 mod policies;
 mod protocols;
 mod reload;
+mod renewal;
 mod sessions;
 mod stores;
 mod streams;
