@@ -4,6 +4,7 @@
 mod certificates;
 mod change;
 mod check;
+mod files;
 mod in_force;
 mod limits;
 mod shape;
@@ -206,7 +207,14 @@ impl Config {
     /// Checks a text as if it were the file `source` in `folder`.
     pub fn parse(source: &str, text: &str, folder: &Path, now: Timestamp) -> Result<Self, Diagnostics> {
         let shape = shape::read(source, text)?;
-        check::Check::new(source, text, folder, now).config(shape)
+        check::Check::new(source, text, (folder, &files::Disk), now).config(shape)
+    }
+
+    /// The same where no file is, and none is looked for.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn parse_nowhere(source: &str, text: &str, now: Timestamp) -> Result<Self, Diagnostics> {
+        let shape = shape::read(source, text)?;
+        check::Check::new(source, text, (Path::new("/nowhere"), &files::Nowhere), now).config(shape)
     }
 
     /// Whether people reach us over TLS.

@@ -14,6 +14,8 @@ pub mod explaining;
 pub mod ext_authz;
 mod figures;
 pub mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod house;
 pub mod logging;
 mod observing;

@@ -31,6 +31,7 @@ impl Config {
         Self {
             listeners,
             text: new.text,
+            resources: new.resources,
             trusted_proxies: new.trusted_proxies,
             forwarded: new.forwarded,
             limits: Limits { drain: self.limits.drain, ..new.limits },

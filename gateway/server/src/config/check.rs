@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::{
     AccessLogConfig, AccessLogForm, Certificate, Config, ExtAuthz, ListenerConfig, LogConfig, Scheme, TracesConfig,
-    read_secret,
+    files::Files,
     shape::{
         AccessLogFormat, AccessLogTable, ExtAuthzTable, File, ListenerTable, LogTable, MachinesTable, PublicScheme,
         RedisTable, TlsTable, TracesTable, UrlOrRef,
@@ -28,13 +28,19 @@ pub(super) struct Check<'a> {
     source: &'a str,
     text: &'a str,
     folder: &'a Path,
+    files: &'a dyn Files,
     now: Timestamp,
     found: Diagnostics,
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(source: &'a str, text: &'a str, folder: &'a Path, now: Timestamp) -> Self {
-        Self { source, text, folder, now, found: Diagnostics::default() }
+    pub(super) fn new(
+        source: &'a str,
+        text: &'a str,
+        (folder, files): (&'a Path, &'a dyn Files),
+        now: Timestamp,
+    ) -> Self {
+        Self { source, text, folder, files, now, found: Diagnostics::default() }
     }
 
     pub(super) fn config(mut self, file: File) -> Result<Config, Diagnostics> {
@@ -130,7 +136,7 @@ impl<'a> Check<'a> {
 
     fn certificate(&mut self, tls: &TlsTable) -> Option<Arc<Certificate>> {
         let (certificate, key) = (self.folder.join(tls.certificate.get_ref()), self.folder.join(tls.key.get_ref()));
-        match Certificate::read(&certificate, &key, self.now) {
+        match self.files.certificate(&certificate, &key, self.now) {
             Ok(certificate) => Some(Arc::new(certificate)),
             Err(flaw) => {
                 let at = if flaw.in_key { &tls.key } else { &tls.certificate };
@@ -185,7 +191,7 @@ impl<'a> Check<'a> {
 
     fn state_dir(&mut self, dir: &Spanned<String>) -> PathBuf {
         let path = self.folder.join(dir.get_ref());
-        if path.exists() && !path.is_dir() {
+        if self.files.is_folder(&path) == Some(false) {
             self.wrong(dir, format!("state dir `{}` is not a folder", path.display()), "name a folder, or one to make");
         }
         path
@@ -265,7 +271,7 @@ impl<'a> Check<'a> {
                 }
                 Secret::new(text.clone())
             }
-            UrlOrRef::Ref(at) => match read_secret(self.folder, at) {
+            UrlOrRef::Ref(at) => match self.files.secret(self.folder, at) {
                 Ok(secret) => secret,
                 Err(message) => {
                     self.wrong(&table.url, message, "name a readable file or a variable that is set");
@@ -346,7 +352,7 @@ impl<'a> Check<'a> {
 
     fn resources(&mut self, dir: &Spanned<String>) -> Option<PathBuf> {
         let path = self.folder.join(dir.get_ref());
-        if !path.is_dir() {
+        if self.files.is_folder(&path) != Some(true) {
             self.wrong(
                 dir,
                 format!("resources `{}` is not a folder", path.display()),
