@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
 use rustls_pki_types::CertificateDer;
 
 use crate::{
+    Settings,
     framing::Watch,
     headers::{cookies::Shown, outbound::Told},
     listener::Place,
@@ -39,6 +40,9 @@ pub enum Door {
 pub struct Connection {
     /// The other end.
     pub peer: SocketAddr,
+    /// Whether the other end may speak for others. It may not where a proxy said before it that it has no client: what it asks,
+    /// as in a check of whether we are well, is its own.
+    pub(crate) speaks_for_others: bool,
     /// Whether it is TLS.
     pub tls: bool,
     /// The name that the client asked a certificate for.
@@ -64,7 +68,25 @@ impl Connection {
     /// A connection from `peer` through `door`, without TLS.
     pub fn plain(peer: SocketAddr, door: Door) -> Self {
         let (watch, told, shown) = (Arc::default(), Told::default(), Shown::default());
-        Self { peer, tls: false, sni: None, workload: None, certificate: None, door, watch, told, shown, place: None }
+        Self {
+            peer,
+            speaks_for_others: true,
+            tls: false,
+            sni: None,
+            workload: None,
+            certificate: None,
+            door,
+            watch,
+            told,
+            shown,
+            place: None,
+        }
+    }
+
+    /// INVARIANT: the one rule by which anything said of another client is believed: a listed proxy says it, on a connection
+    /// that is some client's.
+    pub(crate) fn is_believed(&self, settings: &Settings) -> bool {
+        self.speaks_for_others && settings.trusts(self.peer.ip())
     }
 }
 
@@ -114,7 +136,7 @@ impl Canonical {
         if connection.tls && !named_by(connection.sni.as_deref(), &authority.0) {
             return Err(Reason::Misdirected);
         }
-        let told = forwarded::read(connection.peer.ip(), &head.headers, &snapshot.settings)?;
+        let told = forwarded::read(connection, &head.headers, &snapshot.settings)?;
         let stated = Stated {
             method,
             authority,

@@ -110,7 +110,7 @@ impl Asking {
         }
         let told = if self.form == Form::Start {
             Told::by_start(question)?
-        } else if !snapshot.settings.trusts(connection.peer.ip()) {
+        } else if !connection.is_believed(&snapshot.settings) {
             return Err(Reason::ProxyNotTrusted);
         } else if self.dialect == Dialect::Nginx {
             Told::by_nginx(&head.headers, question)?

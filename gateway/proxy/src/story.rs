@@ -63,7 +63,7 @@ impl Story {
         let agent = headers.get(header::USER_AGENT).and_then(|agent| std::str::from_utf8(agent.as_bytes()).ok());
         let entry = proxy.mint(at);
         proxy.metrics().in_flight.inc();
-        let seen = || Seen { headers, version: *version, entry, trusted: settings.trusts(connection.peer.ip()) };
+        let seen = || Seen { headers, version: *version, entry, trusted: connection.is_believed(settings) };
         Self {
             gathered: settings.observers.gather(seen, proxy.entropy()),
             entry,

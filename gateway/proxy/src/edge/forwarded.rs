@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use cardea_core::Reason;
 use http::{HeaderMap, HeaderName, header};
 
-use crate::Settings;
+use crate::{Connection, Settings};
 
 /// The header that listed proxies write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,8 +31,9 @@ static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The client is the right-most address that is not itself a listed proxy's.
-pub(super) fn read(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> Result<Told, Reason> {
-    if !settings.trusts(peer) {
+pub(super) fn read(connection: &Connection, headers: &HeaderMap, settings: &Settings) -> Result<Told, Reason> {
+    let peer = connection.peer.ip();
+    if !connection.is_believed(settings) {
         return Ok(Told { client: peer.to_canonical(), https: false });
     }
     let told = match settings.forwarded {
@@ -150,6 +151,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::Door;
 
     const PROXY: &str = "10.0.0.1";
 
@@ -160,7 +162,9 @@ mod tests {
         for value in values {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
-        read(peer.parse().unwrap(), &headers, &settings).map(|told| (told.client.to_string(), told.https))
+        let peer: IpAddr = peer.parse().unwrap();
+        let connection = Connection::plain((peer, 1).into(), Door::Public);
+        read(&connection, &headers, &settings).map(|told| (told.client.to_string(), told.https))
     }
 
     #[test]

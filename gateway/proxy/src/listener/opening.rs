@@ -44,17 +44,27 @@ impl Turned {
     }
 }
 
-/// Who connects, and its room for one more: the other end, or, where a listed proxy says so, that proxy's client.
+/// Who connects: the other end, or, where a listed proxy says so, that proxy's client.
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    /// Whether it may be a proxy with clients of its own.
+    pub(super) speaks_for_others: bool,
+    /// Its room for one more; a listed proxy speaks for many, and has no limit of its own.
+    pub(super) seat: Option<Seat>,
+}
+
+/// Hears who connects, and finds it room. INVARIANT: a proxy that names nobody is taken at its word: there is no client, so
+/// nothing that is said on the connection is a client's, and it is trusted for nothing that a stranger is not.
 pub(super) async fn client(
     (proxy, settings): (&Proxy, &Settings),
     stream: &mut TcpStream,
     peer: SocketAddr,
     proxy_protocol: bool,
-) -> Result<(SocketAddr, Option<Seat>), Turned> {
+) -> Result<Client, Turned> {
     let limits = &settings.limits;
     let listed = settings.trusts(peer.ip());
-    let client = match (proxy_protocol, listed) {
-        (false, _) => peer,
+    let (address, speaks_for_others) = match (proxy_protocol, listed) {
+        (false, _) => (peer, true),
         (true, false) => return Err(Turned::Unlisted),
         (true, true) => {
             let said = tokio::time::timeout(limits.handshake, proxy_protocol::client(stream)).await;
@@ -62,15 +72,15 @@ pub(super) async fn client(
                 tracing::warn!(%peer, %error, "a proxy's word cannot be used");
                 Turned::ProxyProtocol
             })?;
-            said.unwrap_or(peer)
+            said.map_or((peer, false), |client| (client, true))
         }
     };
-    // A listed proxy speaks for many, and has no limit of its own.
-    if listed && client == peer || settings.trusts(client.ip()) {
-        return Ok((client, None));
-    }
-    let seat = proxy.crowd.admit(client.ip(), limits.connections_per_client).ok_or(Turned::TooMany)?;
-    Ok((client, Some(seat)))
+    let seat = if speaks_for_others && settings.trusts(address.ip()) {
+        None
+    } else {
+        Some(proxy.crowd.admit(address.ip(), limits.connections_per_client).ok_or(Turned::TooMany)?)
+    };
+    Ok(Client { address, speaks_for_others, seat })
 }
 
 /// What every HTTP/2 connection begins with (RFC 9113 section 3.4).

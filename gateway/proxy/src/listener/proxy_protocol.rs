@@ -53,7 +53,7 @@ pub(super) async fn client(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<S
     io.read_exact(&mut rest).await?;
     match (command, family) {
         (0x20, _) => Ok(None),
-        // Unspecified: the proxy does not know, and the protocol says to take the connection as it is.
+        // Unspecified: the proxy does not know, and the protocol says to take the connection as it is: nobody's.
         (0x21, 0x00) => Ok(None),
         (0x21, 0x11) => v4(&rest).map(Some).ok_or(Unusable::Unknown(command, family)),
         (0x21, 0x21) => v6(&rest).map(Some).ok_or(Unusable::Unknown(command, family)),

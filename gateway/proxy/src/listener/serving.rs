@@ -60,8 +60,8 @@ impl Serving {
         let limits = &self.settings.limits;
         prepare(&stream, limits);
         let client = opening::client((&self.proxy, &self.settings), &mut stream, connection.peer, self.proxy_protocol);
-        let (client, seat) = client.await?;
-        connection.peer = client;
+        let opening::Client { address, speaks_for_others, seat } = client.await?;
+        (connection.peer, connection.speaks_for_others) = (address, speaks_for_others);
         connection.place = Some(Arc::new(Place { room, seat }));
         match self.tls.clone() {
             Some(tls) => self.secured(stream, connection, tls, limits).await,

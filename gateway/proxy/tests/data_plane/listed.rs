@@ -56,10 +56,58 @@ async fn a_listed_proxy_names_its_client() {
     let heard = service.last();
     assert_eq!(heard.header("x-forwarded-for"), Some("192.0.2.7"));
     assert_eq!(heard.header("x-forwarded-proto"), Some("http"));
-    // A check of whether we are well names nobody.
-    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0".to_vec();
-    assert!(back(&house, &[local, request("")].concat()).await.starts_with("HTTP/1.1 200 "));
-    assert_eq!(service.last().header("x-forwarded-for"), Some("127.0.0.1"));
+}
+
+/// What a listed proxy says where it has no client: in a check of whether we are well, and where it does not know.
+const NOBODY: [&[u8]; 3] = [
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x1f\x90\x01\xbb",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0",
+];
+
+#[tokio::test]
+async fn a_proxy_that_names_nobody_is_believed_in_nothing() {
+    let claims = request("x-forwarded-for: 203.0.113.9\r\nforwarded: for=203.0.113.9\r\nx-forwarded-proto: https\r\n");
+    for by in [ForwardedBy::XForwardedFor, ForwardedBy::Forwarded] {
+        let (service, url) = Service::start().await;
+        let mut plan = Plan::at(&url).trusting("127.0.0.0/8");
+        (plan.proxy_protocol, plan.forwarded) = (true, by);
+        let house = plan.open().await;
+        for nobody in NOBODY {
+            assert!(back(&house, &[nobody, &claims].concat()).await.starts_with("HTTP/1.1 200 "));
+            let heard = service.last();
+            assert_eq!(heard.header("x-forwarded-for"), Some("127.0.0.1"), "{by:?} {nobody:?}");
+            assert_eq!(heard.header("x-forwarded-proto"), Some("http"), "{by:?} {nobody:?}");
+        }
+    }
+    // Nor may it ask about what others ask for.
+    let mut plan = Plan::carried("dialect = 'nginx'");
+    plan.proxy_protocol = true;
+    let house = plan.open().await;
+    let question = format!(
+        "GET /.cardea/authorize HTTP/1.1\r\nhost: {APP_HOST}\r\nconnection: close\r\nx-original-method: GET\r\n\
+         x-original-uri: /public\r\nx-forwarded-proto: http\r\n\r\n"
+    );
+    for nobody in NOBODY {
+        let reply = back(&house, &[nobody, question.as_bytes()].concat()).await;
+        assert!(reply.starts_with("HTTP/1.1 403 ") && reply.contains("proxy-not-trusted"), "{nobody:?}: {reply}");
+    }
+    // A proxy that is the client of another may.
+    let chained =
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x1f\x90\x01\xbb"[..], question.as_bytes()];
+    assert!(back(&house, &chained.concat()).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_proxy_that_names_nobody_counts_as_one_client() {
+    let (house, _service) = behind("127.0.0.0/8").await;
+    let mut first = TcpStream::connect(house.address).await.unwrap();
+    let kept = format!("GET /public HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n").into_bytes();
+    first.write_all(&[NOBODY[0], &kept].concat()).await.unwrap();
+    assert_eq!(first.read_u8().await.unwrap(), b'H');
+    assert_eq!(back(&house, &[NOBODY[2], &request("")].concat()).await, "");
+    assert_eq!(turned_away(&house, "too-many"), 1);
+    assert!(back(&house, &[said(7), request("")].concat()).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
