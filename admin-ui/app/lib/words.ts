@@ -93,6 +93,7 @@ export const REASON_CODES = [
   "policy-invalid",
   "conflict",
   "certificate-rejected",
+  "certificate-ended",
   "enrolment-spent",
   "upstream-unreachable",
   "upstream-identity",

@@ -117,6 +117,8 @@ reasons! {
     RequestNotSigned = "request-not-signed", 400, Refused;
     /// The client's certificate is absent, foreign or past its time.
     CertificateRejected = "certificate-rejected", 403, Refused;
+    /// The client's certificate has ended while its connection was open.
+    CertificateEnded = "certificate-ended", 401, Refused;
     /// A changed policy set does not validate or fails its own tests.
     PolicyInvalid = "policy-invalid", 422, Refused;
     /// The identity provider cannot be reached.

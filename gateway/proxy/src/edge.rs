@@ -8,21 +8,23 @@ use std::{
     sync::Arc,
 };
 
-use cardea_core::Reason;
+use cardea_core::{Reason, Timestamp};
 use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
-use rustls_pki_types::CertificateDer;
 
 use crate::{
-    Settings,
+    Proxy, Settings,
     framing::Watch,
     headers::{cookies::Shown, outbound::Told},
     listener::Place,
     routing::{Site, SiteRole, Snapshot},
 };
 
+mod certificate;
 pub mod forwarded;
 pub(crate) mod host;
 pub(crate) mod path;
+
+pub use certificate::ClientCertificate;
 
 /// Which listener a connection came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +49,8 @@ pub struct Connection {
     pub tls: bool,
     /// The name that the client asked a certificate for.
     pub sni: Option<Arc<str>>,
-    /// The SPIFFE ID of the client's certificate, verified by the listener's TLS configuration.
-    pub workload: Option<Arc<str>>,
-    /// That certificate, which is not looked at again while the connection lives.
-    pub certificate: Option<CertificateDer<'static>>,
+    /// The client's certificate, verified by the listener's TLS configuration.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The listener.
     pub door: Door,
     /// What the guard below HTTP/1 and the pipeline tell each other.
@@ -73,7 +73,6 @@ impl Connection {
             speaks_for_others: true,
             tls: false,
             sni: None,
-            workload: None,
             certificate: None,
             door,
             watch,
@@ -87,6 +86,24 @@ impl Connection {
     /// that is some client's.
     pub(crate) fn is_believed(&self, settings: &Settings) -> bool {
         self.speaks_for_others && settings.trusts(self.peer.ip())
+    }
+
+    /// Whom the client's certificate names.
+    pub(crate) fn workload(&self) -> Option<&Arc<str>> {
+        self.certificate.as_deref().map(ClientCertificate::spiffe_id)
+    }
+
+    /// Whether it still speaks for whoever opened it.
+    pub(crate) fn holds(&self, now: Timestamp) -> Result<(), Reason> {
+        self.certificate.as_deref().map_or(Ok(()), |certificate| certificate.holds(now))
+    }
+
+    /// Waits until the client's certificate ends it; for ever where it showed none.
+    pub async fn ending(&self, proxy: &Proxy) {
+        match &self.certificate {
+            Some(certificate) => Box::pin(certificate.ending(proxy.now())).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

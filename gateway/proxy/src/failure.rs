@@ -176,10 +176,10 @@ pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, 
     response
 }
 
-/// Whether what follows on the connection cannot be a request, or is the rest of one that nobody reads.
+/// Whether what follows on the connection cannot be a request, is the rest of one that nobody reads, or is nobody's any more.
 fn ends_the_connection(reason: Reason) -> bool {
-    use Reason::{AmbiguousFraming, BodyTooLarge, HeadersTooLarge, TooSlow};
-    matches!(reason, HeadersTooLarge | AmbiguousFraming | BodyTooLarge | TooSlow)
+    use Reason::{AmbiguousFraming, BodyTooLarge, CertificateEnded, HeadersTooLarge, TooSlow};
+    matches!(reason, HeadersTooLarge | AmbiguousFraming | BodyTooLarge | TooSlow | CertificateEnded)
 }
 
 fn led_to(url: &str) -> Response<Body> {

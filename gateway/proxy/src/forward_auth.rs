@@ -170,7 +170,7 @@ pub(crate) fn by_message(
         return Err(Reason::BadDescription);
     }
     let domain = format!("spiffe://{}/", site.tenant.trust_domain);
-    if connection.workload.as_ref().is_some_and(|id| !id.starts_with(&domain)) {
+    if connection.workload().is_some_and(|id| !id.starts_with(&domain)) {
         return Err(Reason::ProxyNotTrusted);
     }
     Ok((canonical, Some(site)))

@@ -43,7 +43,7 @@ pub use access::{LiveSession, OpenedBy};
 pub use body::Body;
 pub use certificates::Certificate;
 pub use drain::Drain;
-pub use edge::{Canonical, Connection, Door, forwarded::ForwardedBy};
+pub use edge::{Canonical, ClientCertificate, Connection, Door, forwarded::ForwardedBy};
 pub use failure::{Challenge, Failure};
 pub use forward_auth::{Description, Vouched};
 pub use limits::Limits;

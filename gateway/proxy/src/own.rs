@@ -15,7 +15,8 @@ use http::{HeaderValue, Request, Response};
 use rustls_pki_types::CertificateDer;
 
 use crate::{
-    App, Body, Canonical, Connection, Failure, LiveSession, Permit, Site, Tenant, pipeline::Way, story::Story,
+    App, Body, Canonical, ClientCertificate, Connection, Failure, LiveSession, Permit, Site, Tenant, pipeline::Way,
+    story::Story,
 };
 
 /// A store did not answer, or answered nonsense. Becomes `503 store-unavailable`.
@@ -176,9 +177,9 @@ impl Admitted {
         &self.0.caller
     }
 
-    /// The certificate that the client showed on this connection, however long ago: whoever goes by it looks at its end.
+    /// The certificate that the client showed on this connection. It held when the request came.
     pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
-        self.0.connection.certificate.as_ref()
+        self.0.connection.certificate.as_deref().map(ClientCertificate::der)
     }
 
     /// The session, where somebody is signed in.

@@ -208,6 +208,7 @@ impl Proxy {
         let canonical = Arc::new(canonical);
         story.is_about(&canonical);
         let site = story.site.insert(site.ok_or_else(|| snapshot.nobody_at(canonical.host()))?).clone();
+        connection.holds(story.at)?;
         let app = story.app.insert(routing::route(&site, &canonical, connection)?).clone();
         story.span.record("app", app.spec.id.as_str());
         // What another proxy carries answers for itself to other origins.
@@ -343,6 +344,9 @@ impl Proxy {
     /// Asks the question of an open stream again, with everything as it is now.
     pub(crate) async fn ask_again(&self, asked: &Asked) -> Result<bool, StoreFault> {
         let now = self.now();
+        if asked.connection.holds(now).is_err() {
+            return Ok(false);
+        }
         let snapshot = self.snapshot();
         let canonical = &asked.canonical;
         let Some(site) = snapshot.hosts.get(&**canonical.host()) else { return Ok(false) };

@@ -39,10 +39,10 @@ struct Desk {
     connection: Arc<Connection>,
 }
 
-fn service(proxy: Arc<Proxy>, connection: Connection) -> AuthorizationServer<Desk> {
+fn service(proxy: Arc<Proxy>, connection: Arc<Connection>) -> AuthorizationServer<Desk> {
     // A message holds a request's head, which has a limit of its own below this one.
     const MESSAGE: usize = 512 * 1024;
-    AuthorizationServer::new(Desk { proxy, connection: Arc::new(connection) }).max_decoding_message_size(MESSAGE)
+    AuthorizationServer::new(Desk { proxy, connection }).max_decoding_message_size(MESSAGE)
 }
 
 #[tonic::async_trait]
@@ -51,6 +51,10 @@ impl Authorization for Desk {
         let attributes = request.into_inner().attributes.ok_or_else(|| Status::invalid_argument("no attributes"))?;
         let request = described(attributes).map_err(Status::invalid_argument)?;
         let response = self.proxy.handle(Arc::clone(&self.connection), request).await;
+        // Whoever asks has to show who it is anew: that is no answer about the request.
+        if self.connection.certificate.as_ref().is_some_and(|certificate| certificate.has_ended()) {
+            return Err(Status::unauthenticated("certificate-ended"));
+        }
         Ok(tonic::Response::new(answer::of(response).await))
     }
 }

@@ -22,10 +22,9 @@ use super::{
     opening::{self, Turned},
 };
 use crate::{
-    Body, Connection, Drain, Limits, Proxy, Settings,
+    Body, ClientCertificate, Connection, Drain, Limits, Proxy, Settings,
     framing::{Bounds, Flood, Frames, Guard},
     room,
-    upstream::tls::spiffe_id,
 };
 
 /// How many looks at a connection without a request its idle time is made of: it ends at most a fourth late.
@@ -173,8 +172,8 @@ impl Serving {
         async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, times).await }
     }
 
-    /// Serves a connection until it ends, the gateway closes, or it has asked for nothing for `idle`. Who does not end
-    /// within `last_word` after being told to is not waited for: HTTP/2 ends by agreement, and a client may not agree.
+    /// Serves a connection until it ends, the gateway closes, its client's certificate ends, or it has asked for nothing for
+    /// `idle`. Who does not end within `last_word` after being told to is not waited for: HTTP/2 ends by agreement, and a client may not agree.
     async fn keep<C: Future<Output = hyper::Result<()>>>(
         &self,
         mut serving: Pin<&mut C>,
@@ -190,7 +189,7 @@ impl Serving {
                 tell_to_end(serving.as_mut());
                 serving.await
             }
-            () = quiet.long_enough() => {
+            () = over(&mut quiet, connection, &self.proxy) => {
                 tell_to_end(serving.as_mut());
                 match last_word {
                     None => serving.await,
@@ -234,10 +233,9 @@ fn shown(stream: &TlsStream<TcpStream>, connection: &mut Connection) -> bool {
     let session = stream.get_ref().1;
     connection.tls = true;
     connection.sni = session.server_name().map(Arc::from);
-    let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    connection.workload = certificate.and_then(spiffe_id).map(Arc::from);
-    connection.certificate = certificate.map(|certificate| certificate.clone().into_owned());
-    certificate.is_none() || connection.workload.is_some()
+    let Some(certificate) = session.peer_certificates().and_then(|chain| chain.first()) else { return true };
+    connection.certificate = ClientCertificate::read(certificate).map(Arc::new);
+    connection.certificate.is_some()
 }
 
 fn service(
@@ -254,6 +252,14 @@ fn service(
         let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
         Box::pin(async move { Ok(proxy.handle(connection, request.map(Body::from)).await) })
     })
+}
+
+/// A connection has lasted long enough.
+async fn over(quiet: &mut Quiet<'_>, connection: &Connection, proxy: &Proxy) {
+    tokio::select! {
+        () = quiet.long_enough() => {}
+        () = connection.ending(proxy) => {}
+    }
 }
 
 /// Whether a connection has gone quiet. Looked at now and then, so that requests set no timer.

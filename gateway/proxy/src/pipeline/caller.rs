@@ -98,7 +98,7 @@ impl Proxy {
 
 /// Whoever comes to the machines' door: a workload of this tenant, or nobody we know.
 fn workload(site: &Site, connection: &Connection, visitor: &Arc<Principal>) -> Result<Asker, Fail> {
-    let Some(spiffe_id) = &connection.workload else { return Ok(Asker::Other(Arc::clone(visitor))) };
+    let Some(spiffe_id) = connection.workload() else { return Ok(Asker::Other(Arc::clone(visitor))) };
     let ours = spiffe_id
         .strip_prefix("spiffe://")
         .and_then(|rest| rest.strip_prefix(site.tenant.trust_domain.as_str()))

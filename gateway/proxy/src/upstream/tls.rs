@@ -157,7 +157,8 @@ pub(super) fn left<'a>(
     certificates.map(|one| of_one(one).unwrap_or_default()).min().unwrap_or_default()
 }
 
-fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+/// The last second of a certificate's life, after 1970.
+pub(crate) fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     u64::try_from(parsed.validity().not_after.timestamp()).ok()
 }

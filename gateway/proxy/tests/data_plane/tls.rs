@@ -4,7 +4,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cardea_core::Reason;
-use cardea_proxy::{Connection, Door, Listener, Security, Transport, upstream::tls};
+use cardea_proxy::{
+    Body, ClientCertificate, Connection, Description, Door, Listener, Security, Transport, Vouched, upstream::tls,
+};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http2, ext::Protocol};
@@ -347,6 +349,77 @@ async fn the_machines_door_knows_workloads_and_opens_nothing_else() {
     assert!(ask(workload(&[RECORDS]), APP_HOST, "/public").await.starts_with("HTTP/1.1 404 "));
     assert!(ask(workload(&[RECORDS]), SIGN_IN_HOST, "/admin/").await.starts_with("HTTP/1.1 404 "));
     assert_eq!(ask(workload(&[RECORDS, GATEWAY]), SIGN_IN_HOST, "/ca/renew").await, "", "two names are none");
+}
+
+/// Long enough for a certificate until 2028 to end, from when these tests take place.
+const BEYOND_2028: i64 = 31_000_000;
+
+/// A handshake proves who somebody was: a connection that outlives the certificate speaks for nobody.
+#[tokio::test]
+async fn a_connection_speaks_for_its_client_no_longer_than_the_certificate() {
+    let (house, ours, _) = secured(Door::Machines).await;
+    let client = || {
+        let (chain, key) = ours.issue_until(&[], &[RECORDS], 2028);
+        ours.client().with_client_auth_cert(chain, key).unwrap()
+    };
+    let mut old = connect(&house, client(), SIGN_IN_HOST, b"http/1.1").await;
+    let request = format!("POST /ca/renew HTTP/1.1\r\nhost: {SIGN_IN_HOST}\r\ncontent-length: 0\r\n\r\n");
+    old.write_all(request.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("permits=1") {
+        assert!(old.read_buf(&mut seen).await.unwrap() > 0);
+    }
+    let stream = connect(&house, client(), SIGN_IN_HOST, b"h2").await;
+    let (mut new, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut post = async || {
+        let request = Request::post(format!("https://{SIGN_IN_HOST}/ca/renew")).version(Version::HTTP_2);
+        new.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap().status()
+    };
+    assert_eq!(post().await, 200);
+
+    house.pass(BEYOND_2028);
+    old.write_all(request.as_bytes()).await.unwrap();
+    let mut rest = Vec::new();
+    // Also where there is no word of farewell, it is an end.
+    let _ = tokio::time::timeout(Duration::from_secs(5), old.read_to_end(&mut rest)).await.expect("it stays open");
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.starts_with("HTTP/1.1 401 ") && rest.contains("certificate-ended"), "{rest}");
+    assert!(rest.contains("connection: close") && !rest.contains("permits="), "{rest}");
+    assert_eq!(post().await, 401);
+    let _ = tokio::time::timeout(Duration::from_secs(5), connection).await.expect("it stays open");
+    let ended = (401, Some(Reason::CertificateEnded));
+    assert_eq!(house.ends(), [(200, None), (200, None), ended, ended]);
+}
+
+/// A question over gRPC comes on a connection that may be kept for days.
+#[tokio::test]
+async fn a_question_is_nobody_s_once_the_certificate_has_ended() {
+    let ours = Authority::new();
+    let house = Plan::carried("dialect = 'envoy'").open().await;
+    let mut connection = Connection::plain("127.0.0.1:1".parse().unwrap(), Door::Asked);
+    let (chain, _) = ours.issue_until(&[], &["spiffe://acme.cardea.internal/service/envoy"], 2028);
+    connection.certificate = ClientCertificate::read(&chain[0]).map(Arc::new);
+    let connection = Arc::new(connection);
+    let ask = async || {
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(Description {
+            method: "GET".to_owned(),
+            scheme: "http".to_owned(),
+            authority: APP_HOST.to_owned(),
+            target: "/public".to_owned(),
+            client: "192.0.2.1".parse().unwrap(),
+        });
+        let response = house.proxy.handle(Arc::clone(&connection), request).await;
+        (response.status().as_u16(), response.extensions().get::<Vouched>().is_some())
+    };
+    assert_eq!(ask().await, (200, true));
+    assert!(tokio::time::timeout(Duration::from_millis(50), connection.ending(&house.proxy)).await.is_err());
+    house.pass(BEYOND_2028);
+    assert_eq!(ask().await, (401, false));
+    assert!(connection.certificate.as_ref().unwrap().has_ended());
+    connection.ending(&house.proxy).await;
+    assert_eq!(house.ends().last(), Some(&(401, Some(Reason::CertificateEnded))));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use cardea_proxy::{Connection, Door, Drain, Proxy, upstream::tls::spiffe_id};
+use cardea_proxy::{ClientCertificate, Connection, Door, Drain, Proxy};
 use hyper::server::conn::http2;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -27,6 +27,9 @@ const STREAMS: u32 = 1_024;
 
 /// Time for a TLS handshake, as on other listeners.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Time for what is under way once the client's certificate ends: what a decision may take.
+const LAST_WORD: Duration = Duration::from_secs(30);
 
 /// How long to wait after the system refused a connection: it will refuse the next one too.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -115,15 +118,18 @@ impl One {
             Err(_) => return tracing::debug!(%peer, "handshake took too long"),
         };
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let Some(id) = certificate.and_then(spiffe_id).filter(|id| self.callers.contains(id)) else {
+        let certificate = certificate.and_then(ClientCertificate::read);
+        let Some(certificate) = certificate.filter(|one| self.callers.iter().any(|id| **id == **one.spiffe_id()))
+        else {
             return tracing::warn!(%peer, "somebody who is not listed asks about requests");
         };
-        connection.workload = Some(id.as_str().into());
+        connection.certificate = Some(Arc::new(certificate));
         self.http2(stream, connection).await;
     }
 
     async fn http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: Connection) {
-        let service = TowerToHyperService::new(service(self.proxy, connection));
+        let (proxy, connection) = (self.proxy, Arc::new(connection));
+        let service = TowerToHyperService::new(service(Arc::clone(&proxy), Arc::clone(&connection)));
         let mut serving = pin!(
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -137,6 +143,11 @@ impl One {
             () = self.drain.begun() => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
+            }
+            // Its client opens another one with its next certificate.
+            () = connection.ending(&proxy) => {
+                serving.as_mut().graceful_shutdown();
+                tokio::time::timeout(LAST_WORD, serving).await.unwrap_or(Ok(()))
             }
         };
         if let Err(error) = ended {

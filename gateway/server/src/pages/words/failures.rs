@@ -185,6 +185,11 @@ fn english(reason: Reason) -> FailureWords {
             "It is missing, was issued by someone else, or is past its time.",
             "Enrol again with a new token.",
         ),
+        Reason::CertificateEnded => say(
+            "This certificate has ended",
+            "It was good when the connection was opened, and its time is over.",
+            "Connect again with the next one.",
+        ),
         Reason::PolicyInvalid => say(
             "These policies can’t take effect",
             "They do not validate, or their own tests fail.",
