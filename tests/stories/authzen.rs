@@ -13,7 +13,13 @@ resource == App::"cardea-decisions");
 
 async fn house() -> anyhow::Result<(Upstream, Gateway)> {
     let upstream = Upstream::start().await?;
-    let gateway = Plan::before(upstream.port).file("tenants/acme/policies/asking.cedar", MAY_ASK).start().await?;
+    let gateway = with_services(Plan::before(upstream.port)).await?;
+    Ok((upstream, gateway))
+}
+
+/// One with two services that have certificates, of which one may ask.
+async fn with_services(plan: Plan) -> anyhow::Result<Gateway> {
+    let gateway = plan.file("tenants/acme/policies/asking.cedar", MAY_ASK).start().await?;
     gateway.on.write("root.pem", &gateway.on.does(&["cert", "root"]).await?)?;
     for service in ["worklist", "nosy"] {
         gateway
@@ -36,7 +42,7 @@ async fn house() -> anyhow::Result<(Upstream, Gateway)> {
             ])
             .await?;
     }
-    Ok((upstream, gateway))
+    Ok(gateway)
 }
 
 /// A service's requests, each with its answer.
@@ -149,8 +155,96 @@ async fn a_service_asks_before_it_acts() -> Story {
     let asked =
         log.iter().filter(|entry| entry["event"]["asked_by"] == "spiffe://acme.cardea.internal/service/worklist");
     let verdicts: Vec<_> = asked.map(|entry| entry["event"]["decision"]["verdict"].clone()).collect();
-    assert_eq!(verdicts.len(), 7, "{verdicts:?}");
+    // Each question has its entry, also where none was put to the policies.
+    assert_eq!(verdicts.len(), rows.len(), "{verdicts:?}");
+    assert_eq!(verdicts.iter().filter(|verdict| verdict.is_string()).count(), 7, "{verdicts:?}");
     assert!(verdicts.contains(&json!("allow")) && verdicts.contains(&json!("deny")), "{verdicts:?}");
+    Ok(())
+}
+
+/// A question about somebody unknown, or about nothing, is found in the log by what its answer says.
+#[tokio::test]
+async fn every_question_has_its_entry() -> Story {
+    let (_upstream, gateway) = house().await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    let at = |path: &str| gateway.at("echo.acme", path);
+    let route = |url: &str| json!({ "type": "route", "id": url });
+    let rows = [
+        ("user", "nobody@acme.example", route(at("/studies")?.as_str()), "denied"),
+        ("user", "no name at all", route(at("/studies")?.as_str()), "denied"),
+        ("service", "ben@acme.example", route(at("/studies")?.as_str()), "denied"),
+        ("user", "ben@acme.example", route("nowhere"), "not-found"),
+        ("user", "ben@acme.example", json!({ "type": "record", "id": "1" }), "not-found"),
+        ("user", "ben@acme.example", route("http://nobody.example/"), "not-found"),
+        // What is said of an address tells nobody from somebody.
+        ("user", "nobody@acme.example", route("http://nobody.example/"), "not-found"),
+        ("user", "nobody@acme.example", route(at("/.cardea/session")?.as_str()), "not-found"),
+    ];
+    let asked: Vec<_> = rows
+        .iter()
+        .map(|(kind, who, resource, _)| {
+            let subject = json!({ "type": kind, "id": who });
+            post(
+                "/access/v1/evaluation",
+                &json!({ "subject": subject, "action": { "name": "GET" }, "resource": resource }),
+            )
+        })
+        .collect();
+    let answers = send(&gateway, "worklist", &asked).await?;
+    let log = gateway.on.log("acme").await?;
+    for ((row, answer), (_, who, _, reason)) in rows.iter().zip(&answers).zip(&rows) {
+        assert_eq!(decision(answer)?, (false, (*reason).to_owned()), "{row:?}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())?;
+        let id = body["context"]["request_id"].as_str().with_context(|| format!("no id: {body}"))?;
+        let entry = log.iter().find(|entry| entry["id"] == id).with_context(|| format!("no entry {id}"))?;
+        assert_eq!(entry["event"]["reason"], *reason, "{entry}");
+        assert_eq!(entry["event"]["asked_by"], "spiffe://acme.cardea.internal/service/worklist", "{entry}");
+        assert!(!entry.to_string().contains("nobody@"), "who is not in the pool stands in no entry: {who} {entry}");
+    }
+    Ok(())
+}
+
+/// Policies that ask where somebody is judge the person's address, never the service's.
+#[tokio::test]
+async fn the_person_s_address_is_the_one_that_the_question_says() -> Story {
+    let upstream = Upstream::start().await?;
+    let policies = "permit (principal in Group::\"readers\", action, resource in App::\"echo\")\n\
+                    when { context.client.isInRange(ip(\"192.0.2.0/24\")) || context.client.isLoopback() };\n";
+    let plan = Plan::before(upstream.port).file("tenants/acme/policies/echo.cedar", policies);
+    let gateway = with_services(plan).await?;
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    let with = |client: Value| {
+        let mut question = question(&gateway, "ben@acme.example", "GET", "/studies")?;
+        question["context"] = json!({ "client": client });
+        anyhow::Ok(question)
+    };
+    // The service itself asks from loopback.
+    let questions = [
+        with(json!("192.0.2.7"))?,
+        with(json!("::ffff:192.0.2.7"))?,
+        with(json!("203.0.113.7"))?,
+        with(Value::Null)?,
+        question(&gateway, "ben@acme.example", "GET", "/studies")?,
+    ];
+    let found: Vec<_> = decided(&gateway, &questions).await?.into_iter().map(|(decision, _)| decision).collect();
+    assert_eq!(found, [true, true, false, false, false]);
+    let log = gateway.on.log("acme").await?;
+    let told: Vec<_> = log
+        .iter()
+        .filter(|entry| entry["event"]["asked_by"].is_string() && entry["event"]["path"] == "/studies")
+        .map(|entry| entry["client"]["address"].clone())
+        .collect();
+    for (address, count) in [(json!("192.0.2.7"), 2), (json!("203.0.113.7"), 1), (Value::Null, 2)] {
+        assert_eq!(told.iter().filter(|found| **found == address).count(), count, "{address}: {told:?}");
+    }
+    let odd = [json!("localhost"), json!("192.0.2.7, 127.0.0.1"), json!("192.0.2.0/24"), json!(7)];
+    let odd: Vec<_> = odd
+        .into_iter()
+        .map(|client| with(client).map(|asked| post("/access/v1/evaluation", &asked)))
+        .collect::<Result<_, _>>()?;
+    for (asked, answer) in odd.iter().zip(send(&gateway, "worklist", &odd).await?) {
+        assert_eq!(answer["status"], 400, "{asked}: {answer}");
+    }
     Ok(())
 }
 

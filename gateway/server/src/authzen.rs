@@ -1,11 +1,12 @@
 //! `/access/v1/…` at the machines listener: a service asks before it acts (AuthZEN Authorization API 1.0).
 //!
 //! The subject is a user of the tenant's pool (`"type": "user"`, by id or e-mail address), the resource an address of one of
-//! its apps (`"type": "route"`, `"id": "https://…"`), the action a method. Of the context only `session` is read: the id of
-//! the subject's live session, which an assertion names as `sid`. Whatever else a service says of the circumstances counts
-//! for nothing, so that it can raise nobody's assurance.
+//! its apps (`"type": "route"`, `"id": "https://…"`), the action a method. Of the context two things are read: `session`, the
+//! id of the subject's live session, which an assertion names as `sid`, and `client`, the address that the person's request
+//! came from, since only the service knows it. Whatever else a service says of the circumstances counts for nothing, so that
+//! it can raise nobody's assurance.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
@@ -15,7 +16,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
-use cardea_core::{Caller, Reason, SessionId, UserId, caller::UserFacts};
+use cardea_core::{Caller, EntryId, Reason, SessionId, UserId, caller::UserFacts};
 use cardea_identity::{Email, Status};
 use cardea_proxy::{Admitted, Description, Inquiry, Proxy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -45,6 +46,7 @@ struct Action {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Context {
     session: Option<SessionId>,
+    client: Option<IpAddr>,
 }
 
 /// A question, or what a batch has in common.
@@ -91,14 +93,7 @@ struct Answer {
 struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-}
-
-impl Answer {
-    fn no(reason: Reason) -> Self {
-        Self { decision: false, context: Told { reason: Some(reason), request_id: None } }
-    }
+    request_id: EntryId,
 }
 
 /// `POST /access/v1/evaluation`.
@@ -183,20 +178,16 @@ impl<'a> Desk<'a> {
 
     async fn answer(&self, asked: &Asked) -> Result<Answer, Reason> {
         let (subject, action, resource) = asked.parts().ok_or(Reason::BadDescription)?;
-        // Who is unknown is told of like whoever may not.
-        let Some(user) = self.user(subject).await? else { return Ok(Answer::no(Reason::Denied)) };
-        let Some(description) = self.description(action, resource) else { return Ok(Answer::no(Reason::NotFound)) };
-        let session = asked.context.as_ref().and_then(|context| context.session);
-        let inquiry = Inquiry { user, session, description };
-        match self.proxy.evaluate(self.admitted, &inquiry).await {
-            Ok(evaluation) => Ok(Answer {
-                decision: evaluation.refused.is_none(),
-                context: Told { reason: evaluation.refused, request_id: Some(evaluation.entry.to_string()) },
-            }),
-            // What cannot be decided now is no answer; what nobody could be allowed is a no.
-            Err(reason) if reason.status() >= 500 => Err(reason),
-            Err(reason) => Ok(Answer::no(reason)),
-        }
+        let context = asked.context.clone().unwrap_or_default();
+        let inquiry = Inquiry {
+            // Who is unknown is told of, and written down, like whoever may not.
+            user: self.user(subject).await?,
+            session: context.session,
+            description: description(action, resource, context.client),
+        };
+        let evaluation = self.proxy.evaluate(self.admitted, &inquiry).await?;
+        let told = Told { reason: evaluation.refused, request_id: evaluation.entry };
+        Ok(Answer { decision: evaluation.refused.is_none(), context: told })
     }
 
     async fn user(&self, subject: &Entity) -> Result<Option<Arc<UserFacts>>, Reason> {
@@ -216,19 +207,21 @@ impl<'a> Desk<'a> {
         })?;
         Ok(found.filter(|user| user.status == Status::Active).map(|user| tenant.facts(&user)))
     }
+}
 
-    fn description(&self, action: &Action, resource: &Entity) -> Option<Description> {
-        let (scheme, rest) = resource.id.split_once("://").filter(|_| resource.kind == "route")?;
-        let at = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-        let (authority, target) = rest.split_at(at);
-        Some(Description {
-            method: action.name.clone(),
-            scheme: scheme.to_owned(),
-            authority: authority.to_owned(),
-            target: if target.is_empty() { "/".to_owned() } else { target.to_owned() },
-            client: self.admitted.client(),
-        })
-    }
+/// What would be done, from where; none where the resource is no address. INVARIANT: the address of the service that asks is
+/// nobody's but its own, and says nothing of the person.
+fn description(action: &Action, resource: &Entity, client: Option<IpAddr>) -> Option<Description> {
+    let (scheme, rest) = resource.id.split_once("://").filter(|_| resource.kind == "route")?;
+    let at = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(at);
+    Some(Description {
+        method: action.name.clone(),
+        scheme: scheme.to_owned(),
+        authority: authority.to_owned(),
+        target: if target.is_empty() { "/".to_owned() } else { target.to_owned() },
+        client: client.unwrap_or(Inquiry::NOWHERE),
+    })
 }
 
 impl Asked {
