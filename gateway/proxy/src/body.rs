@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -111,7 +111,7 @@ impl Answering {
         if self.broken_off {
             return Poll::Ready(None);
         }
-        if self.tie.poll_cut(cx) {
+        if ready!(self.tie.poll_cut(cx)) {
             return Poll::Ready(Some(self.break_off("the permit no longer holds".into())));
         }
         let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {

@@ -4,6 +4,9 @@
 //! A body that passes at once is never registered. One that has to wait, or that is still passing a second later, is:
 //! a sweeper asks its question again after every change, and looks every second whether its session has ended. No
 //! question may hold up the others: many are asked at once, and none for long.
+//!
+//! INVARIANT: a body of which nobody has taken anything for a while is not registered either, since nobody looks at it. Before
+//! it passes on, its question is answered as of then.
 
 use std::{
     collections::HashMap,
@@ -14,12 +17,12 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use cardea_core::{AppId, SessionId, Timestamp};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -34,6 +37,9 @@ const STALE: Duration = Duration::from_secs(30);
 
 /// When it is asked for again without a change. Five seconds before, so that a store that stumbles cuts nobody.
 const ASK_AGAIN: Duration = Duration::from_secs(25);
+
+/// How long ago a permit may have been given that nobody has looked after since. Two seconds: what a cut may take.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Time for all questions of one round. A second: with the beat before it, what a cut may take. What has no answer by
 /// then is asked in the next round.
@@ -122,8 +128,8 @@ impl Streams {
     pub(crate) fn register(self: &Arc<Self>, asked: Arc<Asked>, changes: u64, at: Instant) -> Registered {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let cut = CancellationToken::new();
-        let open = Arc::new(Open { asked: Arc::clone(&asked), cut: cut.clone(), answered: Mutex::new((changes, at)) });
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, open);
+        let open = Arc::new(Open { asked, cut, answered: Mutex::new((changes, at)) });
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&open));
         self.gauge.inc();
         if !self.sweeping.swap(true, Ordering::AcqRel) {
             tokio::spawn(sweep(Arc::downgrade(self)));
@@ -131,7 +137,25 @@ impl Streams {
         if changes != self.changes() {
             self.changed.notify_waiters();
         }
-        Registered { id, cut, asked, streams: Arc::clone(self) }
+        Registered { id, open, streams: Arc::clone(self) }
+    }
+
+    /// Asks until there is an answer that is younger than this call; a cut is one.
+    async fn settle(self: Arc<Self>, open: Arc<Open>) {
+        let since = Instant::now();
+        loop {
+            // Read before the question is put, so that none is missed between.
+            let changes = self.changes();
+            match self.proxy.get().and_then(Weak::upgrade) {
+                Some(proxy) => Arc::clone(&open).ask(&proxy, changes, Instant::now() + ROUND).await,
+                None => open.deny(),
+            }
+            if open.cut.is_cancelled() || open.answered().1 >= since {
+                return;
+            }
+            // The store has not answered: it is not asked again at once.
+            tokio::time::sleep(BEAT).await;
+        }
     }
 }
 
@@ -147,15 +171,19 @@ pub(crate) enum End {
 /// A stream's place in the register, given up on drop.
 pub(crate) struct Registered {
     id: u64,
-    pub(crate) cut: CancellationToken,
-    asked: Arc<Asked>,
+    open: Arc<Open>,
     streams: Arc<Streams>,
 }
 
 impl Registered {
     /// Why it was cut.
     pub(crate) fn why(&self) -> End {
-        if self.asked.is_denied() { End::Denied } else { End::Closing }
+        if self.open.asked.is_denied() { End::Denied } else { End::Closing }
+    }
+
+    /// Cancelled when it is cut.
+    pub(crate) fn cut(&self) -> &CancellationToken {
+        &self.open.cut
     }
 }
 
@@ -245,22 +273,33 @@ pub(crate) struct Tie {
     changes: u64,
     began: Instant,
     registered: Option<(Registered, Pin<Box<WaitForCancellationFutureOwned>>)>,
+    /// Its question, where what was known of it has grown old while nobody looked.
+    settling: Option<BoxFuture<'static, ()>>,
 }
 
 impl Tie {
     pub(crate) fn new(streams: &Arc<Streams>, asked: Arc<Asked>, changes: u64, began: Instant) -> Self {
-        Self { streams: Arc::clone(streams), asked, changes, began, registered: None }
+        Self { streams: Arc::clone(streams), asked, changes, began, registered: None, settling: None }
     }
 
-    /// Whether the stream is cut. Called before each piece.
-    pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.registered.is_none() && self.began.elapsed() > BEAT {
+    /// Whether the stream is cut, once that is known. Called before each piece.
+    pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let age = self.began.elapsed();
+        if self.registered.is_none() && age > BEAT {
+            let old = age > LATE || self.changes != self.streams.changes();
             self.watch(cx);
+            let open = self.registered.as_ref().filter(|_| old).map(|(registered, _)| Arc::clone(&registered.open));
+            self.settling = open.map(|open| Arc::clone(&self.streams).settle(open).boxed());
         }
-        match &mut self.registered {
-            Some((_, cut)) => cut.as_mut().poll(cx) == Poll::Ready(()),
-            None => false,
+        let Some((registered, cut)) = &mut self.registered else { return Poll::Ready(false) };
+        if cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
         }
+        if let Some(settling) = &mut self.settling {
+            ready!(settling.as_mut().poll(cx));
+            self.settling = None;
+        }
+        Poll::Ready(registered.cut().is_cancelled())
     }
 
     /// Whether it ended since its question is answered otherwise now, also where the other direction was cut first.
@@ -272,12 +311,49 @@ impl Tie {
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>) {
         if self.registered.is_none() {
             let registered = self.streams.register(Arc::clone(&self.asked), self.changes, self.began);
-            let mut cut = Box::pin(registered.cut.clone().cancelled_owned());
+            let mut cut = Box::pin(registered.cut().clone().cancelled_owned());
             // Already cut: the next poll says so.
             if cut.as_mut().poll(cx).is_ready() {
                 cx.waker().wake_by_ref();
             }
             self.registered = Some((registered, cut));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use cardea_core::Caller;
+    use cardea_policy::Principal;
+
+    use super::*;
+    use crate::Door;
+
+    /// A visitor's stream that began so long ago, when `changes` was read.
+    fn tie(streams: &Arc<Streams>, changes: u64, ago: Duration) -> Tie {
+        let asked = Asked {
+            canonical: Canonical::of_target("/x", false).unwrap().into(),
+            connection: Connection::plain(([127, 0, 0, 1], 1).into(), Door::Public).into(),
+            app: AppId::parse("records").unwrap(),
+            asker: Asker::Other(Arc::new(Principal::of(&Caller::Visitor))),
+            denied: AtomicBool::new(false),
+        };
+        Tie::new(streams, asked.into(), changes, Instant::now() - ago)
+    }
+
+    /// Nobody answers here: whatever passes has passed without an answer.
+    #[tokio::test]
+    async fn what_nobody_looked_at_passes_nothing_before_it_was_asked_about() {
+        let streams = Streams::new(Gauge::default());
+        let cx = &mut Context::from_waker(Waker::noop());
+        let (young, at_once, late) = (Duration::from_millis(1_500), Duration::ZERO, Duration::from_secs(60));
+        assert_eq!(tie(&streams, 0, young).poll_cut(cx), Poll::Ready(false), "it was looked after in time");
+        assert_ne!(tie(&streams, 0, late).poll_cut(cx), Poll::Ready(false), "nobody looked for a minute");
+        streams.change();
+        assert_eq!(tie(&streams, 0, at_once).poll_cut(cx), Poll::Ready(false), "it passes at once");
+        assert_ne!(tie(&streams, 0, young).poll_cut(cx), Poll::Ready(false), "something has changed");
+        assert_eq!(tie(&streams, 1, young).poll_cut(cx), Poll::Ready(false), "it knows of the change");
     }
 }

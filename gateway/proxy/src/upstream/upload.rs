@@ -76,7 +76,7 @@ impl HttpBody for Uploading {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        if this.tie.poll_cut(cx) {
+        if ready!(this.tie.poll_cut(cx)) {
             return Poll::Ready(Some(Err("the permit no longer holds".into())));
         }
         let frame = match Pin::new(&mut this.body).poll_frame(cx) {

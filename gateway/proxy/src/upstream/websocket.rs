@@ -108,13 +108,13 @@ pub(crate) async fn tunnel(
 ) {
     let _load = load;
     let opened = tokio::select! {
-        () = registered.cut.cancelled() => return,
+        () = registered.cut().cancelled() => return,
         opened = async { tokio::try_join!(client, service) } => opened,
     };
     let Ok((client, service)) = opened else { return };
     let (mut client, mut service) = (frames::Client::new(TokioIo::new(client)), TokioIo::new(service));
     tokio::select! {
-        () = registered.cut.cancelled() => {}
+        () = registered.cut().cancelled() => {}
         () = carry(&mut client, &mut service, idle) => return,
     }
     drop(service);

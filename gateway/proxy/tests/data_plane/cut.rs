@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cardea_proxy::{Transport, Upstream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::mpsc,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     house::{APP_HOST, House, POLICIES, Plan, snapshot},
     lent::Trouble,
     service::Service,
+    upstream_fleet::plan,
 };
 
 struct Stream {
@@ -160,4 +161,57 @@ async fn a_question_that_panics_cuts_its_stream_and_the_others_are_still_asked()
     house.proxy.changed();
     ends_in_time(other).await;
     drop(pieces);
+}
+
+/// A service that says all that it has to say at once, in pieces of [`PIECE`].
+async fn talkative() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+                    body.send_data(vec![b'x'; 3 * PIECE].into(), true).unwrap();
+                }
+            });
+        }
+    });
+    url
+}
+
+/// What HTTP/2 sends in one frame, where nothing else is agreed on.
+const PIECE: usize = 16_384;
+
+/// Its reader takes sixty-four bytes of it: from then on nobody looks at what there is yet.
+#[tokio::test]
+async fn a_right_that_ends_while_a_reader_stalls_passes_nothing_once_it_reads_on() {
+    let url = talkative().await;
+    for still in [true, false] {
+        let house = plan(&[&url], "protocol = 'http2'\n").open().await;
+        let stream = TcpStream::connect(house.address).await.unwrap();
+        let opened = h2::client::Builder::new().initial_window_size(64).handshake::<_, Bytes>(stream).await;
+        let (mut sender, connection) = opened.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://{APP_HOST}/x")).header("cookie", house.chemist()).body(());
+        let (answer, _) = sender.send_request(request.unwrap(), true).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let mut taken = body.data().await.unwrap().unwrap().len();
+        assert_eq!((taken, house.figure("cardea_open_streams")), (64, 0));
+        // A body that passes for longer than a second is looked after.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        if !still {
+            house.lent.live.lock().unwrap().clear();
+        }
+        house.proxy.changed();
+        body.flow_control().release_capacity(taken).unwrap();
+        while taken < 2 * PIECE {
+            let Some(Ok(piece)) = body.data().await else { break };
+            taken += piece.len();
+            body.flow_control().release_capacity(piece.len()).unwrap();
+        }
+        // One piece was on its way.
+        assert_eq!(taken <= PIECE, !still, "{taken} bytes passed");
+    }
 }
