@@ -22,7 +22,7 @@ use super::{Body, BodyError};
 pub(crate) struct Measure {
     /// Its bytes, at most.
     pub(crate) bytes: u64,
-    /// Its bytes a second, at least; 0 where its silence is its own business.
+    /// Its bytes a second, at least; 0 where the operator wants none.
     pub(crate) rate: u32,
     /// The stretch over which the rate is taken.
     pub(crate) stretch: Duration,
@@ -33,6 +33,7 @@ pub(crate) struct Measure {
 pub(crate) struct Arrival {
     broke: OnceLock<Reason>,
     answered: AtomicBool,
+    call: AtomicBool,
 }
 
 impl Arrival {
@@ -44,6 +45,16 @@ impl Arrival {
     /// The service has begun to answer: from here on, the two of them talk, and nobody waits for the whole of it.
     pub(crate) fn is_answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it goes to a service that understands it as a gRPC call: then its silence is its own business. Said anew where
+    /// it is sent another way.
+    pub(crate) fn is_of_call(&self, call: bool) {
+        self.call.store(call, Ordering::Relaxed);
+    }
+
+    fn is_unhurried(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) || self.call.load(Ordering::Relaxed)
     }
 }
 
@@ -89,7 +100,7 @@ impl Arriving {
         while alarm.as_mut().poll(cx).is_ready() {
             match pace.look(now) {
                 Some(next) => alarm.as_mut().reset(next),
-                None if self.arrival.answered.load(Ordering::Relaxed) => {
+                None if self.arrival.is_unhurried() => {
                     self.pace = None;
                     return Poll::Pending;
                 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cardea_core::Reason;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version, header, request::Parts as Head};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts as Head};
 
 use super::Failure;
 use crate::Body;
@@ -16,7 +16,16 @@ static KIND: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Whether a gRPC client sent this. Only HTTP/2 has trailers that every client reads; to whoever speaks HTTP/1.1, a
 /// no with the status 200 would be a yes.
 pub(crate) fn sent(head: &Head) -> bool {
-    head.method == Method::POST && head.version >= Version::HTTP_2 && is_grpc(&head.headers)
+    calls(&head.method, head.version, &head.headers)
+}
+
+/// Whether a request that is about to be sent on is one.
+pub(crate) fn is_call<B>(request: &Request<B>) -> bool {
+    calls(request.method(), request.version(), request.headers())
+}
+
+fn calls(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    method == Method::POST && version >= Version::HTTP_2 && is_grpc(headers)
 }
 
 /// Whether these headers announce gRPC proper, with any message format. gRPC-Web is another protocol, which has its
@@ -28,15 +37,15 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// The longest that a call may ask to be waited for: a client's word holds no place for good.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// The time that a call's client gives it (`grpc-timeout`): at most eight digits and a unit. None where it says nothing
-/// that can be read, or nothing once.
+/// that can be read, or says it twice.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let mut values = headers.get_all("grpc-timeout").iter();
-    let (Some(value), None) = (values.next().filter(|_| is_grpc(headers)), values.next()) else { return None };
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (digits, unit) = value.to_str().ok()?.split_at_checked(value.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let count: u64 = digits.parse().ok()?;
@@ -117,11 +126,66 @@ mod tests {
             ("application/json", Version::HTTP_2, false),
             ("app", Version::HTTP_2, false),
         ] {
-            let request = http::Request::post("/a.B/C").version(version).header("content-type", kind).body(()).unwrap();
+            let request = Request::post("/a.B/C").version(version).header("content-type", kind).body(()).unwrap();
             assert_eq!(sent(&request.into_parts().0), expected, "{kind} {version:?}");
         }
-        let get = http::Request::get("/").version(Version::HTTP_2).header("content-type", "application/grpc");
+        let get = Request::get("/").version(Version::HTTP_2).header("content-type", "application/grpc");
         assert!(!sent(&get.body(()).unwrap().into_parts().0));
+    }
+
+    #[test]
+    fn a_call_s_time_is_read_strictly_and_is_no_longer_than_an_hour() {
+        let read = |values: &[&'static [u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("grpc-timeout", HeaderValue::from_bytes(value).unwrap());
+            }
+            timeout(&headers)
+        };
+        for (value, expected) in [
+            (&b"1H"[..], Duration::from_secs(3_600)),
+            (b"59M", Duration::from_secs(59 * 60)),
+            (b"7S", Duration::from_secs(7)),
+            (b"250m", Duration::from_millis(250)),
+            (b"99999999u", Duration::from_micros(99_999_999)),
+            (b"1n", Duration::from_nanos(1)),
+            (b"0S", Duration::ZERO),
+            (b"00000001S", Duration::from_secs(1)),
+            // What would be longer than the longest, also where its seconds are many.
+            (b"2H", LONGEST),
+            (b"61M", LONGEST),
+            (b"3601S", LONGEST),
+            (b"99999999m", LONGEST),
+            (b"99999999H", LONGEST),
+        ] {
+            assert_eq!(read(&[value]), Some(expected), "{}", String::from_utf8_lossy(value));
+        }
+        for value in [
+            &b""[..],
+            b"S",
+            b"1",
+            b"100",
+            b"1h",
+            b"1s",
+            b"1 S",
+            b" 1S",
+            b"+1S",
+            b"-1S",
+            b"1.5S",
+            b"1e3S",
+            b"0x1S",
+            b"100000000S",
+            b"1SS",
+            b"1HM",
+            b"1S,2S",
+            b"1\xb5",
+            b"\xd9\xa1S",
+            b"1S\xff",
+        ] {
+            assert_eq!(read(&[value]), None, "{}", String::from_utf8_lossy(value));
+        }
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[b"1S", b"1S"]), None, "twice");
     }
 
     #[test]

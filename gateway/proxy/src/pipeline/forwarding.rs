@@ -14,7 +14,7 @@ use super::{Body, Fail, Head, Instant, Permit, Proxy, Story, Way, cookies, heade
 use crate::{
     AssertionFor,
     body::Measure,
-    failure::{Reader, grpc},
+    failure::Reader,
     hardening,
     metrics::{Meters, Stage},
     rewrite::Moved,
@@ -40,7 +40,7 @@ impl Proxy {
             let others = &way.app.declared.websocket_origins;
             origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some(), others)?;
         }
-        let (body, arrival) = body.held_to(measure(way, &head))?;
+        let (body, arrival) = body.held_to(measure(way))?;
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let version = head.version;
         let wish = upstream.wish(&head.headers);
@@ -56,8 +56,11 @@ impl Proxy {
         let asked = way.asked();
         let meters = self.metrics.meters(&way.site.tenant, &way.app);
         let tie = || Tie::new(&self.streams, Arc::clone(&asked), way.changes, began);
-        let (body, progress) =
-            if websocket { (Body::empty(), None) } else { upload::prepare(body, &way.app, meters, tie) };
+        let (body, progress) = if websocket {
+            (Body::empty(), None)
+        } else {
+            upload::prepare(body, arrival.as_ref(), &way.app, meters, tie)
+        };
         let mut request = outgoing(way, target, head.headers, body);
         if !websocket {
             // What the client speaks: the connection to the service sets its own.
@@ -179,15 +182,13 @@ fn shape(story: &Story, way: &Way, headers: &mut HeaderMap) {
     }
 }
 
-/// What the request's body is held to. A gRPC call may say nothing for long: its permit and the limit of streams see to
-/// that.
-fn measure(way: &Way, head: &Head) -> Measure {
+/// What the request's body is held to. A gRPC call may say nothing for long, but whether it is one shows only on the
+/// connection to the service.
+fn measure(way: &Way) -> Measure {
     let (ours, theirs) = (way.limits(), &way.app.spec.limits);
-    let call = grpc::sent(head) && way.app.upstream.as_ref().is_some_and(|upstream| upstream.may_speak_http2());
-    let rate = theirs.body_bytes_per_second.unwrap_or(ours.body_rate);
     Measure {
         bytes: theirs.body_bytes.unwrap_or(ours.body_bytes),
-        rate: if call { 0 } else { rate },
+        rate: theirs.body_bytes_per_second.unwrap_or(ours.body_rate),
         stretch: ours.body_grace,
     }
 }

@@ -68,11 +68,14 @@ pub(super) async fn exchange(
     request: Request<Body>,
     progress: Option<&Progress>,
 ) -> Result<Answer, Failed> {
-    // INVARIANT: a header alone moves no limit: a call is one on both sides.
-    let call = matches!(link.sender, Sender::Http2(_)) && request.version() == Version::HTTP_2;
-    let own = if call && request.method() == Method::POST { grpc::timeout(request.headers()) } else { None };
-    let limit = Some(upstream.answer_limit(own));
-    let sent = send(&mut link, request, upstream.tls.is_some(), limit, progress).await;
+    // INVARIANT: a header alone moves no limit: a call is one on both sides, and which that is shows only here.
+    let call = matches!(link.sender, Sender::Http2(_)) && grpc::is_call(&request);
+    if let Some(progress) = progress {
+        progress.is_of_call(call);
+    }
+    let own = if call { grpc::timeout(request.headers()) } else { None };
+    let patience = Patience { limit: upstream.answer_limit(own), call };
+    let sent = send(&mut link, request, upstream.tls.is_some(), patience, progress).await;
     match sent {
         Ok(response) => {
             if matches!(response.status().as_u16(), 502..=504) {
@@ -95,12 +98,21 @@ pub(super) async fn exchange(
     }
 }
 
+/// How long an answer's head is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// From the last sign of the request's body.
+    pub(super) limit: Duration,
+    /// Whether that is a gRPC call's.
+    pub(super) call: bool,
+}
+
 /// One request and the head of its answer, on a connection that is free for it.
 pub(super) async fn send(
     link: &mut Link,
     mut request: Request<Body>,
     tls: bool,
-    limit: Option<Duration>,
+    patience: Patience,
     progress: Option<&Progress>,
 ) -> Result<Response<Incoming>, Failed> {
     let response = match &mut link.sender {
@@ -109,14 +121,14 @@ pub(super) async fn send(
             // Over HTTP/1.1 it would need a `Connection` of its own, and only HTTP/2 services (gRPC) ask for it.
             request.headers_mut().remove(header::TE);
             heard.count();
-            let response = in_time(limit, progress, sender.try_send_request(request)).await?;
+            let response = in_time(patience, progress, sender.try_send_request(request)).await?;
             heard.rest();
             check_framing(response.headers())?;
             response
         }
         Sender::Http2(stream) => {
             address(&mut request, tls);
-            in_time(limit, progress, stream.sender.try_send_request(request)).await?
+            in_time(patience, progress, stream.sender.try_send_request(request)).await?
         }
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -144,17 +156,20 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Reason> {
 
 /// Waits for the answer's head. The limit counts from the last sign of the request's body, so that a long upload is
 /// not mistaken for a slow answer.
-async fn in_time<F>(limit: Option<Duration>, progress: Option<&Progress>, sent: F) -> Result<Response<Incoming>, Failed>
+async fn in_time<F>(
+    Patience { limit, call }: Patience,
+    progress: Option<&Progress>,
+    sent: F,
+) -> Result<Response<Incoming>, Failed>
 where
     F: Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>,
 {
     let mut sent = std::pin::pin!(sent);
-    let Some(limit) = limit else { return sent.await.map_err(failed) };
     let mut deadline = Instant::now() + limit;
     loop {
         match tokio::time::timeout_at(deadline, &mut sent).await {
             Ok(ended) => return ended.map_err(failed),
-            Err(_) => match progress.and_then(Progress::last) {
+            Err(_) => match progress.and_then(|progress| progress.last(call)) {
                 Some(last) if last + limit > deadline => deadline = last + limit,
                 _ => return Err(Reason::UpstreamTimeout.into()),
             },

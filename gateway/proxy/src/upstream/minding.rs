@@ -164,7 +164,8 @@ impl Upstream {
         let host = HeaderValue::try_from(endpoint.target.authority()).map_err(|error| error.to_string())?;
         request.headers_mut().insert(header::HOST, host);
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("cardea-health"));
-        let sent = exchange::send(&mut link, request, self.tls.is_some(), Some(limit), None).await;
+        let patience = exchange::Patience { limit, call: false };
+        let sent = exchange::send(&mut link, request, self.tls.is_some(), patience, None).await;
         let response = sent.map_err(|failed| failed.reason.code().to_owned())?;
         let status = response.status();
         if http_body::Body::is_end_stream(response.body()) {

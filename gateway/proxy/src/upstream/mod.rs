@@ -16,10 +16,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use cardea_core::{
-    Reason,
-    resources::{Protocol, UpstreamSpec},
-};
+use cardea_core::{Reason, resources::UpstreamSpec};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rustls_pki_types::ServerName;
@@ -292,14 +289,5 @@ impl Upstream {
     /// Time until the answer's head, from the last sign of the request's body. A gRPC call may bring its own.
     fn answer_limit(&self, own: Option<Duration>) -> Duration {
         own.unwrap_or(self.answer)
-    }
-
-    /// Whether it may speak HTTP/2, without which nothing is a gRPC call.
-    pub(crate) fn may_speak_http2(&self) -> bool {
-        match self.spec.protocol {
-            Protocol::Http2 => true,
-            Protocol::Auto => self.tls.is_some(),
-            Protocol::Http1 => false,
-        }
     }
 }

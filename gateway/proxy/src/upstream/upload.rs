@@ -15,25 +15,42 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::silence::Silence;
-use crate::{App, Body, body::BodyError, headers, metrics::Meters, streams::Tie};
+use crate::{
+    App, Body,
+    body::{Arrival, BodyError},
+    failure::grpc,
+    headers,
+    metrics::Meters,
+    streams::Tie,
+};
 
 /// When the last piece of a body passed.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     began: Instant,
     millis: Arc<AtomicU64>,
+    arrival: Option<Arc<Arrival>>,
 }
 
 impl Progress {
-    fn begin() -> Self {
-        Self { began: Instant::now(), millis: Arc::default() }
+    fn begin(arrival: Option<Arc<Arrival>>) -> Self {
+        Self { began: Instant::now(), millis: Arc::default(), arrival }
     }
 
-    /// The moment of the last piece, if any has passed.
-    pub(super) fn last(&self) -> Option<Instant> {
+    /// The moment of the last piece, if any has passed. A gRPC call's count for as long as its client may ask to be waited for:
+    /// nothing hurries them, and a service that never answers would be waited for without an end.
+    pub(super) fn last(&self, call: bool) -> Option<Instant> {
         match self.millis.load(Ordering::Relaxed) {
             0 => None,
+            millis if call => Some(self.began + Duration::from_millis(millis).min(grpc::LONGEST)),
             millis => Some(self.began + Duration::from_millis(millis)),
+        }
+    }
+
+    /// Whether the body goes to a service that understands it as a gRPC call.
+    pub(super) fn is_of_call(&self, call: bool) {
+        if let Some(arrival) = &self.arrival {
+            arrival.is_of_call(call);
         }
     }
 
@@ -56,6 +73,7 @@ struct Uploading {
 /// Prepares a request's body. One that is empty is left as it is.
 pub(crate) fn prepare(
     body: Body,
+    arrival: Option<&Arc<Arrival>>,
     app: &Arc<App>,
     meters: &Arc<Meters>,
     tie: impl FnOnce() -> Tie,
@@ -63,7 +81,7 @@ pub(crate) fn prepare(
     if body.is_end_stream() {
         return (Body::empty(), None);
     }
-    let progress = Progress::begin();
+    let progress = Progress::begin(arrival.cloned());
     let silence = Silence::new(app.upstream.as_ref().and_then(|upstream| upstream.idle()));
     let (app, meters) = (Arc::clone(app), Arc::clone(meters));
     let uploading = Uploading { body, app, meters, progress: progress.clone(), tie: tie(), silence };
@@ -111,5 +129,20 @@ impl HttpBody for Uploading {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_s_pieces_are_signs_of_life_for_an_hour() {
+        let began = Instant::now();
+        let progress = |seconds: u64| Progress { began, millis: Arc::new((seconds * 1000).into()), arrival: None };
+        let after = |seconds| Some(began + Duration::from_secs(seconds));
+        assert_eq!((progress(0).last(true), progress(0).last(false)), (None, None));
+        assert_eq!((progress(3_599).last(true), progress(3_599).last(false)), (after(3_599), after(3_599)));
+        assert_eq!((progress(7_200).last(true), progress(7_200).last(false)), (after(3_600), after(7_200)));
     }
 }

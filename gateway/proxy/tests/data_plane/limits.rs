@@ -41,7 +41,7 @@ async fn rest(stream: &mut TcpStream) -> Reply {
 }
 
 /// A service that takes requests and answers none of them.
-async fn silent() -> String {
+pub(crate) async fn silent() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

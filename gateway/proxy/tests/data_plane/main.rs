@@ -10,6 +10,7 @@ mod fail_open;
 mod forward_auth;
 mod framing;
 mod generations;
+mod grpc_limits;
 mod house;
 mod http2;
 mod identity;
