@@ -50,6 +50,9 @@ pub(crate) struct Lent {
     pub(crate) log_fails: AtomicBool,
     pub(crate) own_panics: AtomicBool,
     pub(crate) suspended: AtomicBool,
+    /// The last request that came to a page of ours, kept where somebody wants it.
+    pub(crate) admitted: Mutex<Option<Admitted>>,
+    pub(crate) keeps_admitted: AtomicBool,
     pub(crate) written: tokio::sync::Notify,
 }
 
@@ -75,6 +78,8 @@ impl Lent {
             log_fails: AtomicBool::default(),
             own_panics: AtomicBool::default(),
             suspended: AtomicBool::default(),
+            admitted: Mutex::default(),
+            keeps_admitted: AtomicBool::default(),
             written: tokio::sync::Notify::new(),
         })
     }
@@ -162,6 +167,9 @@ impl Recorder for Lent {
 impl OwnPages for Lent {
     fn call(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         assert!(!self.own_panics.load(Ordering::SeqCst), "told to");
+        if self.keeps_admitted.load(Ordering::SeqCst) {
+            *self.admitted.lock().unwrap() = request.extensions().get().cloned();
+        }
         Box::pin(async move {
             let admitted = request.extensions().get::<Admitted>().cloned().unwrap();
             let (first, second) = (admitted.take_permit(), admitted.take_permit());
