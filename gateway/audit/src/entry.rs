@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use cardea_core::{Caller, EntryId, SessionId, TenantId, Timestamp};
+use cardea_core::{AppId, Caller, EntryId, SessionId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Event;
@@ -61,7 +61,7 @@ pub struct Facets<'a> {
     /// The event's code.
     pub event: &'static str,
     /// The app that it concerns.
-    pub app: Option<&'a str>,
+    pub app: Option<&'a AppId>,
     /// A short label of who did it: `user:<id>`, `visitor`, `operator`, ….
     pub caller: Cow<'static, str>,
     /// The reason of a refusal or fault.

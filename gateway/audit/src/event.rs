@@ -320,9 +320,9 @@ pub struct Certificate {
 
 impl Event {
     /// The app that it concerns.
-    pub fn app(&self) -> Option<&str> {
+    pub fn app(&self) -> Option<&AppId> {
         match self {
-            Self::Request(request) => request.app.as_ref().map(AppId::as_str),
+            Self::Request(request) => request.app.as_ref(),
             _ => None,
         }
     }

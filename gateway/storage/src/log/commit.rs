@@ -9,7 +9,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cardea_audit::{Break, Entry, Hash, Head, chain};
-use cardea_core::{Clock, TenantId};
+use cardea_core::{AppId, Clock, TenantId};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, Transaction};
 use tokio::time::Instant;
 
@@ -34,6 +34,23 @@ pub(super) struct Committer {
     heads: HashMap<Owner, Head>,
     group: Vec<Pending>,
     statements: HashMap<usize, Arc<str>>,
+    words: Words,
+}
+
+/// Words of closed lists as statements take them, each made once: a row holds the same ones as the row before. Looked through
+/// from the front, since nearly every entry is a request that was allowed.
+#[derive(Default)]
+struct Words(Vec<Arc<str>>);
+
+impl Words {
+    fn of(&mut self, word: &'static str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *word) {
+            return Arc::clone(known);
+        }
+        let word: Arc<str> = word.into();
+        self.0.push(Arc::clone(&word));
+        word
+    }
 }
 
 /// An entry with everything that its row holds.
@@ -66,7 +83,17 @@ impl Committer {
     ) -> Result<Self, StoreFault> {
         let statements = ROWS.into_iter().map(|rows| (rows, insert_sql(rows))).collect();
         let heads = read_heads(store).await?;
-        Ok(Self { store: store.clone(), queue, limits, clock, hook, heads, group: Vec::new(), statements })
+        Ok(Self {
+            store: store.clone(),
+            queue,
+            limits,
+            clock,
+            hook,
+            heads,
+            group: Vec::new(),
+            statements,
+            words: Words::default(),
+        })
     }
 
     /// Writes until the queue is closed and empty.
@@ -142,7 +169,7 @@ impl Committer {
         for (owner, (from, to)) in &moves {
             move_head(&mut tx, owner.as_ref(), from, to).await?;
         }
-        insert(&mut tx, &self.statements, placed).await?;
+        insert(&mut tx, &self.statements, &mut self.words, placed).await?;
         self.fault(Moment::BeforeCommit)?;
         *expected = moves.iter().next().map(|(owner, (_, to))| (owner.clone(), *to));
         tx.commit().await?;
@@ -168,14 +195,16 @@ async fn place<'a>(
     let mut moves = Moves::new();
     let mut placed = Vec::with_capacity(group.len());
     for Pending { entry, .. } in group {
-        if !moves.contains_key(&entry.tenant) {
-            let head = match known.get(&entry.tenant) {
-                Some(head) => *head,
-                None => read_head(tx, entry.tenant.as_ref()).await?,
-            };
-            moves.insert(entry.tenant.clone(), (head, head));
-        }
-        let Some((_, head)) = moves.get_mut(&entry.tenant) else { continue };
+        let head = match moves.get_mut(&entry.tenant) {
+            Some((_, head)) => head,
+            None => {
+                let head = match known.get(&entry.tenant) {
+                    Some(head) => *head,
+                    None => read_head(tx, entry.tenant.as_ref()).await?,
+                };
+                &mut moves.entry(entry.tenant.clone()).or_insert((head, head)).1
+            }
+        };
         let body = String::from_utf8(entry.body()?).map_err(|why| StoreFault::corrupt("entry", why))?;
         let leaf = chain::leaf(body.as_bytes());
         *head = head.after(&leaf);
@@ -187,6 +216,7 @@ async fn place<'a>(
 async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     statements: &HashMap<usize, Arc<str>>,
+    words: &mut Words,
     placed: Vec<Placed<'_>>,
 ) -> Result<(), StoreFault> {
     let mut left = placed.len();
@@ -199,15 +229,15 @@ async fn insert(
             for Placed { entry, head, leaf, body } in rows.by_ref().take(size) {
                 let facets = entry.facets();
                 query = query
-                    .bind(owner(entry.tenant.as_ref()))
+                    .bind(entry.tenant.as_ref().map_or_else(|| words.of(owner(None)), TenantId::shared))
                     .bind(number(head.size - 1))
                     .bind(entry.id.to_string())
                     .bind(entry.at.as_micros())
-                    .bind(facets.event)
-                    .bind(facets.app)
+                    .bind(words.of(facets.event))
+                    .bind(facets.app.map(AppId::shared))
                     .bind(facets.caller.into_owned())
-                    .bind(facets.reason)
-                    .bind(facets.verdict)
+                    .bind(facets.reason.map(|reason| words.of(reason)))
+                    .bind(facets.verdict.map(|verdict| words.of(verdict)))
                     .bind(body)
                     .bind(leaf.to_vec())
                     .bind(head.link.to_vec());
