@@ -32,12 +32,12 @@ pub(crate) fn canonical(authority: &str) -> Result<(Arc<str>, Option<u16>), Reas
         let address: Ipv6Addr = address.parse().map_err(|_| Reason::BadHost)?;
         return Ok((address.to_string().into(), port_of(port)?));
     }
-    let (name, port) = match authority.find(':') {
+    let (name, port) = match authority.bytes().position(|b| b == b':') {
         Some(at) => (&authority[..at], port_of(&authority[at..])?),
         None => (authority, None),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    let fine = name.len() <= HOST_MAX && name.split('.').all(is_label);
+    let fine = name.len() <= HOST_MAX && name.as_bytes().split(|&b| b == b'.').all(is_label);
     if !fine {
         return Err(Reason::BadHost);
     }
@@ -47,11 +47,11 @@ pub(crate) fn canonical(authority: &str) -> Result<(Arc<str>, Option<u16>), Reas
     Ok((name.into(), port))
 }
 
-fn is_label(label: &str) -> bool {
+fn is_label(label: &[u8]) -> bool {
     (1..=63).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+        && label.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with(b"-")
+        && !label.ends_with(b"-")
 }
 
 fn port_of(text: &str) -> Result<Option<u16>, Reason> {
