@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, LazyLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
@@ -134,7 +134,7 @@ impl Story {
     /// of its own, which names this one.
     pub(crate) fn before(&mut self) -> Entry {
         let decision = self.decision.clone();
-        let mut entry = self.entry_of(0, None, decision);
+        let mut entry = self.entry_of(0, None, decision, self.began.elapsed());
         if let Event::Request(request) = &mut entry.event {
             request.admits();
         }
@@ -147,9 +147,10 @@ impl Story {
         let metrics = self.proxy.metrics();
         metrics.in_flight.dec();
         let asked = self.site.as_deref().zip(self.app.as_deref()).map(|(site, app)| (&*site.tenant, app));
-        metrics.count(asked, &self.method, (status, reason), self.began.elapsed());
+        let took = self.began.elapsed();
+        metrics.count(asked, &self.method, (status, reason), took);
         let decision = self.decision.take();
-        let mut entry = self.entry_of(status, reason, decision);
+        let mut entry = self.entry_of(status, reason, decision, took);
         if let Some(gathered) = self.gathered.take() {
             gathered.tell(&entry);
         }
@@ -162,7 +163,7 @@ impl Story {
         self.proxy.recorder().record(entry);
     }
 
-    fn entry_of(&self, status: u16, reason: Option<Reason>, decision: Option<Decision>) -> Entry {
+    fn entry_of(&self, status: u16, reason: Option<Reason>, decision: Option<Decision>, took: Duration) -> Entry {
         static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
         let canonical = self.canonical.as_deref();
         let app = self.app.as_deref();
@@ -180,7 +181,7 @@ impl Story {
                 path: canonical.map_or_else(|| NOTHING.clone(), |canonical| told(canonical.path(), app)),
                 status,
                 reason,
-                micros: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 decision,
                 asked_by: self.asking.map(|asking| asking.dialect.name().into()),
                 detail: None,

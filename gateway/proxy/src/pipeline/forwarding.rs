@@ -52,7 +52,6 @@ impl Proxy {
         self.address(story, way, &mut head.headers)?;
         self.write_before(story, way).await?;
         let began = Instant::now();
-        let sent = std::time::Instant::now();
         let asked = way.asked();
         let meters = self.metrics.meters(&way.site.tenant, &way.app);
         let tie = || Tie::new(&self.streams, Arc::clone(&asked), way.changes, began);
@@ -73,7 +72,7 @@ impl Proxy {
             let answer = upstream::forward(permit, &upstream, request, wish.as_deref(), progress.as_ref()).await;
             answer.map(|answer| returned(way, answer, wish.as_deref(), tie(), (story.reader, meters)))
         };
-        story.stage(Stage::Upstream, sent);
+        story.stage(Stage::Upstream, began.into_std());
         // What the body did is why the service did not answer it; one that breaks off for its framing looks like a client
         // that went away.
         let broken = |reason| match (arrival.as_ref().and_then(|one| one.broke()), reason) {
