@@ -31,4 +31,4 @@ def hold(stage, kind, app, count, limit, table):
     each = (found - stage.idle) * 1024 / count
     # Fewer than wanted only where this machine allows no more open files: what each takes is then reckoned for all.
     whole = stage.idle + each * COUNT / 1024
-    table.at_most(f"memory with {COUNT} idle {kind}", whole, limit, "{:.0f} MiB", f"{whole:.0f} MiB, {each:.1f} KiB each" + (f" (of {count})" if count != COUNT else ""))
+    table.at_most(f"memory with {COUNT} idle {kind}", whole, limit, "{:.0f} MiB", f"{whole:.0f} MiB, {each:.1f} KiB each" + (f" (of {count}: no more files may be open here)" if count != COUNT else ""))
