@@ -37,7 +37,16 @@ pub enum End {
 impl WebSocket {
     /// Asks for one as a browser would from a page of the same origin; a refusal comes back as it was read.
     pub async fn open(wire: &mut Wire, url: &Url, cookie: &str) -> anyhow::Result<Result<Self, Heard>> {
-        let origin = url.origin().ascii_serialization();
+        Self::open_from(wire, url, &url.origin().ascii_serialization(), cookie).await
+    }
+
+    /// The same, from a page of any origin.
+    pub async fn open_from(
+        wire: &mut Wire,
+        url: &Url,
+        origin: &str,
+        cookie: &str,
+    ) -> anyhow::Result<Result<Self, Heard>> {
         let (asked, opened) = match wire {
             Wire::Http1(_) => {
                 let asked = wire.request(Method::GET, url).header("connection", "Upgrade");

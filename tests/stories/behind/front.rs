@@ -44,6 +44,11 @@ pub(crate) fn program(name: &str) -> Command {
 impl Front {
     /// Starts all of it.
     pub(crate) async fn start(&self) -> anyhow::Result<World> {
+        self.start_with(|plan| plan).await
+    }
+
+    /// The same, with something special about the gateway.
+    pub(crate) async fn start_with(&self, special: impl FnOnce(Plan) -> Plan) -> anyhow::Result<World> {
         let (upstream, port, ext_authz) = (Upstream::start().await?, free_port()?, free_port()?);
         let app = format!(
             "id = \"echo\"\nname = \"echo\"\nhosts = [\"echo.acme.localhost\"]\n\
@@ -57,7 +62,7 @@ impl Front {
         } else {
             plan
         };
-        let gateway = plan.start().await?;
+        let gateway = special(plan).start().await?;
         let (stands, listens) = self.listens;
         let mut text = snippet(self.snippet)?;
         for (name, value) in [

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use cardea_tests::Story;
+use cardea_tests::{Plan, Story, raw};
 
 use super::{Front, walk};
 
@@ -40,13 +40,58 @@ async fn nginx_asks_about_the_host_by_which_it_routes() -> Story {
     for host in ["acme.localhost", "other.acme.localhost", "evil.example"] {
         let host = format!("{host}:{}", world.port);
         let count = world.upstream.count();
-        let reply = cardea_tests::raw::ask(world.port, &host, &format!("GET http://{app}/studies"), "").await?;
+        let reply = raw::ask(world.port, &host, &format!("GET http://{app}/studies"), "").await?;
         assert!(reply.status() >= 300, "{host}: {}", reply.0);
         assert_eq!(world.upstream.count(), count, "{host}: the service heard of it");
-        let reply = cardea_tests::raw::ask(world.port, &host, &format!("GET http://{app}/public/page"), "").await?;
+        let reply = raw::ask(world.port, &host, &format!("GET http://{app}/public/page"), "").await?;
         // Decided as the app's own, and told to the service under the app's host.
         assert_eq!(reply.status(), 200, "{host}: {}", reply.0);
         assert_eq!(world.upstream.last().header("host"), Some(&*app), "{host}");
     }
+    Ok(())
+}
+
+/// Another tenant's app whose policies let in everybody, carried by a proxy of its own.
+fn with_a_generous_neighbour(plan: Plan) -> Plan {
+    plan.file("tenants/north/policies/echo.cedar", "permit (principal, action, resource in App::\"echo\");\n").file(
+        "tenants/north/apps/echo.toml",
+        "id = \"echo\"\nname = \"echo\"\nhosts = [\"echo.north.localhost\"]\n\n[forward_auth]\ndialect = \"nginx\"\n",
+    )
+}
+
+/// Whatever host a client says, what one tenant's policies allow opens nothing of another's.
+#[tokio::test]
+async fn another_tenant_s_yes_does_not_cross() -> Story {
+    let world = NGINX.start_with(with_a_generous_neighbour).await?;
+    let described = "x-original-method: GET\r\nx-original-uri: /studies\r\nx-forwarded-proto: http\r\n";
+    let (ours, theirs) = ("echo.acme.localhost", "echo.north.localhost");
+    let yes = raw::ask(world.gateway.on.port, theirs, "GET /.cardea/authorize", described).await?;
+    assert_eq!(yes.status(), 200, "the neighbour lets in everybody: {}", yes.0);
+    let no = raw::ask(world.gateway.on.port, ours, "GET /.cardea/authorize", described).await?;
+    assert_eq!(no.status(), 401, "{}", no.0);
+
+    let with_port = |host: &str| format!("{host}:{}", world.port);
+    for host in
+        [theirs.to_owned(), with_port(theirs), format!("{theirs}:80"), format!("{theirs}."), theirs.to_uppercase()]
+    {
+        for line in [
+            "GET /studies".to_owned(),
+            format!("GET http://{}/studies", with_port(ours)),
+            format!("GET http://{ours}/studies"),
+        ] {
+            for headers in
+                ["", described, &format!("x-forwarded-host: {theirs}\r\nx-original-url: http://{theirs}/studies\r\n")]
+            {
+                let reply = raw::ask(world.port, &host, &line, headers).await?;
+                assert!(reply.status() >= 300, "{host} {line} {headers}: {}", reply.0);
+            }
+        }
+    }
+    // The other way round: the address names the neighbour, and `Host` the app that nginx carries.
+    for line in [format!("GET http://{theirs}/studies"), format!("GET http://{}/studies", with_port(theirs))] {
+        let reply = raw::ask(world.port, &with_port(ours), &line, "").await?;
+        assert!(reply.status() >= 300, "{line}: {}", reply.0);
+    }
+    assert_eq!(world.upstream.count(), 0, "the service heard of it: {}", world.upstream.last().head);
     Ok(())
 }

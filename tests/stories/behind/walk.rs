@@ -28,6 +28,7 @@ pub(crate) async fn holds(front: &Front) -> Story {
     others_are_denied(&world).await?;
     secrets_want_more(&world).await?;
     odd_requests(&world, &client).await?;
+    questions_from_outside(&world, &client).await?;
     sign_out(&world, client).await?;
     without_the_gateway(world).await
 }
@@ -156,6 +157,48 @@ async fn odd_requests(world: &World, client: &Client) -> Story {
     let reply = world.raw("GET /studies", &format!("{cookie}connection: remote-user, cardea-assertion\r\n")).await?;
     if reply.status() == 200 {
         world.heard("GET /studies", Some("ben@acme.example"))?;
+    }
+    Ok(())
+}
+
+/// The question is the proxy's to put and to describe: a client that writes what it is made of changes nothing.
+async fn questions_from_outside(world: &World, client: &Client) -> Story {
+    let (app, cookie) = (
+        format!("echo.acme.localhost:{}", world.port),
+        client.cookie("echo.acme.localhost", "cardea").unwrap_or_default(),
+    );
+    let by_nginx = "x-original-method: GET\r\nx-original-uri: /public/page\r\n".to_owned();
+    let by_url = format!("x-original-method: GET\r\nx-original-url: http://{app}/public/page\r\n");
+    let by_forwarded = "x-forwarded-method: GET\r\nx-forwarded-uri: /public/page\r\n".to_owned();
+    let of_host = format!("x-forwarded-host: {app}\r\nx-forwarded-proto: http\r\nx-forwarded-for: 127.0.0.1\r\n");
+    let all = format!("{by_nginx}{by_forwarded}{of_host}");
+    for described in [&by_nginx, &by_url, &by_forwarded, &of_host, &all] {
+        let count = world.upstream.count();
+        let reply = world.raw("GET /studies", described).await?;
+        assert!((400..500).contains(&reply.status()), "{described}: {}", reply.0);
+        assert_eq!(world.upstream.count(), count, "a stranger came in by {described}");
+        let reply = world.raw("GET /public/other", described).await?;
+        if reply.status() == 200 {
+            assert_eq!(world.upstream.last().line(), "GET /public/other", "{described}");
+        } else {
+            assert_eq!(world.upstream.count(), count, "{described}: {}", reply.0);
+        }
+        // Nor is it told who somebody is, not even who it is itself.
+        for path in [
+            "/.cardea/authorize",
+            "/.cardea/%61uthorize",
+            "/.cardea//authorize",
+            "/.cardea/./authorize",
+            "/x/../.cardea/authorize",
+        ] {
+            let count = world.upstream.count();
+            let reply = world.raw(&format!("GET {path}"), &format!("{described}cookie: cardea={cookie}\r\n")).await?;
+            assert!(reply.status() >= 300, "{path} {described}: {}", reply.0);
+            for name in ["cardea-assertion", "remote-user", "x-groups"] {
+                assert_eq!(reply.header(name), None, "{path} {described}: {}", reply.0);
+            }
+            assert_eq!(world.upstream.count(), count, "{path} {described}");
+        }
     }
     Ok(())
 }

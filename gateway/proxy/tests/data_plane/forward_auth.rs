@@ -184,6 +184,25 @@ async fn forwarded_hosts_are_the_app_s_own() {
     assert_eq!(traefik(&house, "GET /public", "x-forwarded-host: records.acme.test\r\n").await.status(), 400, "twice");
 }
 
+/// HAProxy has a WebSocket over HTTP/2 asked about by its version alone: there is no key (RFC 8441), and it keeps `Upgrade` to
+/// itself.
+#[tokio::test]
+async fn a_websocket_is_known_by_any_of_its_headers_and_by_whose_page_it_is_opened() {
+    for dialect in ["haproxy", "traefik", "caddy"] {
+        let house = Plan::carried(&format!("dialect = '{dialect}'")).open().await;
+        let chemist = cookie(&house.chemist());
+        for mark in ["sec-websocket-version: 13\r\n", "sec-websocket-key: -\r\n"] {
+            for (origin, status) in [(APP_HOST, 200), ("evil.test", 403), ("records.acme.test.evil.test", 403)] {
+                let told = format!("{chemist}{mark}origin: http://{origin}\r\n");
+                let reply = traefik(&house, "GET /studies", &told).await;
+                assert_eq!(reply.status(), status, "{dialect} {mark} {origin}: {}", reply.0);
+            }
+            let reply = traefik(&house, "GET /studies", &format!("{chemist}{mark}")).await;
+            assert_eq!(reply.status(), 403, "{dialect} {mark}, from no page: {}", reply.0);
+        }
+    }
+}
+
 /// G3, G4, G32: nobody but a listed proxy is believed.
 #[tokio::test]
 async fn a_stranger_s_description_is_not_read() {
