@@ -90,6 +90,25 @@ async fn a_stream_goes_on_while_everything_around_it_changes() -> Story {
     Ok(())
 }
 
+/// What is left open then holds nobody up for the ten minutes that the gateway was started with.
+#[tokio::test]
+async fn the_time_to_drain_is_the_one_in_force() -> Story {
+    let upstream = Upstream::start().await?;
+    let mut gateway = Plan::before(upstream.port).config("[limits]\ndrain_seconds = 600\n").start().await?;
+    gateway.on.edit("cardea.toml", "drain_seconds = 600", "drain_seconds = 1")?;
+    gateway.hangs_up()?;
+    gateway.counts("cardea_reloads_total{what=\"configuration\",outcome=\"taken\"} 1").await?;
+    assert!(!gateway.on.said().contains("wait for a restart"), "{}", gateway.on.said());
+    let url = gateway.at("echo.acme", "/public/does/stream")?;
+    let stream = tokio::spawn(async move { Client::program().get(&url).await });
+    while upstream.open_streams() == 0 {
+        tokio::task::yield_now().await;
+    }
+    gateway.stop().await?;
+    stream.abort();
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_difference_of_resources_is_told_and_what_would_be_refused_fails() -> Story {
     let (_upstream, gateway) = house().await?;

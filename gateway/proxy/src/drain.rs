@@ -1,10 +1,18 @@
 //! Closing down: nothing new is taken, what is under way may finish within a limit.
 
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
 use tokio_util::sync::CancellationToken;
 
 /// The word to close down, shared by every listener and connection. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Drain(CancellationToken);
+pub struct Drain {
+    begun: CancellationToken,
+    grace: Arc<OnceLock<Duration>>,
+}
 
 impl Drain {
     /// A gateway that is open.
@@ -14,16 +22,28 @@ impl Drain {
 
     /// Tells everybody to finish. Cannot be taken back.
     pub fn begin(&self) {
-        self.0.cancel();
+        self.begun.cancel();
+    }
+
+    /// The same with the time that what is under way has, whatever was said of it before.
+    pub fn begin_within(&self, grace: Duration) {
+        // The first word holds.
+        let _ = self.grace.set(grace);
+        self.begin();
+    }
+
+    /// The time that was given with the word.
+    pub fn grace(&self) -> Option<Duration> {
+        self.grace.get().copied()
     }
 
     /// Whether the word has been given.
     pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
+        self.begun.is_cancelled()
     }
 
     /// Waits for the word.
     pub async fn begun(&self) {
-        self.0.cancelled().await;
+        self.begun.cancelled().await;
     }
 }

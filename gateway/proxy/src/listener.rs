@@ -86,7 +86,7 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `drain` begins, then lets what is under way finish for at most `grace`.
+    /// Serves until `drain` begins, then lets what is under way finish for at most `grace`, or the time that it says.
     pub async fn serve(self, proxy: Arc<Proxy>, drain: Drain, grace: Duration) {
         let socket = match TcpListener::from_std(self.socket) {
             Ok(socket) => socket,
@@ -112,7 +112,7 @@ impl Listener {
             while connections.join_next().await.is_some() {}
             proxy.tunnels.wait().await;
         };
-        if tokio::time::timeout(grace, all_ended).await.is_err() {
+        if tokio::time::timeout(drain.grace().unwrap_or(grace), all_ended).await.is_err() {
             proxy.cut_all();
             connections.shutdown().await;
         }

@@ -149,8 +149,10 @@ impl Running {
 
     /// Takes no new work, lets what is under way end within the limit, and writes what is to be written.
     pub async fn finish(mut self) {
-        self.drain.begin();
-        let limit = self.house.limits().drain + Duration::from_secs(1);
+        // That in force, which may be another than at the start.
+        let grace = self.house.limits().drain;
+        self.drain.begin_within(grace);
+        let limit = grace + Duration::from_secs(1);
         let ended = tokio::time::timeout(limit, async { while self.serving.join_next().await.is_some() {} });
         if ended.await.is_err() {
             tracing::warn!("requests were still open when the time to drain was over");

@@ -57,3 +57,18 @@ async fn what_does_not_finish_is_ended() {
     house.drain.begin();
     tokio::time::timeout(Duration::from_secs(5), house.served).await.expect("the limit does not hold").unwrap();
 }
+
+/// The house was opened with three seconds.
+#[tokio::test]
+async fn the_word_says_how_long_it_may_take() {
+    let (service, url) = Service::start().await;
+    let (pieces, receiver) = mpsc::unbounded_channel();
+    *service.pieces.lock().unwrap() = Some(receiver);
+    let house = Plan::at(&url).open().await;
+    let mut busy = TcpStream::connect(house.address).await.unwrap();
+    busy.write_all(format!("GET /public/stream HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n").as_bytes()).await.unwrap();
+    pieces.send(Bytes::from_static(b"one")).unwrap();
+    assert!(busy.read_u8().await.is_ok());
+    house.drain.begin_within(Duration::ZERO);
+    tokio::time::timeout(Duration::from_secs(2), house.served).await.expect("it waited for longer").unwrap();
+}

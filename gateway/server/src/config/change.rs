@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use cardea_core::{Diagnostic, Diagnostics, Timestamp};
 use serde::Serialize;
 
-use super::{Certificate, Config, Limits, ListenerConfig, Scheme};
+use super::{Certificate, Config, ListenerConfig, Scheme};
 
 /// Keys that a reload takes over. INVARIANT: they are those that [`Config::with_changes_of`] takes.
 const LIVE: &[&str] = &["access_log", "forwarded", "limits", "log", "resources", "tls", "traces", "trusted_proxies"];
@@ -34,7 +34,7 @@ impl Config {
             resources: new.resources,
             trusted_proxies: new.trusted_proxies,
             forwarded: new.forwarded,
-            limits: Limits { drain: self.limits.drain, ..new.limits },
+            limits: new.limits,
             log: new.log,
             access_log: new.access_log,
             traces: new.traces,
@@ -55,8 +55,6 @@ impl Config {
             ("public_scheme", self.public_tls != new.public_tls),
             ("trust_domain", self.trust_domain != new.trust_domain),
             ("redis", self.redis != new.redis),
-            // Each listener was told at its start.
-            ("limits.drain_seconds", self.limits.drain != new.limits.drain),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
@@ -116,7 +114,7 @@ pub fn keys_between(before: &str, after: &str) -> Vec<KeyChange> {
 
 fn is_live(key: &str) -> bool {
     let first = key.split(['.', '[']).next().unwrap_or_default();
-    key != "limits.drain_seconds" && LIVE.contains(&first) || (first == "listeners" && key.contains(".tls"))
+    LIVE.contains(&first) || (first == "listeners" && key.contains(".tls"))
 }
 
 /// Every value of a text with the way to it.

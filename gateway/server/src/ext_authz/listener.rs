@@ -70,7 +70,7 @@ impl ExtAuthz {
         self.address
     }
 
-    /// Serves until `drain` begins, then lets what is under way finish for at most `grace`.
+    /// Serves until `drain` begins, then lets what is under way finish for at most `grace`, or the time that it says.
     pub(crate) async fn serve(self, proxy: Arc<Proxy>, drain: Drain, grace: Duration) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
@@ -93,6 +93,7 @@ impl ExtAuthz {
             });
         }
         drop(self.socket);
+        let grace = drain.grace().unwrap_or(grace);
         let ended = tokio::time::timeout(grace, async { while connections.join_next().await.is_some() {} });
         if ended.await.is_err() {
             connections.shutdown().await;
