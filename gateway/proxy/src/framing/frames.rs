@@ -123,20 +123,29 @@ impl Tally {
             RST_STREAM => self.resets = self.resets.saturating_add(1),
             _ => self.idle = self.idle.saturating_add(1),
         }
-        let answered = self.sent.saturating_sub(PONG * u64::from(self.idle)) / BYTES_FOR_A_FRAME;
-        let flood = if self.resets > self.resets_max && self.resets > self.opened / 2 {
-            Flood::Resets
-        } else if u64::from(self.idle) > u64::from(self.idle_max) + answered {
-            Flood::IdleFrames
-        } else {
+        self.flood()
+    }
+
+    /// INVARIANT: what we sent and what was opened counts for no longer than [`WINDOW`], so that nothing is saved up by it:
+    /// the window is looked at as soon as a count has run full, whatever stands against it.
+    fn flood(&mut self) -> Option<Flood> {
+        let (resets, idle) = (self.resets > self.resets_max, self.idle > self.idle_max);
+        if !resets && !idle {
             return None;
-        };
-        if self.since.elapsed() < WINDOW {
-            return Some(flood);
         }
-        let (resets_max, idle_max) = (self.resets_max, self.idle_max);
-        *self = Self { since: Instant::now(), opened: 0, resets: 0, idle: 0, sent: 0, resets_max, idle_max };
-        None
+        if self.since.elapsed() >= WINDOW {
+            let (resets_max, idle_max) = (self.resets_max, self.idle_max);
+            *self = Self { since: Instant::now(), opened: 0, resets: 0, idle: 0, sent: 0, resets_max, idle_max };
+            return None;
+        }
+        let answered = self.sent.saturating_sub(PONG * u64::from(self.idle)) / BYTES_FOR_A_FRAME;
+        if resets && self.resets > self.opened / 2 {
+            Some(Flood::Resets)
+        } else if idle && u64::from(self.idle) > u64::from(self.idle_max) + answered {
+            Some(Flood::IdleFrames)
+        } else {
+            None
+        }
     }
 }
 

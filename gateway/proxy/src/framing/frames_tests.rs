@@ -103,6 +103,54 @@ async fn what_answers_our_own_bytes_is_no_flood() {
     assert_eq!(watch.flood(), None);
 }
 
+/// Sends `bytes`, and has them heard up to a flood.
+async fn hear(client: &mut DuplexStream, frames: &mut Frames<DuplexStream>, bytes: &[u8]) {
+    client.write_all(bytes).await.unwrap();
+    let (mut left, mut buf) = (bytes.len(), vec![0; 4_096]);
+    while left > 0 && frames.watch.flood().is_none() {
+        left -= frames.read(&mut buf).await.unwrap();
+    }
+}
+
+/// A client that took much, or opened much, and waits: what it does then is measured by what it is sent then.
+#[tokio::test]
+async fn nothing_is_saved_up_for_a_flood() {
+    let opened = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"head").repeat(10_000);
+    for (sent, opened, flood, noted) in [
+        (1 << 20, vec![], frame(6, 0, 0, &[0; 8]), Flood::IdleFrames),
+        (1 << 20, vec![], frame(8, 0, 1, &[0, 0, 0, 1]), Flood::IdleFrames),
+        (0, opened, frame(RST_STREAM, 0, 1, &[0; 4]), Flood::Resets),
+    ] {
+        let (mut client, ours) = duplex(1 << 22);
+        let watch = Arc::<Watch>::default();
+        let mut frames = Frames::new(ours, Arc::clone(&watch), &limits());
+        hear(&mut client, &mut frames, &[PREFACE_BYTES, &opened].concat()).await;
+        frames.write_all(&vec![0; sent]).await.unwrap();
+        client.read_exact(&mut vec![0; sent]).await.unwrap();
+        frames.tally.since -= WINDOW;
+        hear(&mut client, &mut frames, &flood.repeat(1_000)).await;
+        assert_eq!(watch.flood(), Some(noted));
+    }
+}
+
+/// A long download whose client says of each piece that it has taken it.
+#[tokio::test]
+async fn a_long_download_is_no_flood_however_long() {
+    let (mut client, ours) = duplex(1 << 20);
+    let watch = Arc::<Watch>::default();
+    let mut frames = Frames::new(ours, Arc::clone(&watch), &limits());
+    hear(&mut client, &mut frames, PREFACE_BYTES).await;
+    let mut taken = vec![0; 16_384];
+    for _ in 0..500 {
+        frames.write_all(&taken).await.unwrap();
+        client.read_exact(&mut taken).await.unwrap();
+        // The word of each piece comes a moment after the piece, in another window now and then.
+        frames.tally.since -= Duration::from_millis(170);
+        hear(&mut client, &mut frames, &frame(8, 0, 1, &[0, 0, 1, 0]).repeat(64)).await;
+    }
+    assert_eq!(watch.flood(), None);
+}
+
 #[tokio::test]
 async fn a_header_block_that_does_not_end_ends_the_connection() {
     for begun in [frame(HEADERS, 0, 1, b"head"), frame(HEADERS, END_HEADERS, 1, b"head")[..11].to_vec()] {
