@@ -24,9 +24,20 @@ pub(crate) fn harden(spec: &HardeningSpec, headers: &mut HeaderMap) {
     if spec.referrer_policy {
         headers.entry(header::REFERRER_POLICY).or_insert_with(|| REFERRER.clone());
     }
-    if spec.frame_options && !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+    if spec.frame_options && !says_who_frames(headers) {
         headers.entry(header::X_FRAME_OPTIONS).or_insert_with(|| SAME_ORIGIN.clone());
     }
+}
+
+/// Whether a policy of the answer's says who may frame it. One that does not leaves that open to everybody:
+/// `frame-ancestors` does not fall back to `default-src` (CSP 3, section 6.4.2).
+fn says_who_frames(headers: &HeaderMap) -> bool {
+    let policies = headers.get_all(header::CONTENT_SECURITY_POLICY).iter();
+    let mut directives = policies.flat_map(|value| value.as_bytes().split(|byte| matches!(byte, b';' | b',')));
+    directives.any(|directive| {
+        let name = directive.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        name.eq_ignore_ascii_case(b"frame-ancestors")
+    })
 }
 
 #[cfg(test)]
@@ -65,8 +76,34 @@ mod tests {
             after("", &own),
             ["referrer-policy: no-referrer", "x-content-type-options: ", "x-frame-options: DENY"]
         );
-        let framed = after("", &[("content-security-policy", "frame-ancestors https://portal.example")]);
-        assert!(!framed.iter().any(|line| line.starts_with("x-frame-options")), "{framed:?}");
+    }
+
+    #[test]
+    fn a_policy_takes_the_place_of_frame_options_only_where_it_says_who_frames() {
+        let framed = |said: &[&'static str]| {
+            let said: Vec<_> = said.iter().map(|policy| ("content-security-policy", *policy)).collect();
+            after("", &said).contains(&ALL[2].to_owned())
+        };
+        for policies in [
+            &["frame-ancestors https://portal.example"][..],
+            &["default-src 'self';Frame-Ancestors\t'none'"],
+            &["default-src 'self', frame-ancestors 'self'"],
+            &["upgrade-insecure-requests", "frame-ancestors"],
+        ] {
+            assert!(!framed(policies), "{policies:?}");
+        }
+        for policy in [
+            "default-src 'self'",
+            "upgrade-insecure-requests",
+            "frame-src 'none'; x-frame-ancestors 'none'",
+            "report-uri /frame-ancestors frame-ancestors",
+        ] {
+            assert!(framed(&[policy]), "{policy}");
+        }
+        assert!(
+            after("", &[("content-security-policy-report-only", "frame-ancestors 'none'")])
+                .contains(&ALL[2].to_owned())
+        );
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub struct HardeningSpec {
     /// paths of records, which may name a person, do not reach other sites.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub referrer_policy: bool,
-    /// `X-Frame-Options: SAMEORIGIN`, where the service sends no `Content-Security-Policy` (which may say otherwise in its
-    /// `frame-ancestors`): no other site lays itself over a form. Breaks pages that are meant to be framed elsewhere.
+    /// `X-Frame-Options: SAMEORIGIN`, where no `Content-Security-Policy` of the service's has `frame-ancestors` (others leave
+    /// framing to everybody): no other site lays itself over a form. Breaks pages that are meant to be framed elsewhere.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub frame_options: bool,
     /// Takes `Server` and `X-Powered-By` away: they name versions to whoever looks for an old one, and serve nobody else.
