@@ -245,12 +245,18 @@ impl Told {
 
     /// The page that `rd` names, at this host; its first page where there is none.
     fn by_start(question: &Canonical) -> Result<Self, Reason> {
-        let query = url::form_urlencoded::parse(question.query().unwrap_or_default().as_bytes());
-        let mut named = query.filter(|(name, _)| name == "rd").map(|(_, value)| value);
-        let (rd, another) = (named.next().unwrap_or("/".into()), named.next());
-        if another.is_some() {
-            return Err(Reason::DoubledParameter);
-        }
+        let query = question.query().unwrap_or_default();
+        let rd = match bare(query) {
+            Some(page) => page.into(),
+            None => {
+                let mut named = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "rd");
+                let (rd, another) = (named.next().map_or("/".into(), |(_, value)| value), named.next());
+                if another.is_some() {
+                    return Err(Reason::DoubledParameter);
+                }
+                rd
+            }
+        };
         let tls = question.tls();
         let (authority, uri) = if rd.starts_with('/') {
             ((Arc::clone(question.host()), question.port()), path(&rd).map_err(|_| Reason::ForeignReturn)?)
@@ -306,6 +312,14 @@ impl Told {
         let ours = asked.is_ours(canonical.segments().next().unwrap_or_default());
         if ours { Err(Reason::NotFound) } else { Ok((canonical, site)) }
     }
+}
+
+/// The page of a query that is `rd=` and a page as nginx has it in `$request_uri`, escaped no second time: its own `&` parts
+/// nothing here. One that was escaped as a value is told by its `?`.
+fn bare(query: &str) -> Option<&str> {
+    let page = query.strip_prefix("rd=").filter(|page| page.starts_with('/'))?;
+    let another = || page.contains("%3F") || page.contains("%3f") || page.contains("&rd=");
+    (page.contains('?') || !another()).then_some(page)
 }
 
 fn once<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Reason> {

@@ -13,7 +13,7 @@ const OAUTH2_PROXY: Front = Front {
 #[tokio::test]
 async fn cardea_takes_oauth2_proxy_s_place() -> Story {
     let world = OAUTH2_PROXY.start().await?;
-    let url = world.app("/studies?x=1")?;
+    let url = world.app("/studies?study=1&record=7")?;
     let (mut client, mira) = world.gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
     let page = client.open(&url).await?;
     assert_eq!((page.status.as_u16(), &page.url), (200, &url), "one sign-in serves all apps: {}", page.body);

@@ -272,6 +272,22 @@ async fn oauth2_proxy_s_addresses_answer_where_the_app_says_so() {
     let reply = house.ask("GET /oauth2/start?rd=/studies%3Fx%3D1", PAGE).await;
     let to = format!("http://{SIGN_IN_HOST}/sign-in?to=http%3A%2F%2F{APP_HOST}%2Fstudies%3Fx%3D1&flow=");
     assert!(reply.status() == 303 && reply.header("location").unwrap().starts_with(&to), "{}", reply.0);
+    // As nginx has it in `$request_uri`, which it does not escape: all of it is the page.
+    for page in [
+        "/studies?study=1&record=7",
+        "/studies?rd=/a&rd=/b",
+        "/studies?x=%26+%3F%2F",
+        "/studies/a%20b+c",
+        "/studies/a&b=c",
+        "/studies",
+    ] {
+        let reply = house.ask(&format!("GET /oauth2/sign_in?rd={page}"), &format!("{PAGE}{chemist}")).await;
+        assert_eq!(
+            (reply.status(), reply.header("location")),
+            (303, Some(&*format!("http://{APP_HOST}{page}"))),
+            "{page}"
+        );
+    }
     // A visitor may see it, but came to sign in.
     let reply = house.ask("GET /oauth2/start?rd=/public", PAGE).await;
     assert!(reply.header("location").unwrap().contains("/sign-in?to="), "{}", reply.0);
@@ -292,6 +308,9 @@ async fn oauth2_proxy_s_addresses_answer_where_the_app_says_so() {
         "javascript:alert(1)",
         "/a//b",
         "/x&rd=/y",
+        "/\\evil.test?x=1",
+        "//evil.test?x=1",
+        "/x?y#z",
         "https://records.acme.test/studies",
         "%20http://evil.test",
         "http:/evil.test",
