@@ -93,6 +93,11 @@ impl Connection {
         self.certificate.as_deref().map(ClientCertificate::spiffe_id)
     }
 
+    /// Whether it is kept longer than a stranger's where there is no room.
+    pub(crate) fn is_known(&self) -> bool {
+        self.certificate.is_some() || self.watch.is_known()
+    }
+
     /// Whether it still speaks for whoever opened it.
     pub(crate) fn holds(&self, now: Timestamp) -> Result<(), Reason> {
         self.certificate.as_deref().map_or(Ok(()), |certificate| certificate.holds(now))

@@ -17,6 +17,7 @@ use crate::{Connection, Door, Drain, Proxy, room};
 mod crowd;
 mod opening;
 mod proxy_protocol;
+mod quiet;
 mod serving;
 
 pub(crate) use crowd::{Crowd, Place};

@@ -270,7 +270,12 @@ impl Proxy {
         let (answer, decision) = access::decide(&site.tenant, asker, &target, canonical, (story.entry, story.at));
         story.decision = Some(decision);
         match answer {
-            Answer::Allowed(permit) => Ok(permit),
+            Answer::Allowed(permit) => {
+                if !matches!(asker.principal().caller(), Caller::Visitor) {
+                    way.connection.watch.becomes_known();
+                }
+                Ok(permit)
+            }
             Answer::Denied(need) => {
                 let fail = self.denied(need, over, way, headers);
                 Err(Fail { lead: fail.lead && !story.is_scripts(), ..fail })

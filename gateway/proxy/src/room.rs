@@ -7,7 +7,12 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Places for connections. Whoever finds none waits.
+mod benches;
+
+use benches::Benches;
+pub(crate) use benches::Leaving;
+
+/// Places for connections. Whoever finds none waits, and whoever sits idle in one leaves it to them.
 #[derive(Debug)]
 pub(crate) struct Room {
     places: Arc<Semaphore>,
@@ -15,6 +20,8 @@ pub(crate) struct Room {
     size: Mutex<usize>,
     /// Places that are to go as soon as whoever is in them leaves.
     owed: AtomicUsize,
+    /// Those who would leave for others.
+    benches: Arc<Benches>,
 }
 
 /// A place in a room, given back when it is dropped.
@@ -27,13 +34,36 @@ pub(crate) struct Place {
 impl Room {
     pub(crate) fn of(size: usize) -> Arc<Self> {
         let size = size.min(Semaphore::MAX_PERMITS);
-        Arc::new(Self { places: Arc::new(Semaphore::new(size)), size: Mutex::new(size), owed: AtomicUsize::new(0) })
+        Arc::new(Self {
+            places: Arc::new(Semaphore::new(size)),
+            size: Mutex::new(size),
+            owed: AtomicUsize::new(0),
+            benches: Arc::default(),
+        })
     }
 
     /// The next place that is free; none only if there will never be one again.
     pub(crate) async fn place(self: &Arc<Self>) -> Option<Place> {
-        let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = self.benches.wait();
+                Arc::clone(&self.places).acquire_owned().await.ok()?
+            }
+        };
         Some(Place { room: Arc::clone(self), permit: Some(permit) })
+    }
+
+    /// For whoever sits idle in a place: ready once it is to be left to somebody who waits for one. Strangers are asked before
+    /// those who are `known`.
+    pub(crate) async fn to_leave(&self, known: bool) -> Leaving {
+        self.benches.sit(known).await
+    }
+
+    /// Whoever was asked to leave is not idle after all: the next is.
+    pub(crate) fn stays(&self, leaving: Leaving) {
+        drop(leaving);
+        self.benches.call();
     }
 
     /// Makes it larger or smaller. Nobody is sent away: what is too much goes with those who leave.
@@ -120,6 +150,42 @@ mod tests {
         assert!(held.len() == 2 && next().is_none());
         drop(held);
         assert_eq!((room.places.available_permits(), room.owed.load(Ordering::SeqCst)), (2, 0));
+    }
+
+    #[test]
+    fn one_leaves_for_one_who_waits_and_strangers_before_others() {
+        let room = Room::of(1);
+        let next = || Box::pin(room.place());
+        let held = next().now_or_never().flatten();
+        let sit = |known| Box::pin(room.to_leave(known));
+        let (mut known, mut first, mut second) = (sit(true), sit(false), sit(false));
+        for one in [&mut known, &mut first, &mut second] {
+            assert!(one.now_or_never().is_none(), "nobody waits");
+        }
+        let mut waits = next();
+        assert!((&mut waits).now_or_never().is_none());
+        assert!((&mut known).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+        let leaving = (&mut first).now_or_never().unwrap();
+        let mut late = sit(false);
+        assert!((&mut late).now_or_never().is_none(), "one has been asked");
+
+        // It was not idle after all, nor was the next: then the one after it is asked, and at last who is known.
+        room.stays(leaving);
+        room.stays((&mut second).now_or_never().unwrap());
+        room.stays((&mut late).now_or_never().unwrap());
+        let leaving = (&mut known).now_or_never().unwrap();
+        drop((held, leaving));
+        let held = (&mut waits).now_or_never().flatten();
+        assert!(held.is_some() && sit(false).now_or_never().is_none(), "nobody waits any more");
+
+        // Nobody sat there when somebody began to wait: whoever sits down next is asked.
+        let mut waits = next();
+        assert!((&mut waits).now_or_never().is_none());
+        let leaving = sit(true).now_or_never();
+        assert!(leaving.is_some() && sit(false).now_or_never().is_none());
+        drop(waits);
+        drop(leaving);
+        assert!(sit(false).now_or_never().is_none(), "who waited has gone");
     }
 
     #[test]

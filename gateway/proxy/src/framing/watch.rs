@@ -42,6 +42,7 @@ pub(crate) struct Watch {
     refused: OnceLock<Reason>,
     flood: OnceLock<Flood>,
     stirs: AtomicU32,
+    known: AtomicBool,
 }
 
 impl Watch {
@@ -82,5 +83,18 @@ impl Watch {
     /// How often that was so; it may go round.
     pub(crate) fn stirs(&self) -> u32 {
         self.stirs.load(Ordering::Relaxed)
+    }
+
+    /// Somebody who is known was let through, or a listed proxy speaks.
+    pub(crate) fn becomes_known(&self) {
+        // Written once, and only read by all requests after the first.
+        if !self.is_known() {
+            self.known.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that was so.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 use super::{crowd::Seat, proxy_protocol};
 use crate::{Proxy, Settings};
 
-/// Why a connection ended before a request could be made.
+/// Why a connection ended before a request could be made, or before another one could.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
     /// Its client has as many as it may have.
@@ -27,11 +27,14 @@ pub(crate) enum Turned {
     ProxyProtocol,
     /// What must come before TLS or the first request took too long.
     TooSlow,
+    /// It was idle, and another had no place.
+    MadeRoom,
 }
 
 impl Turned {
     /// All of them, for metrics.
-    pub(crate) const ALL: [Self; 4] = [Self::TooMany, Self::Unlisted, Self::ProxyProtocol, Self::TooSlow];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::TooMany, Self::Unlisted, Self::ProxyProtocol, Self::TooSlow, Self::MadeRoom];
 
     /// The word in metrics and log lines.
     pub(crate) const fn code(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Turned {
             Self::Unlisted => "unlisted-proxy",
             Self::ProxyProtocol => "proxy-protocol",
             Self::TooSlow => "too-slow",
+            Self::MadeRoom => "made-room",
         }
     }
 }

@@ -20,15 +20,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     Place,
     opening::{self, Turned},
+    quiet::{self, Quiet},
 };
 use crate::{
     Body, ClientCertificate, Connection, Drain, Limits, Proxy, Settings,
     framing::{Bounds, Flood, Frames, Guard},
     room,
 };
-
-/// How many looks at a connection without a request its idle time is made of: it ends at most a fourth late.
-const LOOKS: u32 = 4;
 
 /// Fields of a head for which hyper has room on its stack; where more are allowed it takes eight kilobytes from the heap for
 /// each head. The guard keeps to the limit itself.
@@ -61,6 +59,9 @@ impl Serving {
         let client = opening::client((&self.proxy, &self.settings), &mut stream, connection.peer, self.proxy_protocol);
         let opening::Client { address, speaks_for_others, seat } = client.await?;
         (connection.peer, connection.speaks_for_others) = (address, speaks_for_others);
+        if seat.is_none() {
+            connection.watch.becomes_known();
+        }
         connection.place = Some(Arc::new(Place { room, seat }));
         match self.tls.clone() {
             Some(tls) => self.secured(stream, connection, tls, limits).await,
@@ -74,6 +75,7 @@ impl Serving {
         let sniffed = tokio::select! {
             sniffed = tokio::time::timeout(limits.idle, opening::sniff(stream)) => sniffed,
             () = self.drain.begun() => return Ok(()),
+            _leaving = quiet::from_the_start(&self.proxy.room, &connection, limits.idle) => return Err(Turned::MadeRoom),
         };
         match sniffed.map_err(|_| Turned::TooSlow)? {
             Ok((true, stream)) => self.http2(stream, connection, limits).await,
@@ -173,7 +175,7 @@ impl Serving {
     }
 
     /// Serves a connection until it ends, the gateway closes, its client's certificate ends, or it has asked for nothing for
-    /// `idle`. Who does not end within `last_word` after being told to is not waited for: HTTP/2 ends by agreement, and a client may not agree.
+    /// `idle`, or for less where others have no place. Who does not end within `last_word` after being told to is not waited for: HTTP/2 ends by agreement, and a client may not agree.
     async fn keep<C: Future<Output = hyper::Result<()>>>(
         &self,
         mut serving: Pin<&mut C>,
@@ -182,24 +184,27 @@ impl Serving {
         (idle, last_word): (Duration, Option<Duration>),
     ) {
         let _open = Counted::new(&self.proxy);
-        let mut quiet = Quiet::of(connection, idle);
+        let mut quiet = Quiet::of(connection, &self.proxy.room, idle);
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
             () = self.drain.begun() => {
                 tell_to_end(serving.as_mut());
                 serving.await
             }
-            () = over(&mut quiet, connection, &self.proxy) => {
+            leaving = quiet.over(&self.proxy) => {
                 tell_to_end(serving.as_mut());
-                match last_word {
-                    None => serving.await,
-                    Some(time) => loop {
-                        match tokio::time::timeout(time, serving.as_mut()).await {
-                            Ok(ended) => break ended,
-                            Err(_) if quiet.is_busy() => {}
-                            Err(_) => break Ok(()),
-                        }
-                    },
+                if leaving.is_some() {
+                    self.proxy.metrics().turned_away(Turned::MadeRoom);
+                }
+                // Who waits for a place waits for no farewell.
+                let mut patience = if leaving.is_some() { Some(Duration::ZERO) } else { last_word };
+                loop {
+                    let Some(time) = patience else { break serving.await };
+                    match tokio::time::timeout(time, serving.as_mut()).await {
+                        Ok(ended) => break ended,
+                        Err(_) if quiet.is_busy() => patience = last_word,
+                        Err(_) => break Ok(()),
+                    }
                 }
             }
         };
@@ -252,46 +257,6 @@ fn service(
         let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
         Box::pin(async move { Ok(proxy.handle(connection, request.map(Body::from)).await) })
     })
-}
-
-/// A connection has lasted long enough.
-async fn over(quiet: &mut Quiet<'_>, connection: &Connection, proxy: &Proxy) {
-    tokio::select! {
-        () = quiet.long_enough() => {}
-        () = connection.ending(proxy) => {}
-    }
-}
-
-/// Whether a connection has gone quiet. Looked at now and then, so that requests set no timer.
-struct Quiet<'a> {
-    connection: &'a Arc<Connection>,
-    /// Those who hold the connection while nothing is under way on it.
-    holders: usize,
-    stirs: u32,
-    look: Duration,
-}
-
-impl<'a> Quiet<'a> {
-    fn of(connection: &'a Arc<Connection>, idle: Duration) -> Self {
-        let holders = Arc::strong_count(connection);
-        Self { connection, holders, stirs: 0, look: idle / LOOKS }
-    }
-
-    /// Whether a request or a stream is under way, or something was since the last look. An answer of our own that a
-    /// client takes slowly holds nothing of the connection, but moves.
-    fn is_busy(&mut self) -> bool {
-        let stirs = self.connection.watch.stirs();
-        let stirred = std::mem::replace(&mut self.stirs, stirs) != stirs;
-        stirred || Arc::strong_count(self.connection) > self.holders
-    }
-
-    async fn long_enough(&mut self) {
-        let mut quiet = 0;
-        while quiet < LOOKS {
-            tokio::time::sleep(self.look).await;
-            quiet = if self.is_busy() { 0 } else { quiet + 1 };
-        }
-    }
 }
 
 /// An open connection in the metrics.

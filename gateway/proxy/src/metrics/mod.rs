@@ -132,7 +132,10 @@ impl Collector for Told {
         }
         let floods = ("cardea_floods", "Connections that ended because of a flood");
         counts.floods.encode(&mut encoder, floods, Flood::ALL.map(Flood::code))?;
-        let turned_away = ("cardea_connections_turned_away", "Connections that ended before TLS or a request");
+        let turned_away = (
+            "cardea_connections_turned_away",
+            "Connections that ended before TLS or a request, or idle for others to have room",
+        );
         counts.turned_away.encode(&mut encoder, turned_away, Turned::ALL.map(Turned::code))
     }
 }

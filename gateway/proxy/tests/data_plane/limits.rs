@@ -75,6 +75,33 @@ async fn one_client_has_no_more_connections_than_its_share() {
     }
 }
 
+/// Whoever holds places by connections alone keeps nobody out, and who has signed in keeps theirs.
+#[tokio::test]
+async fn where_no_place_is_free_an_idle_stranger_leaves_for_the_next() {
+    let (_, url) = Service::start().await;
+    let mut plan = Plan::at(&url);
+    (plan.limits.connections, plan.limits.idle) = (4, Duration::from_secs(8));
+    let house = plan.open().await;
+    let mut signed_in = TcpStream::connect(house.address).await.unwrap();
+    let chemist = format!("cookie: {}\r\n", house.chemist());
+    let mut ask = async || {
+        signed_in.write_all(head("GET /studies", &chemist).as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"heard") {
+            assert!(signed_in.read_buf(&mut seen).await.unwrap() > 0, "the connection was ended");
+        }
+    };
+    ask().await;
+    let mut strangers = vec![kept(&house).await, kept(&house).await];
+    // One that never says anything.
+    strangers.push(TcpStream::connect(house.address).await.unwrap());
+    for _ in 0..2 {
+        strangers.push(kept(&house).await);
+    }
+    assert!(house.figure(r#"cardea_connections_turned_away_total{kind="made-room"}"#) >= 2);
+    ask().await;
+}
+
 #[tokio::test]
 async fn a_listed_proxy_speaks_for_many() {
     let (_, url) = Service::start().await;
