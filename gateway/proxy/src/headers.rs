@@ -187,6 +187,22 @@ pub(crate) fn clean_trailers_of_answer(trailers: &mut HeaderMap) {
     }
 }
 
+/// Whether an `OPTIONS` may go one hop further, by `Max-Forwards`, which then says one less (RFC 9110 section 7.6.2). What is
+/// no number of hops has two readings: who ignores it forwards without end.
+pub(crate) fn goes_on(headers: &mut HeaderMap) -> Result<bool, Reason> {
+    let mut values = headers.get_all(header::MAX_FORWARDS).iter();
+    let Some(value) = values.next() else { return Ok(true) };
+    let digits = value.as_bytes();
+    if values.next().is_some() || digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Reason::BadHeader);
+    }
+    // More than that is more than there are hops.
+    let hops = value.to_str().ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(u32::MAX);
+    let Some(left) = hops.checked_sub(1) else { return Ok(false) };
+    headers.insert(header::MAX_FORWARDS, HeaderValue::from(left));
+    Ok(true)
+}
+
 /// Whether the client takes trailers: the one thing in `TE` that is worth passing on (gRPC needs it).
 pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
     headers.get_all(header::TE).iter().any(|value| lists(value.as_bytes(), b"trailers"))

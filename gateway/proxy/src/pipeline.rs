@@ -239,7 +239,7 @@ impl Proxy {
                 story.stage(Stage::Own, access);
                 response?
             }
-            (None, None) => match instead::answer(story, &way, permit, &head.headers)? {
+            (None, None) => match instead::answer(story, &way, permit, &mut head.headers)? {
                 ControlFlow::Break(response) => response,
                 ControlFlow::Continue(permit) => self.forward(story, &way, permit, head, body).await?,
             },

@@ -1,23 +1,24 @@
 //! What the gateway answers in a service's stead, by the app's declaration: preflights, fixed answers, and the slash after a
-//! prefix that is moved. The permit is consumed, as forwarding would.
+//! prefix that is moved; and what is to go no further. The permit is consumed, as forwarding would.
 
 use std::ops::ControlFlow;
 
 use cardea_core::Reason;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{Body, Fail, Permit, Story, Way};
-use crate::{hardening, rewrite::Moved};
+use crate::{hardening, headers, rewrite::Moved};
 
 /// The answer, or the permit back where the service is to answer.
 pub(super) fn answer(
     story: &Story,
     way: &Way,
     permit: Permit,
-    headers: &HeaderMap,
+    headers: &mut HeaderMap,
 ) -> Result<ControlFlow<Response<Body>, Permit>, Fail> {
     let declared = &way.app.declared;
-    if !declared.may_answer() {
+    let ends_here = way.canonical.method() == Method::OPTIONS && !headers::goes_on(headers)?;
+    if !ends_here && !declared.may_answer() {
         return Ok(ControlFlow::Continue(permit));
     }
     if let Some(crossing) = story.crossing.as_ref().filter(|crossing| crossing.preflight) {
@@ -27,6 +28,9 @@ pub(super) fn answer(
     if answer.is_some() && way.canonical.websocket() {
         // Over HTTP/2 a 200 would open a tunnel to nobody.
         return Err(Reason::NotFound.into());
+    }
+    if ends_here && answer.is_none() {
+        answer = Some(the_last());
     }
     if let (None, Some(rewrite)) = (&answer, &declared.rewrite)
         && let Moved::Onward(target) = rewrite.target(way.canonical.target())?
@@ -39,6 +43,14 @@ pub(super) fn answer(
         crossing.mark(answer.headers_mut());
     }
     Ok(ControlFlow::Break(answer))
+}
+
+/// What an `OPTIONS` is told that comes to its end here: nothing, since what may be done lies with the service.
+fn the_last() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// 308: the method is kept. Not to be remembered: the prefix may be declared otherwise tomorrow.

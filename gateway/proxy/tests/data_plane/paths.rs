@@ -179,3 +179,26 @@ async fn a_host_has_one_spelling() {
     }
     assert_eq!(service.count(), 4);
 }
+
+#[tokio::test]
+async fn an_options_request_goes_no_further_than_it_may() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let chemist = format!("cookie: {}\r\n", house.chemist());
+    let ask = async |line: &str, hops: &str| house.ask(line, &format!("{chemist}{hops}")).await.status();
+    for (said, heard) in [("1", "0"), ("10", "9"), ("007", "6"), ("99999999999999999999", "4294967294")] {
+        assert_eq!(ask("OPTIONS /studies", &format!("max-forwards: {said}\r\n")).await, 200, "{said}");
+        assert_eq!(service.last().header("max-forwards"), Some(heard), "{said}");
+    }
+    // It is theirs on other methods.
+    assert_eq!(ask("GET /studies", "max-forwards: 0\r\n").await, 200);
+    assert_eq!(service.last().header("max-forwards"), Some("0"));
+    let before = service.count();
+    assert_eq!(ask("OPTIONS /studies", "max-forwards: 0\r\n").await, 204);
+    for two_readings in ["-1", "1.5", "", "1, 2", "1\r\nmax-forwards: 1"] {
+        assert_eq!(ask("OPTIONS /studies", &format!("max-forwards: {two_readings}\r\n")).await, 400, "{two_readings}");
+    }
+    // What may not be asked may not be asked here either.
+    assert_eq!(house.ask("OPTIONS /studies", "max-forwards: 0\r\n").await.status(), 401);
+    assert_eq!(service.count(), before);
+}
