@@ -99,6 +99,9 @@ pub struct House {
     confirmed: AtomicI64,
     /// Held while the state is prepared, so that an older one never replaces a newer.
     loading: tokio::sync::Mutex<()>,
+    /// Held from reading the configuration in force until what was made of it is in its place, so that of two that make
+    /// another of it neither undoes the other.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
     /// The access log and the traces.
@@ -208,6 +211,7 @@ impl House {
             seen: AtomicI64::new(0),
             confirmed: AtomicI64::new(clock.now().as_micros()),
             loading: tokio::sync::Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),

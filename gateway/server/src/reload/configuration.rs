@@ -26,6 +26,7 @@ pub async fn configuration(
     path: &Path,
     level: &LogLevel,
 ) -> Result<Vec<&'static str>, Diagnostics> {
+    let _one_at_a_time = house.reloading.lock().await;
     let read = Config::read(path, house.now());
     let done = match read {
         Ok(new) => taken_over(house, new, level).await,
@@ -108,6 +109,7 @@ pub async fn watch(house: Arc<House>) {
 
 /// One look. Takes what was told of at the last one, and gives what was told of now: a file that stays broken is told once.
 pub(crate) async fn look(house: &Arc<House>, told: Diagnostics) -> Diagnostics {
+    let _one_at_a_time = house.reloading.lock().await;
     let (before, now) = (house.in_force(), house.now());
     if !before.watch_certificates {
         return Diagnostics::default();

@@ -10,7 +10,7 @@ use super::*;
 use crate::reload::Feed;
 
 /// Makes every write of entries fail while it is set.
-struct Disk(std::sync::atomic::AtomicBool);
+pub(super) struct Disk(pub(super) std::sync::atomic::AtomicBool);
 
 impl FaultHook for Disk {
     fn at(&self, moment: Moment) -> Result<(), String> {

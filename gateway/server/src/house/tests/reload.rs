@@ -1,13 +1,14 @@
 //! How another configuration takes the place of the one in force, and what stays where it cannot.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicBool};
 
 use cardea_core::Diagnostics;
 use cardea_proxy::{Body, Connection, Door};
+use futures_util::FutureExt as _;
 use http::Request;
 use prometheus_client::registry::Registry;
 
-use super::*;
+use super::{changes::Disk, *};
 use crate::{
     config::{InForce, LogConfig},
     logging::{self, LogLevel},
@@ -151,6 +152,38 @@ async fn renewed_certificate_files_are_taken_up_once_they_fit_together() {
         changes.len() == 1 && changes[0].starts_with("~ certificate ") && changes[0].contains(" → "),
         "{changes:?}"
     );
+    stage.strike().await;
+}
+
+#[tokio::test]
+async fn a_look_at_certificates_puts_nothing_back_that_a_reload_took_away() {
+    let disk = Arc::new(Disk(AtomicBool::new(false)));
+    let stage = Stage::on(Some(Arc::clone(&disk) as _)).await;
+    let (house, level) = (&stage.house, level());
+    let (first, second) = (certificate(house.now()), certificate(house.now()));
+    let tls = DOORS.replace("plain = true", "tls = { certificate = \"c.pem\", key = \"k.pem\" }");
+    write(&stage.folder, "c.pem", &first.0);
+    write(&stage.folder, "k.pem", &first.1);
+    let text = format!("trusted_proxies = [\"10.0.0.0/8\"]\n{tls}");
+    let config = Config::parse("cardea.toml", &text, &stage.folder, house.now()).unwrap();
+    let prepared = house.observing.open(&config).unwrap();
+    house.configure(config, prepared).await;
+
+    // A renewed certificate and a proxy that is no longer believed; the reload is held where its entry is written.
+    write(&stage.folder, "c.pem", &second.0);
+    write(&stage.folder, "k.pem", &second.1);
+    let path = write(&stage.folder, "cardea.toml", &tls);
+    disk.0.store(true, Ordering::SeqCst);
+    let mut reload = Box::pin(configuration(house, &path, &level));
+    assert!(reload.as_mut().now_or_never().is_none());
+    let mut seen = Box::pin(look(house, Diagnostics::default()));
+    assert!(seen.as_mut().now_or_never().is_none());
+    disk.0.store(false, Ordering::SeqCst);
+    let (reloaded, seen) = tokio::join!(reload, seen);
+    reloaded.unwrap();
+    assert_eq!(seen, Diagnostics::default());
+    assert!(house.in_force().trusted_proxies.is_empty(), "the proxy is believed again");
+    assert_eq!(InForce::read(&house.config.state_dir).unwrap().now, tls);
     stage.strike().await;
 }
 
