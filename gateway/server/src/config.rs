@@ -8,6 +8,7 @@ mod files;
 mod in_force;
 mod limits;
 mod shape;
+mod stamp;
 
 use std::{
     net::SocketAddr,
@@ -23,6 +24,7 @@ use ipnet::IpNet;
 pub use certificates::Certificate;
 pub use change::{KeyChange, keys_between};
 pub use in_force::{Held, InForce};
+pub(crate) use stamp::Stamp;
 
 /// The configuration of one gateway, checked.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use cardea_core::{Diagnostic, Diagnostics};
 use cardea_proxy::observe::Observers;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-use crate::config::{AccessLogConfig, Config, TracesConfig};
+use crate::config::{AccessLogConfig, Config, Stamp, TracesConfig};
 
 use access_log::AccessLog;
 use traces::Collector;
@@ -56,8 +56,11 @@ pub(crate) struct Observing {
 #[derive(Clone, Default)]
 struct Open {
     lines: Option<(AccessLogConfig, Arc<AccessLog>)>,
-    traces: Option<(TracesConfig, Arc<Collector>)>,
+    traces: Option<(Traced, Arc<Collector>)>,
 }
+
+/// Where spans go, and what the roots looked like just before they were read.
+type Traced = (TracesConfig, Option<Stamp>);
 
 impl Observing {
     /// The counts.
@@ -80,13 +83,14 @@ impl Observing {
                 Some((wanted.clone(), Arc::new(log)))
             }
         };
-        let traces = match (&config.traces, open.traces) {
+        let stamped = |wanted: &TracesConfig| -> Traced { (wanted.clone(), wanted.ca_file.as_deref().map(Stamp::of)) };
+        let traces = match (config.traces.as_ref().map(stamped), open.traces) {
             (None, _) => None,
-            (Some(wanted), Some(kept)) if kept.0 == *wanted => Some(kept),
+            (Some(wanted), Some(kept)) if kept.0 == wanted => Some(kept),
             (Some(wanted), _) => {
-                let collector = Collector::open(wanted, &self.counts)
+                let collector = Collector::open(&wanted.0, &self.counts)
                     .map_err(|error| wrong(error, "write `http://127.0.0.1:4318` or `https://…`"))?;
-                Some((wanted.clone(), Arc::new(collector)))
+                Some((wanted, Arc::new(collector)))
             }
         };
         Ok(Prepared(Open { lines, traces }))

@@ -1,5 +1,7 @@
 //! What the request path reads: all that the store holds of tenants, prepared once, immutable, and swapped whole.
 
+mod roots;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -18,6 +20,8 @@ use cardea_proxy::{
 };
 
 use crate::{checks::path_of, config::Config};
+
+pub(crate) use roots::Roots;
 
 /// One generation of everything that decides: every tenant, ready to answer, under the configuration in force.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +61,8 @@ pub struct TenantState {
     pub route: Arc<Tenant>,
     /// What its services share.
     pub(crate) standing: Standing,
+    /// What its services are checked by.
+    pub(crate) roots: Roots,
     /// Its apps as the request path knows them.
     apps: Vec<Arc<App>>,
 }
@@ -148,9 +154,13 @@ impl Sheet<'_> {
         let version = self.versions.get(id).copied().unwrap_or_default();
         let same_rails = self.bundle.guard_rails == self.before.guard_rails;
         let settled = same_rails && !self.before.behind.contains_key(id);
-        match before.filter(|old| settled && old.bundle == *bundle && old.policy.version == version) {
+        let roots = Roots::of(bundle, &self.config.folder);
+        let same = |old: &&Arc<TenantState>| {
+            settled && old.bundle == *bundle && old.policy.version == version && old.roots == roots
+        };
+        match before.filter(same) {
             Some(old) => Ok(Arc::clone(old)),
-            None => tenant(self, bundle, version, before),
+            None => tenant(self, (bundle, roots), version, before),
         }
     }
 }
@@ -180,7 +190,7 @@ impl TenantState {
 
 fn tenant(
     sheet: &Sheet<'_>,
-    bundle: &TenantBundle,
+    (bundle, roots): (&TenantBundle, Roots),
     version: u64,
     before: Option<&Arc<TenantState>>,
 ) -> Result<Arc<TenantState>, Diagnostics> {
@@ -208,9 +218,12 @@ fn tenant(
     let same = before.filter(|old| old.bundle.tenant.upstreams == spec.upstreams);
     let new = || Standing { room: TenantRoom::new(spec.upstreams.connections), key: sheet.sticky.clone() };
     let standing = same.map_or_else(new, |old| old.standing.clone());
-    let apps = apps(bundle, &engine, sheet.transports, &standing, before)?;
-    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, standing, apps }))
+    let apps = apps(bundle, &engine, sheet.transports, &standing, before.map(|old| (&**old, &roots)))?;
+    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, standing, roots, apps }))
 }
+
+/// The tenant as it was, and what its services are checked by now.
+type Before<'a> = Option<(&'a TenantState, &'a Roots)>;
 
 /// The apps of a tenant as the request path needs them, or everything that keeps them from being served.
 pub(crate) fn apps(
@@ -218,7 +231,7 @@ pub(crate) fn apps(
     engine: &Engine,
     transports: Transports<'_>,
     standing: &Standing,
-    before: Option<&Arc<TenantState>>,
+    before: Before<'_>,
 ) -> Result<Vec<Arc<App>>, Diagnostics> {
     let mut found = Diagnostics::default();
     let mut apps = Vec::new();
@@ -255,7 +268,7 @@ fn app(
     spec: &AppSpec,
     engine: &Engine,
     (transports, standing): (Transports<'_>, &Standing),
-    before: Option<&Arc<TenantState>>,
+    before: Before<'_>,
 ) -> Result<App, Diagnostics> {
     let upstream = match (&spec.upstream, &spec.forward_auth) {
         (Some(wanted), _) => Some(upstream(tenant, spec, wanted, (transports, standing), before)?),
@@ -270,11 +283,13 @@ fn upstream(
     spec: &AppSpec,
     wanted: &UpstreamSpec,
     (transports, standing): (Transports<'_>, &Standing),
-    before: Option<&Arc<TenantState>>,
+    before: Before<'_>,
 ) -> Result<Arc<Upstream>, Diagnostics> {
-    // Connections outlive a change of policies: the pool is the old app's where the service is the same.
+    // Connections outlive a change of policies: the pool is the old app's where the service is the same, and is checked by
+    // the same.
     let kept = before
-        .and_then(|old| old.apps.iter().find(|app| app.spec.id == spec.id))
+        .filter(|(old, roots)| old.roots.agree_on(wanted.ca_file.as_ref(), roots))
+        .and_then(|(old, _)| old.apps.iter().find(|app| app.spec.id == spec.id))
         .and_then(|app| app.upstream.as_ref())
         .filter(|upstream| upstream.spec() == wanted && upstream.is_in(&standing.room));
     match kept {

@@ -1,7 +1,6 @@
 //! TLS certificates from files: readable, matching their key, and within their time.
 
 use std::{
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,6 +10,8 @@ use cardea_core::Timestamp;
 use rustls::{crypto::aws_lc_rs::default_provider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::Stamp;
 
 /// A certificate with its key, as two files hold them.
 #[derive(Debug, Clone)]
@@ -26,11 +27,8 @@ pub struct Certificate {
     /// When its time ends.
     pub expires: Timestamp,
     /// What the files looked like just before they were read.
-    stamp: Stamp,
+    stamps: [Stamp; 2],
 }
-
-/// By which a file that was replaced or written anew is told from the one that was read.
-type Stamp = [Option<(u64, i64, i64, u64)>; 2];
 
 /// What is wrong with a certificate, and with which of its two files.
 pub(crate) struct Flaw {
@@ -42,12 +40,12 @@ pub(crate) struct Flaw {
 impl Certificate {
     /// Whether one of its files is another than the one that was read.
     pub(crate) fn was_replaced(&self) -> bool {
-        self.stamp != stamp(&self.path, &self.key)
+        self.stamps != [&self.path, &self.key].map(|path| Stamp::of(path))
     }
 
     /// Reads the two files.
     pub(crate) fn read(certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, Flaw> {
-        let stamp = stamp(certificate, key);
+        let stamps = [certificate, key].map(Stamp::of);
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect)
             .map_err(|error| flaw(false, format!("certificate `{}` cannot be read: {error}", certificate.display())))?;
@@ -75,16 +73,8 @@ impl Certificate {
         })?;
         let fingerprint = digest(&SHA256, leaf).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let ready = Arc::new(cardea_proxy::Certificate { certified: Arc::new(certified), names });
-        Ok(Self { path: certificate.to_owned(), key: key.to_owned(), ready, fingerprint, expires, stamp })
+        Ok(Self { path: certificate.to_owned(), key: key.to_owned(), ready, fingerprint, expires, stamps })
     }
-}
-
-/// Through links, as renewal tools like to lay them.
-fn stamp(certificate: &Path, key: &Path) -> Stamp {
-    [certificate, key].map(|path| {
-        let of = |file: std::fs::Metadata| (file.ino(), file.mtime(), file.mtime_nsec(), file.size());
-        std::fs::metadata(path).ok().map(of)
-    })
 }
 
 fn flaw(in_key: bool, message: String) -> Flaw {

@@ -4,13 +4,13 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use cardea_audit::Event;
-use cardea_core::{Diagnostic, Diagnostics};
+use cardea_core::{Diagnostic, Diagnostics, TenantId};
 
 use crate::{
     House,
     config::{Certificate, Config, InForce, keys_between},
     figures::What,
-    house::Doer,
+    house::{Doer, with_causes},
     logging::LogLevel,
 };
 
@@ -36,6 +36,7 @@ pub async fn configuration(
         refused(house, found).await;
     }
     house.reloads.count(What::Configuration, done.is_ok());
+    renew_roots(house).await;
     done
 }
 
@@ -98,6 +99,32 @@ fn renewed(before: &Config, after: &Config) -> Vec<String> {
     before.certificates().zip(after.certificates()).filter(other).map(line).collect()
 }
 
+/// Prepares the tenants anew whose services are checked by files of roots that were replaced. One that cannot be prepared is
+/// behind, as after any other change, and is tried again.
+async fn renew_roots(house: &Arc<House>) {
+    let (state, folder) = (house.state.load_full(), house.config.folder.clone());
+    let looked = tokio::task::spawn_blocking(move || -> Vec<String> {
+        let line = |id: &TenantId, file: &str| format!("~ roots `{file}` of {id}'s services");
+        let settled = state.tenants.iter().filter(|(id, _)| !state.behind.contains_key(*id));
+        settled.flat_map(|(id, tenant)| tenant.roots.replaced(&folder).into_iter().map(|file| line(id, file))).collect()
+    });
+    let Ok(changes) = looked.await else { return };
+    if changes.is_empty() {
+        return;
+    }
+    let told = changes.join("; ");
+    let event = Event::ConfigurationChanged { changes, waiting: Vec::new() };
+    let taken = match house.record_own(&Doer::gateway(), event).await {
+        Ok(()) => house.load_state().await.map_err(|fault| with_causes(&fault)),
+        Err(fault) => Err(with_causes(&fault)),
+    };
+    house.reloads.count(What::Certificates, taken.is_ok());
+    match taken {
+        Ok(()) => tracing::info!(changes = told, "roots of services were read anew"),
+        Err(why) => tracing::error!(%why, changes = told, "replaced roots of services were not read"),
+    }
+}
+
 /// Looks at the files of certificates until the process ends, if the configuration wants it.
 pub async fn watch(house: Arc<House>) {
     let mut told = Diagnostics::default();
@@ -114,6 +141,7 @@ pub(crate) async fn look(house: &Arc<House>, told: Diagnostics) -> Diagnostics {
     if !before.watch_certificates {
         return Diagnostics::default();
     }
+    renew_roots(house).await;
     let read = Arc::clone(&before);
     let Ok((next, wrong)) = tokio::task::spawn_blocking(move || read.with_renewed(now)).await else { return told };
     if !wrong.0.is_empty() && wrong != told {

@@ -39,7 +39,7 @@ pub(super) async fn judged(asked: &Asked, set: &PolicySet) -> Answer<Result<Judg
         let engine = Engine::compile(&Sources::of(&bundle, &ground.guard_rails))?;
         // The tenant is taken over as a whole: an app that cannot be served would keep the policies back, too.
         let transports = |tenant: &_, upstream: &_| house.transport(tenant, upstream);
-        state::apps(&bundle, &engine, &transports, &tenant.standing, Some(&tenant))?;
+        state::apps(&bundle, &engine, &transports, &tenant.standing, Some((&*tenant, &tenant.roots)))?;
         let tests = tested(&engine, &bundle.policies.tests, house.now());
         Ok(Judged { hash: engine.hash().to_owned(), tests, ground })
     };

@@ -7,7 +7,11 @@ use cardea_core::Reason;
 use cardea_storage::Moment;
 
 use super::*;
-use crate::reload::Feed;
+use crate::{
+    config::LogConfig,
+    logging,
+    reload::{Feed, configuration, look},
+};
 
 /// Makes every write of entries fail while it is set.
 pub(super) struct Disk(pub(super) std::sync::atomic::AtomicBool);
@@ -141,5 +145,59 @@ async fn what_a_tenant_had_before_serves_it_for_half_a_minute_and_no_longer() {
     let told: Vec<_> = page.items.iter().map(|one| Entry::read(&one.body).unwrap()).collect();
     let of = |code: &str| told.iter().filter(|one| one.event.code() == code && one.actor == Actor::GATEWAY).count();
     assert_eq!((of("tenant-behind"), of("tenant-paused"), of("tenant-resumed")), (1, 1, 1));
+    stage.strike().await;
+}
+
+/// The app's way to its service: another one was built with roots that were read anew.
+fn way(house: &House, id: &TenantId) -> Arc<cardea_proxy::upstream::Upstream> {
+    let snapshot = house.state.load().snapshot();
+    let cardea_proxy::SiteRole::App(app) = &snapshot.hosts[&*format!("files.{id}.localhost")].role else {
+        panic!("no app of {id}")
+    };
+    Arc::clone(app.upstream.as_ref().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roots_that_are_replaced_are_read_anew_and_only_theirs() {
+    let stage = Stage::set().await;
+    let (house, mut feed) = (&stage.house, Feed::of(&stage.house));
+    let pem = house.ca.root(house).await.unwrap().to_pem();
+    let roots = |name: &str, pem: &str| {
+        std::fs::write(stage.folder.join("new"), pem).unwrap();
+        std::fs::rename(stage.folder.join("new"), stage.folder.join(name)).unwrap();
+    };
+    let south = TenantId::parse("south").unwrap();
+    roots("north.pem", &pem);
+    roots("south.pem", &pem);
+    add(house, tenant_with_roots("north", "north.pem")).await;
+    add(house, tenant_with_roots("south", "south.pem")).await;
+    feed.round(house).await;
+    let before = (way(house, &north()), way(house, &south));
+    look(house, Diagnostics::default()).await;
+    assert!(Arc::ptr_eq(&before.0, &way(house, &north())), "nothing was replaced");
+
+    // At a look, on SIGHUP though nothing else can be read, and with whatever else is changed.
+    let sighup = stage.folder.join("none.toml");
+    for by in ["look", "sighup", "change"] {
+        let (old, others) = (way(house, &north()), way(house, &south));
+        roots("north.pem", &format!("{pem}\n"));
+        match by {
+            "look" => drop(look(house, Diagnostics::default()).await),
+            "sighup" => drop(configuration(house, &sighup, &logging::start(&LogConfig::default())).await.unwrap_err()),
+            _ => {
+                add(house, tenant_with_roots("east", "south.pem")).await;
+                feed.round(house).await;
+            }
+        }
+        assert!(!Arc::ptr_eq(&old, &way(house, &north())), "{by}: the old roots are believed");
+        assert!(Arc::ptr_eq(&others, &way(house, &south)), "{by}: others' connections were given up");
+    }
+
+    // What cannot be read keeps what was there, and the tenant is behind.
+    let old = way(house, &north());
+    roots("north.pem", "none");
+    look(house, Diagnostics::default()).await;
+    assert!(Arc::ptr_eq(&old, &way(house, &north())));
+    assert!(house.state.load().behind.contains_key(&north()));
     stage.strike().await;
 }
