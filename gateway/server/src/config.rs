@@ -22,7 +22,7 @@ use cardea_proxy::observe::Observers;
 use ipnet::IpNet;
 
 pub use certificates::Certificate;
-pub use change::{KeyChange, keys_between};
+pub use change::{KeyChange, keys_between, same_doors};
 pub use in_force::{Held, InForce};
 pub(crate) use stamp::Stamp;
 

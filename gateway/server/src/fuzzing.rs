@@ -3,7 +3,7 @@
 
 use cardea_core::{Diagnostic, Timestamp};
 
-use crate::config::{Config, keys_between};
+use crate::config::{Config, keys_between, same_doors};
 
 /// By which the target's inputs are told from resources.
 pub const MARK: &[u8] = b"cardea.toml\n";
@@ -17,8 +17,8 @@ pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (first, second) = text.split_once("\n%\n").unwrap_or((text, text));
     let (Some(first), Some(second)) = (read(first), read(second)) else { return };
-    assert!(first.waits_for_restart(&first).is_empty() && keys_between(&first.text, &first.text).is_empty());
-    let keys = keys_between(&first.text, &second.text);
+    assert!(first.waits_for_restart(&first).is_empty() && keys_between(&first.text, &first.text, true).is_empty());
+    let keys = keys_between(&first.text, &second.text, same_doors(&first.text, &second.text));
     let waiting = first.waits_for_restart(&second);
     let taken = first.with_changes_of(second.clone());
     assert_eq!(taken.waits_for_restart(&second), waiting, "what waits goes on waiting");

@@ -96,12 +96,15 @@ impl Observing {
         Ok(Prepared(Open { lines, traces }))
     }
 
-    /// What was opened is in use: what is not used any more writes what it still holds, and ends. A file is opened anew by
-    /// its name, in case the old one was moved away.
-    pub(crate) fn settle(&self, prepared: Prepared) {
-        if let Some((_, log)) = &prepared.0.lines {
+    /// Opens the access log's file anew by its name, in case the old one was moved away.
+    pub(crate) fn reopen(&self) {
+        if let Some((_, log)) = &self.open.lock().unwrap_or_else(PoisonError::into_inner).lines {
             log.reopen();
         }
+    }
+
+    /// What was opened is in use: what is not used any more writes what it still holds, and ends.
+    pub(crate) fn settle(&self, prepared: Prepared) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = prepared.0;
     }
 

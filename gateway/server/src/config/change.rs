@@ -1,14 +1,17 @@
 //! What of a configuration can change while the gateway runs, what waits for a restart, and which keys differ.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use cardea_core::{Diagnostic, Diagnostics, Timestamp};
 use serde::Serialize;
 
-use super::{Certificate, Config, ListenerConfig, Scheme};
+use super::{Certificate, Config, ListenerConfig, LogConfig, Scheme};
 
 /// Keys that a reload takes over. INVARIANT: they are those that [`Config::with_changes_of`] takes.
 const LIVE: &[&str] = &["access_log", "forwarded", "limits", "log", "resources", "tls", "traces", "trusted_proxies"];
+
+/// A key below those that waits all the same: lines of two forms in one stream would not be read by whoever reads the first.
+const WAITING: &str = "log.format";
 
 /// A key whose value is another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +38,7 @@ impl Config {
             trusted_proxies: new.trusted_proxies,
             forwarded: new.forwarded,
             limits: new.limits,
-            log: new.log,
+            log: LogConfig { format: self.log.format, ..new.log },
             access_log: new.access_log,
             traces: new.traces,
             watch_certificates: new.watch_certificates,
@@ -55,6 +58,7 @@ impl Config {
             ("public_scheme", self.public_tls != new.public_tls),
             ("trust_domain", self.trust_domain != new.trust_domain),
             ("redis", self.redis != new.redis),
+            ("log.format", self.log.format != new.log.format),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
@@ -96,8 +100,9 @@ impl Config {
     }
 }
 
-/// The keys in which two texts of a configuration differ, in their order. Both have been read before.
-pub fn keys_between(before: &str, after: &str) -> Vec<KeyChange> {
+/// The keys in which two texts of a configuration differ, in their order. Both have been read before. `same_doors`: whether
+/// the process that they are told of listens as `after` says ([`same_doors`]); only then are certificates taken over.
+pub fn keys_between(before: &str, after: &str, same_doors: bool) -> Vec<KeyChange> {
     let (before, after) = (flat(before), flat(after));
     let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
     keys.sort_unstable();
@@ -107,14 +112,29 @@ pub fn keys_between(before: &str, after: &str) -> Vec<KeyChange> {
         key: key.clone(),
         before: before.get(key).cloned(),
         after: after.get(key).cloned(),
-        waits_for_restart: !is_live(key),
+        waits_for_restart: !is_live(key, same_doors),
     };
     keys.into_iter().filter(differs).map(told).collect()
 }
 
-fn is_live(key: &str) -> bool {
+/// Whether two texts name the same listeners, as [`Config::with_changes_of`] compares them.
+pub fn same_doors(one: &str, other: &str) -> bool {
+    let doors = |text: &str| -> Vec<_> {
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let all = table.get("listeners").and_then(toml::Value::as_array);
+        let door = |one: &toml::Value| {
+            let address = one.get("address").and_then(|address| address.as_str()?.parse::<SocketAddr>().ok());
+            let proxies = one.get("proxy_protocol").and_then(toml::Value::as_bool).unwrap_or_default();
+            (address, one.get("tls").is_some(), proxies)
+        };
+        all.into_iter().flatten().map(door).collect()
+    };
+    doors(one) == doors(other)
+}
+
+fn is_live(key: &str, same_doors: bool) -> bool {
     let first = key.split(['.', '[']).next().unwrap_or_default();
-    LIVE.contains(&first) || (first == "listeners" && key.contains(".tls"))
+    WAITING != key && LIVE.contains(&first) || (same_doors && first == "listeners" && key.contains(".tls"))
 }
 
 /// Every value of a text with the way to it.
@@ -153,7 +173,7 @@ mod tests {
         let before = "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
         let after = "trusted_proxies = [\"10.0.0.0/8\"]\n[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:2\"\n\
                      plain = true\n[limits]\nin_flight = 7\n";
-        let told: Vec<_> = keys_between(before, after)
+        let told: Vec<_> = keys_between(before, after, false)
             .into_iter()
             .map(|one| (one.key, one.before, one.after, one.waits_for_restart))
             .collect();
@@ -166,7 +186,38 @@ mod tests {
                 ("trusted_proxies".to_owned(), None, text("[\"10.0.0.0/8\"]"), false),
             ]
         );
-        assert!(keys_between(after, after).is_empty());
-        assert!(is_live("listeners[0].tls.certificate") && is_live("listeners[1].tls[0].key") && !is_live("state.dir"));
+        assert!(keys_between(after, after, true).is_empty());
+        for (key, doors, live) in [
+            ("listeners[0].tls.certificate", true, true),
+            ("listeners[1].tls[0].key", true, true),
+            ("listeners[0].tls.certificate", false, false),
+            ("state.dir", true, false),
+            ("log.level", false, true),
+            ("log.format", true, false),
+            ("limits.drain_seconds", false, true),
+        ] {
+            assert_eq!(is_live(key, doors), live, "{key}");
+        }
+    }
+
+    #[test]
+    fn certificates_wait_with_listeners_that_are_others() {
+        let listening = |text: &str| format!("[state]\ndir = \"s\"\n[[listeners]]\n{text}\n");
+        let tls = "address = \"[::1]:1\"\ntls = { certificate = \"c\", key = \"k\" }";
+        let other = tls.replace("\"c\"", "\"d\"");
+        for (after, same) in [
+            (other.clone(), true),
+            (other.replace("[::1]", "[0:0::1]"), true),
+            (format!("{other}\nproxy_protocol = false"), true),
+            (format!("{other}\nproxy_protocol = true"), false),
+            (other.replace(":1\"", ":2\""), false),
+            (format!("{other}\n[[listeners]]\n{tls}"), false),
+        ] {
+            assert_eq!(same_doors(&listening(tls), &listening(&after)), same, "{after}");
+        }
+        let plain = listening("address = \"[::1]:1\"\nplain = true");
+        assert!(!same_doors(&plain, &listening(tls)));
+        let waits = |one: KeyChange| one.waits_for_restart;
+        assert!(keys_between(&plain, &listening(tls), false).into_iter().all(waits));
     }
 }

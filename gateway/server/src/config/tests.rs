@@ -170,3 +170,13 @@ fn every_limit_of_the_edge_can_be_said_and_none_can_be_senseless() {
         assert!(found.contains("cardea.toml:7:") && found.contains(says), "{line}\n{found}");
     }
 }
+
+#[test]
+fn the_form_of_log_lines_waits_for_a_restart_and_their_level_does_not() {
+    let text = "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
+    let before = parse(text).unwrap();
+    let after = parse(&format!("{text}[log]\nformat = \"json\"\nlevel = \"debug\"\n")).unwrap();
+    assert_eq!(before.waits_for_restart(&after), ["log.format"]);
+    let next = before.with_changes_of(after);
+    assert_eq!((next.log.format, &*next.log.level), (LogFormat::Text, "debug"));
+}

@@ -5,7 +5,11 @@ use std::{
     io::{self, BufWriter, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread,
     time::Duration,
 };
@@ -27,12 +31,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// An access log that is open.
 pub(super) struct AccessLog {
     to: SyncSender<Said>,
+    /// Whether the file is to be opened anew before the next line. Beside the queue, which may be full.
+    anew: Arc<AtomicBool>,
     counts: Counts,
 }
 
 enum Said {
     Line(Box<Line>),
-    Reopen,
+    /// To look whether the file is to be opened anew, where no line comes.
+    Look,
     /// Everything before it is to be written, then this answered.
     Flush(oneshot::Sender<()>),
 }
@@ -60,15 +67,18 @@ impl AccessLog {
             Some(path) => Sink::File(BufWriter::new(append(path).map_err(unopened)?), path.clone()),
             None => Sink::Out(io::stdout()),
         };
-        let (to, from) = sync_channel(WAITING);
-        let writer = Writer { sink, form: config.form, counts: counts.clone(), held: 0, failing: false };
+        let ((to, from), anew) = (sync_channel(WAITING), Arc::<AtomicBool>::default());
+        let (form, counts) = (config.form, counts.clone());
+        let writer = Writer { sink, form, anew: Arc::clone(&anew), counts: counts.clone(), held: 0, failing: false };
         thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&from)).map_err(unopened)?;
-        Ok(Self { to, counts: counts.clone() })
+        Ok(Self { to, anew, counts })
     }
 
-    /// Opens the file anew by its name. Lost where the queue is full: it is said again at the next reload.
+    /// Opens the file anew by its name, before the next line is written.
     pub(super) fn reopen(&self) {
-        let _ = self.to.try_send(Said::Reopen);
+        self.anew.store(true, Ordering::Release);
+        // A queue that is full holds lines, before each of which it is looked.
+        let _ = self.to.try_send(Said::Look);
     }
 
     /// Writes what is still held, but waits no longer than [`PATIENCE`]: nobody may read what we write.
@@ -97,6 +107,7 @@ fn append(path: &Path) -> io::Result<File> {
 struct Writer {
     sink: Sink,
     form: crate::config::AccessLogForm,
+    anew: Arc<AtomicBool>,
     counts: Counts,
     /// Lines since the last flush.
     held: u64,
@@ -123,6 +134,10 @@ impl Writer {
     }
 
     fn take(&mut self, said: Said, text: &mut String) {
+        if self.anew.load(Ordering::Acquire) && self.anew.swap(false, Ordering::AcqRel) {
+            let reopened = self.reopen();
+            self.told(reopened);
+        }
         match said {
             Said::Line(line) => {
                 text.clear();
@@ -131,10 +146,7 @@ impl Writer {
                 self.held += 1;
                 self.told(written);
             }
-            Said::Reopen => {
-                let reopened = self.reopen();
-                self.told(reopened);
-            }
+            Said::Look => {}
             Said::Flush(done) => {
                 let flushed = self.flush();
                 self.told(flushed);
@@ -161,12 +173,13 @@ impl Writer {
         flushed
     }
 
-    /// What was written to the old file is in it before the new one is opened; where that fails, the old one goes on.
+    /// What was written to the old file is in it before the new one is opened, as far as there is room for it: a full disk is
+    /// why there is to be another file. Where that cannot be opened, the old one goes on.
     fn reopen(&mut self) -> io::Result<()> {
-        self.flush()?;
-        let Sink::File(file, path) = &mut self.sink else { return Ok(()) };
+        let flushed = self.flush();
+        let Sink::File(file, path) = &mut self.sink else { return flushed };
         *file = BufWriter::new(append(path)?);
-        Ok(())
+        flushed
     }
 
     fn told(&mut self, done: io::Result<()>) {
@@ -178,5 +191,25 @@ impl Writer {
             }
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_on_a_full_disk_gives_way_to_another() {
+        let path = std::env::temp_dir().join(format!("cardea-access-log-{}", std::process::id()));
+        let full = BufWriter::new(append(Path::new("/dev/full")).unwrap());
+        let (sink, form) = (Sink::File(full, path.clone()), crate::config::AccessLogForm::Common);
+        let mut writer =
+            Writer { sink, form, anew: Arc::default(), counts: Counts::default(), held: 0, failing: false };
+        writer.write(b"lost\n").unwrap();
+        writer.reopen().unwrap_err();
+        writer.write(b"kept\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept\n");
+        std::fs::remove_file(path).unwrap();
     }
 }

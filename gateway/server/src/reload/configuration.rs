@@ -8,7 +8,7 @@ use cardea_core::{Diagnostic, Diagnostics, TenantId};
 
 use crate::{
     House,
-    config::{Certificate, Config, InForce, keys_between},
+    config::{Certificate, Config, InForce, keys_between, same_doors},
     figures::What,
     house::{Doer, with_causes},
     logging::LogLevel,
@@ -20,12 +20,14 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// Reads the configuration anew and takes over what can change while running, all of it at once: limits, trusted proxies,
 /// certificates, and how the gateway tells what it does. Anything else that differs is named; it waits for a restart. A bad
-/// file changes nothing.
+/// file changes nothing. Whatever it says, the access log is opened anew, and roots of services that were replaced are read.
 pub async fn configuration(
     house: &Arc<House>,
     path: &Path,
     level: &LogLevel,
 ) -> Result<Vec<&'static str>, Diagnostics> {
+    // First, since whoever moved the file away waits for nothing else: a mistake or a full disk holds up all that follows.
+    house.observing.reopen();
     let _one_at_a_time = house.reloading.lock().await;
     let read = Config::read(path, house.now());
     let done = match read {
@@ -82,7 +84,8 @@ pub(crate) async fn say(house: &Arc<House>) {
 
 /// One line for each thing that is another.
 fn changes(before: &Config, after: &Config) -> Vec<String> {
-    let keys = keys_between(&before.text, &after.text).into_iter().map(|one| {
+    let same = same_doors(&before.text, &after.text);
+    let keys = keys_between(&before.text, &after.text, same).into_iter().map(|one| {
         let told = |value: Option<String>| value.unwrap_or_else(|| "(not set)".to_owned());
         format!("~ {}: {} → {}", one.key, told(one.before), told(one.after))
     });

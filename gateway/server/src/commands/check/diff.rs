@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Context, Ended, Failure, Outcome, checks, folder, say, say_json, show};
-use crate::config::{Config, Held, InForce, KeyChange, keys_between};
+use crate::config::{Config, Held, InForce, KeyChange, keys_between, same_doors};
 
 /// A resource that would be added, changed or removed.
 #[derive(Debug, Serialize)]
@@ -156,8 +156,9 @@ fn signed(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -
 
 /// What waits for a restart is compared with what the process started with, all else with what was taken over last.
 fn configuration(before: &InForce, config: &Config) -> Vec<KeyChange> {
-    let waiting = keys_between(&before.started, &config.text).into_iter().filter(|one| one.waits_for_restart);
-    let live = keys_between(&before.now, &config.text).into_iter().filter(|one| !one.waits_for_restart);
+    let same = same_doors(&before.started, &config.text);
+    let waiting = keys_between(&before.started, &config.text, same).into_iter().filter(|one| one.waits_for_restart);
+    let live = keys_between(&before.now, &config.text, same).into_iter().filter(|one| !one.waits_for_restart);
     live.chain(waiting).collect()
 }
 

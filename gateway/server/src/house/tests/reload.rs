@@ -12,6 +12,7 @@ use super::{changes::Disk, *};
 use crate::{
     config::{InForce, LogConfig},
     logging::{self, LogLevel},
+    observing::Prepared,
     reload::{configuration, look},
 };
 
@@ -184,6 +185,58 @@ async fn a_look_at_certificates_puts_nothing_back_that_a_reload_took_away() {
     assert_eq!(seen, Diagnostics::default());
     assert!(house.in_force().trusted_proxies.is_empty(), "the proxy is believed again");
     assert_eq!(InForce::read(&house.config.state_dir).unwrap().now, tls);
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_checked_by_the_roots_that_lie_there() {
+    let stage = Stage::set().await;
+    let house = &stage.house;
+    let pem = house.ca.root(house).await.unwrap().to_pem();
+    let traces = "[traces]\nendpoint = \"https://127.0.0.1:1\"\nsample = 0.5\nca_file = \"roots.pem\"\n";
+    write(&stage.folder, "roots.pem", &pem);
+    let text = format!("{DOORS}{traces}");
+    let config = Config::parse("cardea.toml", &text, &stage.folder, house.now()).unwrap();
+    let collector = |prepared: &Prepared| Arc::as_ptr(&prepared.observers().traces.unwrap()).cast::<()>();
+    let prepared = house.observing.open(&config).unwrap();
+    let first = collector(&prepared);
+    house.observing.settle(prepared);
+    assert_eq!(collector(&house.observing.open(&config).unwrap()), first);
+    write(&stage.folder, "roots.pem", &format!("{pem}\n"));
+    assert_ne!(collector(&house.observing.open(&config).unwrap()), first, "the old roots are believed");
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_log_is_opened_anew_whatever_else_fails() {
+    let disk = Arc::new(Disk(AtomicBool::new(false)));
+    let stage = Stage::on(Some(Arc::clone(&disk) as _)).await;
+    let (house, level) = (&stage.house, level());
+    let text = format!("{DOORS}[access_log]\nformat = \"json\"\nfile = \"access.log\"\n");
+    let config = Config::parse("cardea.toml", &text, &stage.folder, house.now()).unwrap();
+    let prepared = house.observing.open(&config).unwrap();
+    house.configure(config, prepared).await;
+    let file = stage.folder.join("access.log");
+    let moved_away = || std::fs::rename(&file, stage.folder.join("access.log.1")).unwrap();
+    let there_again = async || {
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    moved_away();
+    let mistaken = write(&stage.folder, "mistaken.toml", "limits = 1\n");
+    configuration(house, &mistaken, &level).await.unwrap_err();
+    there_again().await;
+
+    // The entry of the reload cannot be written, so that there is none.
+    moved_away();
+    disk.0.store(true, Ordering::SeqCst);
+    let path = write(&stage.folder, "cardea.toml", &text);
+    let mut reload = Box::pin(configuration(house, &path, &level));
+    assert!(reload.as_mut().now_or_never().is_none());
+    there_again().await;
+    drop(reload);
+    disk.0.store(false, Ordering::SeqCst);
     stage.strike().await;
 }
 
