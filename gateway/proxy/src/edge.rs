@@ -9,7 +9,7 @@ use std::{
 };
 
 use cardea_core::{Reason, Timestamp};
-use http::{HeaderMap, Method, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts, uri::PathAndQuery};
 
 use crate::{
     Proxy, Settings,
@@ -53,6 +53,8 @@ pub struct Connection {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The listener.
     pub door: Door,
+    /// Where the same is to be had over HTTP/3, as answers tell it (RFC 7838).
+    pub(crate) beside: Option<Arc<HeaderValue>>,
     /// What the guard below HTTP/1 and the pipeline tell each other.
     pub(crate) watch: Arc<Watch>,
     /// What services were told of it last.
@@ -75,6 +77,7 @@ impl Connection {
             sni: None,
             certificate: None,
             door,
+            beside: None,
             watch,
             told,
             shown,

@@ -21,6 +21,8 @@ use tokio::{
 
 mod frames;
 mod head;
+#[cfg(any(test, feature = "http3"))]
+pub(crate) mod http3;
 mod linger;
 mod watch;
 
@@ -30,6 +32,11 @@ pub(crate) use watch::{Flood, Watch};
 
 /// The header that marks a stand-in request. No head with it is let through.
 pub(crate) const REFUSED: &str = "cardea-refused";
+
+/// Beside that header: the head was larger than it may be. Set where HTTP/3 is read, and by no client.
+#[cfg(feature = "http3")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TooLarge;
 
 /// Longest trailers: they carry a status or a sum, hardly ever more than a hundred bytes.
 const TRAILERS_MAX: usize = 8 * 1024;

@@ -45,9 +45,9 @@ pub struct Limits {
     pub body_rate: u32,
     /// How long a body may be slower, and the stretch over which its rate is taken. Twenty seconds: a phone in a lift.
     pub body_grace: Duration,
-    /// HTTP/2 streams at once on one connection. 128: browsers stop at a hundred by themselves.
+    /// HTTP/2 or HTTP/3 streams at once on one connection. 128: browsers stop at a hundred by themselves.
     pub http2_streams: u32,
-    /// HTTP/2 streams that a client may give up in ten seconds without being thought to do nothing else; beyond it, the
+    /// HTTP/2 or HTTP/3 streams that a client may give up in ten seconds without being thought to do nothing else; beyond it, the
     /// connection ends where it gave up more than half of what it asked for. 200: leaving a page with many pictures.
     pub http2_resets: u32,
     /// HTTP/2 frames that ask for nothing (settings, pings, priorities, window updates, empty data) in ten seconds, beyond

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -17,6 +18,8 @@ use crate::{Connection, Door, Drain, Proxy, room};
 mod crowd;
 mod opening;
 mod proxy_protocol;
+#[cfg(feature = "http3")]
+pub mod quic;
 mod quiet;
 mod serving;
 
@@ -59,6 +62,7 @@ pub struct Listener {
     security: Security,
     door: Door,
     proxy_protocol: bool,
+    beside: Option<Arc<HeaderValue>>,
 }
 
 /// How long to wait after the system refused a connection (too many open files): it will refuse the next one too.
@@ -73,13 +77,25 @@ impl Listener {
         let bind = |source| ListenError::Bind { address, source };
         let socket = open(address).map_err(bind)?;
         let address = socket.local_addr().map_err(bind)?;
-        Ok(Self { socket, address, security, door, proxy_protocol: false })
+        Ok(Self { socket, address, security, door, proxy_protocol: false, beside: None })
     }
 
     /// Takes connections of listed proxies only, each of which begins with the client's address in the PROXY protocol,
     /// version 2. It stands before TLS.
     pub fn behind_proxies(self) -> Self {
         Self { proxy_protocol: true, ..self }
+    }
+
+    /// HTTP/3 at the same address, to be served beside it; answers of this one tell of it, at `port` where browsers see
+    /// another than the listener's. None for plain listeners.
+    #[cfg(feature = "http3")]
+    pub fn with_http3(self, port: Option<u16>) -> Result<(Self, Option<quic::Http3>), ListenError> {
+        let Security::Tls(config) = &self.security else { return Ok((self, None)) };
+        let http3 = quic::Http3::bind(self.address, config)?;
+        // A day: what browsers assume by themselves where nothing is said.
+        let told = format!("h3=\":{}\"; ma=86400", port.unwrap_or(self.address.port()));
+        let beside = HeaderValue::try_from(told).ok().map(Arc::new);
+        Ok((Self { beside, ..self }, Some(http3)))
     }
 
     /// The address that was bound.
@@ -105,7 +121,9 @@ impl Listener {
             let (tls, proxy_protocol) = (tls.clone(), self.proxy_protocol);
             let (settings, drain) = (proxy.settings(), drain.clone());
             let serving = Serving { proxy: Arc::clone(&proxy), settings, drain, tls, proxy_protocol };
-            connections.spawn(serving.connection(stream, Connection::plain(peer, self.door), room));
+            let mut connection = Connection::plain(peer, self.door);
+            connection.beside.clone_from(&self.beside);
+            connections.spawn(serving.connection(stream, connection, room));
         }
         drop(socket);
         proxy.tunnels.close();

@@ -180,6 +180,8 @@ impl Proxy {
             None => Ok(Err(Reason::Overloaded.into())),
         };
         let called = story.called.take();
+        // A proxy that asks would pass it on to its own clients.
+        let beside = connection.beside.as_deref().filter(|_| story.asking.is_none());
         let mut response = match ended.unwrap_or_else(|_panic| Err(Reason::Internal.into())) {
             Ok(response) => {
                 let reason = response.extensions().get::<Reason>().copied();
@@ -190,6 +192,9 @@ impl Proxy {
         };
         if let Some(called) = called {
             response.headers_mut().insert(outbound::REQUEST_ID.clone(), called);
+        }
+        if let Some(beside) = beside {
+            response.headers_mut().insert(http::header::ALT_SVC, beside.clone());
         }
         response
     }
@@ -414,6 +419,10 @@ impl Way {
 /// Fields are counted below HTTP/1 only.
 fn refused_below(head: &Head, connection: &Connection, limits: &Limits) -> Result<(), Reason> {
     if head.headers.contains_key(framing::REFUSED) {
+        #[cfg(feature = "http3")]
+        if head.extensions.get::<framing::TooLarge>().is_some() {
+            return Err(Reason::HeadersTooLarge);
+        }
         return Err(connection.watch.refused().unwrap_or(Reason::BadHeader));
     }
     if head.headers.len() > limits.headers { Err(Reason::HeadersTooLarge) } else { Ok(()) }

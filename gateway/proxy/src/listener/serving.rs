@@ -260,10 +260,10 @@ fn service(
 }
 
 /// An open connection in the metrics.
-struct Counted(Arc<Proxy>);
+pub(super) struct Counted(Arc<Proxy>);
 
 impl Counted {
-    fn new(proxy: &Arc<Proxy>) -> Self {
+    pub(super) fn new(proxy: &Arc<Proxy>) -> Self {
         proxy.metrics().connections.inc();
         Self(Arc::clone(proxy))
     }

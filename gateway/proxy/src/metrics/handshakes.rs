@@ -44,6 +44,23 @@ impl Handshakes {
         });
     }
 
+    /// One failed over QUIC, whose codes from 256 on are TLS alerts (RFC 9001 section 4.8).
+    #[cfg(feature = "http3")]
+    pub(crate) fn failed_over_quic(&self, error: &quinn::ConnectionError) {
+        use quinn::ConnectionError as Ended;
+        self.count(match error {
+            Ended::TimedOut => "timed-out",
+            Ended::ConnectionClosed(_) => "client-refused",
+            Ended::ApplicationClosed(_) | Ended::Reset | Ended::LocallyClosed => "gone",
+            Ended::VersionMismatch => "nothing-in-common",
+            // Handshake failure, protocol version, no application protocol.
+            Ended::TransportError(error) if [0x128, 0x146, 0x178].contains(&u64::from(error.code)) => {
+                "nothing-in-common"
+            }
+            Ended::TransportError(_) | Ended::CidsExhausted => "other",
+        });
+    }
+
     fn count(&self, end: &str) {
         if let Some(nth) = ENDS.iter().position(|one| *one == end) {
             self.0[nth].fetch_add(1, Ordering::Relaxed);

@@ -63,6 +63,9 @@ pub(crate) struct Plan {
     pub(crate) trusted: Vec<ipnet::IpNet>,
     pub(crate) forwarded: ForwardedBy,
     pub(crate) proxy_protocol: bool,
+    /// With HTTP/3 beside it.
+    #[cfg(feature = "http3")]
+    pub(crate) http3: bool,
 }
 
 impl Plan {
@@ -80,6 +83,8 @@ impl Plan {
             trusted: vec![],
             forwarded: ForwardedBy::default(),
             proxy_protocol: false,
+            #[cfg(feature = "http3")]
+            http3: false,
         }
     }
 
@@ -131,9 +136,19 @@ impl Plan {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), self.security, self.door).unwrap();
         let listener = if self.proxy_protocol { listener.behind_proxies() } else { listener };
         let (address, drain) = (listener.address(), Drain::new());
+        #[cfg(feature = "http3")]
+        let listener = if self.http3 { beside(listener, &proxy, &drain) } else { listener };
         let served = tokio::spawn(listener.serve(Arc::clone(&proxy), drain.clone(), Duration::from_secs(3)));
         House { lent, proxy, address, drain, served, registry }
     }
+}
+
+/// A listener with HTTP/3 beside it.
+#[cfg(feature = "http3")]
+fn beside(listener: Listener, proxy: &Arc<Proxy>, drain: &Drain) -> Listener {
+    let (listener, http3) = listener.with_http3(None).unwrap();
+    tokio::spawn(http3.unwrap().serve(Arc::clone(proxy), drain.clone(), Duration::from_secs(3)));
+    listener
 }
 
 /// The routes and policies of one tenant with one app.

@@ -14,6 +14,8 @@ mod generations;
 mod grpc_limits;
 mod house;
 mod http2;
+#[cfg(feature = "http3")]
+mod http3;
 mod identity;
 mod lent;
 mod limits;

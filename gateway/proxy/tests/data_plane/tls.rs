@@ -243,9 +243,9 @@ async fn a_request_must_be_for_the_name_that_the_connection_was_opened_for() {
     assert_eq!(service.count(), 1);
 }
 
-type Http2 = http2::SendRequest<Empty<Bytes>>;
+pub(crate) type Http2 = http2::SendRequest<Empty<Bytes>>;
 
-async fn http2(house: &House, ours: &Authority) -> Http2 {
+pub(crate) async fn http2(house: &House, ours: &Authority) -> Http2 {
     let stream = connect(house, ours.client().with_no_client_auth(), APP_HOST, b"h2").await;
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
