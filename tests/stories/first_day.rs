@@ -17,7 +17,7 @@ async fn a_port_that_another_process_has_is_named() -> Story {
     let (status, _, err) = on.cardea(&["--config", "other.toml", "serve"]).await?;
     let address = format!("cannot listen on `127.0.0.1:{}`", on.port);
     assert!(status == 1 && err.contains(&address), "{status} {err}");
-    assert!(err.contains("help: another process listens there (`ss -ltnp` tells which)"), "{err}");
+    assert!(err.contains("help: another process listens there (`ss -ltunp` tells which)"), "{err}");
 
     // The same for the others' addresses.
     let (machines, free) = (on.machines.to_string(), free_port()?.to_string());

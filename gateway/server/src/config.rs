@@ -5,6 +5,7 @@ mod certificates;
 mod change;
 mod check;
 mod files;
+mod http3;
 mod in_force;
 mod limits;
 mod shape;
@@ -91,6 +92,8 @@ pub struct ListenerConfig {
     pub scheme: Scheme,
     /// Whether each connection is a listed proxy's, and begins with the client's address (PROXY protocol, version 2).
     pub proxy_protocol: bool,
+    /// Whether HTTP/3 is spoken beside it, over UDP at the same address; only where it is TLS.
+    pub http3: bool,
 }
 
 impl ListenerConfig {

@@ -3,6 +3,8 @@
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use cardea_audit::Event;
+#[cfg(feature = "http3")]
+use cardea_proxy::listener::quic::Http3;
 use cardea_proxy::{Door, Drain, Listener, Parts, Proxy, Security, certificates::Shown, listener::ListenError};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
@@ -74,7 +76,7 @@ impl StartFault {
         };
         match source.kind() {
             ErrorKind::AddrInUse => {
-                Some("another process listens there (`ss -ltnp` tells which): stop it, or choose another port")
+                Some("another process listens there (`ss -ltunp` tells which): stop it, or choose another port")
             }
             ErrorKind::PermissionDenied => Some(
                 "ports below 1024 want a right: `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the service's unit, \
@@ -100,12 +102,16 @@ impl Running {
         let proxy = proxy(&house, &mut registry);
         house.attach(&proxy);
         let mut listeners = Vec::new();
+        #[cfg(feature = "http3")]
+        let mut quic = Vec::new();
         for (place, one) in config.listeners.iter().enumerate() {
             let security = match &one.scheme {
                 Scheme::Plain => Security::Plain,
                 Scheme::Tls(_) => Security::Tls(tls(Shown::at(&proxy, place))?),
             };
             let listener = Listener::bind(one.address, security, Door::Public)?;
+            #[cfg(feature = "http3")]
+            let listener = with_http3(listener, (config, place), &mut quic)?;
             listeners.push(if one.proxy_protocol { listener.behind_proxies() } else { listener });
         }
         let public = listeners.iter().map(Listener::address).collect();
@@ -137,6 +143,10 @@ impl Running {
         for listener in listeners {
             running.serving.spawn(listener.serve(Arc::clone(&proxy), running.drain.clone(), grace));
         }
+        #[cfg(feature = "http3")]
+        for http3 in quic {
+            running.serving.spawn(http3.serve(Arc::clone(&proxy), running.drain.clone(), grace));
+        }
         running.beside.spawn(ops.serve(Arc::clone(&running.house), Arc::new(registry), running.drain.clone()));
         running.beside.spawn(reload::follow(Arc::clone(&running.house)));
         running.beside.spawn(reload::watch(Arc::clone(&running.house)));
@@ -163,6 +173,23 @@ impl Running {
         self.house.note_own(Event::Stopped {});
         self.house.close().await;
     }
+}
+
+/// The listener with HTTP/3 beside it, if its configuration wants that. The first one is told of at the port that browsers
+/// see; a port of the system's choice is not known before.
+#[cfg(feature = "http3")]
+fn with_http3(
+    listener: Listener,
+    (config, place): (&crate::config::Config, usize),
+    quic: &mut Vec<Http3>,
+) -> Result<Listener, ListenError> {
+    if !config.listeners.get(place).is_some_and(|one| one.http3) {
+        return Ok(listener);
+    }
+    let seen = (place == 0 && config.public_port != 0).then_some(config.public_port);
+    let (listener, http3) = listener.with_http3(seen)?;
+    quic.extend(http3);
+    Ok(listener)
 }
 
 /// The data plane of a house.

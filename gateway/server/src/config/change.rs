@@ -71,7 +71,7 @@ impl Config {
             config
                 .listeners
                 .iter()
-                .map(|one| (one.address, matches!(one.scheme, Scheme::Plain), one.proxy_protocol))
+                .map(|one| (one.address, matches!(one.scheme, Scheme::Plain), one.proxy_protocol, one.http3))
                 .collect()
         };
         doors(self) == doors(other)

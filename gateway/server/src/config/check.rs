@@ -103,6 +103,7 @@ impl<'a> Check<'a> {
     fn listener(&mut self, table: &Spanned<ListenerTable>) -> Option<ListenerConfig> {
         let listener = table.get_ref();
         let address = *listener.address.get_ref();
+        let http3 = listener.http3 && self.may_speak_http3(table);
         match (listener.plain, listener.tls.is_empty()) {
             (true, false) => {
                 self.wrong(table, format!("listener `{address}` is both plain and TLS"), "remove `plain` or `tls`");
@@ -125,11 +126,12 @@ impl<'a> Check<'a> {
                 None
             }
             (true, true) => {
-                Some(ListenerConfig { address, scheme: Scheme::Plain, proxy_protocol: listener.proxy_protocol })
+                Some(ListenerConfig { address, scheme: Scheme::Plain, proxy_protocol: listener.proxy_protocol, http3 })
             }
             (false, false) => {
                 let all: Vec<_> = listener.tls.iter().filter_map(|tls| self.certificate(tls)).collect();
-                Some(ListenerConfig { address, scheme: Scheme::Tls(all), proxy_protocol: listener.proxy_protocol })
+                let (scheme, proxy_protocol) = (Scheme::Tls(all), listener.proxy_protocol);
+                Some(ListenerConfig { address, scheme, proxy_protocol, http3 })
             }
         }
     }

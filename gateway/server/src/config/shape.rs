@@ -69,6 +69,8 @@ pub(super) struct ListenerTable {
     pub plain: bool,
     #[serde(default)]
     pub proxy_protocol: bool,
+    #[serde(default)]
+    pub http3: bool,
     #[serde(default, deserialize_with = "one_or_several")]
     pub tls: Vec<TlsTable>,
 }

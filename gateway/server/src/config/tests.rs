@@ -41,6 +41,15 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         ),
         (format!("forwarded = \"via\"\n{state}{plain}"), "cardea.toml:1:13", "no header that tells of a client"),
         (format!("{state}{plain}proxy_protocol = true\n"), "cardea.toml:3", "for listed proxies, and none is listed"),
+        (format!("{state}{plain}http3 = true\n"), "cardea.toml:3", "HTTP/3 is always TLS"),
+        (
+            format!(
+                "trusted_proxies = [\"10.0.0.0/8\"]\n{state}[[listeners]]\naddress = \"0.0.0.0:443\"\n\
+                 tls = {{ certificate = \"c.pem\", key = \"k.pem\" }}\nproxy_protocol = true\nhttp3 = true\n"
+            ),
+            "cardea.toml:4",
+            "TCP and no UDP",
+        ),
         (format!("{state}{plain}[log]\nlevel = \"a=b=c\"\n"), "cardea.toml:7:9", "not a log level"),
         (format!("{state}{plain}[limits]\nin_flight = 0\n"), "cardea.toml:7:13", "too small"),
         (format!("{state}{plain}[limits]\nheader_bytes = 1000\n"), "cardea.toml:7:16", "too small"),
@@ -63,6 +72,17 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         assert!(found.contains(place) && found.contains(says), "{text}\n---\n{found}");
         assert!(!found.contains("geheim"), "{found}");
     }
+}
+
+#[test]
+fn http3_is_spoken_where_it_was_built_in() {
+    let found = parse(
+        "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"0.0.0.0:443\"\nhttp3 = true\n\
+         tls = { certificate = \"c.pem\", key = \"k.pem\" }\n",
+    );
+    let found = found.unwrap_err().to_string();
+    assert_eq!(found.contains("was built without it"), cfg!(not(feature = "http3")), "{found}");
+    assert_eq!(found.contains("--features http3"), cfg!(not(feature = "http3")), "{found}");
 }
 
 #[test]
