@@ -53,4 +53,5 @@ pub use permit::Permit;
 pub use pipeline::{Evaluation, Inquiry, Parts, Proxy};
 pub use routing::{App, OwnApp, OwnApps, Site, SiteRole, Snapshot, Tenant};
 pub use settings::Settings;
+pub use streams::Changed;
 pub use upstream::{Transport, Upstream};

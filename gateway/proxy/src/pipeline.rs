@@ -33,7 +33,7 @@ use crate::{
     room::{Room, Slots},
     routing,
     story::Story,
-    streams::{Asked, Streams},
+    streams::{Asked, Changed, Streams},
 };
 
 mod caller;
@@ -109,7 +109,7 @@ impl Proxy {
         snapshot.begin();
         self.room.resize(snapshot.settings.limits.connections);
         let before = self.snapshot.swap(Arc::new(snapshot));
-        self.changed();
+        self.changed(Changed::Everything);
         before
     }
 
@@ -123,9 +123,9 @@ impl Proxy {
         self.snapshot.load_full()
     }
 
-    /// Something that decisions rest on has changed (a session, user or group): open streams are asked again.
-    pub fn changed(&self) {
-        self.streams.change();
+    /// Something that decisions rest on has changed: the open streams that it may concern are asked again.
+    pub fn changed(&self, what: Changed) {
+        self.streams.change(what);
     }
 
     /// Cuts every open stream of a session, without asking.

@@ -2,8 +2,8 @@
 //! would be no (DESIGN section 3, rule 7).
 //!
 //! A body that passes at once is never registered. One that has to wait, or that is still passing a second later, is:
-//! a sweeper asks its question again after every change, and looks every second whether its session has ended. No
-//! question may hold up the others: many are asked at once, and none for long.
+//! a sweeper asks its question again after every change that may concern it, and looks every second whether its session has
+//! ended. No question may hold up the others: many are asked at once, none for long, and those first that have waited longest.
 //!
 //! INVARIANT: a body of which nobody has taken anything for a while is not registered either, since nobody looks at it. Before
 //! it passes on, its question is answered as of then.
@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use cardea_core::{AppId, SessionId, Timestamp};
+use cardea_core::{AppId, SessionId, Timestamp, UserId};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::Notify, time::Instant};
@@ -47,6 +47,28 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// Questions asked at once: enough that some that hang stop no others, too few to crowd out requests at the store.
 const AT_ONCE: usize = 64;
+
+/// What has changed of that which answers rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// Policies, apps, groups: whatever is asked of anybody.
+    Everything,
+    /// A user: who they are, their factors, or one of their sessions.
+    User(UserId),
+    /// A session.
+    Session(SessionId),
+}
+
+impl Changed {
+    fn concerns(self, asker: &Asker) -> bool {
+        match (self, asker.session()) {
+            (Self::User(id), Some(session)) => session.user.id == id,
+            (Self::Session(id), Some(session)) => session.id == id,
+            (Self::Everything, _) => true,
+            (_, None) => false,
+        }
+    }
+}
 
 /// What was asked when a stream began.
 pub(crate) struct Asked {
@@ -93,9 +115,18 @@ impl Streams {
         let _ = self.proxy.set(proxy);
     }
 
-    /// Something changed that answers rest on.
-    pub(crate) fn change(&self) {
-        self.changes.fetch_add(1, Ordering::Release);
+    /// Something changed that answers rest on. What it does not concern has known of it at once; an answer that is being given
+    /// meanwhile knows nothing of it, and is asked for once more.
+    pub(crate) fn change(&self, what: Changed) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.changes.fetch_add(1, Ordering::AcqRel);
+        for one in open.values().filter(|one| !what.concerns(&one.asked.asker)) {
+            let mut answered = one.answered.lock().unwrap_or_else(PoisonError::into_inner);
+            if answered.0 == before {
+                answered.0 = before + 1;
+            }
+        }
+        drop(open);
         self.changed.notify_waiters();
     }
 
@@ -219,7 +250,8 @@ impl Streams {
             open.deny();
         }
         let until = Instant::now() + ROUND;
-        let doubtful = others.into_iter().filter(|open| open.is_doubtful(changes));
+        let mut doubtful: Vec<_> = others.into_iter().filter(|open| open.is_doubtful(changes)).collect();
+        doubtful.sort_by_cached_key(|open| open.answered().1);
         stream::iter(doubtful).for_each_concurrent(AT_ONCE, |open| open.ask(proxy, changes, until)).await;
     }
 }
@@ -351,7 +383,7 @@ mod tests {
         let (young, at_once, late) = (Duration::from_millis(1_500), Duration::ZERO, Duration::from_secs(60));
         assert_eq!(tie(&streams, 0, young).poll_cut(cx), Poll::Ready(false), "it was looked after in time");
         assert_ne!(tie(&streams, 0, late).poll_cut(cx), Poll::Ready(false), "nobody looked for a minute");
-        streams.change();
+        streams.change(Changed::Everything);
         assert_eq!(tie(&streams, 0, at_once).poll_cut(cx), Poll::Ready(false), "it passes at once");
         assert_ne!(tie(&streams, 0, young).poll_cut(cx), Poll::Ready(false), "something has changed");
         assert_eq!(tie(&streams, 1, young).poll_cut(cx), Poll::Ready(false), "it knows of the change");

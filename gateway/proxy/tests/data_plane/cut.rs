@@ -6,7 +6,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use cardea_proxy::{Transport, Upstream};
+use cardea_core::{SessionId, UserId};
+use cardea_proxy::{Changed, Transport, Upstream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -102,7 +103,25 @@ async fn a_session_that_reaches_its_limit_cuts_its_streams() {
 async fn a_session_that_is_gone_cuts_its_streams_after_a_change() {
     let stream = streaming().await;
     stream.house.lent.live.lock().unwrap().clear();
-    stream.house.proxy.changed();
+    stream.house.proxy.changed(Changed::Everything);
+    stream.ends_in_time().await;
+}
+
+/// An id that names nobody here.
+const OTHER: &str = "01900000-0000-7000-8000-000000000007";
+
+#[tokio::test]
+async fn what_changes_of_others_leaves_a_stream_unasked() {
+    let mut stream = streaming().await;
+    let live: Vec<_> = stream.house.lent.live.lock().unwrap().drain().map(|(_, session)| session).collect();
+    let (user, other) = (live[0].user.id, UserId::parse(OTHER).unwrap());
+    assert_ne!(user, other);
+    stream.house.proxy.changed(Changed::User(other));
+    stream.house.proxy.changed(Changed::Session(SessionId::parse(OTHER).unwrap()));
+    let nothing = tokio::time::timeout(Duration::from_millis(1500), stream.socket.read_u8()).await;
+    assert!(nothing.is_err(), "it was asked, and ended");
+    stream.house.proxy.changed(Changed::User(user));
+    stream.house.proxy.changed(Changed::User(other));
     stream.ends_in_time().await;
 }
 
@@ -141,7 +160,7 @@ async fn a_question_that_hangs_holds_up_no_other() {
     let (other, pieces) = stream.another().await;
     let hanging = stream.house.lent.troubles.lock().unwrap().clone();
     stream.house.lent.live.lock().unwrap().retain(|_, session| hanging.contains_key(&session.id));
-    stream.house.proxy.changed();
+    stream.house.proxy.changed(Changed::Everything);
     ends_in_time(other).await;
     drop(pieces);
     // What was known of the one that hangs serves while it is fresh.
@@ -154,11 +173,11 @@ async fn a_question_that_panics_cuts_its_stream_and_the_others_are_still_asked()
     let stream = streaming().await;
     stream.trouble(Trouble::Panics);
     let (other, pieces) = stream.another().await;
-    stream.house.proxy.changed();
+    stream.house.proxy.changed(Changed::Everything);
     let Stream { house, socket, .. } = stream;
     ends_in_time(socket).await;
     house.lent.live.lock().unwrap().clear();
-    house.proxy.changed();
+    house.proxy.changed(Changed::Everything);
     ends_in_time(other).await;
     drop(pieces);
 }
@@ -204,7 +223,7 @@ async fn a_right_that_ends_while_a_reader_stalls_passes_nothing_once_it_reads_on
         if !still {
             house.lent.live.lock().unwrap().clear();
         }
-        house.proxy.changed();
+        house.proxy.changed(Changed::Everything);
         body.flow_control().release_capacity(taken).unwrap();
         while taken < 2 * PIECE {
             let Some(Ok(piece)) = body.data().await else { break };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cardea_core::Reason;
+use cardea_proxy::Changed;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -65,7 +66,7 @@ async fn a_websocket_closes_with_its_session() {
     let house = Plan::at(&url).open().await;
     let mut socket = opened(&house).await;
     house.lent.live.lock().unwrap().clear();
-    house.proxy.changed();
+    house.proxy.changed(Changed::Everything);
     assert_eq!(rest(&mut socket).await, b"\x88\x08\x03\xf0denied", "it is told why");
 }
 
@@ -79,7 +80,7 @@ async fn in_the_middle_of_a_frame_a_websocket_is_only_cut() {
     let mut back = [0; 4];
     socket.read_exact(&mut back).await.unwrap();
     house.lent.live.lock().unwrap().clear();
-    house.proxy.changed();
+    house.proxy.changed(Changed::Everything);
     assert_eq!(rest(&mut socket).await, b"");
 }
 

@@ -12,6 +12,7 @@ use cardea_identity::{
     one_time::Purpose,
     session::{End, EndReason},
 };
+use cardea_proxy::Changed;
 use cardea_storage::{Inserted, StoreFault, TicketKind, TicketRecord};
 
 use super::{Doer, House};
@@ -292,19 +293,19 @@ impl House {
         Ok(user.as_ref().map_or_else(|| Subject { id, email: String::new() }, subject))
     }
 
-    /// A session changed or ended: whoever holds it in memory lets go, and open streams are asked again.
+    /// A session changed or ended: whoever holds it in memory lets go, and its open streams are asked again.
     pub fn forget_session(&self, id: SessionId) {
         self.cache.forget_session(id);
         if let Some(proxy) = self.proxy() {
-            proxy.changed();
+            proxy.changed(Changed::Session(id));
         }
     }
 
-    /// A user changed: sessions are read anew, and open streams are asked again.
+    /// A user changed: sessions are read anew, and their open streams are asked again.
     pub fn forget_user(&self, id: UserId) {
         self.cache.forget_user(id);
         if let Some(proxy) = self.proxy() {
-            proxy.changed();
+            proxy.changed(Changed::User(id));
         }
     }
 }
