@@ -41,15 +41,16 @@ impl Errand {
         Self { request, wish: wish.map(Into::into), grpc, load, tries: 0, tried: Vec::new(), fresh: false, last }
     }
 
-    /// A request that failed at `address`, if it may be sent again.
+    /// A request that failed at `address`, if it may be sent again: there, where `wish` names it and it is fit.
     pub(super) fn again(
         upstream: &Upstream,
         failed: Failed,
         spare: Option<Spare>,
         address: SocketAddr,
+        wish: Option<&str>,
         grpc: bool,
     ) -> Result<Self, Reason> {
-        let first = Self::first(Request::default(), None, None, grpc);
+        let first = Self::first(Request::default(), None, wish, grpc);
         first.next(upstream, failed, spare, address)
     }
 

@@ -276,7 +276,7 @@ pub(crate) async fn forward(
             let spare = exchange::Spare::of(&request, &link);
             match exchange::exchange(upstream, load, link, request, progress).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => Errand::again(upstream, failed, spare, address, grpc)?,
+                Err(failed) => Errand::again(upstream, failed, spare, address, wish, grpc)?,
             }
         }
         (load, _) => Errand::first(request, load, wish, grpc),

@@ -234,6 +234,37 @@ async fn a_sticky_cookie_keeps_a_browser_with_an_address_that_is_fit() {
     }
 }
 
+/// A service that says `name` once on each connection, and closes it on the next request.
+async fn forgetful(name: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                hears(&mut stream).await;
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+                hears(&mut stream).await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_connection_that_turned_out_stale_costs_a_browser_nothing_of_its_address() {
+    let (one, other) = (forgetful("one").await, forgetful("other").await);
+    let house = plan(&[&one, &other], "sticky_cookie = 'at'\n").open().await;
+    let first = house.ask("GET /public", "").await;
+    let (pair, _) = first.header("set-cookie").unwrap().split_once(';').unwrap();
+    for _ in 0..4 {
+        let reply = house.ask("GET /public", &format!("cookie: {pair}\r\n")).await;
+        assert_eq!((reply.status(), reply.body()), (200, first.body()));
+        assert_eq!(reply.header("set-cookie"), None);
+    }
+}
+
 #[tokio::test]
 async fn a_sticky_cookie_leads_to_no_address_that_is_left_out() {
     let (_, faulty) = says(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
