@@ -177,18 +177,27 @@ impl Endpoint {
         !self.unfit.load(Ordering::Acquire) || self.condition().is_fit()
     }
 
-    /// Leaves it without requests, for as long as `base` and its past say.
-    pub(super) fn lose(&self, base: Duration, change: impl FnOnce(&mut Condition)) {
+    /// Leaves it without requests, for as long as `base` and its past say; says whether it was fit before.
+    ///
+    /// The pause grows with each loss, and with each `trial` after its end; requests that were under way when it was lost
+    /// tell nothing new.
+    pub(super) fn lose(&self, base: Duration, trial: bool, change: impl FnOnce(&mut Condition)) -> bool {
         let mut condition = self.condition();
         let now = Instant::now();
+        let was_fit = condition.is_fit();
+        change(&mut condition);
+        self.unfit.store(true, Ordering::Release);
+        let counts = was_fit || trial && condition.until.is_none_or(|until| until <= now);
+        if !counts {
+            return false;
+        }
         if condition.lately.is_none_or(|end| now > end + FORGIVEN) {
             condition.times = 0;
         }
         condition.times = (condition.times + 1).min(PAUSE_MAX);
         condition.until = Some(now + base * condition.times);
         condition.lately = condition.until;
-        change(&mut condition);
-        self.unfit.store(true, Ordering::Release);
+        was_fit
     }
 
     /// Whether it could not be reached, and is to be tried again now.
@@ -313,9 +322,11 @@ mod tests {
     fn a_lost_address_is_tried_by_one_request_at_a_time_and_ever_more_seldom() {
         let lost = endpoint(false);
         for pause in [1, 2, 3] {
-            lost.lose(MINUTE, |condition| condition.down = true);
+            lost.lose(MINUTE, true, |condition| condition.down = true);
+            assert!(!lost.lose(MINUTE, true, |_| ()), "a trial ahead of time");
             let left = lost.condition().until.unwrap() - Instant::now();
             assert!(left > MINUTE * pause - Duration::from_secs(5) && left <= MINUTE * pause, "{left:?}");
+            lost.condition().until = Some(Instant::now());
         }
         assert_eq!((lost.is_fit(), lost.load(MINUTE)), (false, None));
         let mut trial = lost.begin_trial().unwrap();

@@ -127,7 +127,7 @@ impl Errand {
                 Ok(link) => return Ok((load, link)),
                 Err(Reason::Overloaded) => return Err(Reason::Overloaded),
                 Err(reason) => {
-                    upstream.note_fault(load.endpoint(), reason.code(), false);
+                    upstream.note_fault(&load, reason.code(), false);
                     self.last = reason;
                     self.tries += 1;
                     self.tried.push(load.endpoint().address);
@@ -155,7 +155,7 @@ pub(super) async fn alone(upstream: &Arc<Upstream>, wish: Option<&str>) -> Resul
             Ok(link) => return Ok((load, link)),
             Err(Reason::Overloaded) => return Err(Reason::Overloaded),
             Err(reason) => {
-                upstream.note_fault(load.endpoint(), reason.code(), false);
+                upstream.note_fault(&load, reason.code(), false);
                 errand.last = reason;
                 errand.tries += 1;
                 errand.tried.push(load.endpoint().address);

@@ -79,7 +79,7 @@ pub(super) async fn exchange(
     match sent {
         Ok(response) => {
             if matches!(response.status().as_u16(), 502..=504) {
-                upstream.note_fault(load.endpoint(), response.status().as_str(), true);
+                upstream.note_fault(&load, response.status().as_str(), true);
                 load.tried();
             } else {
                 upstream.note_good(&mut load);
@@ -91,7 +91,7 @@ pub(super) async fn exchange(
             let ended = link.kept && failed.reason == Reason::UpstreamBroken;
             if failed.reason != Reason::ClientGone && failed.unsent.is_none() && !failed.refused && !ended {
                 let reached = failed.reason != Reason::UpstreamIdentity;
-                upstream.note_fault(load.endpoint(), failed.reason.code(), reached);
+                upstream.note_fault(&load, failed.reason.code(), reached);
             }
             Err(Failed { kept: link.kept, ..failed })
         }

@@ -104,13 +104,13 @@ impl Upstream {
     }
 
     /// A request has failed; `reached` says whether the address could be spoken to at all.
-    pub(super) fn note_fault(&self, endpoint: &Endpoint, why: &str, reached: bool) {
+    pub(super) fn note_fault(&self, load: &Load, why: &str, reached: bool) {
+        let endpoint = load.endpoint();
         let faults = endpoint.faults.fetch_add(1, Ordering::Relaxed) + 1;
         let rules = &self.spec.outliers;
         let fleet = self.fleet.load();
         let (all, fit) = (fleet.len(), fleet.iter().filter(|one| one.is_fit()).count());
-        let was_fit = endpoint.is_fit();
-        let others = fit > usize::from(was_fit);
+        let others = fit > usize::from(endpoint.is_fit());
         let lost = if reached {
             let share = usize::try_from(rules.share_percent).unwrap_or(100);
             let may = (all * share / 100).max(1);
@@ -122,8 +122,7 @@ impl Upstream {
             return;
         }
         let base = if reached { Duration::from_secs(rules.for_seconds.into()) } else { DOWN_FOR };
-        endpoint.lose(base, |condition| condition.down |= !reached);
-        if was_fit {
+        if endpoint.lose(base, load.is_trial(), |condition| condition.down |= !reached) {
             tracing::warn!(
                 service = %endpoint.target.host, address = %endpoint.address, why, faults,
                 "an address of a service is lost"
@@ -212,10 +211,26 @@ mod tests {
         let upstream = upstream("http://localhost:9");
         upstream.look_up().await;
         let first = upstream.fleet.load_full();
-        first[0].lose(DOWN_FOR, |condition| condition.down = true);
+        first[0].lose(DOWN_FOR, false, |condition| condition.down = true);
         upstream.look_up().await;
         assert!(!first.is_empty() && Arc::ptr_eq(&first[0], &upstream.fleet.load()[0]));
         assert!(!upstream.fleet.load()[0].is_fit());
+    }
+
+    #[tokio::test]
+    async fn requests_that_fail_together_lose_an_address_once() {
+        let spec = toml::from_str("urls = ['http://127.0.0.1:9', 'http://127.0.0.2:9']").unwrap();
+        let upstream = Upstream::new(&spec, Transport::Plain).unwrap();
+        let lost = Arc::clone(&upstream.fleet.load()[0]);
+        let pause = || lost.condition().until.unwrap() - Instant::now();
+        let together: Vec<_> = (0..10).map(|_| lost.begin()).collect();
+        together.iter().for_each(|load| upstream.note_fault(load, "refused", false));
+        assert!(!lost.is_fit() && pause() <= DOWN_FOR, "{:?}", pause());
+        lost.condition().until = Some(Instant::now());
+        upstream.note_fault(&lost.begin(), "refused", false);
+        assert_eq!(pause(), Duration::ZERO, "it was under way before");
+        upstream.note_fault(&lost.begin_trial().unwrap(), "refused", false);
+        assert!(pause() > DOWN_FOR && pause() <= DOWN_FOR * 2, "{:?}", pause());
     }
 
     #[tokio::test]

@@ -123,7 +123,9 @@ impl Upstream {
                 endpoint.pool.keep(link);
                 self.regained(endpoint, "it can be reached");
             }
-            Err(_) => endpoint.lose(PAUSE, |_| ()),
+            Err(_) => {
+                endpoint.lose(PAUSE, true, |_| ());
+            }
         }
     }
 

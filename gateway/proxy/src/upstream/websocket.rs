@@ -60,7 +60,7 @@ pub(crate) async fn open(
     let sent = tokio::time::timeout(upstream.answer, sender.send_request(request)).await;
     let sent = sent.map_err(|_| Reason::UpstreamTimeout).and_then(|sent| sent.map_err(|error| reason_of(&error)));
     heard.rest();
-    let mut response = sent.inspect_err(|reason| upstream.note_fault(load.endpoint(), reason.code(), true))?;
+    let mut response = sent.inspect_err(|reason| upstream.note_fault(&load, reason.code(), true))?;
     upstream.note_good(&mut load);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let lease = Lease::new(load, link);
