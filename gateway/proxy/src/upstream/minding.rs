@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use http::{HeaderValue, Method, Request, header};
 use tokio::time::Instant;
 
-use super::{Upstream, endpoint::Endpoint, exchange};
+use super::{Upstream, endpoint::Endpoint, exchange, pool::Link};
 use crate::Body;
 
 /// How often it looks while all is well. Five seconds: connections wait for twenty.
@@ -50,6 +50,14 @@ impl Upstream {
             self.mind();
         }
     }
+}
+
+/// What came of a question about an address's health.
+enum Asked {
+    Well,
+    Unwell(String),
+    /// There was no place for a connection to ask it on, which tells nothing of the address.
+    NoPlace,
 }
 
 /// When each thing was last done.
@@ -133,13 +141,14 @@ impl Upstream {
         let limit = Duration::from_secs(rules.within_seconds.into());
         let said = tokio::time::timeout(limit, self.health(endpoint, rules, limit)).await;
         let why = match said {
-            Ok(Ok(())) => {
+            Ok(Asked::NoPlace) => return,
+            Ok(Asked::Well) => {
                 if endpoint.note_health(true, rules) {
                     tracing::info!(service = %endpoint.target.host, address = %endpoint.address, "an address of a service is well again");
                 }
                 return;
             }
-            Ok(Err(why)) => why,
+            Ok(Asked::Unwell(why)) => why,
             Err(_) => format!("no answer in {} s", limit.as_secs()),
         };
         if endpoint.note_health(false, rules) {
@@ -149,17 +158,26 @@ impl Upstream {
     }
 
     /// Asks one address for its health: a request of our own, with nobody's identity.
-    async fn health(&self, endpoint: &Endpoint, rules: &HealthRules, limit: Duration) -> Result<(), String> {
-        let kept = endpoint.pool.take(self.wanted(endpoint, false));
-        let mut link = match kept {
+    async fn health(&self, endpoint: &Endpoint, rules: &HealthRules, limit: Duration) -> Asked {
+        let link = match endpoint.pool.take(self.wanted(endpoint, false)) {
             Some(link) => link,
             None => match self.open_aside(endpoint).await {
                 Ok(link) => link,
-                // Every connection that it may have is at work: nothing speaks against it.
-                Err(Reason::Overloaded) => return Ok(()),
-                Err(reason) => return Err(reason.code().to_owned()),
+                // Every connection that the service may have is at work, here or at its other addresses.
+                Err(Reason::Overloaded) => return Asked::NoPlace,
+                Err(reason) => return Asked::Unwell(reason.code().to_owned()),
             },
         };
+        self.ask(endpoint, link, rules, limit).await.map_or_else(Asked::Unwell, |()| Asked::Well)
+    }
+
+    async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        mut link: Link,
+        rules: &HealthRules,
+        limit: Duration,
+    ) -> Result<(), String> {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = rules.path.parse().map_err(|_| format!("`{}` is not a path", rules.path))?;
@@ -174,5 +192,39 @@ impl Upstream {
             endpoint.pool.keep(link);
         }
         if status.is_success() || status.is_redirection() { Ok(()) } else { Err(format!("it answers {status}")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::upstream::Transport;
+
+    #[tokio::test]
+    async fn a_health_check_without_a_connection_makes_nobody_well() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let spec = format!("url = '{url}'\nconnections = 1\n[health]\nunhealthy_after = 1\nhealthy_after = 1");
+        let upstream = Upstream::new(&toml::from_str(&spec).unwrap(), Transport::Plain).unwrap();
+        let rules = upstream.spec.health.as_ref().unwrap();
+        let sick = Arc::clone(&upstream.fleet.load()[0]);
+        sick.note_health(false, rules);
+        let place = upstream.room.try_enter().unwrap();
+        upstream.ask_health(&sick, rules).await;
+        assert!(!sick.is_fit(), "it was not asked");
+        drop(place);
+        let answers = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            stream
+        };
+        let ((), _open) = tokio::join!(upstream.ask_health(&sick, rules), answers);
+        assert!(sick.is_fit());
     }
 }
