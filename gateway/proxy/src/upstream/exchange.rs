@@ -78,12 +78,7 @@ pub(super) async fn exchange(
     let sent = send(&mut link, request, upstream.tls.is_some(), patience, progress).await;
     match sent {
         Ok(response) => {
-            if matches!(response.status().as_u16(), 502..=504) {
-                upstream.note_fault(&load, response.status().as_str(), true);
-                load.tried();
-            } else {
-                upstream.note_good(&mut load);
-            }
+            upstream.note_answer(&mut load, response.status());
             Ok(Answer { response, lease: Lease::new(load, link), idle: upstream.idle })
         }
         Err(failed) => {

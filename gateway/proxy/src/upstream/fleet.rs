@@ -10,6 +10,7 @@ use std::{
 };
 
 use cardea_core::resources::Protocol;
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{
@@ -80,8 +81,18 @@ impl Upstream {
         }
     }
 
-    /// A request has been answered as a service answers that is well.
-    pub(super) fn note_good(&self, load: &mut Load) {
+    /// A request has been answered. What a proxy says for a service that it cannot reach is a fault of the address; any
+    /// other answer is its own word.
+    pub(super) fn note_answer(&self, load: &mut Load, status: StatusCode) {
+        if matches!(status.as_u16(), 502..=504) {
+            self.note_fault(load, status.as_str(), true);
+            load.tried();
+        } else {
+            self.note_good(load);
+        }
+    }
+
+    fn note_good(&self, load: &mut Load) {
         let endpoint = load.endpoint();
         if endpoint.faults.load(Ordering::Relaxed) != 0 {
             endpoint.faults.store(0, Ordering::Relaxed);

@@ -61,20 +61,25 @@ pub(crate) async fn open(
     let sent = sent.map_err(|_| Reason::UpstreamTimeout).and_then(|sent| sent.map_err(|error| reason_of(&error)));
     heard.rest();
     let mut response = sent.inspect_err(|reason| upstream.note_fault(&load, reason.code(), true))?;
-    upstream.note_good(&mut load);
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !is_proved(&response, &key) {
+        upstream.note_fault(&load, Reason::UpstreamBroken.code(), true);
+        return Err(Reason::UpstreamBroken);
+    }
+    upstream.note_answer(&mut load, response.status());
+    if !switches {
         let lease = Lease::new(load, link);
         return Ok(Outcome::Declined(Answer { response, lease, idle: upstream.idle }));
-    }
-    if !is_websocket(&response) || response.headers().get(&ACCEPT).map(HeaderValue::as_bytes) != Some(&*accept(&key)) {
-        return Err(Reason::UpstreamBroken);
     }
     let end = hyper::upgrade::on(&mut response);
     Ok(Outcome::Opened(response.map(|_| Body::empty()), end, load))
 }
 
-fn is_websocket<B>(response: &Response<B>) -> bool {
-    response.headers().get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+/// Whether a `101` is one to what we asked.
+fn is_proved<B>(response: &Response<B>, key: &HeaderValue) -> bool {
+    let said = |name: &HeaderName| response.headers().get(name).map(HeaderValue::as_bytes);
+    said(&header::UPGRADE).is_some_and(|word| word.eq_ignore_ascii_case(b"websocket"))
+        && said(&ACCEPT) == Some(&*accept(key))
 }
 
 /// The proof that the other side read the handshake. SHA-1 is what the protocol says; it guards nothing.

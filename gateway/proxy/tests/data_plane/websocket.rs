@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     house::{APP_HOST, House, Plan},
     service::{Service, accept, says},
+    upstream_fleet::plan,
 };
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -177,6 +178,18 @@ async fn a_101_that_proves_nothing_opens_nothing() {
         assert_eq!(reply.status(), 502, "{}", reply.0);
         assert_eq!(house.ends(), [(502, Some(Reason::UpstreamBroken))]);
     }
+}
+
+#[tokio::test]
+async fn an_address_that_answers_websockets_with_faults_is_left_out() {
+    let (_, faulty) = says(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let (good, url) = Service::start().await;
+    let house = plan(&[&faulty, &url], "[upstream.outliers]\nafter = 2\nfor_seconds = 600\n").open().await;
+    for _ in 0..10 {
+        house.raw(handshake("/public", "connection: close\r\n").as_bytes()).await;
+    }
+    let faults = house.ends().iter().filter(|(status, _)| *status == 503).count();
+    assert_eq!((faults, good.count()), (2, 8));
 }
 
 #[tokio::test]
