@@ -22,6 +22,7 @@ mod framing;
 pub mod fuzzing;
 mod hardening;
 pub mod headers;
+mod keepalive;
 pub mod limits;
 pub mod listener;
 pub mod metrics;

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Body, ClientCertificate, Connection, Drain, Limits, Proxy, Settings,
     framing::{Bounds, Flood, Frames, Guard},
+    keepalive::keep_alive,
     room,
 };
 
@@ -226,9 +227,10 @@ impl Serving {
     }
 }
 
-/// Best effort: without the first answers are only slower, and without the second the system has a limit of its own.
+/// Best effort: without the first answers are only slower, and without the others the system has limits of its own.
 fn prepare(stream: &TcpStream, limits: &Limits) {
     let _ = stream.set_nodelay(true);
+    keep_alive(stream);
     // Counts also against a client whose window stays shut (tcp(7)).
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.stalled));
 }
@@ -272,5 +274,23 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.metrics().connections.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::keepalive;
+
+    #[tokio::test]
+    async fn a_client_that_has_vanished_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(!keepalive::told(&stream).0);
+        prepare(&stream, &Limits::default());
+        assert_eq!(keepalive::told(&stream), (true, 60, 15, 4));
     }
 }

@@ -29,6 +29,7 @@ use super::{
     tls,
     wire::Wire,
 };
+use crate::keepalive::keep_alive;
 
 /// Largest head of an answer. Twice what we usually take from clients: services are trusted further.
 const HEAD_MAX: usize = 64 * 1024;
@@ -185,6 +186,7 @@ impl Upstream {
         })?;
         // Best effort: without it answers are only slower.
         let _ = stream.set_nodelay(true);
+        keep_alive(&stream);
         Ok(stream)
     }
 
@@ -264,4 +266,22 @@ fn is_about_identity(error: &io::Error) -> bool {
                 | rustls::Error::InvalidCertRevocationList(_)
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Transport, keepalive};
+
+    #[tokio::test]
+    async fn a_service_that_has_vanished_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let spec = format!("url = 'http://{}'", listener.local_addr().unwrap());
+        let upstream = Upstream::new(&toml::from_str(&spec).unwrap(), Transport::Plain).unwrap();
+        let endpoint = Arc::clone(&upstream.fleet.load()[0]);
+        let stream = upstream.dial(&endpoint).await.unwrap();
+        assert_eq!(keepalive::told(&stream), (true, 60, 15, 4));
+    }
 }
