@@ -25,7 +25,7 @@ use super::{
     Upstream,
     endpoint::Endpoint,
     pool::{Link, Sender, Wanted},
-    room::{Slot, WAIT},
+    room::{self, Slot, WAIT},
     tls,
     wire::Wire,
 };
@@ -83,19 +83,18 @@ impl Upstream {
         if let Ok(slot) = self.room.try_enter() {
             return Ok(Entry::Slot(slot));
         }
-        let line = self.room.wait();
+        let mut line = self.room.wait();
         let late = Instant::now() + WAIT;
         loop {
-            let given_back = line.given_back();
             if let Some(link) = wanted.and_then(|wanted| endpoint.pool.take(wanted)) {
                 return Ok(Entry::Link(link));
             }
-            // One that waits elsewhere takes the place of one that is needed here.
-            self.fleet.load().iter().any(|other| other.pool.shed());
-            tokio::select! {
-                slot = self.room.enter() => return slot.map(Entry::Slot).ok_or(Reason::Internal),
-                () = given_back => {}
-                () = tokio::time::sleep_until(late) => return Err(Reason::Overloaded),
+            // One that nobody uses elsewhere has the place of one that is needed here.
+            if line.is_at_tenants() { self.room.tenant().shed() } else { room::shed(&self.fleet) };
+            match tokio::time::timeout_at(late, line.step()).await {
+                Ok(Some(slot)) => return Ok(Entry::Slot(slot)),
+                Ok(None) => {}
+                Err(_) => return Err(Reason::Overloaded),
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use cardea_core::resources::Protocol;
 use http::StatusCode;
 use tokio::time::Instant;
@@ -32,6 +33,9 @@ const DOWN_FOR: Duration = Duration::from_secs(1);
 
 /// How soon a name that could not be resolved is looked up for the next request.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A service's addresses, which change as its names do.
+pub(super) type Fleet = ArcSwap<Vec<Arc<Endpoint>>>;
 
 impl Upstream {
     /// The fit address with the least to do, or the one that the browser's cookie names. `tried` are left out.

@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use cardea_core::{Reason, resources::UpstreamSpec};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -44,6 +43,7 @@ mod wire;
 use budget::Budget;
 use endpoint::{Endpoint, Target};
 use errand::Errand;
+use fleet::Fleet;
 use pool::Lease;
 use room::Room;
 pub use room::TenantRoom;
@@ -85,7 +85,7 @@ pub struct Upstream {
     slow_start: Duration,
     standing: Standing,
     room: Arc<Room>,
-    fleet: ArcSwap<Vec<Arc<Endpoint>>>,
+    fleet: Arc<Fleet>,
     /// When the names were last looked up for a request that found none.
     looking: tokio::sync::Mutex<Option<Instant>>,
     turn: AtomicUsize,
@@ -134,8 +134,10 @@ impl Upstream {
             return Err(BadUpstream(String::new(), "it has no address"));
         }
         let room = Arc::new(Room::new(spec.connections, standing.room.clone()));
+        let fleet = Arc::new(Fleet::from_pointee(literal(&targets, &room, &standing.key)));
+        standing.room.join(&fleet);
         Ok(Self {
-            fleet: ArcSwap::from_pointee(literal(&targets, &room, &standing.key)),
+            fleet,
             targets,
             tls,
             answer: Duration::from_secs(spec.answer_seconds.into()),

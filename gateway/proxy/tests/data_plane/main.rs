@@ -30,4 +30,5 @@ mod upstream;
 mod upstream_bad;
 mod upstream_fleet;
 mod upstream_http2;
+mod upstream_room;
 mod websocket;

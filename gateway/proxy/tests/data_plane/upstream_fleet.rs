@@ -1,13 +1,9 @@
 //! A service at several addresses: who gets a request, who is left out, and how one comes back.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use cardea_core::{Reason, resources::AppSpec};
-use cardea_proxy::{
-    Transport, Upstream,
-    upstream::{Standing, TenantRoom},
-};
+use cardea_core::Reason;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -15,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    house::{APP_HOST, House, POLICIES, Plan, snapshot},
+    house::{APP_HOST, House, Plan},
     reply::Reply,
     service::{Service, says},
     upstream_bad::hears,
@@ -277,55 +273,6 @@ async fn a_sticky_cookie_leads_to_no_address_that_is_left_out() {
     let second = house.ask("GET /public", &format!("cookie: {pair}\r\n")).await;
     assert_eq!(second.status(), 200);
     assert!(!second.header("set-cookie").unwrap().starts_with(pair));
-}
-
-#[tokio::test]
-async fn there_are_no_more_connections_than_the_app_may_have() {
-    let (service, url) = Service::start().await;
-    let (pieces, receiver) = mpsc::unbounded_channel();
-    *service.pieces.lock().unwrap() = Some(receiver);
-    let house = plan(&[&url], "connections = 1\n").open().await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
-    let request = format!("GET /public/stream HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
-    stream.read_u8().await.unwrap();
-    let reply = house.ask("GET /public", "").await;
-    assert_eq!((reply.status(), reply.reason().as_deref()), (503, Some("overloaded")));
-    assert_eq!(reply.header("retry-after"), Some("1"));
-    let waits = house.ask("GET /public", "");
-    let (reply, ()) = tokio::join!(waits, async { drop(pieces) });
-    assert_eq!(reply.status(), 200, "what is given back is taken by who waits");
-    assert_eq!(*service.connections.lock().unwrap(), 1);
-}
-
-#[tokio::test]
-async fn the_services_of_a_tenant_share_its_room() {
-    let (service, url) = Service::start().await;
-    let house = Plan::at(&url).open().await;
-    let spec: AppSpec = toml::from_str(&Plan::at(&url).app).unwrap();
-    let standing = Standing { room: TenantRoom::new(1), ..Standing::default() };
-    let upstream = |spec| Upstream::among(spec, Transport::Plain, standing.clone()).unwrap();
-    let other = Arc::new(upstream(spec.upstream.as_ref().unwrap()));
-    // Both stay in service, as two apps would.
-    let first = Arc::new(upstream(spec.upstream.as_ref().unwrap()));
-    house.proxy.swap(snapshot(&spec, Some(Arc::clone(&first)), POLICIES));
-    let (pieces, receiver) = mpsc::unbounded_channel();
-    *service.pieces.lock().unwrap() = Some(receiver);
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
-    let request = format!("GET /public/stream HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    pieces.send(Bytes::from_static(b"data: first\n\n")).unwrap();
-    stream.read_u8().await.unwrap();
-    // Another service of the tenant finds no room while the first one's stream is open, and takes its place afterwards.
-    house.proxy.swap(snapshot(&spec, Some(other), POLICIES));
-    assert_eq!(house.ask("GET /public", "").await.reason().as_deref(), Some("overloaded"));
-    let (reply, ()) = tokio::join!(house.ask("GET /public", ""), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        drop(pieces);
-    });
-    assert_eq!(reply.status(), 200, "{}", reply.0);
-    drop(first);
 }
 
 #[tokio::test]
