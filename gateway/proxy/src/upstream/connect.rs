@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::MutexGuard,
     time::Instant,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -51,17 +52,48 @@ enum Entry {
 }
 
 impl Upstream {
-    /// Opens a connection and speaks what both sides can.
-    pub(super) async fn open_now(&self, endpoint: &Endpoint, wanted: Wanted, grpc: bool) -> Result<Link, Reason> {
-        match self.room_for(endpoint, Some(wanted)).await? {
-            Entry::Slot(slot) => self.connect(endpoint, grpc, slot).await,
-            Entry::Link(link) => Ok(link),
+    /// A new connection, or one that was given back meanwhile; over HTTP/2, a place on one. Where there is no room, it is
+    /// waited for only if `waits`, or if one that nobody uses could be closed.
+    pub(super) async fn open(
+        &self,
+        endpoint: &Endpoint,
+        wanted: Wanted,
+        grpc: bool,
+        waits: bool,
+    ) -> Result<Link, Reason> {
+        if wanted == Wanted::Http2 {
+            let _turn = self.turn(endpoint).await?;
+            if let Some(link) = endpoint.pool.take(wanted) {
+                return Ok(link);
+            }
+            if let Ok(slot) = self.room.try_enter() {
+                return self.connect(endpoint, grpc, slot).await;
+            }
         }
+        // Outside of the turn: who waits for room is in nobody's way.
+        let slot = match self.room_for(endpoint, Some(wanted), waits).await? {
+            Entry::Link(link) => return Ok(link),
+            Entry::Slot(slot) => slot,
+        };
+        if wanted == Wanted::Http1 {
+            return self.connect(endpoint, grpc, slot).await;
+        }
+        let _turn = self.turn(endpoint).await?;
+        match endpoint.pool.take(wanted) {
+            Some(link) => Ok(link),
+            None => self.connect(endpoint, grpc, slot).await,
+        }
+    }
+
+    /// One opens an HTTP/2 connection and the others share it: else a burst of calls would open a connection each.
+    async fn turn<'a>(&self, endpoint: &'a Endpoint) -> Result<MutexGuard<'a, ()>, Reason> {
+        let turn = tokio::time::timeout(self.connect_limit(), endpoint.opening.lock()).await;
+        turn.map_err(|_| Reason::UpstreamUnreachable)
     }
 
     /// Opens a connection that can become a tunnel; it is never shared.
     pub(super) async fn open_http1(&self, endpoint: &Endpoint) -> Result<Link, Reason> {
-        match self.room_for(endpoint, None).await? {
+        match self.room_for(endpoint, None, true).await? {
             Entry::Slot(slot) => match &self.tls {
                 None => begin_http1(self.dial(endpoint).await?, slot, Instant::now() + AGE).await,
                 Some(tls) => {
@@ -79,7 +111,7 @@ impl Upstream {
         self.connect(endpoint, false, slot).await
     }
 
-    async fn room_for(&self, endpoint: &Endpoint, wanted: Option<Wanted>) -> Result<Entry, Reason> {
+    async fn room_for(&self, endpoint: &Endpoint, wanted: Option<Wanted>, waits: bool) -> Result<Entry, Reason> {
         if let Ok(slot) = self.room.try_enter() {
             return Ok(Entry::Slot(slot));
         }
@@ -90,7 +122,10 @@ impl Upstream {
                 return Ok(Entry::Link(link));
             }
             // One that nobody uses elsewhere has the place of one that is needed here.
-            if line.is_at_tenants() { self.room.tenant().shed() } else { room::shed(&self.fleet) };
+            let shed = if line.is_at_tenants() { self.room.tenant().shed() } else { room::shed(&self.fleet) };
+            if !shed && !waits {
+                return Err(Reason::Overloaded);
+            }
             match tokio::time::timeout_at(late, line.step()).await {
                 Ok(Some(slot)) => return Ok(Entry::Slot(slot)),
                 Ok(None) => {}

@@ -13,7 +13,7 @@ use super::{
     Answer, Upstream,
     endpoint::{Endpoint, Load},
     exchange::{Failed, Spare, exchange},
-    pool::{Link, Wanted},
+    pool::Link,
     upload::Progress,
 };
 use crate::Body;
@@ -123,20 +123,31 @@ impl Errand {
             {
                 return Ok((load, link));
             }
-            match upstream.open(load.endpoint(), wanted, self.grpc).await {
-                Ok(link) => return Ok((load, link)),
-                Err(Reason::Overloaded) => return Err(Reason::Overloaded),
-                Err(reason) => {
-                    upstream.note_fault(&load, reason.code(), false);
-                    self.last = reason;
-                    self.tries += 1;
-                    self.tried.push(load.endpoint().address);
-                    if self.tries >= upstream.spec.retries.tries {
-                        return Err(reason);
-                    }
+            let mut opened = upstream.open(load.endpoint(), wanted, self.grpc, false).await;
+            if let Err(Reason::Overloaded) = opened {
+                // To share another's connection is better than to wait.
+                if let Some(shared) = upstream.kept_elsewhere(&self.tried, self.grpc) {
+                    return Ok(shared);
                 }
+                opened = upstream.open(load.endpoint(), wanted, self.grpc, true).await;
+            }
+            match opened {
+                Ok(link) => return Ok((load, link)),
+                Err(reason) => self.miss(upstream, &load, reason)?,
             }
         }
+    }
+
+    /// Notes that no connection came to be; says whether that is the end.
+    fn miss(&mut self, upstream: &Upstream, load: &Load, reason: Reason) -> Result<(), Reason> {
+        if reason == Reason::Overloaded {
+            return Err(reason);
+        }
+        upstream.note_fault(load, reason.code(), false);
+        self.last = reason;
+        self.tries += 1;
+        self.tried.push(load.endpoint().address);
+        if self.tries >= upstream.spec.retries.tries { Err(reason) } else { Ok(()) }
     }
 
     fn choose(&self, upstream: &Upstream) -> Option<Load> {
@@ -153,16 +164,7 @@ pub(super) async fn alone(upstream: &Arc<Upstream>, wish: Option<&str>) -> Resul
         let load = errand.choose(upstream).ok_or(errand.last)?;
         match upstream.open_http1(load.endpoint()).await {
             Ok(link) => return Ok((load, link)),
-            Err(Reason::Overloaded) => return Err(Reason::Overloaded),
-            Err(reason) => {
-                upstream.note_fault(&load, reason.code(), false);
-                errand.last = reason;
-                errand.tries += 1;
-                errand.tried.push(load.endpoint().address);
-                if errand.tries >= upstream.spec.retries.tries {
-                    return Err(reason);
-                }
-            }
+            Err(reason) => errand.miss(upstream, &load, reason)?,
         }
     }
 }
@@ -173,17 +175,13 @@ impl Upstream {
         self.fleet.load().iter().map(|endpoint: &Arc<Endpoint>| endpoint.begun()).sum()
     }
 
-    /// A new connection; over HTTP/2, a place on one that was opened meanwhile.
-    async fn open(&self, endpoint: &Arc<Endpoint>, wanted: Wanted, grpc: bool) -> Result<Link, Reason> {
-        if wanted == Wanted::Http1 {
-            return self.open_now(endpoint, wanted, grpc).await;
-        }
-        // One opens, the others share: else a burst of calls would open a connection each.
-        let turn = tokio::time::timeout(self.connect_limit(), endpoint.opening.lock()).await;
-        let _turn = turn.map_err(|_| Reason::UpstreamUnreachable)?;
-        match endpoint.pool.take(wanted) {
-            Some(link) => Ok(link),
-            None => self.open_now(endpoint, wanted, grpc).await,
-        }
+    /// A connection that is kept to some fit address, the one with the least to do first.
+    fn kept_elsewhere(&self, tried: &[SocketAddr], grpc: bool) -> Option<(Load, Link)> {
+        let fleet = self.fleet.load();
+        let untried = fleet.iter().filter(|one| !tried.contains(&one.address));
+        let mut fit: Vec<_> = untried.filter_map(|one| Some((one.load(self.slow_start)?, one))).collect();
+        fit.sort_by_key(|(load, _)| *load);
+        let mut links = fit.into_iter().filter_map(|(_, one)| Some((one, one.pool.take(self.wanted(one, grpc))?)));
+        links.next().map(|(one, link)| (one.begin(), link))
     }
 }

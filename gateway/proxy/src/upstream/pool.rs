@@ -169,6 +169,8 @@ impl Pool {
         let mut kept = self.kept();
         let stream = shared.enter()?;
         kept.shared.push(shared);
+        drop(kept);
+        self.room.tell_all();
         Some(Link { sender: Sender::Http2(stream), until, kept: false })
     }
 
@@ -181,14 +183,18 @@ impl Pool {
         kept.shared.retain(|one| !is_over(one));
     }
 
-    /// Closes the connection that has waited the longest, so that there is room for another.
+    /// Closes a connection that nobody uses, so that there is room for another: the one that has waited the longest.
     pub(super) fn shed(&self) -> bool {
         let mut kept = self.kept();
-        if kept.idle.is_empty() {
-            return false;
+        if !kept.idle.is_empty() {
+            kept.idle.remove(0);
+            return true;
         }
-        kept.idle.remove(0);
-        true
+        let unused = kept.shared.iter().position(|one| one.is_unused());
+        if let Some(at) = unused {
+            kept.shared.remove(at);
+        }
+        unused.is_some()
     }
 }
 

@@ -119,6 +119,11 @@ impl Room {
         self.tenant.0.waiting.load(Ordering::Acquire) > 0 && self.waiting.load(Ordering::Acquire) == 0
     }
 
+    /// A connection has room for many requests.
+    pub(super) fn tell_all(&self) {
+        self.given_back.notify_waiters();
+    }
+
     /// A connection, or a stream of one, is free: for another request, or to be closed.
     pub(super) fn give_back(&self) {
         if self.waiting.load(Ordering::Acquire) > 0 {

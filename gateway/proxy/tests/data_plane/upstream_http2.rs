@@ -42,14 +42,14 @@ type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Infallible>>;
 
 /// A gRPC service that sends back what it gets, piece by piece, and says at the end that all went well.
 #[derive(Clone, Default)]
-struct Echo {
+pub(crate) struct Echo {
     heard: Arc<Mutex<Vec<(String, HeaderMap)>>>,
     connections: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
 impl Echo {
     /// Over h2c, with at most so many calls at once on a connection.
-    async fn start(most: u32) -> (Self, String) {
+    pub(crate) async fn start(most: u32) -> (Self, String) {
         let (echo, listener) = (Self::default(), TcpListener::bind("127.0.0.1:0").await.unwrap());
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = echo.clone();
@@ -92,7 +92,7 @@ impl Echo {
         Ok(answer)
     }
 
-    fn opened(&self) -> usize {
+    pub(crate) fn opened(&self) -> usize {
         self.connections.lock().unwrap().len()
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     house::{APP_HOST, House, POLICIES, Plan, snapshot},
     service::Service,
     upstream_fleet::plan,
+    upstream_http2::Echo,
 };
 
 #[tokio::test]
@@ -99,4 +100,33 @@ async fn a_connection_that_one_service_leaves_unused_makes_room_for_another() {
         assert_eq!(reply.status(), 200, "{nth}: {}", reply.0);
     }
     assert_eq!(*service.connections.lock().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn an_unused_connection_that_requests_share_makes_room_for_one_to_another_address() {
+    let ((one, first), (other, second)) = (Echo::start(100).await, Echo::start(100).await);
+    let house = plan(&[&first, &second], "protocol = 'http2'\nconnections = 1\n").open().await;
+    for nth in 0..4 {
+        let reply = house.ask("GET /public", "").await;
+        assert_eq!(reply.status(), 200, "{nth}: {}", reply.0);
+    }
+    assert_eq!((one.opened(), other.opened()), (2, 2), "equals share");
+}
+
+#[tokio::test]
+async fn where_no_connection_may_be_opened_one_to_another_address_is_shared() {
+    let ((one, first), (other, second)) = (Echo::start(100).await, Echo::start(100).await);
+    let house = plan(&[&first, &second], "protocol = 'http2'\nconnections = 1\n").open().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let cookie = house.chemist();
+    let request = format!("POST /x HTTP/1.1\r\nhost: {APP_HOST}\r\ncookie: {cookie}\r\ncontent-length: 9\r\n\r\nhalf");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.read_u8().await.unwrap();
+    // The other address has less to do, but the only connection is at work.
+    for nth in 0..4 {
+        let reply = house.ask("GET /public", "").await;
+        assert_eq!(reply.status(), 200, "{nth}: {}", reply.0);
+    }
+    assert_eq!((one.opened(), other.opened()), (1, 0));
+    drop(stream);
 }
