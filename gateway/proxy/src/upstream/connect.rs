@@ -75,7 +75,7 @@ impl Upstream {
             Entry::Link(link) => return Ok(link),
             Entry::Slot(slot) => slot,
         };
-        if wanted == Wanted::Http1 {
+        if wanted != Wanted::Http2 {
             return self.connect(endpoint, grpc, slot).await;
         }
         let _turn = self.turn(endpoint).await?;

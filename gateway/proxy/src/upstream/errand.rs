@@ -13,7 +13,7 @@ use super::{
     Answer, Upstream,
     endpoint::{Endpoint, Load},
     exchange::{Failed, Spare, exchange},
-    pool::Link,
+    pool::{Link, Needs},
     upload::Progress,
 };
 use crate::Body;
@@ -22,7 +22,7 @@ use crate::Body;
 pub(super) struct Errand {
     request: Request<Body>,
     wish: Option<Box<str>>,
-    grpc: bool,
+    needs: Needs,
     /// The address that was chosen already.
     load: Option<Load>,
     /// Times that it was sent, or an address could not be reached for it.
@@ -36,9 +36,9 @@ pub(super) struct Errand {
 
 impl Errand {
     /// A request that has not been sent.
-    pub(super) fn first(request: Request<Body>, load: Option<Load>, wish: Option<&str>, grpc: bool) -> Self {
+    pub(super) fn first(request: Request<Body>, load: Option<Load>, wish: Option<&str>, needs: Needs) -> Self {
         let last = Reason::UpstreamUnreachable;
-        Self { request, wish: wish.map(Into::into), grpc, load, tries: 0, tried: Vec::new(), fresh: false, last }
+        Self { request, wish: wish.map(Into::into), needs, load, tries: 0, tried: Vec::new(), fresh: false, last }
     }
 
     /// A request that failed at `address`, if it may be sent again: there, where `wish` names it and it is fit.
@@ -48,9 +48,9 @@ impl Errand {
         spare: Option<Spare>,
         address: SocketAddr,
         wish: Option<&str>,
-        grpc: bool,
+        needs: Needs,
     ) -> Result<Self, Reason> {
-        let first = Self::first(Request::default(), None, wish, grpc);
+        let first = Self::first(Request::default(), None, wish, needs);
         first.next(upstream, failed, spare, address)
     }
 
@@ -117,19 +117,19 @@ impl Errand {
             if self.fresh || self.tries > 0 {
                 upstream.budget.count();
             }
-            let wanted = upstream.wanted(load.endpoint(), self.grpc);
+            let wanted = upstream.wanted(load.endpoint(), self.needs);
             if !self.fresh
                 && let Some(link) = load.endpoint().pool.take(wanted)
             {
                 return Ok((load, link));
             }
-            let mut opened = upstream.open(load.endpoint(), wanted, self.grpc, false).await;
+            let mut opened = upstream.open(load.endpoint(), wanted, self.needs.grpc, false).await;
             if let Err(Reason::Overloaded) = opened {
                 // To share another's connection is better than to wait.
-                if let Some(shared) = upstream.kept_elsewhere(&self.tried, self.grpc) {
+                if let Some(shared) = upstream.kept_elsewhere(&self.tried, self.needs) {
                     return Ok(shared);
                 }
-                opened = upstream.open(load.endpoint(), wanted, self.grpc, true).await;
+                opened = upstream.open(load.endpoint(), wanted, self.needs.grpc, true).await;
             }
             match opened {
                 Ok(link) => return Ok((load, link)),
@@ -159,7 +159,7 @@ impl Errand {
 /// A connection of its own, for a WebSocket: to the first address that can be reached.
 pub(super) async fn alone(upstream: &Arc<Upstream>, wish: Option<&str>) -> Result<(Load, Link), Reason> {
     upstream.known().await;
-    let mut errand = Errand::first(Request::default(), None, wish, false);
+    let mut errand = Errand::first(Request::default(), None, wish, Needs::default());
     loop {
         let load = errand.choose(upstream).ok_or(errand.last)?;
         match upstream.open_http1(load.endpoint()).await {
@@ -176,12 +176,12 @@ impl Upstream {
     }
 
     /// A connection that is kept to some fit address, the one with the least to do first.
-    fn kept_elsewhere(&self, tried: &[SocketAddr], grpc: bool) -> Option<(Load, Link)> {
+    fn kept_elsewhere(&self, tried: &[SocketAddr], needs: Needs) -> Option<(Load, Link)> {
         let fleet = self.fleet.load();
         let untried = fleet.iter().filter(|one| !tried.contains(&one.address));
         let mut fit: Vec<_> = untried.filter_map(|one| Some((one.load(self.slow_start)?, one))).collect();
         fit.sort_by_key(|(load, _)| *load);
-        let mut links = fit.into_iter().filter_map(|(_, one)| Some((one, one.pool.take(self.wanted(one, grpc))?)));
+        let mut links = fit.into_iter().filter_map(|(_, one)| Some((one, one.pool.take(self.wanted(one, needs))?)));
         links.next().map(|(one, link)| (one.begin(), link))
     }
 }

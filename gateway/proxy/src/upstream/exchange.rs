@@ -41,11 +41,17 @@ pub(super) struct Spare {
 }
 
 impl Spare {
+    /// Whether a request may be sent twice.
+    pub(super) fn is_harmless(request: &Request<Body>) -> bool {
+        let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+        reads && http_body::Body::is_end_stream(request.body())
+    }
+
     /// Made where it could be of use; costs one copy of the headers.
     pub(super) fn of(request: &Request<Body>, link: &Link) -> Option<Self> {
-        let harmless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+        let harmless = Self::is_harmless(request);
         let may_be_refused = matches!(link.sender, Sender::Http2(_));
-        if !(harmless || may_be_refused) || !http_body::Body::is_end_stream(request.body()) {
+        if !(harmless || may_be_refused && http_body::Body::is_end_stream(request.body())) {
             return None;
         }
         let mut copy = Request::new(Body::empty());

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     Upstream,
     endpoint::{Endpoint, Load},
-    pool::Wanted,
+    pool::{Needs, Wanted},
     sticky,
 };
 
@@ -72,16 +72,17 @@ impl Upstream {
         self.fleet.load().iter().any(|one| !tried.contains(&one.address) && one.is_fit())
     }
 
-    /// The protocol for a request on this address.
-    pub(super) fn wanted(&self, endpoint: &Endpoint, grpc: bool) -> Wanted {
+    /// The connection for a request on this address.
+    pub(super) fn wanted(&self, endpoint: &Endpoint, Needs { grpc, once }: Needs) -> Wanted {
         let lacks = |what: &AtomicBool| what.load(Ordering::Relaxed);
+        let http1 = if once { Wanted::Http1Once } else { Wanted::Http1 };
         match self.spec.protocol {
             Protocol::Http2 => Wanted::Http2,
             Protocol::Auto if self.tls.is_some() => {
                 let http2 = if grpc { !lacks(&endpoint.lacks_http2) } else { lacks(&endpoint.lacks_http1) };
-                if http2 { Wanted::Http2 } else { Wanted::Http1 }
+                if http2 { Wanted::Http2 } else { http1 }
             }
-            Protocol::Auto | Protocol::Http1 => Wanted::Http1,
+            Protocol::Auto | Protocol::Http1 => http1,
         }
     }
 

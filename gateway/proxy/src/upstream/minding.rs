@@ -12,7 +12,12 @@ use futures_util::future::join_all;
 use http::{HeaderValue, Method, Request, header};
 use tokio::time::Instant;
 
-use super::{Upstream, endpoint::Endpoint, exchange, pool::Link};
+use super::{
+    Upstream,
+    endpoint::Endpoint,
+    exchange,
+    pool::{Link, Needs},
+};
 use crate::Body;
 
 /// How often it looks while all is well. Five seconds: connections wait for twenty.
@@ -159,7 +164,7 @@ impl Upstream {
 
     /// Asks one address for its health: a request of our own, with nobody's identity.
     async fn health(&self, endpoint: &Endpoint, rules: &HealthRules, limit: Duration) -> Asked {
-        let link = match endpoint.pool.take(self.wanted(endpoint, false)) {
+        let link = match endpoint.pool.take(self.wanted(endpoint, Needs::default())) {
             Some(link) => link,
             None => match self.open_aside(endpoint).await {
                 Ok(link) => link,

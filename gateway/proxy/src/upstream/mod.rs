@@ -44,7 +44,7 @@ use budget::Budget;
 use endpoint::{Endpoint, Target};
 use errand::Errand;
 use fleet::Fleet;
-use pool::Lease;
+use pool::{Lease, Needs};
 use room::Room;
 pub use room::TenantRoom;
 pub use sticky::StickyKey;
@@ -269,19 +269,19 @@ pub(crate) async fn forward(
 ) -> Result<Answer, Reason> {
     // Consumed here: what follows is the one use that it stands for.
     drop(permit);
-    let grpc = grpc::is_grpc(request.headers());
+    let needs = Needs { grpc: grpc::is_grpc(request.headers()), once: !exchange::Spare::is_harmless(&request) };
     let load = upstream.choose(wish, &[]);
-    let link = load.as_ref().and_then(|load| load.endpoint().pool.take(upstream.wanted(load.endpoint(), grpc)));
+    let link = load.as_ref().and_then(|load| load.endpoint().pool.take(upstream.wanted(load.endpoint(), needs)));
     let errand = match (load, link) {
         (Some(load), Some(link)) => {
             let address = load.endpoint().address;
             let spare = exchange::Spare::of(&request, &link);
             match exchange::exchange(upstream, load, link, request, progress).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => Errand::again(upstream, failed, spare, address, wish, grpc)?,
+                Err(failed) => Errand::again(upstream, failed, spare, address, wish, needs)?,
             }
         }
-        (load, _) => Errand::first(request, load, wish, grpc),
+        (load, _) => Errand::first(request, load, wish, needs),
     };
     // Boxed, as are other rare steps on this way: a future is as large as its largest step, and is moved for each request.
     Box::pin(errand.run(upstream, progress)).await
