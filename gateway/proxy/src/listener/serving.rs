@@ -4,6 +4,7 @@
 
 use std::{convert::Infallible, error::Error as _, pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -88,25 +89,32 @@ impl Serving {
     }
 
     /// INVARIANT: what a connection needs for its handshake alone, and for a request alone, is boxed, and given back when
-    /// that is over: most of a gateway's connections are idle, and each holds what its future holds.
-    async fn secured(&self, stream: TcpStream, connection: Connection, tls: TlsAcceptor, limits: &Limits) {
+    /// that is over: most of a gateway's connections are idle, and each holds what its future holds. A future keeps room for
+    /// all that it ever held across a wait, twice for what it waits for: so the stream goes from the handshake straight to
+    /// whoever serves it, and that one is boxed too.
+    fn secured<'a>(
+        &'a self,
+        stream: TcpStream,
+        connection: Connection,
+        tls: TlsAcceptor,
+        limits: &'a Limits,
+    ) -> impl Future<Output = ()> + Send + 'a {
         let shaken = Box::pin(self.shake_hands(stream, connection, tls, limits));
-        let Some((stream, connection, http2)) = shaken.await else { return };
-        if http2 {
-            self.http2(stream, connection, limits).await;
-        } else {
-            self.http1(stream, connection, limits).await;
+        async move {
+            if let Some(serving) = shaken.await {
+                serving.await;
+            }
         }
     }
 
-    /// The stream, with what was shown of the client, and whether HTTP/2 is spoken on it.
+    /// Who serves the stream, by the HTTP that was settled on, with what was shown of the client.
     async fn shake_hands(
         &self,
         stream: TcpStream,
         mut connection: Connection,
         tls: TlsAcceptor,
         limits: &Limits,
-    ) -> Option<(TlsStream<TcpStream>, Connection, bool)> {
+    ) -> Option<BoxFuture<'_, ()>> {
         let handshakes = &self.proxy.metrics().handshakes;
         let stream = match tokio::time::timeout(limits.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
@@ -127,11 +135,13 @@ impl Serving {
             return None;
         }
         handshakes.done();
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Some((stream, connection, http2))
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            return Some(self.http2(stream, connection, limits));
+        }
+        Some(self.http1(stream, connection, limits))
     }
 
-    fn http1<IO>(&self, stream: IO, connection: Connection, limits: &Limits) -> impl Future<Output = ()> + Send
+    fn http1<IO>(&self, stream: IO, connection: Connection, limits: &Limits) -> BoxFuture<'_, ()>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -147,10 +157,12 @@ impl Serving {
         let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
         let mut serving = Box::pin(builder.serve_connection(TokioIo::new(guarded), service).with_upgrades());
         let idle = limits.idle;
-        async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, (idle, None)).await }
+        Box::pin(async move {
+            self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, (idle, None)).await;
+        })
     }
 
-    fn http2<IO>(&self, stream: IO, connection: Connection, limits: &Limits) -> impl Future<Output = ()> + Send
+    fn http2<IO>(&self, stream: IO, connection: Connection, limits: &Limits) -> BoxFuture<'_, ()>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -172,11 +184,12 @@ impl Serving {
             .enable_connect_protocol()
             .serve_connection(TokioIo::new(counted), service);
         let (mut serving, times) = (Box::pin(serving), (limits.idle, Some(LAST_WORD)));
-        async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, times).await }
+        Box::pin(async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, times).await })
     }
 
     /// Serves a connection until it ends, the gateway closes, its client's certificate ends, or it has asked for nothing for
-    /// `idle`, or for less where others have no place. Who does not end within `last_word` after being told to is not waited for: HTTP/2 ends by agreement, and a client may not agree.
+    /// `idle`, or for less where others have no place. Who does not end within `last_word` after being told to is not waited
+    /// for: HTTP/2 ends by agreement, and a client may not agree.
     async fn keep<C: Future<Output = hyper::Result<()>>>(
         &self,
         mut serving: Pin<&mut C>,
