@@ -26,7 +26,7 @@ const READY: Duration = Duration::from_secs(60);
 /// Where ports are taken from: Linux gives out those from 32768 by itself.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A running process; killed on drop.
+/// A running process; killed on drop, with the workers that it started.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -44,6 +44,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let stdout = child.stdout.take().context("no standard output")?;
@@ -79,8 +80,16 @@ impl Process {
 
     /// Ends it as a power cut would: SIGKILL.
     pub async fn kill(mut self) -> anyhow::Result<()> {
-        self.child.kill().await?;
+        self.kill_all();
+        self.child.wait().await?;
         Ok(())
+    }
+
+    /// Kills it and whatever it has started: a server that is killed cannot end its workers.
+    fn kill_all(&self) {
+        if let Some(pid) = self.child.id() {
+            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{pid}")]).stderr(Stdio::null()).status();
+        }
     }
 
     /// Asks it to end (SIGTERM) and waits for it; the exit status says whether it did so in good order.
@@ -93,6 +102,12 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill_all();
     }
 }
 
