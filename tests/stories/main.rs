@@ -19,6 +19,7 @@ mod observed;
 mod oidc;
 mod policies;
 mod protocols;
+mod recovery;
 mod reload;
 mod renewal;
 mod sessions;

@@ -21,6 +21,7 @@ const FACTORS: Record<string, string> = {
   password: "Password",
   totp: "Authenticator app",
   passkey: "Passkey",
+  recovery: "Recovery codes",
   oidc: "Identity provider",
 };
 
@@ -52,6 +53,7 @@ const EVENTS: Record<string, string> = {
   "factor-removed": "Factor removed",
   "factor-changed": "Factor changed",
   "factor-refused": "Factor refused",
+  "recovery-used": "Recovery code used",
   "policy-activated": "Policies activated",
   "policy-refused": "Policies refused",
   "resources-applied": "Resources applied",

@@ -37,7 +37,7 @@ events! {
         user: Subject,
         /// The session begun.
         session: SessionId,
-        /// The factors shown: `password`, `totp`, `passkey`, `oidc`.
+        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `oidc`.
         factors: Vec<Arc<str>>,
         /// The provider that vouched, if one did.
         provider: Option<ProviderId>,
@@ -149,7 +149,7 @@ events! {
         user: Subject,
         /// The factor.
         factor: FactorId,
-        /// `password`, `totp` or `passkey`.
+        /// `password`, `totp`, `passkey` or `recovery`.
         factor_kind: Arc<str>,
         /// The name that the person gave it.
         name: String,
@@ -160,7 +160,7 @@ events! {
         user: Subject,
         /// The factor.
         factor: FactorId,
-        /// `password`, `totp` or `passkey`.
+        /// `password`, `totp`, `passkey` or `recovery`.
         factor_kind: Arc<str>,
     }
     /// A factor was replaced or renamed, as a password that is changed.
@@ -169,16 +169,25 @@ events! {
         user: Subject,
         /// The factor.
         factor: FactorId,
-        /// `password`, `totp` or `passkey`.
+        /// `password`, `totp`, `passkey` or `recovery`.
         factor_kind: Arc<str>,
         /// What of it: `value` or `name`.
         what: Arc<str>,
+    }
+    /// A person showed a recovery code in place of a factor that is lost; it is spent.
+    RecoveryUsed = "recovery-used" {
+        /// Who.
+        user: Subject,
+        /// The set that it was of.
+        factor: FactorId,
+        /// How many of it are left.
+        left: u64,
     }
     /// A known person showed a factor that does not verify, at sign-in, step-up or enrolment.
     FactorRefused = "factor-refused" {
         /// Whose.
         user: UserId,
-        /// `password`, `totp` or `passkey`.
+        /// `password`, `totp`, `passkey` or `recovery`.
         factor_kind: Arc<str>,
         /// Why, as the person was told.
         reason: Reason,

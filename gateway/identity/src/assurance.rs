@@ -37,6 +37,11 @@ pub enum Means {
         /// Whether the key cannot leave its hardware: not backup-eligible, and attested.
         bound: bool,
     },
+    /// One of the codes that were kept for the case that a second factor is lost.
+    Recovery {
+        /// The set that it was of.
+        factor: FactorId,
+    },
     /// A provider's word.
     Oidc {
         /// Which provider.
@@ -47,6 +52,9 @@ pub enum Means {
 }
 
 impl Means {
+    /// The name of a recovery code, for who asks a session's names for it.
+    pub const RECOVERY: &'static str = "recovery";
+
     /// What somebody has shown by enrolling this factor: a code of the app, or a passkey's answer, which enrolment takes
     /// from an authenticator only that has checked its person. That a key is bound to its hardware it does not show.
     pub const fn by_enrolling(factor: &Factor) -> Self {
@@ -55,6 +63,7 @@ impl Means {
             FactorData::Password { .. } => Self::Password { factor: id },
             FactorData::Totp { .. } => Self::Totp { factor: id },
             FactorData::Passkey { .. } => Self::Passkey { factor: id, user_verified: true, bound: false },
+            FactorData::Recovery { .. } => Self::Recovery { factor: id },
         }
     }
 
@@ -64,6 +73,7 @@ impl Means {
             Self::Password { .. } => "password",
             Self::Totp { .. } => "totp",
             Self::Passkey { .. } => "passkey",
+            Self::Recovery { .. } => Self::RECOVERY,
             Self::Oidc { .. } => "oidc",
         }
     }
@@ -71,7 +81,10 @@ impl Means {
     /// The enrolled factor behind it, if it is one of the pool's.
     pub const fn factor(&self) -> Option<FactorId> {
         match self {
-            Self::Password { factor } | Self::Totp { factor } | Self::Passkey { factor, .. } => Some(*factor),
+            Self::Password { factor }
+            | Self::Totp { factor }
+            | Self::Passkey { factor, .. }
+            | Self::Recovery { factor } => Some(*factor),
             Self::Oidc { .. } => None,
         }
     }
@@ -93,6 +106,9 @@ impl Proof {
 /// - 2: a passkey with user verification; or something known (or a provider's word) and something had;
 /// - a provider's word is worth what the tenant says, alone;
 /// - 1: a password; a passkey without user verification. A one-time code alone is nothing: it is a second factor.
+///
+/// A recovery code adds nothing, beside whatever: SP 800-63B-4 section 4.2 lets it open the way to a new authenticator,
+/// and counts it as none. Paper is copied without a trace. What it opens is said by [`recovered`].
 pub fn of(proofs: &[Proof]) -> Option<Assurance> {
     let mut known = false;
     let mut had = false;
@@ -110,6 +126,7 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
                 had = true;
                 best = best.max(Some(Assurance::One));
             }
+            Means::Recovery { .. } => {}
             Means::Oidc { assurance, .. } => vouched = vouched.max(Some(*assurance)),
         }
     }
@@ -117,6 +134,14 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
         best = best.max(Some(if had { Assurance::Two } else { Assurance::One }));
     }
     best.max(vouched)
+}
+
+/// When a recovery code was last shown beside something that stands alone: a code and a bound factor are what SP
+/// 800-63B-4 section 4.2.2.2 asks of whoever recovers an account of assurance 2. For a while after it, and for nothing
+/// but this, the person may add and remove factors as if they had shown their second one.
+pub fn recovered(proofs: &[Proof]) -> Option<Timestamp> {
+    of(proofs)?;
+    proofs.iter().filter(|proof| matches!(proof.means, Means::Recovery { .. })).map(|proof| proof.at).max()
 }
 
 /// The best assurance that a person could show with the factors they have enrolled, beside what was proven already. A
@@ -143,13 +168,14 @@ fn best_means(factor: &Factor) -> Means {
             user_verified: *reach >= Assurance::Two,
             bound: *reach == Assurance::Three,
         },
+        FactorData::Recovery { .. } => Means::Recovery { factor: factor.id },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{now, passkey_factor, password_factor, totp_factor};
+    use crate::testing::{now, passkey_factor, password_factor, recovery_factor, totp_factor};
     use cardea_core::entropy::Fixed;
 
     fn id() -> FactorId {
@@ -165,6 +191,7 @@ mod tests {
         let password = Means::Password { factor: id() };
         let totp = Means::Totp { factor: id() };
         let passkey = |user_verified, bound| Means::Passkey { factor: id(), user_verified, bound };
+        let recovery = Means::Recovery { factor: id() };
         let provider = ProviderId::parse("corp").unwrap();
         let oidc = |assurance| Means::Oidc { provider: provider.clone(), assurance };
         for (shown, level) in [
@@ -181,10 +208,27 @@ mod tests {
             (vec![passkey(false, false), totp.clone()], Some(Assurance::One)),
             (vec![oidc(Assurance::One)], Some(Assurance::One)),
             (vec![oidc(Assurance::Two)], Some(Assurance::Two)),
-            (vec![oidc(Assurance::One), totp], Some(Assurance::Two)),
+            (vec![oidc(Assurance::One), totp.clone()], Some(Assurance::Two)),
+            (vec![recovery.clone()], None),
+            (vec![recovery.clone(), totp.clone()], None),
+            (vec![password.clone(), recovery.clone()], Some(Assurance::One)),
+            (vec![oidc(Assurance::One), recovery.clone()], Some(Assurance::One)),
+            (vec![passkey(false, false), recovery.clone()], Some(Assurance::One)),
+            (vec![password.clone(), recovery, totp], Some(Assurance::Two)),
         ] {
             assert_eq!(of(&proofs(&shown)), level, "{shown:?}");
         }
+    }
+
+    #[test]
+    fn a_recovery_code_recovers_beside_something_that_stands_alone() {
+        let recovery = || Means::Recovery { factor: id() };
+        assert_eq!(recovered(&proofs(&[Means::Password { factor: id() }])), None);
+        assert_eq!(recovered(&proofs(&[recovery()])), None);
+        assert_eq!(recovered(&proofs(&[Means::Totp { factor: id() }, recovery()])), None);
+        let mut shown = proofs(&[Means::Password { factor: id() }, recovery(), recovery()]);
+        shown[1].at = now().plus(std::time::Duration::from_secs(9));
+        assert_eq!(recovered(&shown), Some(shown[1].at), "the last one counts");
     }
 
     #[test]
@@ -196,6 +240,8 @@ mod tests {
         let password = Means::Password { factor: id() };
         assert_eq!(after(&[], &password_factor()), Some(Assurance::One));
         assert_eq!(after(&[], &totp_factor()), None, "a code alone is nothing");
+        let known = std::slice::from_ref(&password);
+        assert_eq!(after(known, &recovery_factor()), Some(Assurance::One), "nor is having made codes");
         assert_eq!(after(std::slice::from_ref(&password), &totp_factor()), Some(Assurance::Two));
         assert_eq!(after(&[password], &passkey_factor(Assurance::Two)), Some(Assurance::Two));
         assert_eq!(after(&[], &passkey_factor(Assurance::Three)), Some(Assurance::Two), "bound is not shown by it");
@@ -208,6 +254,7 @@ mod tests {
         assert_eq!(reach(&[password_factor()]), Some(Assurance::One));
         assert_eq!(reach(&[password_factor(), totp_factor()]), Some(Assurance::Two));
         assert_eq!(reach(&[passkey_factor(Assurance::Two)]), Some(Assurance::Two));
+        assert_eq!(reach(&[password_factor(), recovery_factor()]), Some(Assurance::One));
         assert_eq!(reachable(&signed_in, &[], Some(Assurance::Three)), Some(Assurance::Three));
     }
 }

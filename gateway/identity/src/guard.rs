@@ -11,8 +11,8 @@
 //!
 //! A stranger only ever fills the second set. It slows down whoever signs in from a browser that is new to the account,
 //! and no other. Each set ends free guessing at fifty: a hundred in all, which is what SP 800-63B-4 section 3.2.2 allows
-//! in a row; after that at most one an hour gets through until a success or a quiet day. A one-time code is asked for
-//! after the password only, so its account has one counter, wherever a try comes from.
+//! in a row; after that at most one an hour gets through until a success or a quiet day. A one-time code, or a recovery
+//! code, is asked for after the password only, so its account has one counter, wherever a try comes from.
 //!
 //! A set is passed from left to right, and a refusal stops there and costs nothing: who is refused by address raises
 //! nobody's counter.
@@ -104,6 +104,8 @@ pub enum Target {
     Totp,
     /// A passkey.
     Passkey,
+    /// A recovery code.
+    Recovery,
     /// An invitation link.
     Invitation,
 }
@@ -115,6 +117,7 @@ impl Target {
             Self::Password => "password",
             Self::Totp => "totp",
             Self::Passkey => "passkey",
+            Self::Recovery => "recovery",
             Self::Invitation => "invitation",
         }
     }

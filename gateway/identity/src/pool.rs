@@ -81,15 +81,21 @@ pub enum FactorKind {
     Totp,
     /// A passkey.
     Passkey,
+    /// Codes that stand in for a lost second factor.
+    Recovery,
 }
 
 impl FactorKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Password, Self::Totp, Self::Passkey, Self::Recovery];
+
     /// Its stable name, as policies and entries write it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
             Self::Totp => "totp",
             Self::Passkey => "passkey",
+            Self::Recovery => "recovery",
         }
     }
 }
@@ -116,6 +122,7 @@ impl Factor {
             FactorData::Password { .. } => FactorKind::Password,
             FactorData::Totp { .. } => FactorKind::Totp,
             FactorData::Passkey { .. } => FactorKind::Passkey,
+            FactorData::Recovery { .. } => FactorKind::Recovery,
         }
     }
 }
@@ -148,6 +155,11 @@ pub enum FactorData {
         /// The best that it can prove (see [`crate::assurance`]).
         reach: Assurance,
     },
+    /// Recovery codes, as one factor. The codes' hashes lie beside it, each to be spent once.
+    Recovery {
+        /// The key that they are hashed under, sealed.
+        key: Sealed,
+    },
 }
 
 impl fmt::Debug for FactorData {
@@ -156,6 +168,7 @@ impl fmt::Debug for FactorData {
             Self::Password { .. } => f.write_str("Password(***)"),
             Self::Totp { last_step, .. } => write!(f, "Totp(***, last step {last_step:?})"),
             Self::Passkey { credential_id, .. } => write!(f, "Passkey({credential_id})"),
+            Self::Recovery { .. } => f.write_str("Recovery(***)"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use cardea_core::{Assurance, Entropy, SessionId, TenantId, Timestamp, UserId, resources::SessionRules};
 use serde::{Deserialize, Serialize};
 
-use crate::assurance::{self, Proof};
+use crate::assurance::{self, Means, Proof};
 pub use crate::token::{Handle, HandleHash};
 
 /// One browser's signed-in state at one tenant. Each host has its own [`HandleRecord`] to it.
@@ -180,15 +180,17 @@ impl Session {
     }
 
     /// The session that takes this one's place once the person has proven more. A new id, and so new handles on every
-    /// host: whatever was known before the step is worth nothing after it. Its greatest age stays.
+    /// host: whatever was known before the step is worth nothing after it. Its greatest age stays, and so does the time of
+    /// the sign-in where nothing but a recovery code was shown: that is no sign-in.
     #[must_use]
     pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let signs_in = proofs.iter().any(|proof| !matches!(proof.means, Means::Recovery { .. }));
         let proofs = assurance::joined(&self.proofs, proofs);
         Self {
             id: SessionId::mint(now, entropy),
             assurance: assurance::of(&proofs).unwrap_or(self.assurance),
             proofs,
-            signed_in_at: now,
+            signed_in_at: if signs_in { now } else { self.signed_in_at },
             last_seen: now,
             ended: None,
             version: 0,
@@ -211,7 +213,7 @@ impl Session {
         now.since(self.last_seen) >= (rules.idle() / 60).max(Duration::from_secs(1))
     }
 
-    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `oidc`; sorted, each once.
+    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `recovery`, `oidc`; sorted, each once.
     pub fn factor_names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.proofs.iter().map(|proof| proof.means.name()).collect();
         names.sort_unstable();

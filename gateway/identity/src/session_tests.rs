@@ -101,6 +101,16 @@ fn a_step_up_makes_another_session_that_lives_no_longer() {
 }
 
 #[test]
+fn a_recovery_code_is_no_sign_in_of_now() {
+    let (session, _, _) = begun();
+    let later = now().plus(minutes(30));
+    let recovered = session.stepped_up(&[proof(|factor| Means::Recovery { factor })], later, &Fixed::new(6));
+    assert_ne!(recovered.id, session.id);
+    assert_eq!((recovered.assurance, recovered.signed_in_at), (session.assurance, session.signed_in_at));
+    assert_eq!(recovered.factor_names(), ["password", "recovery"]);
+}
+
+#[test]
 fn a_session_remembers_where_it_was_begun_and_reads_what_older_gateways_wrote() {
     let (session, _, _) = begun();
     let raised = session.stepped_up(&[proof(|factor| Means::Totp { factor })], now(), &Fixed::new(6));

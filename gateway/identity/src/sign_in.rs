@@ -150,12 +150,21 @@ pub const fn allowed(rules: &FactorRules, kind: FactorKind) -> bool {
         FactorKind::Password => rules.password,
         FactorKind::Totp => rules.totp,
         FactorKind::Passkey => rules.passkey,
+        FactorKind::Recovery => rules.recovery,
     }
 }
 
 /// Those of a person's factors that the tenant allows: what they could be asked for.
 pub fn usable(rules: &FactorRules, enrolled: &[Factor]) -> Vec<Factor> {
     enrolled.iter().filter(|factor| allowed(rules, factor.kind())).cloned().collect()
+}
+
+/// Whether recovery codes would be of use to a person with these factors: there is a second factor to be lost, and
+/// something to show beside a code, a password or a provider's word. Who has passkeys alone recovers by an invitation.
+pub fn may_keep_recovery_codes(rules: &FactorRules, enrolled: &[Factor], vouched_for: bool) -> bool {
+    let has = |kind| allowed(rules, kind) && enrolled.iter().any(|factor| factor.kind() == kind);
+    let second = has(FactorKind::Totp) || has(FactorKind::Passkey);
+    rules.recovery && second && (vouched_for || has(FactorKind::Password))
 }
 
 impl Flow {
@@ -201,6 +210,12 @@ impl Flow {
             State::Factor { user, email, .. } => Awaits::Factor(*user, email),
             State::Provider { provider, .. } => Awaits::Provider(provider),
         }
+    }
+
+    /// Whether a recovery code is taken now: in place of a second factor, never as a fresh proof of who it is.
+    pub const fn takes_recovery(&self) -> bool {
+        let aim = matches!(self.aim, Aim::SignIn | Aim::StepUp { need: Need::Assurance(_), .. });
+        aim && matches!(self.state, State::Factor { .. })
     }
 
     /// An address was given: the password is next, whoever it is and whether or not they exist.
@@ -298,6 +313,7 @@ impl Flow {
             Means::Password { .. } => Some(FactorKind::Password),
             Means::Totp { .. } => Some(FactorKind::Totp),
             Means::Passkey { .. } => Some(FactorKind::Passkey),
+            Means::Recovery { .. } => Some(FactorKind::Recovery),
             Means::Oidc { .. } => None,
         };
         if kind.is_some_and(|kind| !allowed(known.rules, kind)) {
@@ -308,6 +324,7 @@ impl Flow {
             // `spend_challenge` and `back_from` leave `Identity` behind.
             (State::Identity, Means::Passkey { .. } | Means::Oidc { .. }) => true,
             (State::Factor { user, .. }, Means::Totp { .. } | Means::Passkey { .. }) => *user == known.user.id,
+            (State::Factor { user, .. }, Means::Recovery { .. }) => *user == known.user.id && self.takes_recovery(),
             // A password comes here only where the session, or the invitation, not the flow, holds the first proof.
             (State::Factor { user, .. }, Means::Password { .. }) => {
                 *user == known.user.id && !matches!(self.aim, Aim::SignIn)
@@ -318,6 +335,11 @@ impl Flow {
     }
 
     fn is_complete(&self, proofs: &[Proof], rules: &FactorRules) -> bool {
+        // A recovery code ends the asking, at whatever assurance there is: it leads to where factors are changed, and the
+        // session opens no more than before.
+        if proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. })) {
+            return true;
+        }
         match &self.aim {
             // A provider's people are the provider's to check; `minimum` is about the pool's own factors.
             Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. })) => true,
@@ -336,11 +358,16 @@ impl Flow {
         let usable = usable(known.rules, known.factors);
         match &self.aim {
             Aim::Invitation => false,
-            Aim::SignIn => assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum),
+            Aim::SignIn => {
+                let reachable = assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum);
+                reachable || known.has(FactorKind::Recovery)
+            }
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
                 assurance::reachable(&assurance::joined(before, proofs), &usable, None) >= Some(*level)
             }
-            Aim::StepUp { need: Need::Fresh, .. } => usable.iter().any(|factor| factor.kind() != FactorKind::Totp),
+            Aim::StepUp { need: Need::Fresh, .. } => {
+                usable.iter().any(|factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey))
+            }
         }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     pool::Status,
     return_to::Origins,
-    testing::{now, passkey_factor, password_factor, tenant, totp_factor, user},
+    testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor, user},
 };
 use cardea_core::entropy::Fixed;
 
@@ -156,6 +156,81 @@ fn a_fresh_proof_is_more_than_a_code() {
     let flow = || stepping_up(&ada, &factors, Need::Fresh);
     assert!(matches!(flow().proven(known(&ada, &factors, &rules), totp(&factors), now()), Ok(Step::Ask(_))));
     assert!(matches!(flow().proven(known(&ada, &factors, &rules), password(&factors), now()), Ok(Step::Done(_))));
+}
+
+/// A lost telephone: the sign-in ends with the code, and the session is worth what it was without.
+#[test]
+fn a_recovery_code_ends_the_asking_and_raises_nothing() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), totp_factor(), recovery_factor()];
+    let code = || Means::Recovery { factor: factors[2].id };
+    let rules = needs(Assurance::Two);
+    let step = at_password(&ada).proven(known(&ada, &factors, &rules), password(&factors), now()).unwrap();
+    let Step::Ask(flow) = step else { panic!("one factor was enough") };
+    assert!(flow.takes_recovery());
+    let Step::Done(done) = flow.proven(known(&ada, &factors, &rules), code(), now()).unwrap() else {
+        panic!("more was asked")
+    };
+    assert_eq!(assurance::of(&done.proofs), Some(Assurance::One));
+    assert_eq!(assurance::recovered(&done.proofs), Some(now()));
+
+    for level in [Assurance::Two, Assurance::Three] {
+        let flow = stepping_up(&ada, &factors, Need::Assurance(level));
+        let Step::Done(done) = flow.proven(known(&ada, &factors, &rules), code(), now()).unwrap() else {
+            panic!("more was asked")
+        };
+        let before = [Proof { means: password(&factors), at: now() }];
+        assert_eq!(assurance::of(&assurance::joined(&before, &done.proofs)), Some(Assurance::One), "{level:?}");
+    }
+}
+
+#[test]
+fn a_recovery_code_is_no_first_proof_no_fresh_one_and_nobody_elses() {
+    let (ada, bob) = (user("ada@north.example"), user("bob@north.example"));
+    let factors = [password_factor(), totp_factor(), recovery_factor()];
+    let code = || Means::Recovery { factor: factors[2].id };
+    let rules = needs(Assurance::Two);
+    let refused = |flow: Flow, of: &User, rules: &FactorRules| {
+        flow.proven(known(of, &factors, rules), code(), now()).unwrap_err()
+    };
+    assert_eq!(refused(Flow::begin(tenant(), destination()), &ada, &rules), Reason::SignInExpired);
+    assert_eq!(refused(at_password(&ada), &ada, &rules), Reason::SignInExpired);
+    assert_eq!(refused(stepping_up(&ada, &factors, Need::Fresh), &ada, &rules), Reason::SignInExpired);
+    assert_eq!(refused(Flow::invited(&ada, destination()), &ada, &rules), Reason::SignInExpired);
+    let two = Need::Assurance(Assurance::Two);
+    assert_eq!(refused(stepping_up(&ada, &factors, two), &bob, &rules), Reason::FactorRejected);
+    let without = FactorRules { recovery: false, ..needs(Assurance::Two) };
+    assert_eq!(refused(stepping_up(&ada, &factors, two), &ada, &without), Reason::FactorNotAllowed);
+}
+
+/// Who has struck off the second factor and not added another is still let in by a code, to do so.
+#[test]
+fn who_has_but_codes_beside_the_password_is_asked_for_one() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), recovery_factor()];
+    let (rules, without) = (needs(Assurance::Two), FactorRules { recovery: false, ..needs(Assurance::Two) });
+    let step = |rules| at_password(&ada).proven(known(&ada, &factors, rules), password(&factors), now());
+    assert!(matches!(step(&rules), Ok(Step::Ask(_))));
+    assert_eq!(step(&without).unwrap_err(), Reason::FactorNotAllowed);
+}
+
+#[test]
+fn recovery_codes_are_for_who_has_something_to_lose_and_something_to_show() {
+    let (password, totp, passkey) = (password_factor(), totp_factor(), passkey_factor(Assurance::Two));
+    let rules = FactorRules::default();
+    for (factors, vouched, may) in [
+        (vec![], false, false),
+        (vec![password.clone()], true, false),
+        (vec![password.clone(), totp.clone()], false, true),
+        (vec![password.clone(), passkey.clone()], false, true),
+        (vec![passkey.clone()], false, false),
+        (vec![passkey.clone()], true, true),
+        (vec![password, recovery_factor()], false, false),
+    ] {
+        assert_eq!(may_keep_recovery_codes(&rules, &factors, vouched), may, "{factors:?}");
+        let off = FactorRules { recovery: false, ..FactorRules::default() };
+        assert!(!may_keep_recovery_codes(&off, &factors, vouched));
+    }
 }
 
 #[test]

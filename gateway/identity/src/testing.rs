@@ -50,6 +50,10 @@ pub(crate) fn totp_factor() -> Factor {
     factor(FactorData::Totp { secret: Sealed::from_stored(""), last_step: None })
 }
 
+pub(crate) fn recovery_factor() -> Factor {
+    factor(FactorData::Recovery { key: Sealed::from_stored("") })
+}
+
 pub(crate) fn passkey_factor(reach: Assurance) -> Factor {
     let credential_id = FactorId::mint(now(), &entropy()).to_string();
     factor(FactorData::Passkey { credential_id, credential: serde_json::Value::Null, reach })

@@ -4,9 +4,9 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    AppCard, Code, EnrolPasskey, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, NameFactor, Onward, Page,
-    Password, Person, Portal, Problem, ProviderButton, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn,
-    SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
+    AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, NameFactor,
+    Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow,
+    Sessions, SignIn, SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Reason, Timestamp};
 
@@ -71,10 +71,23 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         back: "/sign-in",
     };
     out.page(name, "password", &password)?;
-    let code = Code { look, email: person.email, problem: None, carried: CARRIED, passkey: false, back: "/sign-in" };
+    let code = Code {
+        look,
+        email: person.email,
+        problem: None,
+        carried: CARRIED,
+        passkey: false,
+        recovery: false,
+        back: "/sign-in",
+    };
     out.page(name, "code", &code)?;
     let waiting = Some(Problem::TooMany(Duration::from_secs(130)));
-    out.page(name, "code-wrong", &Code { problem: waiting, passkey: true, ..code })?;
+    out.page(name, "code-wrong", &Code { problem: waiting, passkey: true, recovery: true, ..code })?;
+    let (back, other) = (Some("/sign-in"), Some("/sign-in/totp"));
+    let recovery = Recovery { look, email: person.email, problem: None, carried: CARRIED, back, other };
+    out.page(name, "recovery", &recovery)?;
+    let wrong = Some(Problem::WrongRecovery);
+    out.page(name, "recovery-wrong", &Recovery { problem: wrong, back: None, ..recovery })?;
     let step_up = |need, passkey, code| StepUp {
         look,
         person,
@@ -83,6 +96,7 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         passkey,
         code,
         password: false,
+        recovery: need == Need::Two,
         providers: Vec::new(),
         problem: None,
         carried: CARRIED,
@@ -117,6 +131,10 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         "enrol-totp",
         &EnrolTotp { look, person, qr: &qr, key: &key, problem: None, carried: &[("seed", "x")], back: "/factors" },
     )?;
+    let groups = ["9K3M", "P0QZ", "VV1T", "4J7C", "MMMM", "1111", "XW2H", "D4ZA", "77QP", "B8EN"];
+    let codes = groups.map(|group| format!("{group}-7XW2-H4DJ-{group}"));
+    let codes = EnrolRecovery { look, person, codes: &codes, replaces: true, carried: &[], back: "/factors" };
+    out.page(name, "enrol-recovery", &codes)?;
     out.page(name, "enrol-passkey", &EnrolPasskey { look, person, problem: None, carried: &[], back: "/factors" })
 }
 
@@ -149,6 +167,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         since: ago(7300),
         administrator: true,
         offer_second: false,
+        recovery_used: Some(ago(400)),
         done: None,
     };
     out.page(name, "portal", &portal)?;
@@ -161,6 +180,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         name: called.to_owned(),
         added: (kind != FactorKind::Provider).then(|| ago(9_000_000)),
         used,
+        left: (kind == FactorKind::Recovery).then_some(9),
         removable,
     };
     let rows = vec![
@@ -168,6 +188,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         row(FactorKind::Passkey, "Work laptop", Some(ago(90_000)), true),
         row(FactorKind::Passkey, LONG, None, true),
         row(FactorKind::Totp, "", Some(ago(400)), true),
+        row(FactorKind::Recovery, "", Some(ago(400)), true),
         row(FactorKind::Provider, "North University", None, false),
     ];
     let factors = Factors {
@@ -176,6 +197,9 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         factors: rows.clone(),
         may_add_totp: true,
         may_add_passkey: true,
+        offer_recovery: false,
+        may_renew_recovery: true,
+        recovering: true,
         done: Some(look.w.factors.done_added.to_string()),
         problem: None,
     };
@@ -183,7 +207,14 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
     out.page(
         name,
         "factors-empty",
-        &Factors { factors: Vec::new(), done: None, problem: Some(Problem::LastFactor), ..factors },
+        &Factors {
+            factors: Vec::new(),
+            offer_recovery: true,
+            recovering: false,
+            done: None,
+            problem: Some(Problem::LastFactor),
+            ..factors
+        },
     )?;
     out.page(name, "remove-factor", &RemoveFactor { look, person, factor: rows[1].clone(), weakens: true })?;
     out.page(

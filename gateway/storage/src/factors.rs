@@ -58,25 +58,8 @@ impl Store {
         had: Option<&[FactorId]>,
     ) -> Result<FactorInserted, StoreFault> {
         let mut tx = self.write().await?;
-        let row =
-            sqlx::query("SELECT COUNT(*) AS users FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
-                .bind(tenant.as_str())
-                .bind(user.to_string())
-                .fetch_one(&mut *tx)
-                .await?;
-        if row.count("users")? == 0 {
-            return Ok(FactorInserted::NoUser);
-        }
-        if let Some(had) = had {
-            let rows = sqlx::query("SELECT id FROM factors WHERE tenant = $1 AND user_id = $2")
-                .bind(tenant.as_str())
-                .bind(user.to_string())
-                .fetch_all(&mut *tx)
-                .await?;
-            let has = rows.iter().map(|row| row.text("id")).collect::<Result<BTreeSet<_>, _>>()?;
-            if has != had.iter().map(ToString::to_string).collect() {
-                return Ok(FactorInserted::Changed);
-            }
+        if let Some(amiss) = amiss(&mut tx, tenant, user, had).await? {
+            return Ok(amiss);
         }
         if !enrol(&mut tx, tenant, user, factor).await? {
             return Ok(FactorInserted::CredentialTaken);
@@ -215,6 +198,26 @@ impl Store {
     }
 }
 
+/// What keeps a factor from being added: the user is gone, or has other factors than `had`.
+pub(crate) async fn amiss(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    user: UserId,
+    had: Option<&[FactorId]>,
+) -> Result<Option<FactorInserted>, StoreFault> {
+    let row = sqlx::query("SELECT COUNT(*) AS users FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+    if row.count("users")? == 0 {
+        return Ok(Some(FactorInserted::NoUser));
+    }
+    let Some(had) = had else { return Ok(None) };
+    let has = ids(tx, tenant, user).await?;
+    Ok((has != had.iter().copied().collect()).then_some(FactorInserted::Changed))
+}
+
 /// The ids of a user's factors.
 pub(crate) async fn ids(
     tx: &mut Transaction<'_, Any>,
@@ -312,10 +315,7 @@ fn factor(row: &AnyRow) -> Result<Factor, StoreFault> {
 /// The kind in a row.
 pub(crate) fn kind(row: &AnyRow) -> Result<FactorKind, StoreFault> {
     row.parsed("kind", |text| {
-        [FactorKind::Password, FactorKind::Totp, FactorKind::Passkey]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| format!("unknown kind `{text}`"))
+        FactorKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| format!("unknown kind `{text}`"))
     })
 }
 

@@ -194,8 +194,11 @@ fn sqlite_url(path: &Path) -> Result<String, StoreFault> {
 }
 
 /// Each file once, in this order; a file that has been handed out is never changed.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("../migrations/0001_house.sql")), (2, include_str!("../migrations/0002_offered_handles.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_house.sql")),
+    (2, include_str!("../migrations/0002_offered_handles.sql")),
+    (3, include_str!("../migrations/0003_recovery.sql")),
+];
 
 /// Brings the tables up to date, in one transaction: two processes that start together do it once.
 async fn migrate(writer: &AnyPool) -> Result<(), StoreFault> {

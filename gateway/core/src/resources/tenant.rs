@@ -59,13 +59,16 @@ pub struct FactorRules {
     pub totp: bool,
     /// Passkeys, alone or as a second factor.
     pub passkey: bool,
+    /// Recovery codes, which open nothing but the page where a lost second factor is replaced. On, since they raise no
+    /// assurance, and the other way back is an administrator's time.
+    pub recovery: bool,
     /// The least assurance at which a sign-in from the pool completes, and at which its sessions open apps and the console.
     pub minimum: Assurance,
 }
 
 impl Default for FactorRules {
     fn default() -> Self {
-        Self { password: true, totp: true, passkey: true, minimum: Assurance::One }
+        Self { password: true, totp: true, passkey: true, recovery: true, minimum: Assurance::One }
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod passkey;
 pub mod password;
+pub mod recovery;
 pub mod totp;

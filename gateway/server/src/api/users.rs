@@ -25,7 +25,7 @@ pub(super) struct UserView {
     status: &'static str,
     /// Groups that the person is put in; those above them are not listed.
     groups: Vec<String>,
-    /// Kinds of factors enrolled: `password`, `totp`, `passkey`.
+    /// Kinds of factors enrolled: `password`, `totp`, `passkey`, `recovery`.
     factors: Vec<&'static str>,
     created_at: String,
     last_seen_at: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct UserDetails {
 #[derive(Debug, Serialize, ToSchema)]
 struct FactorView {
     id: String,
-    /// `password`, `totp` or `passkey`.
+    /// `password`, `totp`, `passkey` or `recovery`.
     kind: &'static str,
     name: String,
     created_at: String,

@@ -18,6 +18,12 @@ pub struct Factors<'a> {
     pub may_add_totp: bool,
     /// Whether a passkey may be added.
     pub may_add_passkey: bool,
+    /// Whether recovery codes are missing that would be of use.
+    pub offer_recovery: bool,
+    /// Whether there are recovery codes, which new ones may replace.
+    pub may_renew_recovery: bool,
+    /// Whether the person is in by a recovery code, and has not replaced what is lost yet.
+    pub recovering: bool,
     /// What has just been done, said in one sentence.
     pub done: Option<String>,
     /// What could not be done.
@@ -38,6 +44,8 @@ pub struct FactorRow {
     pub added: Option<When>,
     /// When it was last used.
     pub used: Option<When>,
+    /// How many recovery codes are left; none for what is not used up.
+    pub left: Option<u64>,
     /// Whether the person may remove it: never the last way of signing in, nor what a provider says.
     pub removable: bool,
 }
@@ -51,6 +59,8 @@ pub enum FactorKind {
     Totp,
     /// A passkey.
     Passkey,
+    /// Recovery codes.
+    Recovery,
     /// A provider's word.
     Provider,
 }
@@ -82,6 +92,7 @@ impl FactorKind {
             Self::Password => f.password.0,
             Self::Totp => f.totp.0,
             Self::Passkey => f.passkey.0,
+            Self::Recovery => f.recovery.0,
             Self::Provider => f.provider.0,
         }
     }

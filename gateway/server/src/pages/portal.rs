@@ -22,6 +22,8 @@ pub struct Portal<'a> {
     pub administrator: bool,
     /// Whether a second factor is still missing, so that the portal offers one.
     pub offer_second: bool,
+    /// When a recovery code was used, if that was lately: whoever did not do it learns of it here.
+    pub recovery_used: Option<When>,
     /// What has just been done, said in one sentence.
     pub done: Option<String>,
 }

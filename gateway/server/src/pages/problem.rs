@@ -16,6 +16,8 @@ pub enum Problem {
     WrongPassword,
     /// The one-time code is wrong, old or used.
     WrongCode,
+    /// The recovery code is wrong or used.
+    WrongRecovery,
     /// The passkey is unknown here or its answer does not verify.
     WrongPasskey,
     /// Too many tries: the next may be after this time.
@@ -58,7 +60,7 @@ impl Problem {
     /// The status that the page is answered with.
     pub fn status(&self) -> StatusCode {
         let reason = match self {
-            Self::WrongPassword | Self::WrongCode | Self::WrongPasskey => Reason::FactorRejected,
+            Self::WrongPassword | Self::WrongCode | Self::WrongRecovery | Self::WrongPasskey => Reason::FactorRejected,
             Self::TooMany(_) => Reason::TooManyAttempts,
             Self::LastFactor | Self::AlreadyThere => Reason::Conflict,
             Self::Expired => Reason::SignInExpired,
@@ -75,6 +77,7 @@ impl Problem {
             Self::BadEmail => p.bad_email.to_string(),
             Self::WrongPassword => p.wrong_password.to_string(),
             Self::WrongCode => p.wrong_code.to_string(),
+            Self::WrongRecovery => p.wrong_recovery.to_string(),
             Self::WrongPasskey => p.wrong_passkey.to_string(),
             Self::TooMany(wait) => p.too_many.with(w.duration(*wait)),
             Self::PasswordShort(least) => p.password_short.with(least),

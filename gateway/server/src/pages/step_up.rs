@@ -36,6 +36,8 @@ pub struct StepUp<'a> {
     pub code: bool,
     /// Whether the person can type the password here.
     pub password: bool,
+    /// Whether the person has recovery codes that may be used here.
+    pub recovery: bool,
     /// Providers that can confirm it.
     pub providers: Vec<ProviderButton<'a>>,
     /// Why the form is shown again.

@@ -25,6 +25,7 @@ fn factor() -> FactorRow {
         name: HOSTILE.to_owned(),
         added: Some(when()),
         used: None,
+        left: Some(3),
         removable: true,
     }
 }
@@ -70,6 +71,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         passkey: true,
         code: true,
         password: true,
+        recovery: true,
         providers: provider(),
         problem,
         carried,
@@ -94,6 +96,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         since: when(),
         administrator: true,
         offer_second: true,
+        recovery_used: Some(when()),
         done: Some(HOSTILE.to_owned()),
     };
     let factors = Factors {
@@ -102,20 +105,33 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         factors: vec![factor()],
         may_add_totp: true,
         may_add_passkey: true,
+        offer_recovery: true,
+        may_renew_recovery: true,
+        recovering: true,
         done: Some(HOSTILE.to_owned()),
         problem,
     };
     let notice = Failure { app: Some(HOSTILE), ..Failure::new(look, cardea_core::Reason::UpstreamBroken) }.notice();
     let key = HOSTILE;
+    let codes = [HOSTILE.to_owned()];
     type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
-    let all: [(&'static str, Draw<'_>); 17] = [
+    let all: [(&'static str, Draw<'_>); 19] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
             Box::new(move || page.render())
         }),
         ("code", {
-            let page = Code { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
+            let page = Code { look, email: HOSTILE, problem, carried, passkey: true, recovery: true, back: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("recovery", {
+            let (back, other) = (Some(HOSTILE), Some(HOSTILE));
+            let page = Recovery { look, email: HOSTILE, problem, carried, back, other };
+            Box::new(move || page.render())
+        }),
+        ("enrol-recovery", {
+            let page = EnrolRecovery { look, person, codes: &codes, replaces: true, carried, back: HOSTILE };
             Box::new(move || page.render())
         }),
         ("step-up", Box::new(move || step_up.render())),

@@ -18,6 +18,8 @@ pub struct Code<'a> {
     pub carried: Carried<'a>,
     /// Whether a passkey may be used instead.
     pub passkey: bool,
+    /// Whether the person has recovery codes.
+    pub recovery: bool,
     /// Where "start again" leads.
     pub back: &'a str,
 }

@@ -69,6 +69,8 @@ pub struct Words {
     pub code: CodeWords,
     /// Setting up an app for codes.
     pub totp: TotpWords,
+    /// Recovery codes: using one, and making a set.
+    pub recovery: RecoveryWords,
     /// Passkeys, wherever they appear.
     pub passkey: PasskeyWords,
     /// The step-up page.
@@ -106,6 +108,11 @@ words! {
     CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey }
     /// Setting up an app for codes.
     TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
+    /// Recovery codes: using one, and making a set.
+    RecoveryWords {
+        use_one, title, lead, label, hint, submit, other, make_title, make_lead, make_replaces, download, once, kept,
+        make_submit,
+    }
     /// Passkeys, wherever they appear.
     PasskeyWords {
         title, lead, name, name_hint, submit, needs_script, unsupported, cancelled, failed, waiting, already, retry,
@@ -126,21 +133,24 @@ words! {
         title, lead, password, totp, passkey, provider, added, last_used, never_used, remove, remove_label, rename,
         rename_label, last, add, add_passkey, add_totp, empty, remove_title, remove_lead, remove_weakens,
         remove_submit, name_title, name, name_hint, name_submit, done_added, done_removed, done_named, passkey_hint,
-        totp_hint,
+        totp_hint, recovery, recovery_left, done_recovery, recovering, offer_recovery_title, offer_recovery,
+        offer_recovery_submit, renew_recovery, renew_recovery_hint,
     }
     /// The list of sessions.
     SessionsWords {
         title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, done_ended, unknown_browser, }
     /// The portal.
     PortalWords {
-        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit, }
+        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit,
+        recovery_used, recovery_used_hint,
+    }
     /// After signing out.
     SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }
     /// What the buttons of failures say.
     FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, apps }
     /// What is wrong with a form.
     ProblemWords {
-        bad_email, wrong_password, wrong_code, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,
+        bad_email, wrong_password, wrong_code, wrong_recovery, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,
         passwords_differ, bad_name, last_factor, already_there, expired, try_again,
     }
     /// How long and how long ago.

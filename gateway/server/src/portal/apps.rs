@@ -1,30 +1,46 @@
 //! `GET /`: the apps that the person could open now, or after confirming who they are.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use cardea_core::{AppId, Assurance, resources::AppSpec};
 use cardea_policy::{Facts, Question, built_in};
 
-use super::visit::Visit;
+use super::{
+    recovery,
+    visit::{Failed, Visit},
+};
 use crate::pages::{AppCard, Page, Portal, when::When};
+
+/// Two weeks in which the portal says that a recovery code was used: whoever did not use it is back from a holiday.
+const TOLD: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Shows the portal.
 pub(super) async fn show(visit: Visit) -> Response {
+    let result = portal(&visit).await;
+    visit.answer(result)
+}
+
+async fn portal(visit: &Visit) -> Result<Response, Failed> {
     let rules = &visit.tenant.bundle.tenant.factors;
-    let mut apps: Vec<AppCard> = visit.tenant.bundle.apps.values().filter_map(|app| card(&visit, app)).collect();
+    let mut apps: Vec<AppCard> = visit.tenant.bundle.apps.values().filter_map(|app| card(visit, app)).collect();
     apps.sort_by_key(|app| app.name.to_lowercase());
     let host = visit.admitted().canonical().host();
+    let factors = visit.factors().await?;
+    let used = recovery::set_of(&factors).and_then(|codes| codes.last_used);
     let console = (built_in::console(), host.as_ref(), "/admin/");
-    Portal {
+    let page = Portal {
         look: &visit.look,
         person: visit.person(),
         apps,
         assurance: visit.live.assurance.level(),
         since: When::new(visit.live.signed_in_at, visit.now()),
-        administrator: opens(&visit, &console.0, console.1, console.2).is_some(),
+        administrator: opens(visit, &console.0, console.1, console.2).is_some(),
         offer_second: visit.live.reachable < Assurance::Two && (rules.passkey || rules.totp),
+        recovery_used: used.filter(|at| visit.now().since(*at) < TOLD).map(|at| When::new(at, visit.now())),
         done: None,
-    }
-    .respond()
+    };
+    Ok(page.respond())
 }
 
 fn card(visit: &Visit, app: &AppSpec) -> Option<AppCard> {

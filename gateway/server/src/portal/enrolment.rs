@@ -9,7 +9,7 @@ use cardea_core::{Reason, UserId};
 use cardea_identity::{
     Factor, Ticket, User,
     assurance::{self, Means, Proof},
-    factors::passkey,
+    factors::{passkey, recovery::CodeHash},
     one_time::{OneTime, Purpose},
 };
 use cardea_storage::FactorInserted;
@@ -38,6 +38,8 @@ pub(super) enum What {
     Totp(String),
     /// A passkey: its challenge.
     Passkey(passkey::Enrolment),
+    /// Recovery codes: the set, and the hashes of its codes.
+    Recovery(Box<Factor>, Vec<CodeHash>),
 }
 
 /// Keeps it; the ticket goes to the browser.

@@ -10,12 +10,18 @@ use axum::{
 };
 use cardea_audit::Event;
 use cardea_core::{Assurance, FactorId, Reason, resources::FactorRules};
-use cardea_identity::{Factor, FactorKind, LinkedIdentity, assurance, session::EndReason, sign_in};
+use cardea_identity::{
+    Factor, FactorKind, LinkedIdentity,
+    assurance::{self, Means},
+    session::EndReason,
+    sign_in,
+};
 use serde::Deserialize;
 
 use super::{
     enrolment,
     fresh::{self, Act},
+    recovery,
     visit::{Failed, Visit, see_other},
 };
 use crate::{
@@ -42,6 +48,7 @@ pub(super) async fn show(visit: Visit, done: Result<Query<Done>, QueryRejection>
         Some("added") => Some(words.done_added.to_string()),
         Some("removed") => Some(words.done_removed.to_string()),
         Some("named") => Some(words.done_named.to_string()),
+        Some("recovery") => Some(words.done_recovery.to_string()),
         _ => None,
     });
     let result = list(&visit, done, None).await;
@@ -51,13 +58,25 @@ pub(super) async fn show(visit: Visit, done: Result<Query<Done>, QueryRejection>
 async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> Result<Response, Failed> {
     let standing = Standing::read(visit).await?;
     let rules = &visit.tenant.bundle.tenant.factors;
-    let own = standing.factors.iter().map(|factor| standing.row(visit, factor));
+    let codes = recovery::set_of(&standing.factors);
+    let left = match codes {
+        Some(set) => Some(visit.house.store.recovery_codes_left(visit.tenant_id(), visit.user_id(), set.id).await?),
+        None => None,
+    };
+    let own = standing.factors.iter().map(|factor| FactorRow {
+        left: left.filter(|_| factor.kind() == FactorKind::Recovery),
+        ..standing.row(visit, factor)
+    });
+    let may_make_codes = recovery::may_make(visit, &standing);
     let page = Factors {
         look: &visit.look,
         person: visit.person(),
         factors: own.chain(standing.identities.iter().map(|linked| provider_row(visit, linked))).collect(),
         may_add_totp: rules.totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp),
         may_add_passkey: rules.passkey,
+        offer_recovery: may_make_codes && codes.is_none(),
+        may_renew_recovery: may_make_codes && codes.is_some(),
+        recovering: visit.live.assurance < Assurance::Two && visit.live.factors.contains(&Means::RECOVERY),
         done,
         problem,
     };
@@ -101,9 +120,10 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
     let (store, tenant, user) = (&visit.house.store, visit.tenant_id(), visit.user_id());
     let removed = store.remove_factor(tenant, user, factor.id, visit.now()).await?;
     let removed = removed.ok_or(Failed::Refused(Reason::NotFound))?;
-    // Two requests may each remove what the other counts on: whoever sees no way left puts theirs back.
+    // Two requests may each remove what the other counts on: whoever sees no way left puts theirs back. Nobody counts on
+    // recovery codes.
     let left = Standing::read(visit).await?;
-    if !left.opens(visit, &left.factors) {
+    if removed.kind() != FactorKind::Recovery && !left.opens(visit, &left.factors) {
         store.insert_factor(tenant, user, &removed).await?;
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
@@ -119,7 +139,7 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
 }
 
 /// Whoever signed in elsewhere with a factor that is now gone has to sign in again; this browser just proved itself.
-async fn end_what_rests_on(visit: &Visit, factor: FactorId, doer: &Doer) -> Result<(), Failed> {
+pub(super) async fn end_what_rests_on(visit: &Visit, factor: FactorId, doer: &Doer) -> Result<(), Failed> {
     let (house, tenant) = (&visit.house, visit.tenant_id());
     for session in house.shared.sessions_of_user(tenant, visit.user_id(), visit.now()).await? {
         let rests = session.proofs.iter().any(|proof| proof.means.factor() == Some(factor));
@@ -172,13 +192,13 @@ async fn rename_own(visit: &Visit, id: &str, named: &Named) -> Result<Response, 
 }
 
 /// All ways in which the person can sign in.
-struct Standing {
-    factors: Vec<Factor>,
-    identities: Vec<LinkedIdentity>,
+pub(super) struct Standing {
+    pub(super) factors: Vec<Factor>,
+    pub(super) identities: Vec<LinkedIdentity>,
 }
 
 impl Standing {
-    async fn read(visit: &Visit) -> Result<Self, Failed> {
+    pub(super) async fn read(visit: &Visit) -> Result<Self, Failed> {
         let factors = visit.factors().await?;
         let mut identities = visit.house.store.identities(visit.tenant_id(), visit.user_id()).await?;
         // A provider that the tenant no longer has opens nothing.
@@ -207,12 +227,14 @@ impl Standing {
                 FactorKind::Password => Shown::Password,
                 FactorKind::Totp => Shown::Totp,
                 FactorKind::Passkey => Shown::Passkey,
+                FactorKind::Recovery => Shown::Recovery,
             },
             // What enrolment by itself calls it says less than the page does.
             name: if factor.kind() == FactorKind::Password { String::new() } else { factor.name.clone() },
             added: Some(When::new(factor.created, visit.now())),
             used: factor.last_used.map(|at| When::new(at, visit.now())),
-            removable: self.opens(visit, &self.without(factor.id)),
+            left: None,
+            removable: factor.kind() == FactorKind::Recovery || self.opens(visit, &self.without(factor.id)),
         }
     }
 }
@@ -231,6 +253,7 @@ fn provider_row(visit: &Visit, linked: &LinkedIdentity) -> FactorRow {
         name: name.unwrap_or_default(),
         added: None,
         used: None,
+        left: None,
         removable: false,
     }
 }
@@ -255,9 +278,13 @@ mod tests {
         factor(FactorData::Passkey { credential_id, credential, reach: Assurance::Two })
     }
 
+    fn rules() -> FactorRules {
+        FactorRules::default()
+    }
+
     #[test]
     fn the_last_way_in_stays() {
-        let rules = FactorRules::default();
+        let rules = rules();
         assert!(!opens(&rules, &[], false), "nobody removes the only factor");
         assert!(opens(&rules, &[passkey()], false), "a passkey alone is enough");
         assert!(opens(&rules, &[], true), "a provider's word is enough");
@@ -269,6 +296,9 @@ mod tests {
         assert!(!opens(&without_passwords, &[password()], false));
         let strict = FactorRules { minimum: Assurance::Two, ..FactorRules::default() };
         assert!(!opens(&strict, &[password()], false), "a password alone is less than the tenant asks");
+        let codes = factor(FactorData::Recovery { key: cardea_identity::Sealed::from_stored("") });
+        assert!(!opens(&strict, &[password(), codes.clone()], false), "recovery codes are no second factor");
+        assert!(!opens(&rules(), &[codes], false), "nor a first one");
         assert!(opens(&strict, &[password(), passkey()], false));
     }
 }

@@ -1,5 +1,9 @@
 //! Who may add or remove a factor: somebody who proved lately who they are, as strongly as the account can (NIST SP
 //! 800-63B-4 section 4.1.2). Else one stolen password, or one browser left open, would be enough to take an account over.
+//!
+//! Who has lost the second factor shows a recovery code instead, which counts here, for ten minutes, as assurance 2
+//! (section 4.2.2.2) and nowhere else. It is never worth 3: a key that cannot be copied is not replaced on the strength of
+//! a piece of paper; but it may be struck off, as by anybody who has shown two factors, and is then not asked for any more.
 
 use std::time::Duration;
 
@@ -53,14 +57,16 @@ fn missing(
     now: Timestamp,
 ) -> Option<&'static str> {
     let best = assurance::reachable(&session.proofs, usable, vouched).unwrap_or(session.assurance);
+    let recovered = assurance::recovered(&session.proofs).is_some_and(|at| now.since(at) <= FRESH);
+    let shown = if recovered { session.assurance.max(Assurance::Two) } else { session.assurance };
     let wanted = match act {
         Act::Add => best,
         // Who has lost the only key of assurance 3 must still be able to strike it off.
         Act::Remove => best.min(Assurance::Two),
     };
     match wanted {
-        Assurance::Three if session.assurance < wanted => Some("3"),
-        Assurance::Two if session.assurance < wanted => Some("2"),
+        Assurance::Three if shown < wanted => Some("3"),
+        Assurance::Two if shown < wanted => Some("2"),
         _ if now.since(session.signed_in_at) > FRESH => Some("fresh"),
         _ => None,
     }
@@ -152,6 +158,30 @@ mod tests {
         assert_eq!(missing(&by_password, Act::Add, &[password(), key(Assurance::Two)], None, after(1)), Some("2"));
         let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
         assert_eq!(missing(&by_both, Act::Add, &[password(), totp()], None, after(1)), None);
+    }
+
+    #[test]
+    fn a_recovery_code_lets_what_is_lost_be_replaced_for_ten_minutes() {
+        let recovered = session(&[Means::Password { factor: id(1) }, Means::Recovery { factor: id(4) }]);
+        assert_eq!(recovered.assurance, Assurance::One);
+        let all = [password(), totp(), key(Assurance::Two)];
+        for act in [Act::Add, Act::Remove] {
+            assert_eq!(missing(&recovered, act, &all, None, after(600)), None, "{act:?}");
+            assert_eq!(missing(&recovered, act, &all, None, after(601)), Some("2"), "{act:?}");
+            assert_eq!(missing(&recovered, act, &all, Some(Assurance::Two), after(1)), None, "{act:?}");
+        }
+        // A key of assurance 3 is struck off by it, and only then may less take its place.
+        let all = [password(), key(Assurance::Three)];
+        assert_eq!(missing(&recovered, Act::Add, &all, None, after(1)), Some("3"));
+        assert_eq!(missing(&recovered, Act::Remove, &all, None, after(1)), None);
+        assert_eq!(missing(&recovered, Act::Add, &[password()], None, after(1)), None);
+        // A code is no sign-in of now: beside an old one it asks for that.
+        let raised = session(&[Means::Password { factor: id(1) }]).stepped_up(
+            &[Proof { means: Means::Recovery { factor: id(4) }, at: after(700) }],
+            after(700),
+            &Fixed::new(8),
+        );
+        assert_eq!(missing(&raised, Act::Add, &[password(), totp()], None, after(700)), Some("fresh"));
     }
 
     #[test]

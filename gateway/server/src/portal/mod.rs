@@ -6,6 +6,7 @@ mod enrolment;
 mod factors;
 mod fresh;
 mod passkey;
+mod recovery;
 mod sessions;
 mod totp;
 mod visit;
@@ -27,6 +28,7 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/factors/totp", get(totp::show).post(totp::confirm))
         .route("/factors/passkey", get(passkey::show).post(passkey::finish))
         .route("/factors/passkey/options", post(passkey::options))
+        .route("/factors/recovery", get(recovery::show).post(recovery::confirm))
         .route("/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
         .route("/factors/{id}/name", get(factors::ask_name).post(factors::rename))
         .route("/sessions", get(sessions::show))

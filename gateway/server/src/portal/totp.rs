@@ -105,6 +105,6 @@ async fn enrol(visit: &Visit, typed: &Typed) -> Result<Response, Failed> {
 fn seed_of(what: What) -> Result<Seed, Failed> {
     match what {
         What::Totp(base32) => Seed::from_base32(&base32).ok_or(Failed::Refused(Reason::Internal)),
-        What::Passkey(_) => Err(Failed::Again(Reason::SignInExpired, HERE)),
+        What::Passkey(_) | What::Recovery(..) => Err(Failed::Again(Reason::SignInExpired, HERE)),
     }
 }

@@ -7,7 +7,7 @@ use cardea_audit::Event;
 use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
     Session, Status, User,
-    assurance::{Means, Proof},
+    assurance::{self, Means, Proof},
     hand_over::HandOver,
     one_time::{OneTime, Purpose},
     pool::Factor,
@@ -56,7 +56,7 @@ pub(super) fn with(response: Response, cookies: Vec<SetCookie>) -> Response {
 }
 
 /// Fifteen minutes for a session below the tenant's minimum: long enough to enrol the second factor, which is all that an
-/// invitation leaves to be done.
+/// invitation, or a recovery code, leaves to be done.
 const BELOW_MINIMUM: Duration = Duration::from_secs(15 * 60);
 
 impl Visit {
@@ -88,13 +88,16 @@ impl Visit {
 
     async fn complete(&self, done: Done, user: &User, doer: Doer) -> Result<Outcome, No> {
         let Done { proofs, aim, destination, .. } = done;
+        let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
         let session = match aim {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
             Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
         };
         let opens = SetCookie::new(self.house.hand(&session, self.host(), self.now).await?);
         let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email)?];
-        Ok(Outcome::Onward(self.leave(session.id, &destination).await?, cookies))
+        // Whatever was wanted, what was lost comes first; the page says so.
+        let onward = if recovered { "/factors".to_owned() } else { self.leave(session.id, &destination).await? };
+        Ok(Outcome::Onward(onward, cookies))
     }
 
     /// A new session. Whatever this browser was signed in as before ends: a sign-in never continues what it found.
@@ -108,7 +111,8 @@ impl Visit {
         let (agent, client) = (self.agent(), Some(self.admitted.client()));
         let start = Start { tenant: self.id().clone(), user: user.id, proofs, agent, client, rules, now: self.now };
         let mut session = Session::begin(start, &**entropy).ok_or(Reason::FactorRejected)?;
-        if *aim == Aim::Invitation && session.assurance < self.tenant.bundle.tenant.factors.minimum {
+        let short = *aim == Aim::Invitation || assurance::recovered(&session.proofs).is_some();
+        if short && session.assurance < self.tenant.bundle.tenant.factors.minimum {
             session.expires = session.expires.min(self.now.plus(BELOW_MINIMUM));
         }
         let event = Event::SignedIn {

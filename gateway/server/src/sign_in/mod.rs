@@ -19,6 +19,7 @@ mod pace;
 mod passkey;
 mod password;
 mod providers;
+mod recovery;
 mod sign_out;
 mod step_up;
 mod totp;
@@ -44,6 +45,7 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/sign-in", get(flow::show).post(flow::identify))
         .route("/sign-in/password", get(password::show).post(password::prove))
         .route("/sign-in/totp", get(totp::show).post(totp::prove))
+        .route("/sign-in/recovery", get(recovery::show).post(recovery::prove))
         .route("/sign-in/passkey/options", post(passkey::options))
         .route("/sign-in/passkey", post(passkey::prove))
         .route("/sign-in/with/{provider}", get(oidc::send))

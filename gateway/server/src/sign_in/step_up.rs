@@ -73,6 +73,7 @@ pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -
         passkey: ways.passkey,
         code: ways.code,
         password: ways.password,
+        recovery: ways.recovery,
         providers: ways
             .providers
             .iter()
@@ -90,6 +91,8 @@ struct Ways<'a> {
     passkey: bool,
     code: bool,
     password: bool,
+    /// A recovery code, which leads to where what is lost is replaced.
+    recovery: bool,
     providers: Vec<&'a ProviderSpec>,
 }
 
@@ -100,14 +103,15 @@ impl<'a> Ways<'a> {
             let of_kind: Vec<_> = enrolled.factors.iter().filter(|factor| factor.kind() == kind).cloned().collect();
             known.has(kind)
                 && match need {
-                    Need::Fresh => kind != FactorKind::Totp,
+                    Need::Fresh => matches!(kind, FactorKind::Password | FactorKind::Passkey),
                     Need::Assurance(level) => reachable(proofs, &of_kind, None) >= Some(level),
                 }
         };
         let (passkey, code) = (leads(FactorKind::Passkey), leads(FactorKind::Totp));
         let password = leads(FactorKind::Password);
-        // The pool's own factor is one tap; the provider is a journey, for those who have nothing else.
-        let own = passkey || code || password;
+        let codes = known.has(FactorKind::Recovery);
+        // The pool's own factor is one tap; the provider is a journey, for those who have nothing else, or may have lost it.
+        let own = (passkey || code || password) && !codes;
         let vouches = |spec: &&ProviderSpec| match need {
             Need::Fresh => true,
             Need::Assurance(level) => spec.assurance.values().any(|worth| *worth >= level),
@@ -115,7 +119,7 @@ impl<'a> Ways<'a> {
         let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
         let known = linked.iter().filter_map(|one| visit.tenant.bundle.providers.get(&one.provider));
         let providers = known.filter(|_| !own).filter(vouches).collect();
-        Ok(Self { passkey, code, password, providers })
+        Ok(Self { passkey, code, password, recovery: codes && need != Need::Fresh, providers })
     }
 
     fn none(&self) -> bool {

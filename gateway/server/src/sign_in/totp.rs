@@ -42,6 +42,10 @@ async fn shown(visit: &Visit) -> Result<Response, No> {
     }
     let user = visit.house.store.user(visit.id(), user).await?;
     let enrolled = visit.enrolled(user).await?.ok_or(Reason::SignInExpired)?;
+    let known = visit.known(&enrolled);
+    if known.has(FactorKind::Recovery) && !known.has(FactorKind::Totp) && !known.has(FactorKind::Passkey) {
+        return Ok(see_other("/sign-in/recovery"));
+    }
     Ok(page(visit, &flow, email, &enrolled, None))
 }
 
@@ -118,6 +122,7 @@ fn page(visit: &Visit, flow: &Flow, email: &Email, enrolled: &Enrolled, problem:
         problem,
         carried: &fields,
         passkey: visit.known(enrolled).has(FactorKind::Passkey),
+        recovery: visit.known(enrolled).has(FactorKind::Recovery),
         back: &format!("/sign-in{}", query_to(flow.destination(), &[])),
     }
     .respond()

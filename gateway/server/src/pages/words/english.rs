@@ -11,6 +11,7 @@ pub static ENGLISH: Words = Words {
     password: PASSWORD,
     code: CODE,
     totp: TOTP,
+    recovery: RECOVERY,
     passkey: PASSKEY,
     step_up: STEP_UP,
     invitation: INVITATION,
@@ -88,6 +89,27 @@ const TOTP: TotpWords = TotpWords {
     type_key: Text("Can’t scan? Type this key instead"),
     then_code: Text("Then type the code that it shows"),
     submit: Text("Confirm and add"),
+};
+
+const RECOVERY: RecoveryWords = RecoveryWords {
+    use_one: Text("Use a recovery code"),
+    title: Text("Use a recovery code"),
+    lead: Text(
+        "For when your phone or key is lost. A code leads to where you add a new way to sign in, and is then spent.",
+    ),
+    label: Text("Recovery code"),
+    hint: Text("Sixteen letters and digits of the list that you kept. Spaces and dashes don’t matter."),
+    submit: Text("Use this code"),
+    other: Text("Use another way"),
+    make_title: Text("Your recovery codes"),
+    make_lead: Text(
+        "If you lose your phone or key, one of these gets you to where you add a new one. Each works once, after your password.",
+    ),
+    make_replaces: Text("Once you confirm, these take the place of the codes that you have. Throw the old list away."),
+    download: Text("Save as a text file"),
+    once: Text("They are shown this once. Print them, or write them down, and keep them where your phone is not."),
+    kept: Text("I have kept these codes"),
+    make_submit: Text("Done"),
 };
 
 const PASSKEY: PasskeyWords = PasskeyWords {
@@ -172,6 +194,19 @@ const FACTORS: FactorsWords = FactorsWords {
     done_named: Text("The new name is saved."),
     passkey_hint: Text("Fingerprint, face or device PIN. Quickest, and safest."),
     totp_hint: Text("A six-digit code from your phone, after your password."),
+    recovery: Text("Recovery codes"),
+    recovery_left: Text("{} left"),
+    done_recovery: Text("Your recovery codes count from now on."),
+    recovering: Text(
+        "You are in with a recovery code. Add a new way to sign in now, and remove what you have lost. Until then, whatever asks for two proofs stays closed.",
+    ),
+    offer_recovery_title: Text("Make recovery codes"),
+    offer_recovery: Text(
+        "Ten codes on paper, for the day on which your phone or key is lost. Without them you would have to ask your administrator.",
+    ),
+    offer_recovery_submit: Text("Make codes"),
+    renew_recovery: Text("Make new recovery codes"),
+    renew_recovery_hint: Text("They take the place of those that you have."),
 };
 
 const SESSIONS: SessionsWords = SessionsWords {
@@ -199,6 +234,10 @@ const PORTAL: PortalWords = PortalWords {
     offer_title: Text("Add a second way to sign in"),
     offer: Text("Some apps ask for a second proof. With a passkey that is one touch."),
     offer_submit: Text("Set it up"),
+    recovery_used: Text("A recovery code of yours was used {}"),
+    recovery_used_hint: Text(
+        "If that wasn’t you, sign out everywhere, change your ways to sign in and tell your administrator.",
+    ),
 };
 
 const SIGNED_OUT: SignedOutWords = SignedOutWords {
@@ -224,6 +263,7 @@ const PROBLEM: ProblemWords = ProblemWords {
     bad_email: Text("Enter an e-mail address, such as name@example.com."),
     wrong_password: Text("E-mail address and password don’t belong together. Check both and try again."),
     wrong_code: Text("That code is not right, or was already used. Wait for the next one and type it."),
+    wrong_recovery: Text("That code is not right, or was already used. Check it, or use another of your list."),
     wrong_passkey: Text("That passkey is not known here. Use another, or another way to sign in."),
     too_many: Text("Too many tries. Wait {}, then try again."),
     password_short: Text("Use at least {} characters."),
