@@ -101,6 +101,13 @@ const MISTAKES: &[Mistake] = &[
         "acme/tenant.toml:4:",
         &["`green`", "#rrggbb"],
     ),
+    mistake(
+        TENANT,
+        "sign_in_host = \"acme.localhost\"",
+        "sign_in_host = \"acme.localhost\"\nlanguage = \"german\"",
+        "acme/tenant.toml:4:",
+        &["`german`", "`en`", "`de`"],
+    ),
     mistake(TENANT, "name = \"acme Laboratories\"\n", "", "acme/tenant.toml", &["name"]),
     // Policies.
     mistake(POLICY, "permit (principal, action", "permit (principal action", "policies/echo.cedar:2:", &[]),

@@ -1,5 +1,5 @@
-//! The words that every part of Cardea shares: ids, time, randomness, secrets, assurance, callers, reasons,
-//! diagnostics and resources. Opens no file, reads no clock, draws no randomness: all three are given.
+//! The words that every part of Cardea shares: ids, time, randomness, secrets, assurance, callers, languages,
+//! reasons, diagnostics and resources. Opens no file, reads no clock, draws no randomness: all three are given.
 
 pub mod assurance;
 pub mod caller;
@@ -8,6 +8,7 @@ pub mod entropy;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ids;
+pub mod language;
 pub mod reason;
 pub mod resources;
 pub mod secret;
@@ -18,6 +19,7 @@ pub use caller::Caller;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use entropy::Entropy;
 pub use ids::{AppId, EntryId, FactorId, GroupId, ProviderId, SessionId, TenantId, UserId};
+pub use language::{Language, Languages};
 pub use reason::Reason;
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};

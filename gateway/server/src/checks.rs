@@ -98,7 +98,7 @@ pub fn path_of(tenant: &TenantId, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cardea_core::resources::AppSpec;
+    use cardea_core::resources::{AppSpec, TenantSpec};
 
     use super::*;
 
@@ -180,15 +180,13 @@ mod tests {
     #[test]
     fn the_example_of_an_app_is_right_and_shows_every_default() {
         let text = include_str!("../app.example.toml");
-        let shown: Vec<_> =
-            text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line)).collect();
         let read = |text: &str| {
             let tenant = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.example\"\n";
             let files = [("tenants/acme/tenant.toml", tenant), ("tenants/acme/apps/lab.toml", text)];
             let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
             Bundle::read(&files).unwrap_or_else(|found| panic!("{found}"))
         };
-        let (plain, shown) = (read(text), read(&shown.join("\n")));
+        let (plain, shown) = (read(text), read(&with_defaults(text)));
         let app = |bundle: &Bundle| bundle.tenants.values().next().unwrap().apps.values().next().unwrap().clone();
         assert_eq!(app(&plain), app(&shown), "a line with `#` in front shows the default");
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -206,6 +204,26 @@ mod tests {
         for key in described.keys() {
             assert!(known.contains(key), "the API's description has `{key}`, which no app has");
         }
+    }
+
+    #[test]
+    fn the_example_of_a_tenant_is_right_and_shows_every_default() {
+        let text = include_str!("../tenant.example.toml");
+        let read = |text: &str| {
+            let files = [("tenants/acme/tenant.toml".to_owned(), text.to_owned())].into();
+            let bundle = Bundle::read(&files).unwrap_or_else(|found| panic!("{found}"));
+            bundle.tenants.into_values().next().unwrap().tenant
+        };
+        let plain = read(text);
+        assert_eq!(plain, read(&with_defaults(text)), "a line with `#` in front shows the default");
+        let unshown = crate::examples::unshown::<TenantSpec>(text);
+        assert!(unshown.is_empty(), "not explained: {unshown:?}");
+    }
+
+    /// An example's text with its defaults written out.
+    fn with_defaults(text: &str) -> String {
+        let lines = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Whether a line begins with a key and its value.

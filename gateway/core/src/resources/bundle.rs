@@ -165,6 +165,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tenants_language_is_written_where_it_is_another_than_the_first() {
+        let mut files = folder();
+        let at = "tenants/acme/tenant.toml".to_owned();
+        assert!(!Bundle::read(&files).unwrap().write()[&at].contains("language"));
+        files.get_mut(&at).unwrap().push_str("language = \"de\"\n");
+        let bundle = Bundle::read(&files).unwrap();
+        assert!(bundle.write()[&at].contains("language = \"de\""));
+        assert_eq!(Bundle::read(&bundle.write()).unwrap(), bundle);
+    }
+
+    #[test]
     fn nested_groups_count_upwards() {
         let bundle = Bundle::read(&folder()).unwrap();
         let acme = &bundle.tenants[&TenantId::parse("acme").unwrap()];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Resource;
-use crate::{Assurance, Diagnostic, Diagnostics, TenantId};
+use crate::{Assurance, Diagnostic, Diagnostics, Language, TenantId};
 
 /// A tenant as an administrator writes it (`tenants/<id>/tenant.toml`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct TenantSpec {
     /// Accent colour of its pages, `#rrggbb`; Cardea's own where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accent: Option<String>,
+    /// The language of its pages for readers whose browsers ask for none that the pages speak.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub language: Language,
     /// Ways of signing in from its own pool.
     #[serde(default)]
     pub factors: FactorRules,
