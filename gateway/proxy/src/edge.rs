@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use cardea_core::{Reason, Timestamp};
+use cardea_core::{Languages, Reason, Timestamp};
 use http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts, uri::PathAndQuery};
 
 use crate::{
@@ -308,6 +308,11 @@ fn asks_for_websocket(head: &Parts) -> bool {
 /// Whether a comma-separated list holds `token`, in any case.
 pub(crate) fn lists(value: &[u8], token: &[u8]) -> bool {
     value.split(|&b| b == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+/// What the sender wants to read (`Accept-Language`).
+pub fn languages(headers: &HeaderMap) -> Languages {
+    Languages::read(headers.get_all(header::ACCEPT_LANGUAGE).iter().map(HeaderValue::as_bytes))
 }
 
 pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {

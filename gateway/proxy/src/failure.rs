@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cardea_core::{AppId, EntryId, Reason};
+use cardea_core::{AppId, EntryId, Languages, Reason};
 use cardea_policy::Challenge as Need;
 use http::{HeaderValue, Response, StatusCode, header, request::Parts as Head};
 use serde_json::json;
@@ -63,6 +63,8 @@ pub struct Failure {
     pub challenge: Option<Challenge>,
     /// Where the person adds a second factor, who has none: that may help, whatever the policies say.
     pub add_factor: Option<String>,
+    /// What the person wants to read: for the page's words.
+    pub languages: Languages,
     /// When to try again.
     pub retry_after: Option<Duration>,
 }
@@ -98,6 +100,7 @@ impl Failure {
             signed_in_as: None,
             challenge: None,
             add_factor: None,
+            languages: Languages::default(),
             retry_after: retry_after(reason),
         }
     }
@@ -169,7 +172,7 @@ pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, 
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept, Cookie"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(headers::outbound::REQUEST_ID.clone(), headers::outbound::request_id(failure.entry));
     headers::secure(headers, tls);

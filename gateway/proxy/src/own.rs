@@ -8,7 +8,7 @@ use std::{
 };
 
 use cardea_audit::Entry;
-use cardea_core::{Caller, EntryId, Reason, SessionId, TenantId, Timestamp};
+use cardea_core::{Caller, EntryId, Languages, Reason, SessionId, TenantId, Timestamp};
 use cardea_identity::HandleHash;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -129,6 +129,7 @@ struct Inner {
     session: Option<Arc<LiveSession>>,
     connection: Arc<Connection>,
     entry: EntryId,
+    languages: Languages,
     at: Timestamp,
 }
 
@@ -143,6 +144,7 @@ impl Admitted {
             session: way.asker.session().cloned(),
             connection: Arc::clone(&way.connection),
             entry: story.entry,
+            languages: story.languages,
             at: story.at,
         }))
     }
@@ -190,6 +192,11 @@ impl Admitted {
     /// The id of the request's entry.
     pub fn entry(&self) -> EntryId {
         self.0.entry
+    }
+
+    /// What a person wants to read; nothing of a program, which reads no page.
+    pub fn languages(&self) -> Languages {
+        self.0.languages
     }
 
     /// When the request came.

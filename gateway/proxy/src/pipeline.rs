@@ -327,6 +327,7 @@ impl Proxy {
             },
             challenge: fail.challenge.clone(),
             add_factor: fail.add_factor.clone(),
+            languages: story.languages,
             ..Failure::new(fail.reason, story.entry)
         };
         let faces = &*self.parts.faces;

@@ -7,7 +7,7 @@ use std::{
 
 use cardea_audit::PolicyRef;
 use cardea_core::{
-    Diagnostic, Diagnostics, Reason, TenantId,
+    Diagnostic, Diagnostics, Language, Reason, TenantId,
     resources::{AppSpec, Claim},
 };
 use cardea_policy::{AppModel, Engine};
@@ -55,6 +55,8 @@ pub struct Tenant {
     pub name: String,
     /// Accent colour of its pages.
     pub accent: Option<String>,
+    /// The language of its pages where a reader asks for none of ours.
+    pub language: Language,
     /// The host of its sign-in pages.
     pub sign_in_host: Arc<str>,
     /// `https://host[:port]` of its sign-in pages, as browsers see it.

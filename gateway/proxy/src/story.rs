@@ -6,7 +6,7 @@ use std::{
 };
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
-use cardea_core::{Caller, EntryId, Reason, SessionId, Timestamp};
+use cardea_core::{Caller, EntryId, Languages, Reason, SessionId, Timestamp};
 use http::{HeaderValue, Method, header, request::Parts as Head};
 use http_body::Body as _;
 use tracing::{Span, field::Empty};
@@ -15,6 +15,7 @@ use crate::{
     App, Body, Canonical, Connection, Proxy, Settings, Site,
     access::Asker,
     cors::Crossing,
+    edge,
     failure::Reader,
     forward_auth::Asking,
     headers::outbound::request_id,
@@ -37,6 +38,8 @@ pub(crate) struct Story {
     method: Method,
     client: Client,
     pub(crate) reader: Reader,
+    /// What a person wants to read; nothing of a program, which reads no page.
+    pub(crate) languages: Languages,
     pub(crate) tls: bool,
     pub(crate) canonical: Option<Arc<Canonical>>,
     pub(crate) site: Option<Arc<Site>>,
@@ -63,6 +66,7 @@ impl Story {
         let agent = headers.get(header::USER_AGENT).and_then(|agent| std::str::from_utf8(agent.as_bytes()).ok());
         let entry = proxy.mint(at);
         proxy.metrics().in_flight.inc();
+        let reader = Reader::of(head);
         let seen = || Seen { headers, version: *version, entry, trusted: connection.is_believed(settings) };
         Self {
             gathered: settings.observers.gather(seen, proxy.entropy()),
@@ -74,7 +78,8 @@ impl Story {
             began: Instant::now(),
             method: method.clone(),
             client: Client::new(connection.peer.ip().to_canonical(), agent),
-            reader: Reader::of(head),
+            reader,
+            languages: if reader == Reader::Person { edge::languages(headers) } else { Languages::default() },
             tls: connection.tls,
             canonical: None,
             site: None,

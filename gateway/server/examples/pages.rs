@@ -8,7 +8,7 @@ use cardea::pages::{
     Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow,
     Sessions, SignIn, SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
-use cardea_core::{Assurance, Reason, Timestamp};
+use cardea_core::{Assurance, Language, Reason, Timestamp};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args().nth(1).ok_or("name the folder to write to")?;
@@ -16,14 +16,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     out.assets()?;
     let north = look("North Laboratory", Some("#6a3fb5"));
     let plain = look("Cardea Demo", None);
+    let german = look("Cardea Demo", None).speaking(Language::German);
     let long = look(LONG, Some("#ffe14d"));
-    for (name, look, person) in
-        [("", &plain, ADA), ("tinted-", &north, ADA), ("long-", &long, LONG_PERSON), ("rtl-", &plain, RTL)]
-    {
+    for (name, look, person) in [
+        ("", &plain, ADA),
+        ("de-", &german, ADA),
+        ("tinted-", &north, ADA),
+        ("long-", &long, LONG_PERSON),
+        ("rtl-", &plain, RTL),
+    ] {
         sign_in(&out, name, look, person)?;
         home(&out, name, look, person)?;
     }
-    failures(&out, &north)
+    failures(&out, "", &north)?;
+    failures(&out, "de-", &north.speaking(Language::German))
 }
 
 const LONG: &str = "The Royal Institute for Records of Clinical, Analytical and Quality Laboratories";
@@ -232,20 +238,20 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         seen,
     };
     let sessions = vec![
-        session(true, "Firefox on Linux", "192.0.2.7", Assurance::Two.level(), Some(ago(3))),
+        session(true, &look.w.browser("Firefox on Linux"), "192.0.2.7", Assurance::Two.level(), Some(ago(3))),
         session(
             false,
-            "Safari on iPhone",
+            &look.w.browser("Safari on iPhone"),
             "2001:db8:1234:5678:9abc:def0:1234:5678",
             Assurance::Three.level(),
             Some(ago(5000)),
         ),
-        session(false, look.w.sessions.unknown_browser.0, "", Assurance::One.level(), None),
+        session(false, &look.w.browser(""), "", Assurance::One.level(), None),
     ];
     out.page(name, "sessions", &Sessions { look, person, sessions, done: None })
 }
 
-fn failures(out: &Out<'_>, look: &Look) -> Result<(), Box<dyn Error>> {
+fn failures(out: &Out<'_>, language: &str, look: &Look) -> Result<(), Box<dyn Error>> {
     for reason in Reason::ALL {
         let failure = Failure {
             app: Some("Study Records"),
@@ -254,12 +260,12 @@ fn failures(out: &Out<'_>, look: &Look) -> Result<(), Box<dyn Error>> {
             request_id: Some("019ab1c2-3d4e-7f60-8a9b-0c1d2e3f4a5b".to_owned()),
             ..Failure::new(look, *reason)
         };
-        out.page("failure-", reason.code(), &failure.notice())?;
+        out.page(&format!("{language}failure-"), reason.code(), &failure.notice())?;
     }
-    let bare = Look::bare();
+    let bare = Look::bare().speaking(look.w.language);
     let mut failure = Failure::new(&bare, Reason::UnknownHost);
     failure.request_id = Some("019ab1c2-3d4e-7f60-8a9b-0c1d2e3f4a5b".to_owned());
-    out.page("bare-", "unknown-host", &failure.notice())
+    out.page(&format!("{language}bare-"), "unknown-host", &failure.notice())
 }
 
 struct Out<'a> {

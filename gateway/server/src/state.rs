@@ -207,6 +207,7 @@ fn tenant(
         id: spec.id.clone(),
         name: spec.name.clone(),
         accent: spec.accent.clone(),
+        language: spec.language,
         sign_in_host: spec.sign_in_host.as_str().into(),
         sign_in_origin: sheet.config.origin(&spec.sign_in_host),
         trust_domain: format!("{}.{}", spec.id, sheet.config.trust_domain),

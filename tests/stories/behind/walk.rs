@@ -98,7 +98,14 @@ async fn others_are_denied(world: &World) -> Story {
     let count = world.upstream.count();
     let (mut client, page) = eve.opens(&world.app("/studies")?).await?;
     assert_eq!(page.status, 403, "{}", page.body);
-    assert_eq!(client.get(&world.app("/studies")?).await?.status, 403);
+    // In the reader's language; only nginx hands on no page of ours.
+    client.headers = vec![("accept-language".to_owned(), "de".to_owned())];
+    let page = client.get(&world.app("/studies")?).await?;
+    assert_eq!(page.status, 403);
+    let ours = page.body.contains("<main ");
+    assert!(!ours || page.body.contains("Darauf haben Sie keinen Zugriff"), "{}", page.body);
+    assert!(!ours || page.header("content-language") == Some("de"), "{:?}", page.headers);
+    assert!(ours || page.body.contains("<center>nginx"), "whose page is this? {}", page.body);
     assert_eq!(world.upstream.count(), count);
     Ok(())
 }

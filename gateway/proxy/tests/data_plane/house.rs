@@ -9,7 +9,7 @@ use std::{
 
 use cardea_audit::{Entry, Event, PolicyRef};
 use cardea_core::{
-    Assurance, Clock as _, FactorId, GroupId, Reason, TenantId, Timestamp, UserId,
+    Assurance, Clock as _, FactorId, GroupId, Language, Reason, TenantId, Timestamp, UserId,
     caller::UserFacts,
     entropy::Fixed,
     resources::{AppSpec, PolicyText, SessionRules},
@@ -162,6 +162,7 @@ pub(crate) fn snapshot(spec: &AppSpec, upstream: Option<Arc<Upstream>>, policies
         id: TenantId::parse("acme").unwrap(),
         name: "Acme".to_owned(),
         accent: None,
+        language: Language::English,
         sign_in_host: SIGN_IN_HOST.into(),
         sign_in_origin: format!("http://{SIGN_IN_HOST}"),
         trust_domain: "acme.cardea.internal".to_owned(),

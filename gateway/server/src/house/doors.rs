@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use axum::Router;
 use cardea_audit::Entry;
-use cardea_core::{Reason, TenantId};
+use cardea_core::{Language, Reason, TenantId};
 use cardea_proxy::{Admitted, Body, Faces, Failure, OwnApp, OwnPages, Recorder, StoreFault};
 use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
@@ -150,6 +150,7 @@ impl House {
     pub fn tell(&self, admitted: &Admitted, reason: Reason) -> Response<Body> {
         let mut failure = Failure::new(reason, admitted.entry());
         failure.tenant = Some(Arc::clone(admitted.tenant()));
+        failure.languages = admitted.languages();
         failure.signed_in_as = admitted.session().map(|session| session.user.email.clone());
         let mut response = if admitted.canonical().navigation() { self.page(&failure) } else { failure.problem() };
         *response.status_mut() = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -163,6 +164,8 @@ impl Faces for House {
         let look = failure.tenant.as_ref().map_or_else(Look::bare, |tenant| {
             Look::anywhere(&tenant.name, tenant.accent.as_deref(), &tenant.sign_in_origin)
         });
+        let house = failure.tenant.as_ref().map_or_else(Language::default, |tenant| tenant.language);
+        let look = look.speaking(failure.languages.choose(house));
         let page = pages::Failure {
             look: &look,
             reason: failure.reason,

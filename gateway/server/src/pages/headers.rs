@@ -1,6 +1,7 @@
 //! The security headers of all pages of ours, in one place.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use cardea_core::Language;
 
 /// Sets what every page of ours carries beside its own content security policy.
 pub fn secure(headers: &mut HeaderMap, content_security_policy: &HeaderValue) {
@@ -8,6 +9,12 @@ pub fn secure(headers: &mut HeaderMap, content_security_policy: &HeaderValue) {
     for (name, value) in FIXED {
         headers.insert(name, value);
     }
+}
+
+/// Says which language the words are in, and that another reader may be given others (RFC 9110 sections 8.5 and 12.5.5).
+pub fn spoken(headers: &mut HeaderMap, language: Language) {
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
 }
 
 /// The content security policy of a page whose forms end at its own host or at one of `form_targets` (origins).

@@ -1,11 +1,11 @@
 //! How a tenant's pages look: its name, its accent, where its style sheets are and where its forms may end.
 
 use axum::http::HeaderValue;
-use cardea_core::resources::TenantSpec;
+use cardea_core::{Language, Languages, resources::TenantSpec};
 
-use super::{Words, assets, headers, words};
+use super::{Words, assets, headers};
 
-/// A tenant's look. Made once when the tenant is loaded, borrowed by each page.
+/// A tenant's look for one reader. Made for each request, borrowed by its page.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The tenant's name as people read it.
@@ -22,11 +22,11 @@ pub struct Look {
 
 impl Look {
     /// The look at a tenant's sign-in host. `form_targets` are the origins that a sign-in may lead to: the tenant's app
-    /// hosts and the origins of its providers.
+    /// hosts and the origins of its providers. In English, until [`Look::speaking`] says otherwise.
     pub fn new(name: &str, accent: Option<&str>, form_targets: &[String]) -> Self {
         Self {
             name: name.to_owned(),
-            w: &words::ENGLISH,
+            w: Words::of(Language::English),
             home: Some("/".to_owned()),
             accent: accent.map(str::to_owned),
             prefix: assets::AT_SIGN_IN_HOST,
@@ -35,9 +35,16 @@ impl Look {
         }
     }
 
-    /// The same, of the tenant as administrators wrote it.
-    pub fn of(tenant: &TenantSpec, form_targets: &[String]) -> Self {
-        Self::new(&tenant.name, tenant.accent.as_deref(), form_targets)
+    /// The same, of the tenant as administrators wrote it, for a reader.
+    pub fn of(tenant: &TenantSpec, form_targets: &[String], reader: Languages) -> Self {
+        let look = Self::new(&tenant.name, tenant.accent.as_deref(), form_targets);
+        look.speaking(reader.choose(tenant.language))
+    }
+
+    /// The same look in a language.
+    #[must_use]
+    pub fn speaking(self, language: Language) -> Self {
+        Self { w: Words::of(language), ..self }
     }
 
     /// The same look at one of the tenant's app hosts, where only `/.cardea/` is ours. `origin` is the sign-in host's.
@@ -56,7 +63,7 @@ impl Look {
     pub fn bare() -> Self {
         Self {
             name: "Cardea".to_owned(),
-            w: &words::ENGLISH,
+            w: Words::of(Language::English),
             home: None,
             accent: None,
             prefix: assets::AT_APP_HOST,

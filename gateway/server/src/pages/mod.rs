@@ -77,6 +77,7 @@ pub trait Page: askama::Template {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers::secure(headers, self.look().content_security_policy());
+        headers::spoken(headers, self.look().w.language);
         response
     }
 }

@@ -3,15 +3,15 @@
 use std::{fs, path::Path, time::Duration};
 
 use askama::Template;
-use cardea_core::Timestamp;
+use cardea_core::{Language, Timestamp};
 
 use super::*;
 use crate::pages::{factors::FactorKind, when::When};
 
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>{{7*7}}";
 
-fn look() -> Look {
-    Look::new(HOSTILE, Some("#ffee00"), &[])
+fn look(language: Language) -> Look {
+    Look::new(HOSTILE, Some("#ffee00"), &[]).speaking(language)
 }
 
 fn when() -> When {
@@ -172,7 +172,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         }),
         ("notice", Box::new(move || notice.render())),
         ("bare", {
-            let bare = Look::bare();
+            let bare = Look::bare().speaking(look.w.language);
             Box::new(move || {
                 Failure { app: Some(HOSTILE), ..Failure::new(&bare, cardea_core::Reason::UpstreamBroken) }
                     .notice()
@@ -185,7 +185,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
 
 #[test]
 fn nothing_that_somebody_typed_becomes_markup() {
-    for (name, html) in hostile_pages(&look()) {
+    for (name, html) in Language::ALL.into_iter().flat_map(|language| hostile_pages(&look(language))) {
         for markup in ["<script>", "<img", "onerror='"] {
             assert!(!html.contains(markup), "{name} holds {markup}");
         }
@@ -196,19 +196,44 @@ fn nothing_that_somebody_typed_becomes_markup() {
 
 #[test]
 fn every_page_says_its_language_its_title_and_its_one_heading() {
-    for (name, html) in hostile_pages(&look()) {
-        assert!(html.starts_with("<!doctype html>\n<html lang=\"en\" dir=\"ltr\">"), "{name}");
-        assert_eq!(html.matches("<h1>").count(), 1, "{name}");
-        assert_eq!(html.matches("<main ").count(), 1, "{name}");
-        assert_eq!(html.matches("<title>").count(), 1, "{name}");
-        assert!(html.matches(" autofocus").count() <= 1, "{name} wants the focus twice");
-        assert!(html.len() < 16 * 1024, "{name} is {} bytes", html.len());
+    for language in Language::ALL {
+        let begin = format!("<!doctype html>\n<html lang=\"{}\" dir=\"ltr\">", language.tag());
+        for (name, html) in hostile_pages(&look(language)) {
+            assert!(html.starts_with(&begin), "{name}");
+            assert_eq!(html.matches("<h1>").count(), 1, "{name}");
+            assert_eq!(html.matches("<main ").count(), 1, "{name}");
+            assert_eq!(html.matches("<title>").count(), 1, "{name}");
+            assert!(html.matches(" autofocus").count() <= 1, "{name} wants the focus twice");
+            assert!(html.len() < 16 * 1024, "{name} is {} bytes", html.len());
+        }
+    }
+}
+
+#[test]
+fn no_page_mixes_languages() {
+    let english = Words::of(Language::English).all();
+    let foreign = |(_, text): &(String, words::Text)| text.0.contains(' ') && !text.0.contains("{}");
+    let foreign: Vec<_> = english.into_iter().filter(foreign).collect();
+    for (page, html) in hostile_pages(&look(Language::German)) {
+        for (name, text) in &foreign {
+            assert!(!html.contains(text.0), "{page} says `{name}` in English");
+        }
+    }
+}
+
+#[test]
+fn a_page_says_its_language_to_whoever_keeps_it() {
+    for language in Language::ALL {
+        let look = look(language);
+        let answer = SignedOut { look: &look, everywhere: false, sign_in: "/sign-in" }.respond();
+        assert_eq!(answer.headers()["content-language"], language.tag());
+        assert_eq!(answer.headers()["vary"], "Accept-Language");
     }
 }
 
 #[test]
 fn every_template_has_its_page_among_these() {
-    let known: Vec<_> = hostile_pages(&look()).into_iter().map(|(name, _)| name).collect();
+    let known: Vec<_> = hostile_pages(&look(Language::English)).into_iter().map(|(name, _)| name).collect();
     for (file, _) in templates() {
         let name = file.trim_end_matches(".html");
         let frame = matches!(name, "base" | "home") || file.contains('/');

@@ -1,14 +1,19 @@
 //! Every text of the pages, in one place, so that a language is one more value of [`Words`].
 //!
+//! Which one a reader is given is decided in `cardea_core::language`. Where one of them lacks a text, nothing compiles.
 //! Say what happened, why, and what to do next; in the reader's words, never ours.
 
 use std::{fmt, time::Duration};
 
+use cardea_core::{Language, Reason};
+
 mod english;
 mod failures;
+mod german;
 
 pub use english::ENGLISH;
 pub use failures::FailureWords;
+pub use german::GERMAN;
 
 /// A text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +23,12 @@ impl Text {
     /// The text with `{}` replaced.
     pub fn with(&self, value: impl fmt::Display) -> String {
         self.0.replacen("{}", &value.to_string(), 1)
+    }
+
+    /// The text with its first `{}` and its second replaced.
+    fn with_both(&self, first: impl fmt::Display, second: impl fmt::Display) -> String {
+        let (before, rest) = self.0.split_once("{}").unwrap_or((self.0, ""));
+        format!("{before}{first}{}", Text(rest).with(second))
     }
 }
 
@@ -35,101 +46,74 @@ impl askama::FastWritable for Text {
 }
 
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident),* $(,)? })*) => {
+    ($($(#[$doc:meta])* $group:ident: $name:ident { $($field:ident),* $(,)? })*) => {
+        /// All texts of one language.
+        #[derive(Debug, Clone, Copy)]
+        pub struct Words {
+            /// Which it is.
+            pub language: Language,
+            /// `ltr` or `rtl`, for `dir`.
+            pub dir: &'static str,
+            $($(#[$doc])* pub $group: $name,)*
+            /// What is said of each failure.
+            pub failures: fn(Reason) -> FailureWords,
+        }
+
+        impl Words {
+            /// Every text but those of failures, with its name, for checks of a translation.
+            pub fn all(&self) -> Vec<(String, Text)> {
+                let mut all = Vec::new();
+                $($(all.push((format!("{}.{}", stringify!($group), stringify!($field)), self.$group.$field));)*)*
+                all
+            }
+        }
+
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
             #[allow(missing_docs, reason = "the English text says what each is")]
             pub struct $name { $(pub $field: Text),* }
-
-            impl $name {
-                /// Every text with its name, for checks of a translation.
-                pub fn all(&self) -> Vec<(&'static str, Text)> {
-                    vec![$((stringify!($field), self.$field)),*]
-                }
-            }
         )*
     };
 }
 
-/// All texts of one language.
-#[derive(Debug, Clone, Copy)]
-pub struct Words {
-    /// The language's tag, for `lang`.
-    pub lang: &'static str,
-    /// `ltr` or `rtl`, for `dir`.
-    pub dir: &'static str,
-    /// Words that many pages share.
-    pub common: Common,
-    /// The sign-in page.
-    pub sign_in: SignInWords,
-    /// The password page.
-    pub password: PasswordWords,
-    /// The page for a one-time code.
-    pub code: CodeWords,
-    /// Setting up an app for codes.
-    pub totp: TotpWords,
-    /// Recovery codes: using one, and making a set.
-    pub recovery: RecoveryWords,
-    /// Passkeys, wherever they appear.
-    pub passkey: PasskeyWords,
-    /// The step-up page.
-    pub step_up: StepUpWords,
-    /// The invitation and what follows it.
-    pub invitation: InvitationWords,
-    /// The list of factors.
-    pub factors: FactorsWords,
-    /// The list of sessions.
-    pub sessions: SessionsWords,
-    /// The portal.
-    pub portal: PortalWords,
-    /// After signing out.
-    pub signed_out: SignedOutWords,
-    /// What the buttons of failures say.
-    pub failure_steps: FailureSteps,
-    /// What is wrong with a form.
-    pub problem: ProblemWords,
-    /// How long and how long ago.
-    pub time: TimeWords,
-}
-
 words! {
     /// Words that many pages share.
-    Common {
+    common: Common {
         skip, continue_, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
         apps, factors, sessions, console, navigation, not_you, signed_in_as, assurance_1,
         assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward,
     }
     /// The sign-in page.
-    SignInWords { title, title_app, continue_with, use_passkey, new_here }
+    sign_in: SignInWords { title, title_app, continue_with, use_passkey, new_here }
     /// The password page.
-    PasswordWords { title, submit, forgotten, forgotten_answer }
+    password: PasswordWords { title, submit, forgotten, forgotten_answer }
     /// The page for a one-time code.
-    CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey }
+    code: CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey }
     /// Setting up an app for codes.
-    TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
+    totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
     /// Recovery codes: using one, and making a set.
-    RecoveryWords {
+    recovery: RecoveryWords {
         use_one, title, lead, label, hint, submit, other, make_title, make_lead, make_replaces, download, once, kept,
         make_submit,
     }
     /// Passkeys, wherever they appear.
-    PasskeyWords {
+    passkey: PasskeyWords {
         title, lead, name, name_hint, submit, needs_script, unsupported, cancelled, failed, waiting, already, retry,
     }
     /// The step-up page.
-    StepUpWords {
+    step_up: StepUpWords {
         title, why_two, why_three, why_fresh, why_unavailable, unavailable_title, use_passkey, set_up, not_now,
         nothing_lost,
     }
     /// The invitation and what follows it.
-    InvitationWords {
+    invitation: InvitationWords {
         title, signed_as, passkey_title, passkey_lead, passkey_submit, password_title, password_lead,
         password, again, submit, second_title, second_lead, second_passkey, second_passkey_lead, second_totp,
         second_totp_lead, second_later,
     }
     /// The list of factors.
-    FactorsWords {
+    factors: FactorsWords {
         title, lead, password, totp, passkey, provider, added, last_used, never_used, remove, remove_label, rename,
         rename_label, last, add, add_passkey, add_totp, empty, remove_title, remove_lead, remove_weakens,
         remove_submit, name_title, name, name_hint, name_submit, done_added, done_removed, done_named, passkey_hint,
@@ -137,27 +121,57 @@ words! {
         offer_recovery_submit, renew_recovery, renew_recovery_hint,
     }
     /// The list of sessions.
-    SessionsWords {
-        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, done_ended, unknown_browser, }
+    sessions: SessionsWords {
+        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, done_ended, browser_at,
+        some_browser, some_program, unknown_browser,
+    }
     /// The portal.
-    PortalWords {
+    portal: PortalWords {
         title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit,
         recovery_used, recovery_used_hint,
     }
     /// After signing out.
-    SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }
+    signed_out: SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }
     /// What the buttons of failures say.
-    FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, apps }
+    failure_steps: FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, apps }
     /// What is wrong with a form.
-    ProblemWords {
+    problem: ProblemWords {
         bad_email, wrong_password, wrong_code, wrong_recovery, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,
         passwords_differ, bad_name, last_factor, already_there, expired, try_again,
     }
     /// How long and how long ago.
-    TimeWords { now, minute_ago, minutes_ago, hour_ago, hours_ago, day_ago, days_ago, second, seconds, minute, minutes, hour, hours }
+    time: TimeWords { now, minute_ago, minutes_ago, hour_ago, hours_ago, day_ago, days_ago, second, seconds, minute, minutes, hour, hours }
 }
 
 impl Words {
+    /// The texts in a language.
+    pub fn of(language: Language) -> &'static Self {
+        match language {
+            Language::English => &ENGLISH,
+            Language::German => &GERMAN,
+        }
+    }
+
+    /// What the page of a failure says. `{}` in the title or the why is the app's name.
+    pub fn failure(&self, reason: Reason) -> FailureWords {
+        (self.failures)(reason)
+    }
+
+    /// A browser as `cardea_identity::cookie::agent_label` called it, as people of this language call it.
+    pub fn browser(&self, label: &str) -> String {
+        let s = &self.sessions;
+        let named = |label: &str| match label {
+            "" => s.unknown_browser.to_string(),
+            "A browser" => s.some_browser.to_string(),
+            "A program" => s.some_program.to_string(),
+            other => other.to_owned(),
+        };
+        match label.split_once(" on ") {
+            Some((browser, system)) => s.browser_at.with_both(named(browser), system),
+            None => named(label),
+        }
+    }
+
     /// A span as people say it: rounded up, in its largest unit.
     pub fn duration(&self, span: Duration) -> String {
         let t = &self.time;
@@ -211,12 +225,61 @@ mod tests {
     use crate::pages::when::When;
     use cardea_core::Timestamp;
 
+    /// Texts that German has from English as they are.
+    const SHARED: [&str; 3] = ["Apps", "Name", "Passkey"];
+
+    #[test]
+    fn every_language_says_all_that_english_says_in_words_of_its_own() {
+        for language in Language::ALL {
+            let words = Words::of(language);
+            assert_eq!(words.language, language);
+            for ((name, english), (_, text)) in ENGLISH.all().into_iter().zip(words.all()) {
+                is_said(&format!("{language:?} {name}"), english, text, language);
+            }
+            for reason in Reason::ALL {
+                let (english, words) = (ENGLISH.failure(*reason), words.failure(*reason));
+                for (english, text) in
+                    [(english.title, words.title), (english.why, words.why), (english.next, words.next)]
+                {
+                    is_said(&format!("{language:?} {reason}"), english, text, language);
+                }
+            }
+        }
+    }
+
+    fn is_said(what: &str, english: Text, text: Text, language: Language) {
+        assert!(!text.0.trim().is_empty() && text.0 == text.0.trim(), "{what} is empty or has spaces around it");
+        assert_eq!(text.0.matches("{}").count(), english.0.matches("{}").count(), "{what}: `{text}`");
+        let own = language == Language::English || text != english || SHARED.contains(&text.0);
+        assert!(own, "{what} is still English: `{text}`");
+        // Twice as long is another design; a word or two more is not.
+        assert!(text.0.chars().count() <= english.0.chars().count() * 2 + 12, "{what} is too long: `{text}`");
+    }
+
+    #[test]
+    fn a_browser_is_called_as_people_call_it() {
+        for (label, english, german) in [
+            ("Firefox on Linux", "Firefox on Linux", "Firefox (Linux)"),
+            ("A browser on macOS", "A browser on macOS", "Ein Browser (macOS)"),
+            ("curl", "curl", "curl"),
+            ("A program", "A program", "Ein Programm"),
+            ("", "Unknown browser", "Unbekannter Browser"),
+        ] {
+            assert_eq!((ENGLISH.browser(label), GERMAN.browser(label)), (english.to_owned(), german.to_owned()));
+        }
+    }
+
     #[test]
     fn spans_are_said_as_people_say_them() {
-        for (seconds, said) in
-            [(0, "1 second"), (30, "30 seconds"), (90, "2 minutes"), (900, "15 minutes"), (7200, "2 hours")]
-        {
+        for (seconds, said, german) in [
+            (0, "1 second", "1 Sekunde"),
+            (30, "30 seconds", "30 Sekunden"),
+            (90, "2 minutes", "2 Minuten"),
+            (900, "15 minutes", "15 Minuten"),
+            (7200, "2 hours", "2 Stunden"),
+        ] {
             assert_eq!(ENGLISH.duration(Duration::from_secs(seconds)), said);
+            assert_eq!(GERMAN.duration(Duration::from_secs(seconds)), german);
         }
         assert_eq!(ENGLISH.duration(Duration::from_millis(29_300)), "30 seconds");
     }
@@ -224,14 +287,16 @@ mod tests {
     #[test]
     fn the_past_is_said_as_people_say_it() {
         let at = Timestamp::from_secs(1_000_000);
-        for (seconds, said) in [
-            (5, "just now"),
-            (60, "1 minute ago"),
-            (3599, "59 minutes ago"),
-            (7200, "2 hours ago"),
-            (200_000, "2 days ago"),
+        for (seconds, said, german) in [
+            (5, "just now", "gerade eben"),
+            (60, "1 minute ago", "vor 1 Minute"),
+            (3599, "59 minutes ago", "vor 59 Minuten"),
+            (7200, "2 hours ago", "vor 2 Stunden"),
+            (100_000, "1 day ago", "vor 1 Tag"),
+            (200_000, "2 days ago", "vor 2 Tagen"),
         ] {
-            assert_eq!(ENGLISH.ago(&When::new(at, at.plus(Duration::from_secs(seconds)))), said);
+            let when = When::new(at, at.plus(Duration::from_secs(seconds)));
+            assert_eq!((ENGLISH.ago(&when), GERMAN.ago(&when)), (said.to_owned(), german.to_owned()));
         }
     }
 }

@@ -36,15 +36,10 @@ async fn list(visit: &Visit, done: Option<String>) -> Result<Response, Failed> {
 
 fn row(visit: &Visit, session: &Session) -> SessionRow {
     let current = session.id == visit.live.id;
-    let browser = if session.agent.is_empty() {
-        visit.look.w.sessions.unknown_browser.to_string()
-    } else {
-        session.agent.clone()
-    };
     SessionRow {
         id: session.id.to_string(),
         current,
-        browser,
+        browser: visit.look.w.browser(&session.agent),
         address: session.client.map(|address| address.to_string()).unwrap_or_default(),
         assurance: session.assurance.level(),
         since: When::new(session.signed_in_at, visit.now()),

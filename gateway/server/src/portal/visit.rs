@@ -8,16 +8,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use cardea_core::{Reason, TenantId, Timestamp, UserId};
+use cardea_core::{Language, Reason, TenantId, Timestamp, UserId};
 use cardea_identity::{Factor, User, sign_in};
-use cardea_proxy::{Admitted, LiveSession};
+use cardea_proxy::{Admitted, LiveSession, edge::languages};
 use cardea_storage::StoreFault;
 use serde_json::json;
 
 use crate::{
     House,
     house::{Doer, NoPermit},
-    pages::{Failure, Look, Person, headers},
+    pages::{Failure, Look, Person, Words, headers},
     state::TenantState,
 };
 
@@ -54,7 +54,7 @@ impl FromRequestParts<Arc<House>> for Visit {
         let live = admitted.session().cloned().ok_or_else(broken)?;
         let tenant = house.tenant(&admitted.tenant().id).ok_or_else(broken)?;
         // The portal's forms end at its own host, step-ups included.
-        let look = Look::of(&tenant.bundle.tenant, &[]);
+        let look = Look::of(&tenant.bundle.tenant, &[], languages(&parts.headers));
         Ok(Self { house: Arc::clone(house), tenant, live, look, admitted, headers: parts.headers.clone() })
     }
 }
@@ -136,13 +136,13 @@ impl Visit {
         failure.respond()
     }
 
-    /// RFC 9457; `location` is for our own script.
+    /// RFC 9457, the detail as the page would say it, the title in English; `location` is for our own script.
     fn problem(&self, reason: Reason, location: Option<&str>) -> Response {
-        let words = self.look.w.failure(reason);
+        let (title, detail) = (Words::of(Language::English).failure(reason).title, self.look.w.failure(reason).why);
         let mut body = json!({
             "type": format!("urn:cardea:reason:{}", reason.code()),
-            "title": words.title.with(&self.look.name),
-            "detail": words.why.with(&self.look.name),
+            "title": title.with(&self.look.name),
+            "detail": detail.with(&self.look.name),
             "status": reason.status(),
             "reason": reason.code(),
             "request_id": self.admitted.entry().to_string(),
@@ -153,6 +153,7 @@ impl Visit {
         let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = self.json(status, &body);
         response.extensions_mut().insert(reason);
+        headers::spoken(response.headers_mut(), self.look.w.language);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }

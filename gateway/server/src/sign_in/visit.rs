@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use cardea_core::{Reason, TenantId, Timestamp};
+use cardea_core::{Language, Languages, Reason, TenantId, Timestamp};
 use cardea_identity::{
     Ticket,
     cookie::{self, Cookie},
@@ -16,7 +16,7 @@ use cardea_identity::{
     return_to::{Origins, ReturnTo},
     sign_in::{Destination, Flow},
 };
-use cardea_proxy::Admitted;
+use cardea_proxy::{Admitted, edge::languages};
 use cardea_storage::StoreFault;
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ use super::providers;
 use crate::{
     House,
     house::{Doer, NoPermit},
-    pages::{Failure, Look, Problem},
+    pages::{Failure, Look, Problem, Words, headers},
     state::TenantState,
 };
 
@@ -117,7 +117,7 @@ impl FromRequestParts<Arc<House>> for Visit {
     async fn from_request_parts(parts: &mut Parts, house: &Arc<House>) -> Result<Self, StatusCode> {
         let admitted = parts.extensions.get::<Admitted>().cloned().ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
         let tenant = house.tenant(&admitted.tenant().id).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-        let look = look(house, &tenant, &admitted);
+        let look = look(house, &tenant, &admitted, languages(&parts.headers));
         Ok(Self {
             now: house.now(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -130,12 +130,12 @@ impl FromRequestParts<Arc<House>> for Visit {
     }
 }
 
-/// The tenant's look at the host of this request.
-fn look(house: &House, tenant: &TenantState, admitted: &Admitted) -> Look {
+/// The tenant's look at the host of this request, for its reader.
+fn look(house: &House, tenant: &TenantState, admitted: &Admitted, reader: Languages) -> Look {
     let hosts = tenant.bundle.apps.values().flat_map(|app| &app.hosts);
     let mut targets: Vec<_> = hosts.map(|host| house.config.origin(host)).collect();
     targets.extend(tenant.bundle.providers.values().flat_map(|spec| providers::form_targets(house, tenant, spec)));
-    let look = Look::of(&tenant.bundle.tenant, &targets);
+    let look = Look::of(&tenant.bundle.tenant, &targets, reader);
     let sign_in_host = &tenant.bundle.tenant.sign_in_host;
     let here = &admitted.site().host;
     if **here == **sign_in_host { look } else { look.at_app_host(&house.config.origin(sign_in_host)) }
@@ -272,13 +272,12 @@ impl Visit {
         response
     }
 
-    /// problem+json with the words that the page would show.
+    /// problem+json with the words that the page would show, in its language; the title is for programs, and English.
     pub(super) fn tell_script(&self, problem: &Problem, reason: Reason) -> Response {
-        let text = problem.text(self.look.w);
         let mut body = serde_json::json!({
             "type": format!("urn:cardea:reason:{reason}"),
-            "title": text,
-            "detail": text,
+            "title": problem.text(Words::of(Language::English)),
+            "detail": problem.text(self.look.w),
             "status": problem.status().as_u16(),
             "reason": reason.code(),
             "request_id": self.admitted.entry().to_string(),
@@ -287,7 +286,9 @@ impl Visit {
             body["location"] = "/sign-in".into();
         }
         let kind = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-        (problem.status(), kind, Extension(reason), body.to_string()).into_response()
+        let mut response = (problem.status(), kind, Extension(reason), body.to_string()).into_response();
+        headers::spoken(response.headers_mut(), self.look.w.language);
+        response
     }
 
     fn refuse(&self, no: &No) -> Response {

@@ -2,9 +2,11 @@
 
 use super::*;
 
+mod failures;
+
 /// English.
 pub static ENGLISH: Words = Words {
-    lang: "en",
+    language: Language::English,
     dir: "ltr",
     common: COMMON,
     sign_in: SIGN_IN,
@@ -22,6 +24,7 @@ pub static ENGLISH: Words = Words {
     failure_steps: FAILURE_STEPS,
     problem: PROBLEM,
     time: TIME,
+    failures: failures::failure,
 };
 
 const COMMON: Common = Common {
@@ -221,6 +224,9 @@ const SESSIONS: SessionsWords = SessionsWords {
     end_all: Text("Sign out everywhere"),
     end_all_lead: Text("Ends every session, this one too."),
     done_ended: Text("The session has ended. That browser has to sign in again."),
+    browser_at: Text("{} on {}"),
+    some_browser: Text("A browser"),
+    some_program: Text("A program"),
     unknown_browser: Text("Unknown browser"),
 };
 

@@ -1,0 +1,338 @@
+//! The texts in German: the reader is `Sie`; a passkey is a `Passkey`, a provider the `Anmeldedienst`.
+
+use super::*;
+
+mod failures;
+
+/// German.
+pub static GERMAN: Words = Words {
+    language: Language::German,
+    dir: "ltr",
+    common: COMMON,
+    sign_in: SIGN_IN,
+    password: PASSWORD,
+    code: CODE,
+    totp: TOTP,
+    recovery: RECOVERY,
+    passkey: PASSKEY,
+    step_up: STEP_UP,
+    invitation: INVITATION,
+    factors: FACTORS,
+    sessions: SESSIONS,
+    portal: PORTAL,
+    signed_out: SIGNED_OUT,
+    failure_steps: FAILURE_STEPS,
+    problem: PROBLEM,
+    time: TIME,
+    failures: failures::failure,
+};
+
+const COMMON: Common = Common {
+    skip: Text("Zum Inhalt springen"),
+    continue_: Text("Weiter"),
+    cancel: Text("Abbrechen"),
+    or: Text("oder"),
+    later: Text("Nicht jetzt"),
+    email: Text("E-Mail-Adresse"),
+    password: Text("Passwort"),
+    by_cardea: Text("Zugang über Cardea"),
+    request_id: Text("Anfrage-ID"),
+    request_id_hint: Text("Nennen Sie diese ID, wenn Sie Hilfe brauchen: Mit ihr findet man genau diese Anfrage."),
+    sign_out: Text("Abmelden"),
+    apps: Text("Apps"),
+    factors: Text("Anmeldemethoden"),
+    sessions: Text("Sitzungen"),
+    console: Text("Verwaltung"),
+    navigation: Text("Ihre Seiten"),
+    not_you: Text("Nicht Ihr Konto?"),
+    signed_in_as: Text("Angemeldet als {}"),
+    assurance_1: Text("Ein Faktor"),
+    assurance_2: Text("Zwei Faktoren"),
+    assurance_3: Text("Phishing-resistent"),
+    assurance_1_hint: Text("Angemeldet mit einem Nachweis, etwa einem Passwort."),
+    assurance_2_hint: Text("Angemeldet mit zwei Nachweisen, etwa Passwort und Code."),
+    assurance_3_hint: Text(
+        "Angemeldet mit einem Schlüssel, der sich weder kopieren noch durch Phishing stehlen lässt.",
+    ),
+    one_moment: Text("Einen Moment"),
+    onward: Text("Sie werden weitergeleitet. Wenn nichts geschieht, geht es hier weiter."),
+};
+
+const SIGN_IN: SignInWords = SignInWords {
+    title: Text("Anmelden"),
+    title_app: Text("Anmelden, um {} zu öffnen"),
+    continue_with: Text("Weiter mit {}"),
+    use_passkey: Text("Passkey verwenden"),
+    new_here: Text("Noch kein Konto? Bitten Sie Ihre Administration um eine Einladung."),
+};
+
+const PASSWORD: PasswordWords = PasswordWords {
+    title: Text("Passwort eingeben"),
+    submit: Text("Anmelden"),
+    forgotten: Text("Passwort vergessen?"),
+    forgotten_answer: Text(
+        "Ihre Administration kann Ihnen eine neue Einladung schicken. Mit einem Passkey geht es auch ohne Passwort.",
+    ),
+};
+
+const CODE: CodeWords = CodeWords {
+    title: Text("Code eingeben"),
+    lead: Text("Öffnen Sie Ihre Authenticator-App und geben Sie die sechs Ziffern ein, die sie anzeigt."),
+    label: Text("Einmalcode"),
+    submit: Text("Bestätigen"),
+    hint: Text("Jeder Code gilt nur einmal und wechselt alle 30 Sekunden."),
+    lost: Text("Kein Code zur Hand?"),
+    lost_answer: Text(
+        "Verwenden Sie eine andere Methode, die Sie eingerichtet haben, oder bitten Sie Ihre Administration um eine neue Einladung.",
+    ),
+    use_passkey: Text("Mit Passkey anmelden"),
+};
+
+const TOTP: TotpWords = TotpWords {
+    title: Text("Authenticator-App einrichten"),
+    lead: Text(
+        "Die App auf Ihrem Telefon zeigt alle 30 Sekunden einen neuen Code. Sie geben ihn nach dem Passwort ein.",
+    ),
+    scan: Text("Dieses Quadrat mit der App scannen"),
+    qr_label: Text("QR-Code mit dem Schlüssel, der darunter steht"),
+    type_key: Text("Scannen nicht möglich? Geben Sie diesen Schlüssel ein"),
+    then_code: Text("Dann den angezeigten Code eingeben"),
+    submit: Text("Bestätigen und hinzufügen"),
+};
+
+const RECOVERY: RecoveryWords = RecoveryWords {
+    use_one: Text("Wiederherstellungscode verwenden"),
+    title: Text("Wiederherstellungscode verwenden"),
+    lead: Text(
+        "Falls Telefon oder Schlüssel verloren sind. Mit einem Code fügen Sie eine neue Anmeldemethode hinzu; danach ist er verbraucht.",
+    ),
+    label: Text("Wiederherstellungscode"),
+    hint: Text("Sechzehn Buchstaben und Ziffern von Ihrer Liste. Leerzeichen und Striche spielen keine Rolle."),
+    submit: Text("Diesen Code verwenden"),
+    other: Text("Andere Methode verwenden"),
+    make_title: Text("Ihre Wiederherstellungscodes"),
+    make_lead: Text(
+        "Wenn Telefon oder Schlüssel verloren gehen, fügen Sie mit einem davon eine neue Methode hinzu. Jeder gilt einmal, nach Ihrem Passwort.",
+    ),
+    make_replaces: Text(
+        "Sobald Sie bestätigen, ersetzen diese Codes Ihre bisherigen. Werfen Sie die alte Liste dann weg.",
+    ),
+    download: Text("Als Textdatei speichern"),
+    once: Text(
+        "Sie werden nur dieses eine Mal angezeigt. Drucken Sie sie aus oder schreiben Sie sie ab, und verwahren Sie sie nicht beim Telefon.",
+    ),
+    kept: Text("Ich habe diese Codes verwahrt"),
+    make_submit: Text("Fertig"),
+};
+
+const PASSKEY: PasskeyWords = PasskeyWords {
+    title: Text("Passkey hinzufügen"),
+    lead: Text(
+        "Mit einem Passkey melden Sie sich per Fingerabdruck, Gesicht oder Geräte-PIN an. Niemand kann ihn erraten, \
+         wiederverwenden oder durch Phishing stehlen.",
+    ),
+    name: Text("Name"),
+    name_hint: Text("Daran erkennen Sie ihn wieder, zum Beispiel „Dienst-Laptop“."),
+    submit: Text("Passkey hinzufügen"),
+    needs_script: Text(
+        "Passkeys brauchen JavaScript. Schalten Sie es für diese Website ein oder nutzen Sie eine andere Methode.",
+    ),
+    unsupported: Text("Dieser Browser kann keine Passkeys. Nutzen Sie eine andere Methode oder einen anderen Browser."),
+    cancelled: Text("Es wurde kein Passkey verwendet. Versuchen Sie es erneut oder nutzen Sie eine andere Methode."),
+    failed: Text("Das hat nicht geklappt. Versuchen Sie es erneut oder nutzen Sie eine andere Methode."),
+    waiting: Text("Folgen Sie den Anweisungen Ihres Browsers …"),
+    already: Text("Auf diesem Gerät gibt es schon einen Passkey für Ihr Konto."),
+    retry: Text("Die Verbindung ist abgebrochen. Versuchen Sie es erneut."),
+};
+
+const STEP_UP: StepUpWords = StepUpWords {
+    title: Text("Identität bestätigen"),
+    why_two: Text("{} verlangt einen zweiten Nachweis, bevor diese Seite angezeigt wird."),
+    why_three: Text("{} verlangt einen Passkey oder Sicherheitsschlüssel, bevor diese Seite angezeigt wird."),
+    why_fresh: Text(
+        "Ihre Anmeldung liegt schon länger zurück. Dieser Schritt braucht einen Nachweis aus den letzten Minuten.",
+    ),
+    why_unavailable: Text("{} verlangt einen stärkeren Nachweis, als Ihr Konto bisher bietet."),
+    unavailable_title: Text("Richten Sie zuerst eine stärkere Anmeldung ein"),
+    use_passkey: Text("Passkey verwenden"),
+    set_up: Text("Anmeldemethode einrichten"),
+    not_now: Text("Nicht jetzt"),
+    nothing_lost: Text("Sie bleiben angemeldet und gelangen dorthin zurück, wohin Sie wollten."),
+};
+
+const INVITATION: InvitationWords = InvitationWords {
+    title: Text("Willkommen bei {}"),
+    signed_as: Text("Diese Einladung ist für"),
+    passkey_title: Text("Mit einem Passkey"),
+    passkey_lead: Text("Fingerabdruck, Gesicht oder Geräte-PIN. Am schnellsten und am sichersten."),
+    passkey_submit: Text("Passkey erstellen"),
+    password_title: Text("Mit einem Passwort"),
+    password_lead: Text(
+        "Mindestens {} Zeichen. Ein paar Wörter ohne Zusammenhang sind leicht zu merken und schwer zu erraten.",
+    ),
+    password: Text("Neues Passwort"),
+    again: Text("Dasselbe noch einmal"),
+    submit: Text("Passwort festlegen und weiter"),
+    second_title: Text("Sie sind angemeldet. Zweite Methode hinzufügen?"),
+    second_lead: Text(
+        "Manche Apps verlangen einen zweiten Nachweis. Richten Sie ihn jetzt ein, und sie öffnen sich ohne Umweg.",
+    ),
+    second_passkey: Text("Passkey hinzufügen"),
+    second_passkey_lead: Text("Fingerabdruck, Gesicht oder Geräte-PIN."),
+    second_totp: Text("Authenticator-App einrichten"),
+    second_totp_lead: Text("Ein sechsstelliger Code von Ihrem Telefon."),
+    second_later: Text("Nicht jetzt"),
+};
+
+const FACTORS: FactorsWords = FactorsWords {
+    title: Text("Anmeldemethoden"),
+    lead: Text("Behalten Sie mindestens zwei, damit ein verlorenes Telefon Sie nicht aussperrt."),
+    password: Text("Passwort"),
+    totp: Text("Authenticator-App"),
+    passkey: Text("Passkey"),
+    provider: Text("Anmeldedienst"),
+    added: Text("Hinzugefügt:"),
+    last_used: Text("Zuletzt verwendet:"),
+    never_used: Text("Noch nicht verwendet"),
+    remove: Text("Entfernen"),
+    remove_label: Text("{} entfernen"),
+    rename: Text("Umbenennen"),
+    rename_label: Text("{} umbenennen"),
+    last: Text("Zum Anmelden nötig"),
+    add: Text("Weitere hinzufügen"),
+    add_passkey: Text("Passkey hinzufügen"),
+    add_totp: Text("Authenticator-App einrichten"),
+    empty: Text(
+        "Sie melden sich nur über Ihren Anmeldedienst an. Mit einem Passkey können Sie wichtige Schritte hier bestätigen.",
+    ),
+    remove_title: Text("{} entfernen?"),
+    remove_lead: Text(
+        "Sie können sich dann nicht mehr damit anmelden. Neu einrichten können Sie die Methode jederzeit.",
+    ),
+    remove_weakens: Text(
+        "Das ist Ihr einziger zweiter Nachweis: Apps, die einen verlangen, bleiben zu, bis Sie einen neuen hinzufügen.",
+    ),
+    remove_submit: Text("{} entfernen"),
+    name_title: Text("{} umbenennen"),
+    name: Text("Name"),
+    name_hint: Text("Höchstens 80 Zeichen."),
+    name_submit: Text("Namen speichern"),
+    done_added: Text("Hinzugefügt. Ab jetzt können Sie sich damit anmelden."),
+    done_removed: Text("Entfernt. Damit kann sich niemand mehr anmelden."),
+    done_named: Text("Der neue Name ist gespeichert."),
+    passkey_hint: Text("Fingerabdruck, Gesicht oder Geräte-PIN. Am schnellsten und am sichersten."),
+    totp_hint: Text("Ein sechsstelliger Code von Ihrem Telefon, nach dem Passwort."),
+    recovery: Text("Wiederherstellungscodes"),
+    recovery_left: Text("Noch {}"),
+    done_recovery: Text("Ihre Wiederherstellungscodes gelten ab jetzt."),
+    recovering: Text(
+        "Sie sind mit einem Wiederherstellungscode angemeldet. Fügen Sie jetzt eine neue Methode hinzu und entfernen Sie, was Sie verloren haben. Bis dahin bleibt zu, was zwei Nachweise verlangt.",
+    ),
+    offer_recovery_title: Text("Wiederherstellungscodes erstellen"),
+    offer_recovery: Text(
+        "Zehn Codes auf Papier für den Tag, an dem Telefon oder Schlüssel verloren sind. Ohne sie müssten Sie Ihre Administration bitten.",
+    ),
+    offer_recovery_submit: Text("Codes erstellen"),
+    renew_recovery: Text("Neue Wiederherstellungscodes erstellen"),
+    renew_recovery_hint: Text("Sie ersetzen Ihre bisherigen."),
+};
+
+const SESSIONS: SessionsWords = SessionsWords {
+    title: Text("Sitzungen"),
+    lead: Text("Hier sind Sie angemeldet. Beenden Sie, was Sie nicht kennen."),
+    current: Text("Dieser Browser"),
+    since: Text("Angemeldet:"),
+    seen: Text("Zuletzt verwendet:"),
+    address: Text("Adresse:"),
+    end: Text("Sitzung beenden"),
+    end_label: Text("Sitzung beenden: {}"),
+    end_all: Text("Überall abmelden"),
+    end_all_lead: Text("Beendet alle Sitzungen, auch diese."),
+    done_ended: Text("Die Sitzung ist beendet. Dort ist eine neue Anmeldung nötig."),
+    browser_at: Text("{} ({})"),
+    some_browser: Text("Ein Browser"),
+    some_program: Text("Ein Programm"),
+    unknown_browser: Text("Unbekannter Browser"),
+};
+
+const PORTAL: PortalWords = PortalWords {
+    title: Text("Apps"),
+    greeting: Text("Guten Tag, {}"),
+    signed_in: Text("Angemeldet:"),
+    empty_title: Text("Noch keine Apps"),
+    empty: Text(
+        "Für Sie ist hier noch nichts freigegeben. Bitten Sie Ihre Administration, Sie in eine Gruppe mit einer App aufzunehmen.",
+    ),
+    asks_more: Text("Verlangt einen weiteren Nachweis"),
+    offer_title: Text("Zweite Anmeldemethode hinzufügen"),
+    offer: Text("Manche Apps verlangen einen zweiten Nachweis. Mit einem Passkey genügt eine Berührung."),
+    offer_submit: Text("Einrichten"),
+    recovery_used: Text("Ein Wiederherstellungscode von Ihnen wurde verwendet: {}"),
+    recovery_used_hint: Text(
+        "Wenn Sie das nicht waren: Melden Sie sich überall ab, ändern Sie Ihre Anmeldemethoden und sagen Sie Ihrer Administration Bescheid.",
+    ),
+};
+
+const SIGNED_OUT: SignedOutWords = SignedOutWords {
+    title: Text("Sie sind abgemeldet"),
+    lead: Text("Ihre Sitzung in diesem Browser ist beendet, in allen Apps von {}."),
+    title_everywhere: Text("Sie sind überall abgemeldet"),
+    lead_everywhere: Text("Alle Ihre Sitzungen bei {} sind beendet, auf jedem Gerät."),
+    again: Text("Erneut anmelden"),
+    close: Text("Schließen Sie an einem gemeinsam genutzten Computer auch den Browser."),
+};
+
+const FAILURE_STEPS: FailureSteps = FailureSteps {
+    sign_in: Text("Anmelden"),
+    confirm: Text("Identität bestätigen"),
+    start_again: Text("Neu beginnen"),
+    another_account: Text("Anderes Konto verwenden"),
+    add_factor: Text("Zweiten Faktor hinzufügen"),
+    factor_may_help: Text("Vielleicht hilft ein zweiter Faktor: Sie können Ihrem Konto einen hinzufügen."),
+    apps: Text("Zu meinen Apps"),
+};
+
+const PROBLEM: ProblemWords = ProblemWords {
+    bad_email: Text("Geben Sie eine E-Mail-Adresse ein, zum Beispiel name@example.com."),
+    wrong_password: Text(
+        "E-Mail-Adresse und Passwort passen nicht zusammen. Prüfen Sie beides und versuchen Sie es erneut.",
+    ),
+    wrong_code: Text(
+        "Dieser Code stimmt nicht oder wurde schon verwendet. Warten Sie auf den nächsten und geben Sie ihn ein.",
+    ),
+    wrong_recovery: Text(
+        "Dieser Code stimmt nicht oder wurde schon verwendet. Prüfen Sie ihn oder nehmen Sie einen anderen von Ihrer Liste.",
+    ),
+    wrong_passkey: Text("Dieser Passkey ist hier nicht bekannt. Nutzen Sie einen anderen oder eine andere Methode."),
+    too_many: Text("Zu viele Versuche. Warten Sie {}, dann versuchen Sie es erneut."),
+    password_short: Text("Verwenden Sie mindestens {} Zeichen."),
+    password_long: Text("Verwenden Sie höchstens {} Zeichen."),
+    password_common: Text("Viele verwenden dieses Passwort, also wird es zuerst probiert. Wählen Sie ein anderes."),
+    password_personal: Text(
+        "Dieses Passwort besteht aus Ihrem Namen oder Ihrer Adresse und ist leicht zu erraten. Wählen Sie ein anderes.",
+    ),
+    passwords_differ: Text("Die beiden Passwörter sind verschieden. Geben Sie zweimal dasselbe ein."),
+    bad_name: Text("Wählen Sie einen Namen von 1 bis 80 Zeichen."),
+    last_factor: Text(
+        "Sie brauchen das zum Anmelden. Fügen Sie erst eine andere Methode hinzu, dann entfernen Sie diese.",
+    ),
+    already_there: Text("Das ist schon eingerichtet."),
+    expired: Text("Das hat zu lange gedauert. Beginnen Sie diesen Schritt neu."),
+    try_again: Text("Bei uns ist etwas schiefgegangen. Versuchen Sie es gleich noch einmal."),
+};
+
+const TIME: TimeWords = TimeWords {
+    now: Text("gerade eben"),
+    minute_ago: Text("vor 1 Minute"),
+    minutes_ago: Text("vor {} Minuten"),
+    hour_ago: Text("vor 1 Stunde"),
+    hours_ago: Text("vor {} Stunden"),
+    day_ago: Text("vor 1 Tag"),
+    days_ago: Text("vor {} Tagen"),
+    second: Text("1 Sekunde"),
+    seconds: Text("{} Sekunden"),
+    minute: Text("1 Minute"),
+    minutes: Text("{} Minuten"),
+    hour: Text("1 Stunde"),
+    hours: Text("{} Stunden"),
+};
