@@ -1,7 +1,7 @@
 //! What a connection keeps and what it does not: certificates, sessions, permits, and its end.
 
 use bytes::Buf as _;
-use cardea_proxy::{Settings, Snapshot, certificates::Shown};
+use cardea_proxy::{Changed, Settings, Snapshot, certificates::Shown};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -34,7 +34,7 @@ async fn a_permit_that_ends_resets_its_stream() {
     assert_eq!(stream.recv_response().await.unwrap().status(), 200);
     assert!(stream.recv_data().await.unwrap().is_some());
     house.lent.live.lock().unwrap().clear();
-    house.proxy.changed();
+    house.proxy.changed(Changed::Everything);
     let ended = tokio::time::timeout(Duration::from_secs(2), stream.recv_data()).await;
     assert_reset(ended.expect("the stream outlived its permit").map(|_| ()), Code::H3_REQUEST_CANCELLED);
     assert_eq!(client.get("/public").await.status(), 200, "the connection stays");
