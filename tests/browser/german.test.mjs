@@ -116,9 +116,13 @@ story(
 );
 
 story(
-  "a_wrong_password_and_a_lost_way_are_told_in_german",
+  "what_went_wrong_is_told_in_german_by_pages_and_by_their_script",
   async (page) => {
+    await giveAuthenticator(page);
     await page.goto(demo.told.sign_in);
+    await press(page, "Passkey verwenden");
+    await page.getByText("Versuchen Sie es erneut oder nutzen Sie eine andere Methode.").waitFor();
+    await isGerman(page, "sign-in-without-passkey");
     await page.getByLabel("E-Mail-Adresse").fill("niemand@acme.example");
     await press(page, "Weiter");
     await heading(page, "Passwort eingeben");
@@ -137,7 +141,7 @@ story(
   TELEPHONE,
 );
 
-story("a_step_up_asks_in_german_and_a_passkeys_script_speaks_it_too", async (page) => {
+story("a_step_up_asks_in_german_and_leads_back", async (page) => {
   const device = await giveAuthenticator(page);
   await page.goto(await invited("hanno@acme.example", "reviewers"));
   await device.touches(false);
@@ -176,9 +180,8 @@ story("a_step_up_asks_in_german_and_a_passkeys_script_speaks_it_too", async (pag
   await heading(page, "Identität bestätigen");
   assert.equal(placeOf(page), demo.at("acme", "/sign-in/step-up"));
   await isGerman(page, "step-up");
-  await press(page, "Passkey verwenden");
-  await page.getByText("Folgen Sie den Anweisungen Ihres Browsers").waitFor();
   await device.touches(true);
+  await press(page, "Passkey verwenden");
   await page.waitForURL(record);
 });
 
