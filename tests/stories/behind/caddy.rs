@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use cardea_tests::Story;
+use cardea_tests::{Client, Story};
 
 use super::{Front, walk};
 
@@ -33,4 +33,21 @@ async fn caddy_keeps_the_service_and_asks_about_each_request() -> Story {
 #[tokio::test]
 async fn what_traefik_would_ask_is_answered_alike() -> Story {
     walk::holds(&caddy("[forward_auth]\ndialect = \"traefik\"")).await
+}
+
+/// Caddy writes a placeholder itself where there is nothing to put in its place: everybody was one and the same user.
+#[tokio::test]
+async fn who_is_named_in_no_header_is_named_in_none() -> Story {
+    let app = "id = \"echo\"\nname = \"echo\"\nhosts = [\"echo.acme.localhost\"]\n\n[forward_auth]\ndialect = \"caddy\"\n\n\
+        [[resources]]\npattern = \"/public/{*rest}\"\ntype = \"PublicPage\"\n";
+    let front = caddy("[forward_auth]\ndialect = \"caddy\"");
+    let world = front.start_with(|plan| plan.file("tenants/acme/apps/echo.toml", app)).await?;
+    let mut visitor = Client::program();
+    assert_eq!(visitor.get(&world.app("/public/x")?).await?.status, 200);
+    let heard = world.upstream.last();
+    for name in ["remote-user", "x-groups"] {
+        assert_eq!(heard.header(name), None, "{}", heard.head);
+    }
+    assert!(!heard.head.contains("http.reverse_proxy"), "{}", heard.head);
+    Ok(())
 }
