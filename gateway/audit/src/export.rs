@@ -28,6 +28,7 @@ pub struct Heading {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line<'a> {
     seq: u64,
     leaf: String,
@@ -37,6 +38,7 @@ struct Line<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Ending {
     head: Head,
 }
@@ -58,6 +60,16 @@ pub enum ExportFault {
     /// The chain is broken.
     #[error(transparent)]
     Broken(#[from] Break),
+    /// The head that somebody remembers says nothing of what is in the file.
+    #[error(
+        "the file begins after entry {after}, and the head that is known ends at entry {known}: nothing in the file can be held against it; export from {known} on"
+    )]
+    Before {
+        /// Entries of the known head.
+        known: u64,
+        /// Entries before the file's first.
+        after: u64,
+    },
     /// The last line, which states the head, is missing.
     #[error("the export was cut off: the line that states its head is missing")]
     NoEnding,
@@ -109,11 +121,20 @@ pub fn verify(input: impl BufRead, known: Option<Head>) -> Result<(Heading, Head
         .ok_or(ExportFault::Malformed { line: 1, what: HEADING })?;
     let mut chain = Chain::after(heading.after);
     if let Some(head) = known {
+        if head.size < heading.after.size {
+            return Err(ExportFault::Before { known: head.size, after: heading.after.size });
+        }
+        if head.size == heading.after.size && head.link != heading.after.link {
+            return Err(Break::Rewritten { size: head.size }.into());
+        }
         chain = chain.knowing(head);
     }
-    for (number, text) in lines {
+    while let Some((number, text)) = lines.next() {
         let text = text?;
         if let Ok(Ending { head }) = serde_json::from_str(&text) {
+            if let Some((line, _)) = lines.next() {
+                return Err(ExportFault::Malformed { line, what: "the end of the file" });
+            }
             // INVARIANT: the stated head is only believed to find a cut; the chain proves it.
             return Ok((heading, chain.knowing(head).end_at(head)?));
         }

@@ -53,7 +53,7 @@ fn an_export_verifies_from_any_start_and_against_a_head_that_was_kept() {
 #[test]
 fn each_tampering_with_an_export_is_named() {
     type Tampering = fn(&mut Vec<String>);
-    let table: [(&str, Tampering, &str); 10] = [
+    let table: [(&str, Tampering, &str); 14] = [
         ("an edit", |lines| lines[4] = lines[4].replace("\"n\":3", "\"n\":7"), "entry 3 was edited"),
         ("another spacing", |lines| lines[4] = lines[4].replace("odd  spacing", "odd spacing"), "entry 3 was edited"),
         ("a line removed", |lines| drop(lines.remove(4)), "entries are missing: `3` was to follow, `4` does"),
@@ -63,6 +63,14 @@ fn each_tampering_with_an_export_is_named() {
         ("the end cut off", |lines| lines.truncate(8), "the line that states its head is missing"),
         ("no heading", |lines| drop(lines.remove(0)), "line 1 is not the heading"),
         ("a line of nonsense", |lines| lines[4] = "{}".to_owned(), "line 5 is not an entry"),
+        ("a line behind the end", |lines| lines.push(lines[4].clone()), "line 13 is not the end of the file"),
+        ("an end before the end", |lines| lines.insert(4, lines[11].clone()), "line 6 is not the end of the file"),
+        (
+            "an end in an entry",
+            |lines| lines[4] = lines[4].replacen('{', "{\"head\":{\"size\":3,\"link\":\"\"},", 1),
+            "line 5 is not an entry",
+        ),
+        ("an entry with more", |lines| lines[4] = lines[4].replacen('{', "{\"more\":1,", 1), "line 5 is not an entry"),
         ("another tenant's heading", |lines| lines[0] = lines[0].replace("acme", "beta"), "belongs to another log"),
     ];
     for (what, tamper, says) in table {
@@ -71,6 +79,22 @@ fn each_tampering_with_an_export_is_named() {
         let found = check(&file, None).unwrap_err().to_string();
         assert!(found.contains(says), "{what}: {found}");
     }
+}
+
+/// What is exported by and by begins where the last export ended, and has nothing else that could be held against it.
+#[test]
+fn a_continuation_made_anew_is_betrayed_by_the_head_at_which_it_begins() {
+    let kept = check(&lines(&export(0, 4, entry)), None).unwrap();
+    check(&lines(&export(4, 10, entry)), Some(kept)).unwrap();
+    let forged = |from: u64| {
+        let mut file = Vec::new();
+        Export::begin(&mut file, acme(), Head { size: from, link: [7; 32] }).unwrap().end().unwrap();
+        lines(&file)
+    };
+    let found = check(&forged(4), Some(kept)).unwrap_err();
+    assert!(matches!(found, ExportFault::Broken(Break::Rewritten { size: 4 })), "{found}");
+    let found = check(&forged(5), Some(kept)).unwrap_err();
+    assert!(matches!(found, ExportFault::Before { known: 4, after: 5 }), "{found}");
 }
 
 #[test]

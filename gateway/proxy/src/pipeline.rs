@@ -361,6 +361,10 @@ impl Proxy {
         let snapshot = self.snapshot();
         let canonical = &asked.canonical;
         let Some(site) = snapshot.hosts.get(&**canonical.host()) else { return Ok(false) };
+        // INVARIANT: what decides no request decides for no stream either. A log that is full for a moment cuts none.
+        if let Err(Reason::StoreUnavailable | Reason::TenantUnavailable) = self.parts.recorder.admits(&site.tenant.id) {
+            return Ok(false);
+        }
         let Ok(app) = routing::route(site, canonical, &asked.connection) else { return Ok(false) };
         if app.spec.id != asked.app {
             return Ok(false);

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cardea_audit::Event;
 use cardea_core::{Diagnostics, TenantId};
+use cardea_proxy::Changed;
 use cardea_storage::{Announced, Change};
 
 use crate::{
@@ -114,6 +115,9 @@ impl Feed {
             if paused && !was_paused {
                 let detail = behind.why.to_string();
                 house.note(tenant, &Doer::gateway(), Event::TenantPaused { since: behind.since, detail });
+                if let Some(proxy) = house.proxy() {
+                    proxy.changed(Changed::Everything);
+                }
             }
         }
         self.told.retain(|tenant, (_, paused)| {

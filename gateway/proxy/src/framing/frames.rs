@@ -59,6 +59,8 @@ pub(crate) struct Frames<IO> {
     /// What is let through but did not fit h2's buffer.
     ready: Vec<u8>,
     tally: Tally,
+    /// The stream that was opened last; ids only rise (RFC 9113 section 5.1.1).
+    newest: u32,
     /// Time for a header block.
     block: Duration,
     /// Runs while a header block is unfinished, and while the last word is taken.
@@ -113,12 +115,8 @@ impl Tally {
     /// A frame of that kind. Says where it is one too many.
     fn frame(&mut self, kind: u8, flags: u8, length: usize) -> Option<Flood> {
         match kind {
-            HEADERS => {
-                self.opened = self.opened.saturating_add(1);
-                return None;
-            }
             // h2 bounds how many there are in one block.
-            CONTINUATION => return None,
+            HEADERS | CONTINUATION => return None,
             DATA if length > 0 || flags & END_STREAM != 0 => return None,
             RST_STREAM => self.resets = self.resets.saturating_add(1),
             _ => self.idle = self.idle.saturating_add(1),
@@ -158,6 +156,7 @@ impl<IO> Frames<IO> {
             held: Held::default(),
             ready: Vec::new(),
             tally: Tally::new(limits),
+            newest: 0,
             block: limits.head,
             late: None,
             over: false,
@@ -195,6 +194,12 @@ impl<IO> Frames<IO> {
         self.at.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         if kind == HEADERS {
             self.at.block = Some(stream);
+            // Trailers open no stream.
+            let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+            if stream > self.newest {
+                self.newest = stream;
+                self.tally.opened = self.tally.opened.saturating_add(1);
+            }
         }
         // The client takes more of an answer: its connection is not idle, however slow the line.
         if kind == WINDOW_UPDATE {

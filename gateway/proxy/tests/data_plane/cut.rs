@@ -1,7 +1,7 @@
 //! G18 (requirement H8): a permit outlives nothing. Streams end within 2 s of the change that ends their right.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -122,6 +122,19 @@ async fn what_changes_of_others_leaves_a_stream_unasked() {
     assert!(nothing.is_err(), "it was asked, and ended");
     stream.house.proxy.changed(Changed::User(user));
     stream.house.proxy.changed(Changed::User(other));
+    stream.ends_in_time().await;
+}
+
+/// A right that was withdrawn meanwhile is not known here.
+#[tokio::test]
+async fn a_tenant_that_is_paused_keeps_no_stream_and_a_full_log_cuts_none() {
+    let mut stream = streaming().await;
+    stream.house.lent.log_full.store(true, Ordering::SeqCst);
+    stream.house.proxy.changed(Changed::Everything);
+    let nothing = tokio::time::timeout(Duration::from_millis(1500), stream.socket.read_u8()).await;
+    assert!(nothing.is_err(), "a full log cut a stream");
+    stream.house.lent.paused.store(true, Ordering::SeqCst);
+    stream.house.proxy.changed(Changed::Everything);
     stream.ends_in_time().await;
 }
 

@@ -150,6 +150,13 @@ async fn a_flood_ends_its_own_connection_and_no_other() {
         let opened = frame(HEADERS, END_HEADERS | END_STREAM, stream, &request("/secret"));
         [opened, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
     });
+    // A trailer opens nothing, and so allows no reset.
+    let ended_and_given_up = (0..2_000_u32).flat_map(|nth| {
+        let stream = nth * 2 + 1;
+        let opened = frame(HEADERS, END_HEADERS, stream, &request("/secret"));
+        let ended = frame(HEADERS, END_HEADERS | END_STREAM, stream, &[0, 1, b't', 1, b'x']);
+        [opened, ended, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+    });
     let endless = frame(HEADERS, 0, 1, &request("/public"));
     let bomb = {
         // One long field is learnt, and then named again and again in one byte each.
@@ -162,6 +169,7 @@ async fn a_flood_ends_its_own_connection_and_no_other() {
     let open = frame(HEADERS, END_HEADERS, 1, &request("/public"));
     for (what, kind, flood) in [
         ("rapid resets", None, opened_and_given_up.collect::<Vec<_>>()),
+        ("rapid resets after trailers", None, ended_and_given_up.collect::<Vec<_>>()),
         ("pings", Some("idle-frames"), frame(PING, 0, 0, &[0; 8]).repeat(50_000)),
         ("settings", Some("idle-frames"), frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100]).repeat(50_000)),
         ("priorities", Some("idle-frames"), frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 16]).repeat(50_000)),

@@ -47,6 +47,7 @@ pub(crate) struct Lent {
     pub(crate) sessions_fail: AtomicBool,
     pub(crate) assertions_fail: AtomicBool,
     pub(crate) log_full: AtomicBool,
+    pub(crate) paused: AtomicBool,
     pub(crate) log_fails: AtomicBool,
     pub(crate) own_panics: AtomicBool,
     pub(crate) suspended: AtomicBool,
@@ -75,6 +76,7 @@ impl Lent {
             sessions_fail: AtomicBool::default(),
             assertions_fail: AtomicBool::default(),
             log_full: AtomicBool::default(),
+            paused: AtomicBool::default(),
             log_fails: AtomicBool::default(),
             own_panics: AtomicBool::default(),
             suspended: AtomicBool::default(),
@@ -145,6 +147,9 @@ impl Assertions for Lent {
 
 impl Recorder for Lent {
     fn admits(&self, _: &TenantId) -> Result<(), Reason> {
+        if self.paused.load(Ordering::SeqCst) {
+            return Err(Reason::TenantUnavailable);
+        }
         if self.log_full.load(Ordering::SeqCst) { Err(Reason::LogUnavailable) } else { Ok(()) }
     }
 
