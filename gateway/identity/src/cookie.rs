@@ -145,6 +145,8 @@ mod tests {
         assert!(handle([a.as_str(), b.as_str()], true).is_none());
         assert!(handle([format!("cardea={mine}").as_str()], true).is_none(), "a cookie without the prefix was taken");
         assert!(handle([format!("__host-cardea={mine}").as_str()], true).is_none());
+        // A pair without `=` is a cookie without a name: whoever plants one keeps nobody out.
+        assert!(handle([format!("__Host-cardea; __Host-cardea={mine}").as_str()], true).is_some());
     }
 
     #[test]

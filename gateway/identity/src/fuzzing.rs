@@ -41,7 +41,8 @@ fn bearers(text: &str) {
         if let Some(handle) = cookie::handle([text], secure) {
             let name = cookie::Cookie::Session.name(secure);
             let own = format!("{name}={}", handle.expose_text());
-            let named = text.split(';').filter(|pair| pair.split('=').next().is_some_and(|key| key.trim() == name));
+            // A pair without `=` is a cookie without a name (RFC 6265bis section 5.7), whatever its value.
+            let named = text.split(';').filter(|pair| pair.split_once('=').is_some_and(|(key, _)| key.trim() == name));
             assert_eq!(named.map(|pair| pair.replace([' ', '\t'], "")).collect::<Vec<_>>(), [own]);
         }
     }
