@@ -3,11 +3,12 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::{
     Client, Person, Process, Reply,
-    process::{Folder, cardea, run},
+    process::{Folder, READY, cardea, run},
 };
 
 mod plan;
@@ -113,9 +114,12 @@ impl Installation {
     /// The entries of a tenant's log, oldest first; of a running gateway, once none waits to be written.
     pub async fn log(&self, tenant: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         let ops = Url::parse(&format!("http://127.0.0.1:{}/metrics", self.ops))?;
-        while Client::program().get(&ops).await.is_ok_and(|told| !told.body.contains("\ncardea_log_waiting 0\n")) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let written = async {
+            while Client::program().get(&ops).await.is_ok_and(|told| !told.body.contains("\ncardea_log_waiting 0\n")) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(READY, written).await.context("entries wait to be written, and are not")?;
         entries(&self.does(&["audit", "export", "--tenant", tenant]).await?)
     }
 

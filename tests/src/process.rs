@@ -21,7 +21,7 @@ use tokio::{
 
 /// Longest wait for a process to say that it is ready. Generous, since a debug build on a busy machine is slow; a
 /// story fails by it, and never passes by it.
-const READY: Duration = Duration::from_secs(60);
+pub(crate) const READY: Duration = Duration::from_secs(60);
 
 /// Where ports are taken from: Linux gives out those from 32768 by itself.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;

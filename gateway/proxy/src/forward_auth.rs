@@ -54,6 +54,15 @@ pub struct Description {
     pub client: IpAddr,
 }
 
+impl Description {
+    /// One of an address that stands in one piece; none where it is no such address.
+    pub fn at(method: &str, url: &str, client: IpAddr) -> Option<Self> {
+        let (scheme, authority, target) = parts(url)?;
+        let [method, scheme, authority, target] = [method, scheme, authority, target].map(str::to_owned);
+        Some(Self { method, scheme, authority, target, client })
+    }
+}
+
 /// A yes to a proxy, among the extensions of the answer that tells it who asks. It is made where a permit is consumed, and
 /// nowhere else.
 #[derive(Debug, Clone)]
@@ -352,12 +361,17 @@ fn path(text: &str) -> Result<Uri, Reason> {
 
 /// `https://host[:port]/path?query`, taken apart.
 fn url(text: &str) -> Result<(bool, Authority, Uri), Reason> {
-    let (https, rest) = match text.split_once("://") {
-        Some(("https", rest)) => (true, rest),
-        Some(("http", rest)) => (false, rest),
+    let (https, authority, target) = match parts(text) {
+        Some(("https", authority, target)) => (true, authority, target),
+        Some(("http", authority, target)) => (false, authority, target),
         _ => return Err(Reason::BadDescription),
     };
-    let at = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(at);
-    Ok((https, host::canonical(authority)?, path(if target.is_empty() { "/" } else { target })?))
+    Ok((https, host::canonical(authority)?, path(target)?))
+}
+
+/// Scheme, authority and target of `scheme://authority/target`, none of them read yet.
+fn parts(url: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
+    Some((scheme, authority, if target.is_empty() { "/" } else { target }))
 }

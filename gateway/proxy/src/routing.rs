@@ -178,8 +178,8 @@ impl Snapshot {
     }
 }
 
-/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours (and `/oauth2/`, where the app says so); on sign-in hosts everything is. What is for
-/// machines is behind their door, and behind no other.
+/// The app that answers `canonical`. On app hosts only `/.cardea/` is ours (and `/oauth2/`, where the app says so); on sign-in
+/// hosts everything is. What is for machines is behind their door, and behind no other.
 pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection) -> Result<Arc<App>, Reason> {
     let own = &site.tenant.own;
     let first = canonical.segments().next().unwrap_or_default();

@@ -212,16 +212,10 @@ impl<'a> Desk<'a> {
 /// What would be done, from where; none where the resource is no address. INVARIANT: the address of the service that asks is
 /// nobody's but its own, and says nothing of the person.
 fn description(action: &Action, resource: &Entity, client: Option<IpAddr>) -> Option<Description> {
-    let (scheme, rest) = resource.id.split_once("://").filter(|_| resource.kind == "route")?;
-    let at = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(at);
-    Some(Description {
-        method: action.name.clone(),
-        scheme: scheme.to_owned(),
-        authority: authority.to_owned(),
-        target: if target.is_empty() { "/".to_owned() } else { target.to_owned() },
-        client: client.unwrap_or(Inquiry::NOWHERE),
-    })
+    if resource.kind != "route" {
+        return None;
+    }
+    Description::at(&action.name, &resource.id, client.unwrap_or(Inquiry::NOWHERE))
 }
 
 impl Asked {

@@ -107,8 +107,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(limits: &Limits) -> Self {
-        let (resets_max, idle_max) = (limits.http2_resets, limits.http2_idle_frames);
+    fn new(resets_max: u32, idle_max: u32) -> Self {
         Self { since: Instant::now(), opened: 0, resets: 0, idle: 0, sent: 0, resets_max, idle_max }
     }
 
@@ -132,8 +131,7 @@ impl Tally {
             return None;
         }
         if self.since.elapsed() >= WINDOW {
-            let (resets_max, idle_max) = (self.resets_max, self.idle_max);
-            *self = Self { since: Instant::now(), opened: 0, resets: 0, idle: 0, sent: 0, resets_max, idle_max };
+            *self = Self::new(self.resets_max, self.idle_max);
             return None;
         }
         let answered = self.sent.saturating_sub(PONG * u64::from(self.idle)) / BYTES_FOR_A_FRAME;
@@ -155,7 +153,7 @@ impl<IO> Frames<IO> {
             at: At { left: PREFACE, block: None, last: false },
             held: Held::default(),
             ready: Vec::new(),
-            tally: Tally::new(limits),
+            tally: Tally::new(limits.http2_resets, limits.http2_idle_frames),
             newest: 0,
             block: limits.head,
             late: None,

@@ -6,10 +6,14 @@ use super::*;
 
 const PREFACE_BYTES: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream];
-    frame.extend_from_slice(payload);
-    frame
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let head = [0, 0, u8::try_from(payload.len()).unwrap(), kind, flags];
+    [&head[..], &stream.to_be_bytes(), payload].concat()
+}
+
+/// So many streams, one after the other, each of these frames.
+fn streams(count: u32, frames: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    (0..count).flat_map(|nth| frames(nth * 2 + 1)).collect()
 }
 
 /// What h2 would read of `bytes`, which come in pieces of `size`, up to a flood, and what the guard noted.
@@ -65,9 +69,12 @@ async fn an_honest_client_is_heard_byte_for_byte() {
 #[tokio::test]
 async fn whoever_floods_is_heard_up_to_the_frame_too_many() {
     let flood = |one: Vec<u8>| one.repeat(500);
-    let reset = [frame(HEADERS, END_HEADERS, 1, b"head"), frame(RST_STREAM, 0, 1, &[0; 4])].concat();
+    let head = |id| frame(HEADERS, END_HEADERS, id, b"head");
+    let reset = |id| frame(RST_STREAM, 0, id, &[0; 4]);
     for (flood, noted) in [
-        (flood(reset), Flood::Resets),
+        (streams(500, |id| [head(id), reset(id)].concat()), Flood::Resets),
+        // Trailers open no second stream, against which a reset would be allowed.
+        (streams(500, |id| [head(id), head(id), reset(id)].concat()), Flood::Resets),
         (flood(frame(6, 0, 0, &[0; 8])), Flood::IdleFrames),
         (flood(frame(6, 1, 0, &[0; 8])), Flood::IdleFrames),
         (flood(frame(4, 0, 0, &[])), Flood::IdleFrames),
@@ -115,7 +122,7 @@ async fn hear(client: &mut DuplexStream, frames: &mut Frames<DuplexStream>, byte
 /// A client that took much, or opened much, and waits: what it does then is measured by what it is sent then.
 #[tokio::test]
 async fn nothing_is_saved_up_for_a_flood() {
-    let opened = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"head").repeat(10_000);
+    let opened = streams(10_000, |id| frame(HEADERS, END_HEADERS | END_STREAM, id, b"head"));
     for (sent, opened, flood, noted) in [
         (1 << 20, vec![], frame(6, 0, 0, &[0; 8]), Flood::IdleFrames),
         (1 << 20, vec![], frame(8, 0, 1, &[0, 0, 0, 1]), Flood::IdleFrames),

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    house::{APP_HOST, Plan},
+    house::{APP_HOST, House, Plan},
     service::Service,
 };
 
@@ -44,8 +44,8 @@ async fn what_is_under_way_finishes() {
     assert!(TcpStream::connect(house.address).await.is_err());
 }
 
-#[tokio::test]
-async fn what_does_not_finish_is_ended() {
+/// A house of three seconds' grace with a stream under way, and what keeps that open.
+async fn streaming() -> (House, (Service, mpsc::UnboundedSender<Bytes>, TcpStream)) {
     let (service, url) = Service::start().await;
     let (pieces, receiver) = mpsc::unbounded_channel();
     *service.pieces.lock().unwrap() = Some(receiver);
@@ -54,21 +54,19 @@ async fn what_does_not_finish_is_ended() {
     busy.write_all(format!("GET /public/stream HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n").as_bytes()).await.unwrap();
     pieces.send(Bytes::from_static(b"one")).unwrap();
     assert!(busy.read_u8().await.is_ok());
+    (house, (service, pieces, busy))
+}
+
+#[tokio::test]
+async fn what_does_not_finish_is_ended() {
+    let (house, _stream) = streaming().await;
     house.drain.begin();
     tokio::time::timeout(Duration::from_secs(5), house.served).await.expect("the limit does not hold").unwrap();
 }
 
-/// The house was opened with three seconds.
 #[tokio::test]
 async fn the_word_says_how_long_it_may_take() {
-    let (service, url) = Service::start().await;
-    let (pieces, receiver) = mpsc::unbounded_channel();
-    *service.pieces.lock().unwrap() = Some(receiver);
-    let house = Plan::at(&url).open().await;
-    let mut busy = TcpStream::connect(house.address).await.unwrap();
-    busy.write_all(format!("GET /public/stream HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n").as_bytes()).await.unwrap();
-    pieces.send(Bytes::from_static(b"one")).unwrap();
-    assert!(busy.read_u8().await.is_ok());
+    let (house, _stream) = streaming().await;
     house.drain.begin_within(Duration::ZERO);
     tokio::time::timeout(Duration::from_secs(2), house.served).await.expect("it waited for longer").unwrap();
 }

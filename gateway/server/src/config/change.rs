@@ -124,8 +124,8 @@ pub fn same_doors(one: &str, other: &str) -> bool {
         let all = table.get("listeners").and_then(toml::Value::as_array);
         let door = |one: &toml::Value| {
             let address = one.get("address").and_then(|address| address.as_str()?.parse::<SocketAddr>().ok());
-            let proxies = one.get("proxy_protocol").and_then(toml::Value::as_bool).unwrap_or_default();
-            (address, one.get("tls").is_some(), proxies)
+            let says = |key| one.get(key).and_then(toml::Value::as_bool).unwrap_or_default();
+            (address, one.get("tls").is_some(), says("proxy_protocol"), says("http3"))
         };
         all.into_iter().flatten().map(door).collect()
     };
@@ -210,6 +210,8 @@ mod tests {
             (other.replace("[::1]", "[0:0::1]"), true),
             (format!("{other}\nproxy_protocol = false"), true),
             (format!("{other}\nproxy_protocol = true"), false),
+            (format!("{other}\nhttp3 = false"), true),
+            (format!("{other}\nhttp3 = true"), false),
             (other.replace(":1\"", ":2\""), false),
             (format!("{other}\n[[listeners]]\n{tls}"), false),
         ] {
