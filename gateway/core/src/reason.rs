@@ -99,6 +99,8 @@ reasons! {
     FactorNotAllowed = "factor-not-allowed", 403, Refused;
     /// Too many tries; the answer says when the next may be.
     TooManyAttempts = "too-many-attempts", 429, Refused;
+    /// The client, or whoever is signed in, has as many requests in flight as one may have.
+    TooManyRequests = "too-many-requests", 429, Refused;
     /// The sign-in took too long, or was begun in another browser.
     SignInExpired = "sign-in-expired", 400, Refused;
     /// A one-time code or link is unknown, spent or too old.

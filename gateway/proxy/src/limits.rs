@@ -11,6 +11,14 @@ pub struct Limits {
     /// The share of them, in percent, that is kept for callers with a session or a certificate: where only it is left,
     /// visitors are told to come back. A quarter: strangers in masses do not stop the work of those who are signed in.
     pub reserved_percent: u8,
+    /// The share of them that one client may have: an IPv4 address or an IPv6 network of 64 bits of which nobody is known, a
+    /// session, a service; beyond it, `429 too-many-requests`. A tenth: four browsers with all their streams full.
+    pub client_percent: u8,
+    /// The share of them that may be for one app, whose service may hang. A third, and a little more.
+    pub app_percent: u8,
+    /// The share of them that may be for one tenant, with all its apps and our pages. Half: nothing that goes on at one tenant
+    /// takes all from the others.
+    pub tenant_percent: u8,
     /// Client connections at once, on all listeners together; the next ones wait to be accepted. 16,384: with some 30
     /// KiB each, half a gigabyte at the very worst.
     pub connections: usize,
@@ -30,6 +38,9 @@ pub struct Limits {
     /// Time until a decision, and time for an answer of our own. Upstreams have limits of their own. Thirty seconds: a
     /// store that has not answered by then will not, and password hashing queues at most seconds.
     pub decision: Duration,
+    /// Time for the body of a request to our own pages, but for one that comes at a good pace. Five seconds: a form comes with
+    /// its head, and until the body is there it has a place among the requests in flight.
+    pub own_body: Duration,
     /// Bytes of a request's head. 32 KiB: cookies of several apps and a long query fit; what is longer is an attack or a
     /// defect.
     pub header_bytes: usize,
@@ -62,6 +73,9 @@ impl Default for Limits {
         Self {
             concurrency: 4_096,
             reserved_percent: 25,
+            client_percent: 10,
+            app_percent: 35,
+            tenant_percent: 50,
             connections: 16_384,
             connections_per_client: 1_024,
             handshake: Duration::from_secs(10),
@@ -69,6 +83,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             stalled: Duration::from_secs(120),
             decision: Duration::from_secs(30),
+            own_body: Duration::from_secs(5),
             header_bytes: 32 * 1024,
             headers: 100,
             body_bytes: 1024 * 1024 * 1024,
@@ -83,8 +98,37 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Requests in flight that are kept for callers who are known.
-    pub(crate) fn reserved(&self) -> usize {
-        self.concurrency.saturating_mul(usize::from(self.reserved_percent.min(100))) / 100
+    /// Requests in flight that make up so many percent of all; where they are of visitors, without what is kept for others. One
+    /// at least, unless there may be none at all.
+    pub(crate) fn share(&self, percent: u8, visits: bool) -> usize {
+        let of = |all: usize, percent: u8| {
+            let part = u128::try_from(all).unwrap_or_default() * u128::from(percent.min(100)) / 100;
+            usize::try_from(part).unwrap_or(all)
+        };
+        let reserved = if visits { self.reserved_percent } else { 0 };
+        let all = self.concurrency - of(self.concurrency, reserved);
+        of(all, percent).max(self.concurrency.min(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_all_or_of_what_strangers_may_have() {
+        let limits = |concurrency| Limits { concurrency, ..Limits::default() };
+        for (concurrency, percent, visits, share) in [
+            (4_096, 100, false, 4_096),
+            (4_096, 100, true, 3_072),
+            (4_096, 50, false, 2_048),
+            (4_096, 10, true, 307),
+            (4, 100, true, 3),
+            (4, 10, false, 1),
+            (0, 100, false, 0),
+            (usize::MAX, 100, false, usize::MAX),
+        ] {
+            assert_eq!(limits(concurrency).share(percent, visits), share, "{percent} % of {concurrency}");
+        }
     }
 }

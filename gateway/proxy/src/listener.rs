@@ -23,7 +23,7 @@ pub mod quic;
 mod quiet;
 mod serving;
 
-pub(crate) use crowd::{Crowd, Place};
+pub(crate) use crowd::{Crowd, Place, counted_as};
 pub(crate) use opening::Turned;
 use serving::Serving;
 

@@ -24,13 +24,14 @@ use crate::{
     Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, Limits, OwnPages, Permit, Recorder,
     Sessions, Settings, Site, Snapshot, StoreFault, access,
     access::{Answer, Asker},
+    body::Measure,
     failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
     listener::Crowd,
     metrics::{Metrics, Stage, Upstreams},
     origin,
-    room::{Room, Slots},
+    room::{Room, Shares, Slots},
     routing,
     story::Story,
     streams::{Asked, Changed, Streams},
@@ -40,10 +41,15 @@ mod caller;
 mod evaluating;
 mod forwarding;
 mod instead;
+mod sharing;
 mod vouching;
 
 pub use evaluating::{Evaluation, Inquiry};
 use vouching::view;
+
+/// The slowest that a body for our own pages may come once [`Limits::own_body`] is over, in bytes a second. 4 KiB: most come with
+/// their head or just behind it, and a large import goes on over a poor line.
+const OWN_RATE: u32 = 4 * 1024;
 
 /// What the rest of the gateway lends to the data plane.
 #[derive(Clone)]
@@ -71,6 +77,7 @@ pub struct Proxy {
     parts: Parts,
     snapshot: ArcSwap<Snapshot>,
     slots: Slots,
+    shares: Shares,
     /// Room for connections.
     pub(crate) room: Arc<Room>,
     /// Who is in it.
@@ -89,6 +96,7 @@ impl Proxy {
         let proxy = Arc::new(Self {
             parts,
             slots: Slots::default(),
+            shares: Shares::default(),
             crowd: Arc::default(),
             room: Room::of(snapshot.settings.limits.connections),
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -230,10 +238,11 @@ impl Proxy {
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(Stage::Edge, story.began);
         self.parts.recorder.admits(&site.tenant.id)?;
-        let limit = snapshot.settings.limits.decision;
-        let (asker, over) = within(limit, self.caller(&site, &canonical, connection, &head.headers)).await?;
+        let limits = &snapshot.settings.limits;
+        let limit = limits.decision;
+        let (asker, over) = within(limit, self.caller(&site, &canonical, connection, (&head.headers, limits))).await?;
         story.is_by(&asker);
-        self.keeps_room(&asker, &snapshot.settings.limits)?;
+        let _part = self.part(&asker, canonical.client(), (&site, &app), limits)?;
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
         let access = story.stage(Stage::Access, edge);
@@ -250,15 +259,6 @@ impl Proxy {
             },
         };
         Ok(self.finish(story, &way, response).await)
-    }
-
-    /// Where little room is left, it is for callers who are known: visitors in masses do not stop their work.
-    fn keeps_room(&self, asker: &Asker, limits: &Limits) -> Result<(), Reason> {
-        let visits = matches!(asker.principal().caller(), Caller::Visitor);
-        if visits && self.slots.taken() > limits.concurrency - limits.reserved() {
-            return Err(Reason::Overloaded);
-        }
-        Ok(())
     }
 
     /// Puts the question, and takes only a permit for a yes.
@@ -297,9 +297,15 @@ impl Proxy {
         mut head: Head,
         body: Body,
     ) -> Result<Response<Body>, Fail> {
+        let measure = Measure { bytes: u64::MAX, rate: OWN_RATE, stretch: way.limits().own_body };
+        let (body, arrival) = body.held_to(measure)?;
         head.uri = way.canonical.target().clone().into();
         head.extensions.insert(Admitted::new(permit, way, story));
-        Ok(self.parts.own.call(Request::from_parts(head, body)).await)
+        let response = self.parts.own.call(Request::from_parts(head, body)).await;
+        match arrival.and_then(|arrival| arrival.broke()) {
+            Some(reason) => Err(reason.into()),
+            None => Ok(response),
+        }
     }
 
     /// What every answer carries, and the next handle where this one is due.

@@ -8,9 +8,11 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 mod benches;
+mod shares;
 
 use benches::Benches;
 pub(crate) use benches::Leaving;
+pub(crate) use shares::{Holder, Share, Shares};
 
 /// Places for connections. Whoever finds none waits, and whoever sits idle in one leaves it to them.
 #[derive(Debug)]

@@ -56,7 +56,7 @@ impl Drop for Seat {
 }
 
 /// Whoever has an IPv6 network has all of its 2^64 addresses: they count as one.
-fn counted_as(client: IpAddr) -> IpAddr {
+pub(crate) fn counted_as(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         v4 @ IpAddr::V4(_) => v4,

@@ -7,7 +7,7 @@ use cardea_identity::{Handle, cookie};
 use cardea_policy::{Challenge as Need, Principal};
 use http::{HeaderMap, HeaderValue};
 
-use super::{Asker, Canonical, Connection, Fail, Proxy, Site, Story, Way, cookies};
+use super::{Asker, Canonical, Connection, Fail, Limits, Proxy, Site, Story, Way, cookies};
 use crate::{Door, Found, StoreFault, challenge};
 
 impl From<StoreFault> for Fail {
@@ -24,7 +24,7 @@ impl Proxy {
         site: &Site,
         canonical: &Canonical,
         connection: &Connection,
-        headers: &HeaderMap,
+        (headers, limits): (&HeaderMap, &Limits),
     ) -> Result<(Asker, Option<Reason>), Fail> {
         if connection.door == Door::Machines {
             return Ok((workload(site, connection, &self.visitor)?, None));
@@ -36,7 +36,10 @@ impl Proxy {
         let tenant = &site.tenant.id;
         let found = match self.parts.sessions.cached(tenant, &hash, now) {
             Some(session) => Found::Live(session),
-            None => self.parts.sessions.find(tenant, &hash, now).await?,
+            None => {
+                let _share = self.share_of_questions(canonical.client(), limits)?;
+                self.parts.sessions.find(tenant, &hash, now).await?
+            }
         };
         let session = match found {
             Found::Live(session) => session,

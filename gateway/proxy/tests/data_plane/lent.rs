@@ -17,6 +17,7 @@ use cardea_proxy::{
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
 
 /// A clock that stands still until it is moved.
 pub(crate) struct TestClock(pub(crate) AtomicI64);
@@ -176,11 +177,13 @@ impl OwnPages for Lent {
             *self.admitted.lock().unwrap() = request.extensions().get().cloned();
         }
         Box::pin(async move {
-            let admitted = request.extensions().get::<Admitted>().cloned().unwrap();
+            let (head, body) = request.into_parts();
+            let _ = body.collect().await;
+            let admitted = head.extensions.get::<Admitted>().cloned().unwrap();
             let (first, second) = (admitted.take_permit(), admitted.take_permit());
             let permits = usize::from(first.is_some()) + usize::from(second.is_some());
             let app = admitted.app().spec.id.clone();
-            Response::new(Body::full(format!("{app} {} permits={permits}", request.uri())))
+            Response::new(Body::full(format!("{app} {} permits={permits}", head.uri)))
         })
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cardea_core::Reason;
+use cardea_proxy::Limits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -32,7 +33,7 @@ async fn kept(house: &House) -> TcpStream {
 }
 
 /// Everything until the gateway closes, or nothing where it closed at once.
-async fn rest(stream: &mut TcpStream) -> Reply {
+pub(crate) async fn rest(stream: &mut TcpStream) -> Reply {
     let mut out = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut out)).await;
     // A reset is an end, too.
@@ -225,8 +226,8 @@ async fn a_body_is_no_slower_than_it_may_be() {
 
 #[tokio::test]
 async fn what_is_left_under_load_is_for_those_who_are_signed_in() {
-    let mut plan = Plan::at(&silent().await);
-    plan.limits.concurrency = 4;
+    let mut plan = Plan::at(&silent().await).trusting("127.0.0.0/8");
+    plan.limits = Limits { concurrency: 4, client_percent: 100, app_percent: 100, tenant_percent: 100, ..plan.limits };
     let house = plan.open().await;
     let mut waiting = Vec::new();
     for _ in 0..3 {
@@ -237,7 +238,7 @@ async fn what_is_left_under_load_is_for_those_who_are_signed_in() {
     while house.figure("cardea_in_flight") < 3 {
         tokio::task::yield_now().await;
     }
-    let reply = house.ask("GET /public", "").await;
+    let reply = house.ask("GET /public", "x-forwarded-for: 192.0.2.1\r\n").await;
     assert_eq!((reply.status(), reply.reason().as_deref()), (503, Some("overloaded")));
     assert_eq!(reply.header("retry-after"), Some("1"));
     // The last place is for a caller who is known: the service's own silence is all that they wait for.

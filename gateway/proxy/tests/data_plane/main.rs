@@ -25,6 +25,7 @@ mod reply;
 mod resumption;
 mod rewriting;
 mod service;
+mod sharing;
 mod tls;
 mod upstream;
 mod upstream_bad;

@@ -30,6 +30,9 @@ impl Check<'_> {
         cardea_proxy::Limits {
             concurrency: self.within(table.in_flight.as_ref(), 1..=usize::MAX, usual.concurrency),
             reserved_percent: self.within(table.reserved_percent.as_ref(), 0..=90, usual.reserved_percent),
+            client_percent: self.within(table.client_percent.as_ref(), 1..=100, usual.client_percent),
+            app_percent: self.within(table.app_percent.as_ref(), 1..=100, usual.app_percent),
+            tenant_percent: self.within(table.tenant_percent.as_ref(), 1..=100, usual.tenant_percent),
             connections: self.within(table.connections.as_ref(), 1..=usize::MAX, usual.connections),
             connections_per_client: self.within(
                 table.connections_per_client.as_ref(),
@@ -40,6 +43,7 @@ impl Check<'_> {
             head: self.seconds(table.head_seconds.as_ref(), 1, usual.head),
             idle: self.seconds(table.idle_seconds.as_ref(), 1, usual.idle),
             stalled: self.seconds(table.stalled_seconds.as_ref(), 5, usual.stalled),
+            own_body: self.seconds(table.own_body_seconds.as_ref(), 1, usual.own_body),
             header_bytes: self.within(table.header_bytes.as_ref(), 8 * 1024..=HEADER_BYTES_MAX, usual.header_bytes),
             headers: self.within(table.headers.as_ref(), 32..=HEADERS_MAX, usual.headers),
             body_bytes: self.within(table.body_bytes.as_ref(), 1..=u64::MAX, usual.body_bytes),

@@ -150,9 +150,13 @@ fn every_limit_of_the_edge_can_be_said_and_none_can_be_senseless() {
         ))
     };
     type Said = fn(&cardea_proxy::Limits) -> bool;
-    let all: [(&str, Said); 15] = [
+    let all: [(&str, Said); 19] = [
         ("in_flight = 7", |l| l.concurrency == 7),
         ("reserved_percent = 40", |l| l.reserved_percent == 40),
+        ("client_percent = 7", |l| l.client_percent == 7),
+        ("app_percent = 7", |l| l.app_percent == 7),
+        ("tenant_percent = 7", |l| l.tenant_percent == 7),
+        ("own_body_seconds = 7", |l| l.own_body == Duration::from_secs(7)),
         ("connections = 7", |l| l.connections == 7),
         ("connections_per_client = 7", |l| l.connections_per_client == 7),
         ("handshake_seconds = 7", |l| l.handshake == Duration::from_secs(7)),
@@ -173,6 +177,9 @@ fn every_limit_of_the_edge_can_be_said_and_none_can_be_senseless() {
     }
     for (line, says) in [
         ("reserved_percent = 100", "too large"),
+        ("client_percent = 0", "too small"),
+        ("app_percent = 101", "too large"),
+        ("tenant_percent = 101", "too large"),
         ("connections = 0", "too small"),
         ("connections_per_client = 0", "too small"),
         ("handshake_seconds = 0", "too small"),

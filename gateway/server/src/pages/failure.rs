@@ -99,6 +99,7 @@ fn tone(reason: Reason) -> Tone {
         | Reason::SignInExpired
         | Reason::CodeSpent
         | Reason::TooManyAttempts
+        | Reason::TooManyRequests
         | Reason::FactorRejected
         | Reason::NotFound
         | Reason::UnknownHost

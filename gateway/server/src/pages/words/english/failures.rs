@@ -117,6 +117,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "There were more tries than is usual for one person, so there is a short pause.",
             "Wait a little, then try again.",
         ),
+        Reason::TooManyRequests => say(
+            "Too much at once",
+            "More was asked for at the same time than one person, or one network, may ask for.",
+            "Wait until the rest has loaded, then try again.",
+        ),
         Reason::SignInExpired => say(
             "This sign-in has expired",
             "It took too long, or it was begun in another browser or tab.",

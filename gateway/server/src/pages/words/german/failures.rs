@@ -117,6 +117,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Es waren mehr Versuche, als für eine Person üblich ist, deshalb gibt es eine kurze Pause.",
             "Warten Sie ein wenig, dann versuchen Sie es erneut.",
         ),
+        Reason::TooManyRequests => say(
+            "Zu viel auf einmal",
+            "Es wurde gleichzeitig mehr abgerufen, als einer Person oder einem Netz zusteht.",
+            "Warten Sie, bis das Übrige geladen ist, dann versuchen Sie es erneut.",
+        ),
         Reason::SignInExpired => say(
             "Diese Anmeldung ist abgelaufen",
             "Sie hat zu lange gedauert oder wurde in einem anderen Browser oder Tab begonnen.",

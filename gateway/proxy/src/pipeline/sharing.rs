@@ -1,0 +1,52 @@
+//! Room for a request among all that are in flight: whoever takes much leaves some to others.
+
+use std::net::IpAddr;
+
+use cardea_core::{Caller, Reason};
+
+use super::{Asker, Limits, Proxy};
+use crate::{
+    App, Site,
+    listener::counted_as,
+    room::{Holder, Share},
+};
+
+/// What a request has of the room, until its answer begins.
+#[allow(dead_code, reason = "held for what their drop does")]
+pub(super) struct Part<'a>([Share<'a>; 3]);
+
+impl Proxy {
+    /// A client's share of the questions to the store. It is no part of what strangers at its address have, who would otherwise
+    /// keep out whoever is signed in there.
+    pub(super) fn share_of_questions(&self, client: IpAddr, limits: &Limits) -> Result<Share<'_>, Reason> {
+        let holder = Holder::Unread(counted_as(client));
+        self.shares.take(holder, limits.share(limits.client_percent, true)).ok_or(Reason::TooManyRequests)
+    }
+
+    /// The shares of a caller, an app and a tenant. Strangers have less of them: where little room is left, it is for callers who
+    /// are known, and visitors in masses do not stop their work.
+    pub(super) fn part(
+        &self,
+        asker: &Asker,
+        client: IpAddr,
+        (site, app): (&Site, &App),
+        limits: &Limits,
+    ) -> Result<Part<'_>, Reason> {
+        let caller = asker.principal().caller();
+        let visits = matches!(caller, Caller::Visitor);
+        if visits && self.slots.taken() > limits.share(100, true) {
+            return Err(Reason::Overloaded);
+        }
+        let share = |holder, percent| self.shares.take(holder, limits.share(percent, visits));
+        let own = match (asker.session(), caller) {
+            (Some(session), _) => Holder::Session(session.id),
+            (None, Caller::Workload { spiffe_id }) => Holder::Workload(spiffe_id),
+            _ => Holder::Client(counted_as(client)),
+        };
+        let own = share(own, limits.client_percent).ok_or(Reason::TooManyRequests)?;
+        let (tenant, app) = (&site.tenant.id, &app.spec.id);
+        let app = share(Holder::App(tenant, app), limits.app_percent).ok_or(Reason::Overloaded)?;
+        let tenant = share(Holder::Tenant(tenant), limits.tenant_percent).ok_or(Reason::Overloaded)?;
+        Ok(Part([own, app, tenant]))
+    }
+}
