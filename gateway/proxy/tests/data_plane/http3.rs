@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 mod client;
+mod foreign;
 mod harm;
 mod staying;
 
