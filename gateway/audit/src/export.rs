@@ -3,7 +3,7 @@
 //! The body stands in its line byte for byte as it was hashed, so that `jq` can read it and a verifier can hash it; a
 //! tool that rewrites the JSON breaks the proof.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use cardea_core::TenantId;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,12 @@ pub enum ExportFault {
         line: u64,
         /// What should stand there.
         what: &'static str,
+    },
+    /// A line is longer than any that was ever written.
+    #[error("line {line} is longer than {LINE_MAX} bytes, and no entry is")]
+    TooLong {
+        /// The line, from 1.
+        line: u64,
     },
     /// The chain is broken.
     #[error(transparent)]
@@ -113,9 +119,9 @@ fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
 
 /// Checks an export by itself, and against a head that somebody remembers. Gives its heading and head.
 pub fn verify(input: impl BufRead, known: Option<Head>) -> Result<(Heading, Head), ExportFault> {
-    let mut lines = (1..).zip(input.lines());
-    let (_, first) = lines.next().ok_or(ExportFault::Malformed { line: 1, what: HEADING })?;
-    let heading: Heading = serde_json::from_str(&first?)
+    let mut lines = Lines { input, number: 0, text: Vec::new() };
+    let (_, first) = lines.step()?.ok_or(ExportFault::Malformed { line: 1, what: HEADING })?;
+    let heading: Heading = serde_json::from_slice(first)
         .ok()
         .filter(|heading: &Heading| heading.format == FORMAT && heading.version == VERSION)
         .ok_or(ExportFault::Malformed { line: 1, what: HEADING })?;
@@ -129,23 +135,43 @@ pub fn verify(input: impl BufRead, known: Option<Head>) -> Result<(Heading, Head
         }
         chain = chain.knowing(head);
     }
-    while let Some((number, text)) = lines.next() {
-        let text = text?;
-        if let Ok(Ending { head }) = serde_json::from_str(&text) {
-            if let Some((line, _)) = lines.next() {
+    while let Some((number, text)) = lines.step()? {
+        if let Ok(Ending { head }) = serde_json::from_slice(text) {
+            if let Some((line, _)) = lines.step()? {
                 return Err(ExportFault::Malformed { line, what: "the end of the file" });
             }
             // INVARIANT: the stated head is only believed to find a cut; the chain proves it.
             return Ok((heading, chain.knowing(head).end_at(head)?));
         }
-        take(&mut chain, &heading, &text, number)?;
+        take(&mut chain, &heading, text, number)?;
     }
     Err(ExportFault::NoEnding)
 }
 
-fn take(chain: &mut Chain, heading: &Heading, text: &str, line: u64) -> Result<(), ExportFault> {
+/// The lines of a file that anybody may have made: one at a time, in the same room, and none beyond [`LINE_MAX`].
+struct Lines<R> {
+    input: R,
+    number: u64,
+    text: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line and its number, from 1; none at the end.
+    fn step(&mut self) -> Result<Option<(u64, &[u8])>, ExportFault> {
+        self.text.clear();
+        self.number += 1;
+        let mut bounded = self.input.by_ref().take(LINE_MAX);
+        bounded.read_until(b'\n', &mut self.text)?;
+        if bounded.limit() == 0 && !self.text.ends_with(b"\n") {
+            return Err(ExportFault::TooLong { line: self.number });
+        }
+        Ok((!self.text.is_empty()).then_some((self.number, &*self.text)))
+    }
+}
+
+fn take(chain: &mut Chain, heading: &Heading, text: &[u8], line: u64) -> Result<(), ExportFault> {
     let malformed = || ExportFault::Malformed { line, what: "an entry" };
-    let entry: Line<'_> = serde_json::from_str(text).map_err(|_| malformed())?;
+    let entry: Line<'_> = serde_json::from_slice(text).map_err(|_| malformed())?;
     let (leaf, link) = (from_hex(&entry.leaf).ok_or_else(malformed)?, from_hex(&entry.link).ok_or_else(malformed)?);
     chain.take(&Row { seq: entry.seq, body: entry.body.get().as_bytes(), leaf, link })?;
     if Entry::tenant_of(entry.body.get().as_bytes()).map_err(|_| malformed())? != heading.tenant {
@@ -156,6 +182,11 @@ fn take(chain: &mut Chain, heading: &Heading, text: &str, line: u64) -> Result<(
 
 const FORMAT: &str = "cardea-log";
 const VERSION: u32 = 1;
+
+/// The longest line that is read, in bytes. 16 MiB: the largest entry tells of a changed configuration, which is some
+/// hundred KiB at the very most, and one line of this size is still no burden for whoever verifies a file of a stranger's.
+const LINE_MAX: u64 = 16 * 1024 * 1024;
+
 const HEADING: &str = "the heading of a `cardea-log` of version 1";
 
 #[cfg(test)]

@@ -107,3 +107,21 @@ fn a_file_made_anew_is_betrayed_by_a_head_that_was_kept() {
     let longer = Head { size: 11, link: START };
     assert!(matches!(check(&forged, Some(longer)), Err(ExportFault::Broken(Break::Truncated { .. }))));
 }
+
+/// Whoever is handed a file to verify does not know who made it.
+#[test]
+fn a_line_without_end_takes_no_more_memory_than_the_longest_that_is_read() {
+    let heading = lines(&export(0, 1, entry)).swap_remove(0) + "\n";
+    for (before, line) in [(String::new(), 1), (heading, 2)] {
+        let endless = before.as_bytes().chain(io::BufReader::new(io::repeat(b' ')));
+        let found = verify(endless, None).unwrap_err();
+        assert!(matches!(found, ExportFault::TooLong { line: at } if at == line), "{found}");
+        assert_eq!(found.to_string(), format!("line {line} is longer than 16777216 bytes, and no entry is"));
+    }
+    // As long as one may be, with its end or without: it is read, and is no entry.
+    let most = usize::try_from(LINE_MAX).unwrap() - 1;
+    for end in ["", "\n"] {
+        let found = verify((" ".repeat(most) + end).as_bytes(), None).unwrap_err();
+        assert!(matches!(found, ExportFault::Malformed { line: 1, .. }), "{found}");
+    }
+}
