@@ -42,6 +42,30 @@ pub(crate) fn check_websocket(
     }
 }
 
+/// Which origin a refused request was sent from, and which one it should have been, for the entry: a proxy before us that drops
+/// the port from `Host` makes them differ, and nothing else would tell it.
+pub(crate) fn sides(canonical: &Canonical, headers: &HeaderMap) -> String {
+    let sent = |name: &HeaderName| {
+        let all: Vec<_> = headers.get_all(name).iter().map(|value| shown(value.as_bytes())).collect();
+        if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+    };
+    let (scheme, default) = if canonical.tls() { ("https", 443) } else { ("http", 80) };
+    let port = canonical.port().filter(|port| *port != default).map_or_else(String::new, |port| format!(":{port}"));
+    format!(
+        "origin sent: {} (sec-fetch-site: {}); expected: `{scheme}://{}{port}`",
+        sent(&header::ORIGIN),
+        sent(&FETCH_SITE),
+        canonical.host()
+    )
+}
+
+/// As much of a value as an origin may be long, with nothing in it that a terminal obeys.
+fn shown(value: &[u8]) -> String {
+    // A scheme, the longest name, and a port.
+    const MOST: usize = 280;
+    format!("`{}`", value[..value.len().min(MOST)].escape_ascii())
+}
+
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Reason> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

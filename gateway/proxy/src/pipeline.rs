@@ -265,7 +265,7 @@ impl Proxy {
     fn admit(&self, story: &mut Story, way: &Way, over: Option<Reason>, headers: &HeaderMap) -> Result<Permit, Fail> {
         let Way { site, app, canonical, asker, .. } = way;
         if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
-            origin::check_change(canonical, headers)?;
+            origin::check_change(canonical, headers).inspect_err(|_| story.is_anothers(canonical, headers))?;
         }
         let (method, path) = (canonical.method().as_str(), canonical.path());
         let preflight = story.crossing.as_ref().is_some_and(|crossing| crossing.preflight);

@@ -7,7 +7,7 @@ use std::{
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
 use cardea_core::{Caller, EntryId, Languages, Reason, SessionId, Timestamp};
-use http::{HeaderValue, Method, header, request::Parts as Head};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts as Head};
 use http_body::Body as _;
 use tracing::{Span, field::Empty};
 
@@ -21,6 +21,7 @@ use crate::{
     headers::outbound::request_id,
     metrics::Stage,
     observe::{Gathered, Seen},
+    origin,
 };
 
 /// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
@@ -55,6 +56,8 @@ pub(crate) struct Story {
     pub(crate) called: Option<HeaderValue>,
     /// What a proxy asks about the request, which it carries itself.
     pub(crate) asking: Option<Asking>,
+    /// What else the entry says.
+    detail: Option<Box<str>>,
     written_before: bool,
     ended: bool,
 }
@@ -90,6 +93,7 @@ impl Story {
             decision: None,
             called: None,
             asking: None,
+            detail: None,
             written_before: false,
             ended: false,
         }
@@ -114,6 +118,11 @@ impl Story {
         self.asking = Some(asking);
         self.site = site.cloned();
         self.is_about(&Arc::new(question.clone()));
+    }
+
+    /// Another site's page asks, or so it looks.
+    pub(crate) fn is_anothers(&mut self, canonical: &Canonical, headers: &HeaderMap) {
+        self.detail = Some(origin::sides(canonical, headers).into());
     }
 
     /// Somebody asks.
@@ -189,7 +198,7 @@ impl Story {
                 micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 decision,
                 asked_by: self.asking.map(|asking| asking.dialect.name().into()),
-                detail: None,
+                detail: self.detail.as_deref().map(str::to_owned),
             })),
         }
     }

@@ -38,7 +38,8 @@ impl Proxy {
         let websocket = way.canonical.websocket();
         if websocket {
             let others = &way.app.declared.websocket_origins;
-            origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some(), others)?;
+            origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some(), others)
+                .inspect_err(|_| story.is_anothers(&way.canonical, &head.headers))?;
         }
         let (body, arrival) = body.held_to(measure(way))?;
         let upgrade = head.extensions.remove::<OnUpgrade>();

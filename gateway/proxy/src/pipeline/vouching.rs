@@ -45,7 +45,8 @@ impl Proxy {
         }
         if way.canonical.websocket() {
             let others = &way.app.declared.websocket_origins;
-            origin::check_websocket(&way.canonical, headers, way.asker.session().is_some(), others)?;
+            origin::check_websocket(&way.canonical, headers, way.asker.session().is_some(), others)
+                .inspect_err(|_| story.is_anothers(&way.canonical, headers))?;
         }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = asking.yes();

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use cardea_audit::Event;
 use cardea_core::{Assurance, Reason};
 
 use crate::{
@@ -191,6 +192,20 @@ async fn another_site_cannot_change_anything_here() {
         let reply = house.ask_sign_in("POST /sign-in", &format!("content-length: 0\r\n{refused}")).await;
         assert_eq!((reply.status(), reply.reason().as_deref()), (403, Some("cross-site")), "{refused}");
     }
+    // Both sides stand in the entry: a proxy that drops the port from `Host` is found by it.
+    let details: Vec<_> = {
+        let entries = house.lent.entries.lock().unwrap();
+        let told = entries.iter().filter_map(|entry| match &entry.event {
+            Event::Request(request) => request.detail.clone(),
+            _ => None,
+        });
+        told.collect()
+    };
+    assert_eq!(details.len(), 8, "{details:?}");
+    assert_eq!(
+        details[6],
+        "origin sent: `http://id.acme.test:81` (sec-fetch-site: nothing); expected: `http://id.acme.test`"
+    );
     // Said twice, it has two readings.
     let twice = "content-length: 0\r\nsec-fetch-site: same-origin\r\nsec-fetch-site: cross-site\r\n";
     assert_eq!(house.ask_sign_in("POST /sign-in", twice).await.reason().as_deref(), Some("bad-header"));

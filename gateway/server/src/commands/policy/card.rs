@@ -18,6 +18,9 @@ pub(super) fn entry(entry: &Entry, seq: u64) -> String {
         if let Some(reason) = request.reason {
             let _ = write!(text, " ({reason})");
         }
+        if let Some(detail) = &request.detail {
+            let _ = write!(text, "\ndetail   {detail}");
+        }
         if let Some(decision) = &request.decision {
             let _ = write!(text, "\npolicies version {} ({})", decision.policy.version, short(&decision.policy.hash));
         }
