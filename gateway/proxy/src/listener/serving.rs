@@ -77,7 +77,11 @@ impl Serving {
         let sniffed = tokio::select! {
             sniffed = tokio::time::timeout(limits.idle, opening::sniff(stream)) => sniffed,
             () = self.drain.begun() => return Ok(()),
-            _leaving = quiet::from_the_start(&self.proxy.room, &connection, limits.idle) => return Err(Turned::MadeRoom),
+            leaving = quiet::from_the_start(&self.proxy.room, &connection, limits.idle) => {
+                // The place first: until it is given back, nobody else need leave for the one who waits.
+                drop((connection, leaving));
+                return Err(Turned::MadeRoom);
+            }
         };
         match sniffed.map_err(|_| Turned::TooSlow)? {
             Ok((true, stream)) => self.http2(stream, connection, limits).await,
