@@ -95,7 +95,8 @@ pub(crate) fn asking(canonical: &Canonical, site: Option<&Site>) -> Option<Askin
     Some(Asking { dialect: spec.dialect, form })
 }
 
-fn app(site: &Site) -> Option<&Arc<App>> {
+/// The app that answers at a site of a tenant's own.
+pub(crate) fn app(site: &Site) -> Option<&Arc<App>> {
     match &site.role {
         SiteRole::App(app) => Some(app),
         SiteRole::SignIn => None,

@@ -34,6 +34,7 @@ pub mod pipeline;
 mod rewrite;
 mod room;
 pub mod routing;
+mod seldom;
 pub mod settings;
 mod story;
 mod streams;

@@ -45,7 +45,7 @@ mod sharing;
 mod vouching;
 
 pub use evaluating::{Evaluation, Inquiry};
-use vouching::view;
+use vouching::{Misunderstood, view};
 
 /// The slowest that a body for our own pages may come once [`Limits::own_body`] is over, in bytes a second. 4 KiB: most come with
 /// their head or just behind it, and a large import goes on over a poor line.
@@ -87,6 +87,7 @@ pub struct Proxy {
     visitor: Arc<Principal>,
     /// Tunnels, which outlive their connection's HTTP.
     pub(crate) tunnels: TaskTracker,
+    misunderstood: Misunderstood,
 }
 
 impl Proxy {
@@ -104,6 +105,7 @@ impl Proxy {
             metrics,
             visitor: Arc::new(Principal::of(&Caller::Visitor)),
             tunnels: TaskTracker::new(),
+            misunderstood: Misunderstood::default(),
         });
         proxy.streams.serve(Arc::downgrade(&proxy));
         registry.register_collector(Box::new(Upstreams(Arc::downgrade(&proxy))));
@@ -217,7 +219,8 @@ impl Proxy {
         body: Body,
     ) -> Result<Response<Body>, Fail> {
         refused_below(&head, connection, &snapshot.settings.limits)?;
-        let (canonical, site) = view(story, &head, connection, &snapshot)?;
+        let viewed = view(story, &head, connection, &snapshot);
+        let (canonical, site) = viewed.inspect_err(|why| self.misunderstood.tell(story, connection, *why))?;
         let canonical = Arc::new(canonical);
         story.is_about(&canonical);
         let site = story.site.insert(site.ok_or_else(|| snapshot.nobody_at(canonical.host()))?).clone();

@@ -298,7 +298,8 @@ fn upstream(
         None => {
             let transport = transports(tenant, wanted)?;
             let upstream = Upstream::among(wanted, transport, standing.clone());
-            Ok(Arc::new(upstream.map_err(|error| wrong(error.to_string()))?))
+            let upstream = upstream.map_err(|error| wrong(error.to_string()))?;
+            Ok(Arc::new(upstream.of(&tenant.id, &spec.id)))
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     Canonical, Connection, Door, Site, Snapshot, Vouched,
     challenge::return_address,
     forward_auth::{self, Asking, Form},
+    seldom::Seldom,
 };
 
 /// The request, as everybody sees it: the one that came, or the one that it asks about.
@@ -28,6 +29,39 @@ pub(super) fn view(
     let Some(asking) = forward_auth::asking(&canonical, site.as_deref()) else { return Ok((canonical, site)) };
     story.is_asked(asking, &canonical, site.as_ref());
     asking.described(head, connection, snapshot, &canonical)
+}
+
+/// Lines of the log about proxies whose questions are refused before they are understood, by cause.
+#[derive(Default)]
+pub(super) struct Misunderstood {
+    untrusted: Seldom,
+    undescribed: Seldom,
+}
+
+impl Misunderstood {
+    /// Says why nothing of what a proxy carries gets through: as a rule a line is missing, in our configuration or in its own.
+    pub(super) fn tell(&self, story: &Story, connection: &Connection, reason: Reason) {
+        let Some(asking) = story.asking else { return };
+        let (cause, what) = match reason {
+            Reason::ProxyNotTrusted if asking == Asking::BY_MESSAGE => {
+                (&self.untrusted, "a proxy's question was refused: its certificate is another tenant's")
+            }
+            Reason::ProxyNotTrusted => {
+                (&self.untrusted, "a proxy's question was refused: it is not among `trusted_proxies`")
+            }
+            Reason::BadDescription => (
+                &self.undescribed,
+                "a proxy's question was refused: it does not describe a request as its dialect does",
+            ),
+            _ => return,
+        };
+        let Some(times) = cause.due() else { return };
+        let site = story.site.as_deref();
+        let (tenant, host) = (site.map(|site| site.tenant.id.as_str()), site.map(|site| &*site.host));
+        let app = site.and_then(forward_auth::app).map(|app| app.spec.id.as_str());
+        let (peer, dialect) = (connection.peer.ip().to_canonical(), asking.dialect.name());
+        tracing::warn!(%peer, tenant, app, host, dialect, times, "{what}");
+    }
 }
 
 impl Proxy {

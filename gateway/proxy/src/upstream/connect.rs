@@ -159,7 +159,13 @@ impl Upstream {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         match (self.spec.protocol, http2) {
             (Protocol::Http2, false) => {
-                tracing::warn!(service = %endpoint.target.host, address = %endpoint.address, "the service does not speak HTTP/2");
+                if let Some(times) = endpoint.unproven.due() {
+                    let (tenant, app) = self.owner();
+                    tracing::warn!(
+                        tenant, app, service = %endpoint.target.host, address = %endpoint.address, times,
+                        "the service does not speak HTTP/2"
+                    );
+                }
                 return Err(Reason::UpstreamBroken);
             }
             (Protocol::Auto, _) if !grpc => endpoint.lacks_http1.store(http2, Ordering::Relaxed),
@@ -215,7 +221,13 @@ impl Upstream {
         let opened = tokio::time::timeout(limit, TcpStream::connect(endpoint.address)).await;
         let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", limit.as_secs())));
         let stream = opened.unwrap_or_else(late).map_err(|error| {
-            tracing::warn!(service = %endpoint.target.host, address = %endpoint.address, %error, "the service cannot be reached");
+            if let Some(times) = endpoint.unreached.due() {
+                let (tenant, app) = self.owner();
+                tracing::warn!(
+                    tenant, app, service = %endpoint.target.host, address = %endpoint.address, %error, times,
+                    "the service cannot be reached"
+                );
+            }
             Reason::UpstreamUnreachable
         })?;
         // Best effort: without it answers are only slower.
@@ -244,10 +256,13 @@ impl Upstream {
                 if declines_protocol(&error) {
                     endpoint.lacks_http2.store(true, Ordering::Relaxed);
                 }
-                tracing::warn!(
-                    service = %endpoint.target.host, address = %endpoint.address, %error,
-                    "the service's identity could not be established"
-                );
+                if let Some(times) = endpoint.unproven.due() {
+                    let (tenant, app) = self.owner();
+                    tracing::warn!(
+                        tenant, app, service = %endpoint.target.host, address = %endpoint.address, %error, times,
+                        "the service's identity could not be established"
+                    );
+                }
                 Err(if is_about_identity(&error) { Reason::UpstreamIdentity } else { Reason::UpstreamUnreachable })
             }
             Err(_) => Err(Reason::UpstreamUnreachable),

@@ -14,6 +14,7 @@ use rustls_pki_types::ServerName;
 use tokio::time::Instant;
 
 use super::{pool::Pool, room::Room};
+use crate::seldom::Seldom;
 
 /// Where one of a service's URLs leads.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Target {
     pub(super) port: u16,
     /// What a certificate must be for.
     pub(super) name: Option<ServerName<'static>>,
+    /// Lines of the log that say that its name cannot be looked up.
+    pub(super) nameless: Seldom,
 }
 
 impl Target {
@@ -58,6 +61,9 @@ pub(crate) struct Endpoint {
     pub(super) lacks_http2: AtomicBool,
     /// One opens an HTTP/2 connection, and the others wait to share it.
     pub(super) opening: tokio::sync::Mutex<()>,
+    /// Lines of the log that say that it cannot be reached, and that it is not who it should be.
+    pub(super) unreached: Seldom,
+    pub(super) unproven: Seldom,
     /// What a sticky cookie calls it.
     pub(crate) label: Box<str>,
 }
@@ -122,6 +128,8 @@ impl Endpoint {
             lacks_http1: AtomicBool::new(false),
             lacks_http2: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
+            unreached: Seldom::default(),
+            unproven: Seldom::default(),
             label,
         }
     }
@@ -298,7 +306,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn endpoint(warms: bool) -> Arc<Endpoint> {
-        let target = Arc::new(Target { host: "records".to_owned(), port: 1, name: None });
+        let target = Arc::new(Target { host: "records".to_owned(), port: 1, name: None, nameless: Seldom::default() });
         let room = Arc::new(Room::new(1, TenantRoom::new(1)));
         Arc::new(Endpoint::new(target, "10.0.0.7:1".parse().unwrap(), room, "".into(), warms))
     }

@@ -139,8 +139,9 @@ impl Upstream {
         }
         let base = if reached { Duration::from_secs(rules.for_seconds.into()) } else { DOWN_FOR };
         if endpoint.lose(base, load.is_trial(), |condition| condition.down |= !reached) {
+            let (tenant, app) = self.owner();
             tracing::warn!(
-                service = %endpoint.target.host, address = %endpoint.address, why, faults,
+                tenant, app, service = %endpoint.target.host, address = %endpoint.address, why, faults,
                 "an address of a service is lost"
             );
             endpoint.pool.prune(true);
@@ -173,7 +174,12 @@ impl Upstream {
                 None => self.addresses_of(&target.host, target.port).await,
             };
             let Ok(found) = found.inspect_err(|error| {
-                tracing::warn!(service = %target.host, %error, "a service's name cannot be looked up; its addresses stay");
+                let Some(times) = target.nameless.due() else { return };
+                let (tenant, app) = self.owner();
+                tracing::warn!(
+                    tenant, app, service = %target.host, %error, times,
+                    "a service's name cannot be looked up; its addresses stay"
+                );
             }) else {
                 next.extend(had.cloned());
                 continue;

@@ -157,7 +157,8 @@ impl Upstream {
             Err(_) => format!("no answer in {} s", limit.as_secs()),
         };
         if endpoint.note_health(false, rules) {
-            tracing::warn!(service = %endpoint.target.host, address = %endpoint.address, %why, "an address of a service is not well");
+            let (tenant, app) = self.owner();
+            tracing::warn!(tenant, app, service = %endpoint.target.host, address = %endpoint.address, %why, "an address of a service is not well");
             endpoint.pool.prune(true);
         }
     }

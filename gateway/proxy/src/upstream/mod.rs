@@ -15,14 +15,14 @@ use std::{
     time::Duration,
 };
 
-use cardea_core::{Reason, resources::UpstreamSpec};
+use cardea_core::{AppId, Reason, TenantId, resources::UpstreamSpec};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use rustls_pki_types::ServerName;
 use tokio::{sync::Notify, time::Instant};
 use tokio_rustls::TlsConnector;
 
-use crate::{Body, Permit, failure::grpc};
+use crate::{Body, Permit, failure::grpc, seldom::Seldom};
 
 mod budget;
 mod connect;
@@ -78,6 +78,8 @@ impl Default for Standing {
 /// its pools, and what is known of its addresses, live in it.
 pub struct Upstream {
     spec: UpstreamSpec,
+    /// Whose it is, for the log.
+    owner: Option<(TenantId, AppId)>,
     targets: Vec<Arc<Target>>,
     tls: Option<Connectors>,
     answer: Duration,
@@ -145,6 +147,7 @@ impl Upstream {
             slow_start: Duration::from_secs(spec.slow_start_seconds.into()),
             budget: Budget::new(spec.retries.budget_percent),
             spec: spec.clone(),
+            owner: None,
             standing,
             room,
             looking: tokio::sync::Mutex::default(),
@@ -152,6 +155,17 @@ impl Upstream {
             minded: AtomicBool::new(false),
             wake: Arc::default(),
         })
+    }
+
+    /// Says whose it is: the log then names them where it cannot be reached.
+    #[must_use]
+    pub fn of(self, tenant: &TenantId, app: &AppId) -> Self {
+        Self { owner: Some((tenant.clone(), app.clone())), ..self }
+    }
+
+    /// The tenant and the app, as lines of the log name them.
+    fn owner(&self) -> (Option<&str>, Option<&str>) {
+        self.owner.as_ref().map(|(tenant, app)| (tenant.as_str(), app.as_str())).unzip()
     }
 
     /// What it was made from.
@@ -210,7 +224,7 @@ fn target(url: &url::Url, tls: bool) -> Result<Arc<Target>, BadUpstream> {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = url.port_or_known_default().ok_or_else(|| bad("it names no port"))?;
     let name = tls.then(|| ServerName::try_from(host.clone())).transpose().map_err(|_| bad("its host is no name"))?;
-    Ok(Arc::new(Target { host, port, name }))
+    Ok(Arc::new(Target { host, port, name, nameless: Seldom::default() }))
 }
 
 /// The addresses, where all are named as such: then nothing need be looked up.

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_label_tells_nothing_and_is_always_the_same() {
-        let target = Target { host: "records".to_owned(), port: 1, name: None };
+        let target =
+            Target { host: "records".to_owned(), port: 1, name: None, nameless: crate::seldom::Seldom::default() };
         let (key, address) = (StickyKey::new(&[7; 32]), "10.0.0.7:1".parse().unwrap());
         let one = label(&key, &target, address);
         assert_eq!(one, label(&key, &target, address));
