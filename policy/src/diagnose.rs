@@ -33,12 +33,28 @@ pub(crate) fn unreadable(source: &str, text: &str, errors: &ParseErrors) -> Vec<
                 None => found,
             };
             let help = error.help().map(|help| help.to_string());
+            let place = label.as_ref().map_or(text.len(), |label| label.offset());
             match help.or_else(|| label.and_then(|label| label.label().map(str::to_owned))) {
-                Some(help) => found.help(sentence(&help)),
+                Some(help) => found.help(unended(text, place, &help).unwrap_or_else(|| sentence(&help))),
                 None => found,
             }
         })
         .collect()
+}
+
+/// A `;` that is missing. The parser tells of it by what might also stand there, and where another policy follows, at its
+/// bracket: it has taken that policy's `permit` for the beginning of a condition.
+fn unended(text: &str, place: usize, help: &str) -> Option<String> {
+    let before = text.get(..place)?.trim_end();
+    let next = ["permit", "forbid"].into_iter().find(|word| before.ends_with(word) && before.len() > word.len());
+    match next {
+        Some(next) if help == "expected `{`" => {
+            Some(format!("each policy ends with `;`: one is missing before this `{next}`"))
+        }
+        _ => {
+            (help == "expected `;` or identifier").then(|| "each policy ends with `;`: one is missing here".to_owned())
+        }
+    }
 }
 
 /// What the validator found.

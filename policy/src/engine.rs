@@ -1,7 +1,7 @@
 //! All that decides for one tenant, compiled once and never changed: a new set is a new engine.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -98,7 +98,12 @@ impl<'a> Sources<'a> {
 
     fn known(&self) -> Known<'_> {
         Known {
-            groups: self.groups.iter().map(|group| group.as_str()).chain([built_in::ADMINISTRATORS]).collect(),
+            // Tenants may have a file for the administrators, too: each is told of once.
+            groups: BTreeSet::from_iter(
+                self.groups.iter().map(|group| group.as_str()).chain([built_in::ADMINISTRATORS]),
+            )
+            .into_iter()
+            .collect(),
             apps: self.apps.iter().map(|app| app.id.as_str()).collect(),
         }
     }

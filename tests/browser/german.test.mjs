@@ -153,7 +153,7 @@ story("a_step_up_asks_in_german_and_leads_back", async (page) => {
   await page.goto(demo.at("records.acme", "/studies/S-12/records/R-2"));
   await press(page, "Approve R-2");
   await heading(page, "Darauf haben Sie keinen Zugriff");
-  await page.getByText("Vielleicht hilft ein zweiter Faktor").waitFor();
+  await page.getByText("Fügen Sie Ihrem Konto zuerst einen zweiten Faktor hinzu").waitFor();
   await isGerman(page, "denied-without-factor");
   await follow(page, "Zweiten Faktor hinzufügen");
   await page.getByRole("link", { name: "Passkey hinzufügen" }).click();

@@ -204,7 +204,12 @@ async fn wrong_use_of_the_command_line_says_what_is_right() -> Story {
         (&["user", "invite", "mira@acme.example"][..], 2, &["--tenant", "acme, north"][..]),
         (&["user", "--tenant", "acmee", "list"][..], 2, &["`acmee`", "did you mean `acme`?"][..]),
         (&["user", "--tenant", "acme", "invite", "no address"][..], 2, &["no address"][..]),
-        (&["user", "--tenant", "acme", "invite", "a@b.example", "--group", "raeders"][..], 1, &["raeders"][..]),
+        (
+            &["user", "--tenant", "acme", "invite", "a@b.example", "--group", "raeders"][..],
+            1,
+            &["raeders", "did you mean `readers`?", "there are `administrators`, `readers`"][..],
+        ),
+        (&["policy", "explain", "0"][..], 2, &["`0` is no entry id"][..]),
         (&["user", "--tenant", "acme", "suspend", "nobody@acme.example"][..], 1, &["user"][..]),
         (&["cert", "token", "--tenant", "nobody", "--service", "x"][..], 2, &["nobody"][..]),
         (&["cert", "token", "--tenant", "acme", "--service", "a/b"][..], 2, &["a/b"][..]),

@@ -14,7 +14,7 @@ use crate::{Entropy, Timestamp, entropy};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
     /// A slug holds a character, a length or an edge that it may not have.
-    #[error("`{text}` is not a {what} name: use 1 to 63 of `a-z`, `0-9` and `-`, not starting or ending with `-`")]
+    #[error("`{text}` is no {what} name: use 1 to 63 of `a-z`, `0-9` and `-`, not starting or ending with `-`")]
     Slug {
         /// What kind of thing was to be named.
         what: &'static str,
@@ -22,7 +22,7 @@ pub enum InvalidId {
         text: String,
     },
     /// The text is no UUID.
-    #[error("`{text}` is not a {what} id: it must be a UUID")]
+    #[error("`{text}` is no {what} id: it must be a UUID")]
     Uuid {
         /// What kind of thing was to be named.
         what: &'static str,

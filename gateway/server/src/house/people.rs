@@ -67,17 +67,27 @@ impl TenantState {
         for group in groups {
             if !self.bundle.groups.contains_key(group) {
                 let one = Diagnostic::new("groups", format!("there is no group `{group}`"));
-                let near = nearest(group.as_str(), self.bundle.groups.keys().map(GroupId::as_str));
-                return Err(ChangeFault::Invalid(match near {
-                    Some(near) => one.help(format!("did you mean `{near}`?")),
-                    None => one,
-                }));
+                let known = self.bundle.groups.keys().map(GroupId::as_str);
+                let near = nearest(group.as_str(), known.clone()).map(|near| format!("did you mean `{near}`? "));
+                return Err(ChangeFault::Invalid(
+                    one.help(near.unwrap_or_default() + &listed(&known.collect::<Vec<_>>())),
+                ));
             }
         }
         let mut groups = groups.to_vec();
         groups.sort();
         groups.dedup();
         Ok(groups)
+    }
+}
+
+/// Groups that there are, the first of them by name.
+fn listed(groups: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    match groups.len() {
+        0 => "the tenant has no groups yet: each is a file below `groups/`".to_owned(),
+        count if count > SHOWN => format!("there are `{}` and {} more", groups[..SHOWN].join("`, `"), count - SHOWN),
+        _ => format!("there are `{}`", groups.join("`, `")),
     }
 }
 

@@ -53,7 +53,8 @@ impl<'a> Failure<'a> {
             title: words.title.with(app),
             why: words.why.with(app),
             next: match self.add_factor {
-                Some(_) => format!("{} {}", words.next, self.look.w.failure_steps.factor_may_help),
+                // First what they can do by themselves.
+                Some(_) => format!("{} {}", self.look.w.failure_steps.factor_may_help, words.next),
                 None => words.next.to_string(),
             },
             signed_in_as: self.signed_in_as.map(str::to_owned),
@@ -137,9 +138,11 @@ mod tests {
         assert!(!failure.notice().render().unwrap().contains("second factor"));
         failure.add_factor = Some("https://id.acme.example/factors");
         let html = failure.notice().render().unwrap();
-        for told in ["A second factor may help", "https://id.acme.example/factors"] {
+        for told in ["Add a second factor to your account first", "https://id.acme.example/factors"] {
             assert!(html.contains(told), "{html}");
         }
+        let asks = html.find("ask your administrator").unwrap();
+        assert!(html.find("Add a second factor to your account first").unwrap() < asks, "{html}");
     }
 
     #[test]

@@ -261,7 +261,7 @@ const FAILURE_STEPS: FailureSteps = FailureSteps {
     start_again: Text("Start again"),
     another_account: Text("Use another account"),
     add_factor: Text("Add a second factor"),
-    factor_may_help: Text("A second factor may help: you can add one to your account."),
+    factor_may_help: Text("Add a second factor to your account first: this may ask for one."),
     apps: Text("Go to my apps"),
 };
 

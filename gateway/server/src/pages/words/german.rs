@@ -288,7 +288,7 @@ const FAILURE_STEPS: FailureSteps = FailureSteps {
     start_again: Text("Neu beginnen"),
     another_account: Text("Anderes Konto verwenden"),
     add_factor: Text("Zweiten Faktor hinzufügen"),
-    factor_may_help: Text("Vielleicht hilft ein zweiter Faktor: Sie können Ihrem Konto einen hinzufügen."),
+    factor_may_help: Text("Fügen Sie Ihrem Konto zuerst einen zweiten Faktor hinzu: Vielleicht ist hier einer nötig."),
     apps: Text("Zu meinen Apps"),
 };
 
