@@ -70,6 +70,30 @@ async fn what_waits_for_a_restart_is_named() -> Story {
     Ok(())
 }
 
+/// Whoever may write the file decides which service is believed: a review of the difference must show it.
+#[tokio::test]
+async fn roots_that_were_replaced_are_told_of_before_they_are_read() -> Story {
+    let upstream = Upstream::start().await?;
+    let app = "id = \"lab\"\nname = \"Lab\"\nhosts = [\"lab.acme.localhost\"]\n[upstream]\n\
+               url = \"https://127.0.0.1:1\"\nca_file = \"roots.pem\"\n";
+    let on =
+        Plan::before(upstream.port).file("tenants/acme/apps/lab.toml", app).config("[tls]\nwatch = false\n").write()?;
+    let pem = cardea_tests::tls::authority()?.pem.clone();
+    on.write("roots.pem", &pem)?;
+    on.apply().await?;
+    let mut gateway = on.start().await?;
+    assert_eq!(diff(&gateway).await?.1["diff"]["roots"], serde_json::json!([]));
+    on.write("roots.pem", &format!("{pem}\n"))?;
+    for arguments in [&["check", "--diff"][..], &["check", "--diff", "resources"]] {
+        let told = on.does(arguments).await?;
+        assert!(told.contains("~ roots ./roots.pem: ") || told.contains("~ roots roots.pem: "), "{told}");
+    }
+    gateway.hangs_up()?;
+    gateway.says("roots of services were read anew").await?;
+    assert_eq!(diff(&gateway).await?.1["diff"]["roots"], serde_json::json!([]));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_stream_goes_on_while_everything_around_it_changes() -> Story {
     let (upstream, mut gateway) = house().await?;

@@ -85,6 +85,7 @@ impl Feed {
         if self.pending || again {
             let before = house.state.load_full();
             house.load_state().await?;
+            say(house).await;
             let all_well = house.state.load().behind.iter().all(|(id, why)| before.behind.get(id) == Some(why));
             if self.pending && all_well {
                 house.reloads.count(What::Resources, true);

@@ -2,6 +2,7 @@
 //! what another one would change. It holds nothing that `cardea.toml` may not hold, which is no secret.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, OpenOptions},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
@@ -22,6 +23,9 @@ pub struct InForce {
     pub now: String,
     /// The certificates of its listeners.
     pub certificates: Vec<Held>,
+    /// The files of roots that services are checked by, each with SHA-256 of what it held, in hex.
+    #[serde(default)]
+    pub roots: BTreeMap<PathBuf, String>,
 }
 
 /// A certificate as it is told of.
@@ -56,10 +60,10 @@ impl From<&Certificate> for Held {
 }
 
 impl InForce {
-    /// Of a process that started with one configuration and has another now.
-    pub fn of(started: &Config, now: &Config) -> Self {
+    /// Of a process that started with one configuration and has another now, and with those roots of services.
+    pub fn of(started: &Config, now: &Config, roots: BTreeMap<PathBuf, String>) -> Self {
         let certificates = now.certificates().map(|one| Held::from(&**one)).collect();
-        Self { started: started.text.to_string(), now: now.text.to_string(), certificates }
+        Self { started: started.text.to_string(), now: now.text.to_string(), certificates, roots }
     }
 
     /// What the gateway that has this state folder says, if one runs or has died without a word.

@@ -75,7 +75,9 @@ async fn refused(house: &Arc<House>, why: &Diagnostics) {
 
 /// Says in the state folder what is in force now.
 pub(crate) async fn say(house: &Arc<House>) {
-    let (said, dir) = (InForce::of(&house.config, &house.in_force()), house.config.state_dir.clone());
+    let state = house.state.load_full();
+    let roots = state.tenants.values().flat_map(|tenant| tenant.roots.fingerprints(&house.config.folder)).collect();
+    let (said, dir) = (InForce::of(&house.config, &house.in_force(), roots), house.config.state_dir.clone());
     let written = tokio::task::spawn_blocking(move || said.write(&dir)).await;
     if let Ok(Err(error)) = written {
         tracing::warn!(%error, "what is in force cannot be told: `cardea check --diff` may be wrong");
@@ -123,7 +125,10 @@ async fn renew_roots(house: &Arc<House>) {
     };
     house.reloads.count(What::Certificates, taken.is_ok());
     match taken {
-        Ok(()) => tracing::info!(changes = told, "roots of services were read anew"),
+        Ok(()) => {
+            say(house).await;
+            tracing::info!(changes = told, "roots of services were read anew");
+        }
         Err(why) => tracing::error!(%why, changes = told, "replaced roots of services were not read"),
     }
 }

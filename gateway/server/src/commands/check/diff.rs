@@ -30,16 +30,27 @@ struct Shown {
 /// The whole difference.
 #[derive(Debug, Serialize)]
 struct Diff {
+/// A file of roots that services would be checked by as it is now.
+#[derive(Debug, Serialize)]
+struct Replaced {
+    path: PathBuf,
+    before: String,
+    after: String,
+}
+
     resources: Vec<Resource>,
     configuration: Vec<KeyChange>,
     certificates: Vec<Shown>,
     /// Whether the configuration could be compared: a gateway runs, or ran last, with this state folder.
     compared: bool,
 }
+    /// Files of roots that hold something else than what services are checked by.
+    roots: Vec<Replaced>,
 
 pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
     let config = context.config()?;
-    let wanted = dir.or_else(|| config.resources.clone()).map(|dir| folder::read(&dir)).transpose()?;
+    let dir = dir.or_else(|| config.resources.clone());
+    let wanted = dir.as_deref().map(folder::read).transpose()?;
     let now = context.clock.now();
     let checked = wanted.as_ref().map(|wanted| checks::bundle(wanted, Some(&config.folder), now)).unwrap_or_default();
     let resources = match &wanted {
@@ -54,6 +65,7 @@ pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
         compared: in_force.is_some(),
     };
     if context.is_json() {
+        roots,
         let (ok, found, tests) = (checked.passed(), &checked.diagnostics, &checked.tests);
         say_json(&json!({ "ok": ok, "diff": diff, "diagnostics": found, "tests": tests }))?;
     } else {
@@ -179,6 +191,20 @@ impl Diff {
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for one in &self.resources {
+/// Of those that are named before and after: what is named anew shows among the resources.
+fn roots(before: &InForce, bundle: &Bundle, config: &Config) -> Vec<Replaced> {
+    let now: BTreeMap<_, _> = bundle
+        .tenants
+        .values()
+        .flat_map(|tenant| Roots::of(tenant, &config.folder).fingerprints(&config.folder))
+        .collect();
+    let replaced = now.into_iter().filter_map(|(path, after)| {
+        let before = before.roots.get(&path).filter(|before| **before != after)?.clone();
+        Some(Replaced { path, before, after })
+    });
+    replaced.collect()
+}
+
             let sign = if one.change == "added" {
                 '+'
             } else if one.change == "removed" {
@@ -202,6 +228,10 @@ impl Diff {
             lines.push("nothing would change".to_owned());
         }
         if !self.compared {
+        for one in &self.roots {
+            let short = |print: &str| print.get(..12).unwrap_or(print).to_owned();
+            lines.push(format!("~ roots {}: {} → {}", one.path.display(), short(&one.before), short(&one.after)));
+        }
             lines.push("no gateway runs with this state folder: the configuration is compared with nothing".to_owned());
         }
         lines
