@@ -25,6 +25,10 @@ fn shape_error(source: &str, text: &str, error: &toml::de::Error) -> Diagnostic 
     if let Some(span) = error.span() {
         found = found.at(text, span.start, span.end);
     }
+    if message.contains("relative URL without a base") {
+        let value = error.span().and_then(|span| text.get(span)).unwrap_or_default().trim_matches(['"', '\'']);
+        return found.help(format!("begin with the scheme: `https://{value}`, or `http://…` for what speaks no TLS"));
+    }
     match unknown_key(&message) {
         Some((_, Some(known))) => found.help(format!("did you mean `{known}`?")),
         _ => found,
@@ -79,6 +83,17 @@ mod tests {
         let one = &found.0[0];
         assert_eq!(one.line, Some(3));
         assert_eq!(one.help.as_deref(), Some("did you mean `hosts`?"));
+    }
+
+    #[test]
+    fn a_url_without_its_scheme_is_told_with_it() {
+        for (line, place) in [("url = \"10.0.0.7:8443\"", (5, 7)), ("urls = [\"10.0.0.7:8443\"]", (5, 9))] {
+            let text = format!("id = \"r\"\nname = \"R\"\nhosts = [\"r.localhost\"]\n[upstream]\n{line}\n");
+            let found = read_toml::<AppSpec>("apps/r.toml", &text).unwrap_err();
+            let one = &found.0[0];
+            assert_eq!((one.line, one.column), (Some(place.0), Some(place.1)), "{found}");
+            assert!(found.to_string().contains("help: begin with the scheme: `https://10.0.0.7:8443`"), "{found}");
+        }
     }
 
     #[test]

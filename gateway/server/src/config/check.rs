@@ -61,7 +61,7 @@ impl<'a> Check<'a> {
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
             redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
             forwarded: self.forwarded(file.forwarded.as_ref()),
-            trusted_proxies: file.trusted_proxies,
+            trusted_proxies: file.trusted_proxies.into_iter().map(|one| one.0).collect(),
             limits: self.limits(&file.limits),
             log: self.log(&file.log),
             access_log: self.access_log(&file.access_log),

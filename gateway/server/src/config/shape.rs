@@ -1,6 +1,9 @@
 //! The shape of `cardea.toml`: which keys there are and what kind of value each takes. Meaning is checked elsewhere.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use cardea_core::{
     Diagnostics,
@@ -25,7 +28,7 @@ pub(super) struct File {
     pub trust_domain: Option<Spanned<String>>,
     pub resources: Option<Spanned<String>>,
     #[serde(default)]
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<Network>,
     pub forwarded: Option<Spanned<String>>,
     pub state: StateTable,
     #[serde(default)]
@@ -45,6 +48,30 @@ pub(super) struct File {
     pub access_log: AccessLogTable,
     #[serde(default)]
     pub traces: TracesTable,
+}
+
+/// A network, or one address: what a single proxy has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Network(pub IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Text;
+        // Refused while it is visited, a text is told with its own place; afterwards, with that of the whole list.
+        impl de::Visitor<'_> for Text {
+            type Value = Network;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a network such as `10.0.0.0/8`, or an address")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Network, E> {
+                let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+                text.parse().ok().or_else(alone).map(Network).ok_or_else(|| {
+                    E::custom(format!("`{text}` is no network: write `10.0.0.0/8`, or an address such as `10.0.0.7`"))
+                })
+            }
+        }
+        d.deserialize_str(Text)
+    }
 }
 
 /// How people reach us, where a proxy before us decides it.

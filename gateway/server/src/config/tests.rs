@@ -67,11 +67,24 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
         (format!("resources = \"none\"\n{state}{plain}"), "cardea.toml:1:13", "not a folder"),
+        (
+            format!("trusted_proxies = [\"10.0.0.7\", \"proxy.internal\"]\n{state}{plain}"),
+            "cardea.toml:1:32",
+            "`proxy.internal` is no network: write `10.0.0.0/8`, or an address such as `10.0.0.7`",
+        ),
     ] {
         let found = parse(&text).expect_err(&text).to_string();
         assert!(found.contains(place) && found.contains(says), "{text}\n---\n{found}");
         assert!(!found.contains("geheim"), "{found}");
     }
+}
+
+#[test]
+fn a_proxy_may_be_named_by_its_address_alone() {
+    let text = "trusted_proxies = [\"127.0.0.1\", \"::1\", \"10.0.0.0/8\"]\n[state]\ndir = \"s\"\n[[listeners]]\n\
+                address = \"127.0.0.1:1\"\nplain = true\n";
+    let trusted = parse(text).unwrap().trusted_proxies;
+    assert_eq!(trusted.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1/32", "::1/128", "10.0.0.0/8"]);
 }
 
 #[test]
