@@ -1,6 +1,6 @@
 //! Whether a bundle of resources would work: its policies validate, their tests pass, and its apps can be served.
 
-use std::path::Path;
+mod ground;
 
 use cardea_core::{
     Diagnostics, TenantId, Timestamp,
@@ -10,13 +10,17 @@ use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
 use cardea_proxy::upstream::Standing;
 use serde::Serialize;
 
-use crate::{house, state};
+use crate::{config::Config, house, state};
+
+pub use ground::Ground;
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
 pub struct Checked {
     /// Mistakes, with their places.
     pub diagnostics: Diagnostics,
+    /// What may be meant so, and seldom is.
+    pub warnings: Diagnostics,
     /// The tests of policies that validate.
     pub tests: Vec<TenantTests>,
 }
@@ -47,12 +51,13 @@ impl Checked {
     }
 }
 
-/// Checks every tenant of a bundle that has been read. `folder` is the configuration's, from which apps name files; where it
-/// is not known, they are not read.
-pub fn bundle(bundle: &Bundle, folder: Option<&Path>, now: Timestamp) -> Checked {
-    let mut checked = Checked::default();
+/// Checks every tenant of a bundle that has been read, and holds it against the configuration; where that is not known, no
+/// file that the resources name is read.
+pub fn bundle(bundle: &Bundle, config: Option<&Config>, now: Timestamp) -> Checked {
+    let ground = config.map(|config| Ground::of(config, bundle.tenants.values())).unwrap_or_default();
+    let mut checked = Checked { diagnostics: ground.mistakes, warnings: ground.doubts, tests: Vec::new() };
     for (id, tenant) in &bundle.tenants {
-        match self::tenant(tenant, &bundle.guard_rails, folder, now) {
+        match self::tenant(tenant, &bundle.guard_rails, config, now) {
             Ok(tests) => checked.tests.push(TenantTests { tenant: id.clone(), tests }),
             Err(found) => {
                 for mut one in found.0 {
@@ -72,12 +77,12 @@ pub fn bundle(bundle: &Bundle, folder: Option<&Path>, now: Timestamp) -> Checked
 pub fn tenant(
     tenant: &TenantBundle,
     guard_rails: &[PolicyText],
-    folder: Option<&Path>,
+    config: Option<&Config>,
     now: Timestamp,
 ) -> Result<Vec<TestOutcome>, Diagnostics> {
     let engine = Engine::compile(&Sources::of(tenant, guard_rails))?;
-    let transports = |_: &_, upstream: &_| match folder {
-        Some(folder) => house::tried(upstream, folder),
+    let transports = |_: &_, upstream: &_| match config {
+        Some(config) => house::tried(upstream, &config.folder),
         None => house::to_nobody(upstream),
     };
     state::apps(tenant, &engine, &transports, &Standing::default(), None)?;
@@ -116,7 +121,10 @@ mod tests {
             ("tenants/acme/policies/tests.toml", tests),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
-        bundle(&Bundle::read(&files).unwrap(), folder, Timestamp::from_secs(1_800_000_000))
+        let now = Timestamp::from_secs(1_800_000_000);
+        let plain = "[state]\ndir = \"s\"\n[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
+        let config = folder.map(|folder| Config::parse("cardea.toml", plain, folder, now).unwrap());
+        bundle(&Bundle::read(&files).unwrap(), config.as_ref(), now)
     }
 
     const TEST: &str =

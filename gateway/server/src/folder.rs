@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cardea_core::{Diagnostic, Diagnostics, resources::Bundle};
+use cardea_core::{
+    Diagnostic, Diagnostics,
+    resources::{Bundle, place_by_value},
+};
 
 /// Reads and checks the resources in `dir`; mistakes name the files as `dir` was named.
 pub fn read(dir: &Path) -> Result<Bundle, Diagnostics> {
@@ -18,6 +21,15 @@ pub fn read(dir: &Path) -> Result<Bundle, Diagnostics> {
         }
         found
     })
+}
+
+/// Gives what was found later in resources of `dir` its line, where the value that it names stands in its file.
+pub fn place(dir: &Path, found: &mut Diagnostics) {
+    for one in &mut found.0 {
+        if let Ok(text) = std::fs::read_to_string(dir.join(&one.source)) {
+            place_by_value(one, &text);
+        }
+    }
 }
 
 /// Every file below `dir` that may be a resource. Hidden files and `README.md` are people's own.

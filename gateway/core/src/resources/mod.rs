@@ -18,7 +18,7 @@ pub use bundle::{Bundle, TenantBundle};
 pub use group::GroupSpec;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
 pub use provider::{JoinRule, ProviderSpec, SecretRef};
-pub use read::read_toml;
+pub use read::{place_by_value, read_toml};
 pub use tenant::{FactorRules, SessionRules, TenantSpec, UpstreamRules};
 
 use crate::Diagnostics;

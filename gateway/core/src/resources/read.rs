@@ -45,7 +45,7 @@ fn unknown_key(message: &str) -> Option<(String, Option<String>)> {
 }
 
 /// A value check names the offending value, or the table, in backticks; if that stands in the text, it gives the place.
-pub(super) fn place_by_value(found: &mut Diagnostic, text: &str) {
+pub fn place_by_value(found: &mut Diagnostic, text: &str) {
     if found.line.is_some() {
         return;
     }

@@ -14,7 +14,11 @@ use cardea_policy::Sources;
 use cardea_storage::{Applied, Applying, Plan, ResourceChange};
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, agrees, answer, check::show, remark, say, say_json, to_the_end};
+use super::{
+    Context, Ended, Failure, Outcome, agrees, answer,
+    check::{placed, show, warn},
+    remark, say, say_json, to_the_end,
+};
 use crate::{House, checks, commands::serve::open_failure, folder, house::Doer};
 
 /// Make the store hold what a folder of resources says. Shows the plan and asks; then changes all or nothing. Policies
@@ -43,14 +47,19 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let wanted = folder::read(&arguments.dir)?;
     let config = context.config()?;
-    let checked = checks::bundle(&wanted, Some(&config.folder), context.clock.now());
+    let mut checked = checks::bundle(&wanted, Some(&config), context.clock.now());
+    placed(&mut checked, Some(&arguments.dir));
     if !checked.passed() {
         if context.is_json() {
-            say_json(&json!({ "ok": false, "diagnostics": checked.diagnostics, "tests": checked.tests }))?;
+            let (found, warnings, tests) = (&checked.diagnostics, &checked.warnings, &checked.tests);
+            say_json(&json!({ "ok": false, "diagnostics": found, "warnings": warnings, "tests": tests }))?;
         } else {
             show(&checked);
         }
         return Ok(Outcome::No);
+    }
+    if !context.is_json() {
+        warn(&checked);
     }
     let house =
         House::unprepared(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;

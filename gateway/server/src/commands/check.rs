@@ -2,7 +2,7 @@
 
 mod diff;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cardea_core::resources::Bundle;
 use cardea_storage::Store;
@@ -31,20 +31,26 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     }
     let needless = arguments.dir.is_some() && context.config_file.is_none() && !context.config_path().exists();
     let config = if needless { None } else { Some(context.config()?) };
-    let bundle = bundle(arguments.dir, config.as_ref()).await?;
+    let dir = arguments.dir.or_else(|| config.as_ref().and_then(|config| config.resources.clone()));
+    let bundle = bundle(dir.as_deref(), config.as_ref()).await?;
     let Some(bundle) = bundle else {
         return told(context, "configuration is fine; there are no resources yet", &checks::Checked::default(), 0);
     };
-    let folder = config.as_ref().map(|config| config.folder.as_path());
-    let checked = checks::bundle(&bundle, folder, context.clock.now());
+    let mut checked = checks::bundle(&bundle, config.as_ref(), context.clock.now());
+    placed(&mut checked, dir.as_deref());
     let (tenants, tests) = (bundle.tenants.len(), checked.count());
-    let line = format!("{tenants} tenants and {tests} policy tests are fine");
+    let line = format!("{} and {} are fine", counted(tenants, "tenant"), counted(tests, "policy test"));
     told(context, &line, &checked, tenants)
 }
 
-async fn bundle(dir: Option<PathBuf>, config: Option<&Config>) -> Result<Option<Bundle>, Failure> {
-    if let Some(dir) = dir.or_else(|| config.and_then(|config| config.resources.clone())) {
-        return Ok(Some(folder::read(&dir)?));
+/// A number of things: `1 tenant`, `2 tenants`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+async fn bundle(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<Bundle>, Failure> {
+    if let Some(dir) = dir {
+        return Ok(Some(folder::read(dir)?));
     }
     let Some(database) = config.map(Config::database).filter(|path| path.exists()) else { return Ok(None) };
     let store = Store::open_to_read(&database).await.map_err(anyhow::Error::from)?;
@@ -57,9 +63,11 @@ fn told(context: &Context, fine: &str, checked: &checks::Checked, tenants: usize
     let passed = checked.passed();
     if context.is_json() {
         say_json(&json!({
-            "ok": passed, "tenants": tenants, "diagnostics": checked.diagnostics, "tests": checked.tests,
+            "ok": passed, "tenants": tenants, "diagnostics": checked.diagnostics, "warnings": checked.warnings,
+            "tests": checked.tests,
         }))?;
     } else if passed {
+        warn(checked);
         say(fine);
     } else {
         show(checked);
@@ -67,8 +75,24 @@ fn told(context: &Context, fine: &str, checked: &checks::Checked, tenants: usize
     Ok(if passed { Outcome::Done } else { Outcome::No })
 }
 
+/// Gives what was found its line, where the resources lie in a folder.
+pub(super) fn placed(checked: &mut checks::Checked, dir: Option<&Path>) {
+    if let Some(dir) = dir {
+        folder::place(dir, &mut checked.diagnostics);
+        folder::place(dir, &mut checked.warnings);
+    }
+}
+
+/// Shows what may be meant so.
+pub(super) fn warn(checked: &checks::Checked) {
+    for one in &checked.warnings.0 {
+        super::remark(format_args!("warning: {one}"));
+    }
+}
+
 /// Shows what a check found: mistakes drawn, failed tests with what came out instead.
 pub(super) fn show(checked: &checks::Checked) {
+    warn(checked);
     draw(&checked.diagnostics);
     for (tenant, test) in checked.failed() {
         let message = test.message.as_deref().unwrap_or("it came out otherwise");

@@ -7,8 +7,11 @@ use cardea_storage::{Plan, ResourceChange, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Context, Ended, Failure, Outcome, checks, folder, say, say_json, show};
-use crate::config::{Config, Held, InForce, KeyChange, keys_between, same_doors};
+use super::{Context, Ended, Failure, Outcome, checks, folder, placed, say, say_json, show};
+use crate::{
+    config::{Config, Held, InForce, KeyChange, keys_between, same_doors},
+    state::Roots,
+};
 
 /// A resource that would be added, changed or removed.
 #[derive(Debug, Serialize)]
@@ -27,9 +30,6 @@ struct Shown {
     after: Option<Held>,
 }
 
-/// The whole difference.
-#[derive(Debug, Serialize)]
-struct Diff {
 /// A file of roots that services would be checked by as it is now.
 #[derive(Debug, Serialize)]
 struct Replaced {
@@ -38,36 +38,40 @@ struct Replaced {
     after: String,
 }
 
+/// The whole difference.
+#[derive(Debug, Serialize)]
+struct Diff {
     resources: Vec<Resource>,
     configuration: Vec<KeyChange>,
     certificates: Vec<Shown>,
+    /// Files of roots that hold something else than what services are checked by.
+    roots: Vec<Replaced>,
     /// Whether the configuration could be compared: a gateway runs, or ran last, with this state folder.
     compared: bool,
 }
-    /// Files of roots that hold something else than what services are checked by.
-    roots: Vec<Replaced>,
 
 pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
     let config = context.config()?;
     let dir = dir.or_else(|| config.resources.clone());
     let wanted = dir.as_deref().map(folder::read).transpose()?;
     let now = context.clock.now();
-    let checked = wanted.as_ref().map(|wanted| checks::bundle(wanted, Some(&config.folder), now)).unwrap_or_default();
-    let resources = match &wanted {
-        Some(wanted) => between(stored(&config).await?, wanted),
-        None => Vec::new(),
-    };
-    let in_force = InForce::read(&config.state_dir);
+    let mut checked = wanted.as_ref().map(|wanted| checks::bundle(wanted, Some(&config), now)).unwrap_or_default();
+    placed(&mut checked, dir.as_deref());
+    let (stored, in_force) = (stored(&config).await?, InForce::read(&config.state_dir));
+    let named = wanted.as_ref().unwrap_or(&stored);
+    let roots = in_force.as_ref().map(|before| roots(before, named, &config)).unwrap_or_default();
+    let resources = wanted.as_ref().map(|wanted| between(stored, wanted)).unwrap_or_default();
     let diff = Diff {
         resources,
         configuration: in_force.as_ref().map(|before| configuration(before, &config)).unwrap_or_default(),
         certificates: in_force.as_ref().map(|before| certificates(before, &config)).unwrap_or_default(),
+        roots,
         compared: in_force.is_some(),
     };
     if context.is_json() {
-        roots,
         let (ok, found, tests) = (checked.passed(), &checked.diagnostics, &checked.tests);
-        say_json(&json!({ "ok": ok, "diff": diff, "diagnostics": found, "tests": tests }))?;
+        let warnings = &checked.warnings;
+        say_json(&json!({ "ok": ok, "diff": diff, "diagnostics": found, "warnings": warnings, "tests": tests }))?;
     } else {
         diff.lines().iter().for_each(say);
         show(&checked);
@@ -187,10 +191,6 @@ fn certificates(before: &InForce, config: &Config) -> Vec<Shown> {
     paths.into_iter().map(shown).filter(|one| print(&one.before) != print(&one.after)).collect()
 }
 
-impl Diff {
-    fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for one in &self.resources {
 /// Of those that are named before and after: what is named anew shows among the resources.
 fn roots(before: &InForce, bundle: &Bundle, config: &Config) -> Vec<Replaced> {
     let now: BTreeMap<_, _> = bundle
@@ -205,6 +205,10 @@ fn roots(before: &InForce, bundle: &Bundle, config: &Config) -> Vec<Replaced> {
     replaced.collect()
 }
 
+impl Diff {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for one in &self.resources {
             let sign = if one.change == "added" {
                 '+'
             } else if one.change == "removed" {
@@ -224,14 +228,14 @@ fn roots(before: &InForce, bundle: &Bundle, config: &Config) -> Vec<Replaced> {
             let value = |held: &Option<Held>| held.as_ref().map_or_else(|| "(none)".to_owned(), Held::short);
             lines.push(format!("~ certificate {}: {} → {}", one.path.display(), value(&one.before), value(&one.after)));
         }
-        if lines.is_empty() {
-            lines.push("nothing would change".to_owned());
-        }
-        if !self.compared {
         for one in &self.roots {
             let short = |print: &str| print.get(..12).unwrap_or(print).to_owned();
             lines.push(format!("~ roots {}: {} → {}", one.path.display(), short(&one.before), short(&one.after)));
         }
+        if lines.is_empty() {
+            lines.push("nothing would change".to_owned());
+        }
+        if !self.compared {
             lines.push("no gateway runs with this state folder: the configuration is compared with nothing".to_owned());
         }
         lines
