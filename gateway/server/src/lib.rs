@@ -8,6 +8,7 @@ pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod descriptors;
 #[cfg(test)]
 mod examples;
 pub mod explaining;

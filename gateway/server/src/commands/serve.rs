@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Ended, Outcome};
 use crate::{
-    House, logging, reload,
+    House, checks, descriptors, logging, reload,
     running::{Running, StartFault},
 };
 
@@ -20,10 +20,12 @@ pub async fn run(_arguments: Arguments, context: &Context) -> Ended {
     let begun = Instant::now();
     let config = context.config()?;
     let level = logging::start(&config.log);
+    let allowed = descriptors::raise();
     let house = House::open(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
     let running = Running::start(house).await.map_err(start_failure)?;
     announce(&running, begun.elapsed());
-    until_told_to_stop(&running, context, &level).await?;
+    doubt(&running.house, allowed);
+    until_told_to_stop(&running, (context, allowed), &level).await?;
     tracing::info!("draining");
     running.finish().await;
     tracing::info!("stopped");
@@ -66,10 +68,24 @@ fn announce(running: &Running, took: Duration) {
     }
 }
 
+/// Says what will not work although it runs: what resources need and the configuration does not give, and connections that
+/// the system does not allow.
+fn doubt(house: &House, allowed: u64) {
+    let (state, config) = (house.state.load(), house.in_force());
+    let bundles = || state.tenants.values().map(|tenant| &tenant.bundle);
+    checks::Ground::of(&config, bundles()).log();
+    let connections = config.limits.edge.connections;
+    descriptors::log(allowed, descriptors::needed(connections, bundles()), connections);
+}
+
 /// Twenty: together they cost about as much as all the rest of a decision.
 const OPEN_POLICIES: usize = 20;
 
-async fn until_told_to_stop(running: &Running, context: &Context, level: &logging::LogLevel) -> anyhow::Result<()> {
+async fn until_told_to_stop(
+    running: &Running,
+    (context, allowed): (&Context, u64),
+    level: &logging::LogLevel,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -84,7 +100,11 @@ async fn until_told_to_stop(running: &Running, context: &Context, level: &loggin
         if stop.await {
             return Ok(());
         }
-        match reload::configuration(&running.house, &context.config_path(), level).await {
+        let reloaded = reload::configuration(&running.house, &context.config_path(), level).await;
+        if reloaded.is_ok() {
+            doubt(&running.house, allowed);
+        }
+        match reloaded {
             Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
             Ok(waiting) => {
                 tracing::warn!(waiting = waiting.join(", "), "configuration reloaded; these wait for a restart");
