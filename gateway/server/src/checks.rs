@@ -103,7 +103,9 @@ pub fn path_of(tenant: &TenantId, source: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cardea_core::resources::{AppSpec, TenantSpec};
+    use std::path::Path;
+
+    use cardea_core::resources::{AppSpec, GroupSpec, ProviderSpec, TenantSpec, TestSpec};
 
     use super::*;
 
@@ -226,6 +228,47 @@ mod tests {
         assert_eq!(plain, read(&with_defaults(text)), "a line with `#` in front shows the default");
         let unshown = crate::examples::unshown::<TenantSpec>(text);
         assert!(unshown.is_empty(), "not explained: {unshown:?}");
+    }
+
+    /// All of them together are one tenant's, so what one names another explains.
+    #[test]
+    fn the_examples_of_a_provider_a_group_and_tests_are_right_together_and_show_every_key() {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Tests {
+            #[allow(dead_code, reason = "only its shape is read")]
+            test: Vec<TestSpec>,
+        }
+        let (provider, group) = (include_str!("../provider.example.toml"), include_str!("../group.example.toml"));
+        let tests = include_str!("../tests.example.toml");
+        // The policies that the tests hold with stand in their file.
+        let policies: Vec<_> = tests.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let (with_provider, with_group) = (with_defaults(provider), with_defaults(group));
+        let read = |provider: &str, group: &str| {
+            let files = [
+                ("tenants/acme/tenant.toml", include_str!("../tenant.example.toml")),
+                ("tenants/acme/apps/lab.toml", include_str!("../app.example.toml")),
+                ("tenants/acme/providers/work.toml", provider),
+                ("tenants/acme/groups/chemists.toml", group),
+                ("tenants/acme/groups/staff.toml", "id = \"staff\"\nname = \"Staff\"\n"),
+                ("tenants/acme/policies/lab.cedar", &policies.join("\n")),
+                ("tenants/acme/policies/tests.toml", tests),
+            ];
+            let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+            Bundle::read(&files).unwrap_or_else(|found| panic!("{found}"))
+        };
+        let plain = read(provider, group);
+        assert_eq!(plain, read(&with_provider, &with_group), "a line with `#` in front shows the default");
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let found = bundle(&plain, None, Timestamp::from_secs(1_800_000_000));
+        assert!(found.passed(), "{} {:?}", found.diagnostics, found.failed().collect::<Vec<_>>());
+        assert_eq!(found.count(), 5);
+        let unshown = [
+            crate::examples::unshown::<ProviderSpec>(provider),
+            crate::examples::unshown::<GroupSpec>(group),
+            crate::examples::unshown::<Tests>(tests),
+        ];
+        assert_eq!(unshown.concat(), Vec::<String>::new(), "not explained");
     }
 
     /// An example's text with its defaults written out.
