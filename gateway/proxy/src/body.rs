@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 
 use crate::{
+    Connection,
     failure::{Reader, grpc},
     headers,
     metrics::Meters,
@@ -21,9 +22,11 @@ use crate::{
 };
 
 mod arriving;
+mod held;
 
 use arriving::Arriving;
 pub(crate) use arriving::{Arrival, Measure};
+pub(crate) use held::Held;
 
 /// What went wrong while a body was passing.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -74,14 +77,18 @@ impl Body {
 
     /// A request's body that is held to `measure` while it arrives, and where it is told what became of it. One that
     /// is announced as too large is refused at once, and nothing at all needs no measure.
-    pub(crate) fn held_to(self, measure: Measure) -> Result<(Self, Option<Arc<Arrival>>), Reason> {
+    pub(crate) fn held_to(
+        self,
+        measure: Measure,
+        connection: &Arc<Connection>,
+    ) -> Result<(Self, Option<Arc<Arrival>>), Reason> {
         if self.is_end_stream() {
             return Ok((self, None));
         }
         if self.size_hint().exact().is_some_and(|announced| announced > measure.bytes) {
             return Err(Reason::BodyTooLarge);
         }
-        let (arriving, arrival) = Arriving::new(self, measure);
+        let (arriving, arrival) = Arriving::new(self, measure, Arc::clone(connection));
         Ok((Self(Kind::Arriving(Box::new(arriving))), Some(arrival)))
     }
 

@@ -24,6 +24,7 @@ mod head;
 #[cfg(any(test, feature = "http3"))]
 pub(crate) mod http3;
 mod linger;
+mod outgoing;
 mod watch;
 
 pub(crate) use frames::Frames;

@@ -174,17 +174,17 @@ impl Proxy {
     }
 
     /// Answers one request of a connection. Never fails: every failure is an answer, and every end an entry.
-    pub async fn handle(self: &Arc<Self>, connection: Arc<Connection>, request: Request<Body>) -> Response<Body> {
+    pub async fn handle(self: &Arc<Self>, connection: &Arc<Connection>, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         // Read before anything is decided: a change from here on makes open streams ask again.
         let changes = self.streams.changes();
         let snapshot = self.snapshot.load_full();
-        let mut story = Story::begin(self, &connection, &snapshot.settings, &head);
+        let mut story = Story::begin(self, connection, &snapshot.settings, &head);
         let span = story.span.clone();
         let ended = match self.slots.take(snapshot.settings.limits.concurrency) {
             Some(_slot) => {
-                let walk = AssertUnwindSafe(self.walk(&mut story, &connection, (snapshot, changes), head, body))
-                    .catch_unwind();
+                let walk =
+                    AssertUnwindSafe(self.walk(&mut story, connection, (snapshot, changes), head, body)).catch_unwind();
                 std::pin::pin!(walk).instrument(span).await
             }
             None => Ok(Err(Reason::Overloaded.into())),
@@ -301,7 +301,7 @@ impl Proxy {
         body: Body,
     ) -> Result<Response<Body>, Fail> {
         let measure = Measure { bytes: u64::MAX, rate: OWN_RATE, stretch: way.limits().own_body };
-        let (body, arrival) = body.held_to(measure)?;
+        let (body, arrival) = body.held_to(measure, &way.connection)?;
         head.uri = way.canonical.target().clone().into();
         head.extensions.insert(Admitted::new(permit, way, story));
         let response = self.parts.own.call(Request::from_parts(head, body)).await;

@@ -50,7 +50,7 @@ impl Authorization for Desk {
     async fn check(&self, request: tonic::Request<CheckRequest>) -> Result<tonic::Response<CheckResponse>, Status> {
         let attributes = request.into_inner().attributes.ok_or_else(|| Status::invalid_argument("no attributes"))?;
         let request = described(attributes).map_err(Status::invalid_argument)?;
-        let response = self.proxy.handle(Arc::clone(&self.connection), request).await;
+        let response = self.proxy.handle(&self.connection, request).await;
         // Whoever asks has to show who it is anew: that is no answer about the request.
         if self.connection.certificate.as_ref().is_some_and(|certificate| certificate.has_ended()) {
             return Err(Status::unauthenticated("certificate-ended"));

@@ -16,6 +16,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::{Body, BodyError};
+use crate::Connection;
 
 /// What a body is held to.
 #[derive(Debug, Clone, Copy)]
@@ -66,13 +67,16 @@ pub(super) struct Arriving {
     /// it for each.
     alarm: Option<Pin<Box<Sleep>>>,
     arrival: Arc<Arrival>,
+    /// Whose it is: no connection is idle on which a body is still arriving.
+    _connection: Arc<Connection>,
 }
 
 impl Arriving {
-    pub(super) fn new(body: Body, measure: Measure) -> (Self, Arc<Arrival>) {
+    pub(super) fn new(body: Body, measure: Measure, connection: Arc<Connection>) -> (Self, Arc<Arrival>) {
         let arrival = Arc::<Arrival>::default();
         let pace = (measure.rate > 0).then_some(Pace { measure, bytes: 0, waited: Duration::ZERO, since: None });
-        (Self { body, left: measure.bytes, pace, alarm: None, arrival: Arc::clone(&arrival) }, arrival)
+        let told = Arc::clone(&arrival);
+        (Self { body, left: measure.bytes, pace, alarm: None, arrival, _connection: connection }, told)
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -171,8 +175,12 @@ mod tests {
 
     const MEASURE: Measure = Measure { bytes: 1_000, rate: 10, stretch: Duration::from_secs(10) };
 
+    fn connection() -> Arc<Connection> {
+        Arc::new(Connection::plain("127.0.0.1:9".parse().unwrap(), crate::Door::Public))
+    }
+
     async fn outcome(body: Body) -> Result<usize, Reason> {
-        let (body, arrival) = body.held_to(MEASURE)?;
+        let (body, arrival) = body.held_to(MEASURE, &connection())?;
         let whole = body.collect().await;
         whole.map(|whole| whole.to_bytes().len()).map_err(|_| arrival.unwrap().broke().unwrap())
     }
@@ -187,8 +195,11 @@ mod tests {
         assert_eq!(outcome(pieces(&[500, 500])).await, Ok(1_000));
         assert_eq!(outcome(pieces(&[500, 501])).await, Err(Reason::BodyTooLarge));
         assert_eq!(outcome(Body::full(vec![0; 1_000])).await, Ok(1_000));
-        assert!(Body::full(vec![0; 1_001]).held_to(MEASURE).is_err(), "what is announced is not waited for");
-        assert!(Body::empty().held_to(MEASURE).unwrap().1.is_none());
+        assert!(
+            Body::full(vec![0; 1_001]).held_to(MEASURE, &connection()).is_err(),
+            "what is announced is not waited for"
+        );
+        assert!(Body::empty().held_to(MEASURE, &connection()).unwrap().1.is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{Flood, Watch, linger::Linger};
+use super::{Flood, Watch, linger::Linger, outgoing::Outgoing};
 use crate::Limits;
 
 /// The stretch over which frames are counted.
@@ -34,18 +34,14 @@ const PONG: u64 = 17;
 /// Time to take the last word. A second: whoever floods and reads nothing gets none.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// More is not written for pings and their like: it is part of an answer.
-const CONTROL: usize = 64;
-
-const HEADER: usize = 9;
+pub(super) const HEADER: usize = 9;
 /// The longest frame that h2 takes by default.
 const FRAME_MAX: usize = 16_384;
 const PREFACE: usize = 24;
 
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -59,6 +55,7 @@ pub(crate) struct Frames<IO> {
     /// What is let through but did not fit h2's buffer.
     ready: Vec<u8>,
     tally: Tally,
+    outgoing: Outgoing,
     /// The stream that was opened last; ids only rise (RFC 9113 section 5.1.1).
     newest: u32,
     /// Time for a header block.
@@ -154,6 +151,7 @@ impl<IO> Frames<IO> {
             held: Held::default(),
             ready: Vec::new(),
             tally: Tally::new(limits.http2_resets, limits.http2_idle_frames),
+            outgoing: Outgoing::default(),
             newest: 0,
             block: limits.head,
             late: None,
@@ -188,8 +186,10 @@ impl<IO> Frames<IO> {
     }
 
     /// A frame begins.
-    fn begin(&mut self, [a, b, c, kind, flags, stream @ ..]: [u8; HEADER]) -> Option<Flood> {
-        self.at.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    fn begin(&mut self, header: [u8; HEADER]) -> Option<Flood> {
+        let [.., kind, flags, a, b, c, d] = header;
+        let stream = [a, b, c, d];
+        self.at.left = length(&header);
         if kind == HEADERS {
             self.at.block = Some(stream);
             // Trailers open no stream.
@@ -198,10 +198,6 @@ impl<IO> Frames<IO> {
                 self.newest = stream;
                 self.tally.opened = self.tally.opened.saturating_add(1);
             }
-        }
-        // The client takes more of an answer: its connection is not idle, however slow the line.
-        if kind == WINDOW_UPDATE {
-            self.watch.stir();
         }
         self.at.last = matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
         self.tally.frame(kind, flags, self.at.left)
@@ -227,6 +223,11 @@ impl<IO> Frames<IO> {
         }
         (0..ENOUGH).for_each(|_| empty(CONTINUATION, stream.unwrap_or(FAR)));
     }
+}
+
+/// How long a frame says that it is.
+pub(super) fn length(&[a, b, c, ..]: &[u8; HEADER]) -> usize {
+    usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
 }
 
 /// A stream that no honest client gets to.
@@ -302,12 +303,18 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Frames<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> Frames<IO> {
-    /// Counts what was sent; gives up on a client that floods and does not take the last word.
-    fn sent(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Counts what was sent of `bufs`; gives up on a client that floods and does not take the last word.
+    fn sent(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
                 self.tally.sent += bytes as u64;
-                if bytes > CONTROL {
+                // The client takes more of an answer: its connection is not idle, however slow the line.
+                if self.outgoing.answers(bufs, bytes) {
                     self.watch.stir();
                 }
             }
@@ -325,7 +332,7 @@ impl<IO: AsyncWrite + Unpin> Frames<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.sent(cx, written)
+        self.sent(cx, &[io::IoSlice::new(buf)], written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -344,7 +351,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.sent(cx, written)
+        self.sent(cx, bufs, written)
     }
 
     fn is_write_vectored(&self) -> bool {

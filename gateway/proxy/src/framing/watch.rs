@@ -75,7 +75,7 @@ impl Watch {
         self.flood.get().copied()
     }
 
-    /// Something is under way: a request was made, or an answer is still being taken.
+    /// Something is under way: a request was made, or a piece of an answer was taken.
     pub(crate) fn stir(&self) {
         self.stirs.fetch_add(1, Ordering::Relaxed);
     }

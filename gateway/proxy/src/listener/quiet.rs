@@ -1,5 +1,7 @@
 //! When a connection on which nothing is asked ends: after its idle time, or before it where others have no place. Looked at
 //! now and then, so that requests set no timer.
+//!
+//! INVARIANT: busy is where a request is open, and nothing else: whatever a client sends beside, it is asked to leave.
 
 use std::{ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
@@ -50,8 +52,8 @@ impl<'a> Quiet<'a> {
         }
     }
 
-    /// Whether a request or a stream is under way, or something was since the last look. An answer of our own that a
-    /// client takes slowly holds nothing of the connection, but moves.
+    /// Whether a request or a stream is under way, or one was since the last look. What is left of an answer when its
+    /// body is over holds nothing of the connection, but moves.
     pub(super) fn is_busy(&mut self) -> bool {
         let stirs = self.connection.watch.stirs();
         let stirred = std::mem::replace(&mut self.stirs, stirs) != stirs;

@@ -24,7 +24,8 @@ use super::{
     quiet::{self, Quiet},
 };
 use crate::{
-    Body, ClientCertificate, Connection, Drain, Limits, Proxy, Settings,
+    ClientCertificate, Connection, Drain, Limits, Proxy, Settings,
+    body::Held,
     framing::{Bounds, Flood, Frames, Guard},
     keepalive::keep_alive,
     room,
@@ -267,14 +268,17 @@ fn service(
     connection: Arc<Connection>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = Response<Body>,
+    Response = Response<Held>,
     Error = Infallible,
-    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+    Future = impl Future<Output = Result<Response<Held>, Infallible>> + Send + 'static,
 > {
     service_fn(move |request: Request<Incoming>| {
         connection.watch.stir();
         let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
-        Box::pin(async move { Ok(proxy.handle(connection, request.map(Body::from)).await) })
+        Box::pin(async move {
+            let answer = proxy.handle(&connection, request.map(Into::into)).await;
+            Ok(answer.map(|body| Held::new(body, connection)))
+        })
     })
 }
 

@@ -41,7 +41,7 @@ impl Proxy {
             origin::check_websocket(&way.canonical, &head.headers, way.asker.session().is_some(), others)
                 .inspect_err(|_| story.is_anothers(&way.canonical, &head.headers))?;
         }
-        let (body, arrival) = body.held_to(measure(way))?;
+        let (body, arrival) = body.held_to(measure(way), &way.connection)?;
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let version = head.version;
         let wish = upstream.wish(&head.headers);

@@ -381,7 +381,7 @@ async fn by_message(house: &House, target: &str, cookie: &str) -> (u16, bool) {
         client: "192.0.2.1".parse().unwrap(),
     });
     let connection = Connection::plain("127.0.0.1:1".parse().unwrap(), Door::Asked);
-    let response = house.proxy.handle(Arc::new(connection), request).await;
+    let response = house.proxy.handle(&Arc::new(connection), request).await;
     (response.status().as_u16(), response.extensions().get::<Vouched>().is_some())
 }
 
@@ -409,7 +409,7 @@ async fn a_question_about_a_grpc_call_is_no_grpc_call() {
                 .body(Body::empty())
                 .unwrap();
             let connection = Connection::plain("127.0.0.1:1".parse().unwrap(), Door::Public);
-            let response = house.proxy.handle(Arc::new(connection), request).await;
+            let response = house.proxy.handle(&Arc::new(connection), request).await;
             assert!(response.status().as_u16() >= 400, "{dialect} {target} {method}: {}", response.status());
         }
     }
@@ -444,6 +444,6 @@ async fn a_message_is_answered_in_the_same_way() {
     }
     // What tells of nothing is nothing.
     let connection = Connection::plain("127.0.0.1:1".parse().unwrap(), Door::Asked);
-    let response = house.proxy.handle(Arc::new(connection), http::Request::new(Body::empty())).await;
+    let response = house.proxy.handle(&Arc::new(connection), http::Request::new(Body::empty())).await;
     assert_eq!(response.status(), 400);
 }

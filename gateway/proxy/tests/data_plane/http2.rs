@@ -270,7 +270,36 @@ async fn a_connection_over_http2_without_a_request_ends() {
     assert!(told);
 }
 
-/// A page of our own holds nothing of its connection while it is sent.
+/// Window updates, and the pongs that we owe for pings, once counted as an answer being taken: such a client kept the last place.
+#[tokio::test]
+async fn noise_keeps_no_place_from_those_who_wait() {
+    let (_, url) = Service::start().await;
+    let mut plan = Plan::at(&url);
+    (plan.limits.connections, plan.limits.idle) = (1, Duration::from_secs(2));
+    let house = plan.open().await;
+    let mut client = Raw::connect(&house).await;
+    client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request("/public"))).await;
+    while client.next().await.expect("the connection ended").kind != DATA {}
+    let noise = [frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), frame(PING, 0, 0, &[0; 8]).repeat(8)].concat();
+    let noisy = async {
+        loop {
+            client.send(&noise).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let next = async {
+        let mut next = Raw::connect(&house).await;
+        next.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request("/public"))).await;
+        while next.next().await.expect("the connection ended").kind != DATA {}
+    };
+    tokio::select! {
+        () = noisy => {}
+        served = tokio::time::timeout(Duration::from_secs(8), next) => served.expect("the place was kept by noise"),
+    }
+    assert_eq!(house.figure(r#"cardea_connections_turned_away_total{kind="made-room"}"#), 1);
+}
+
+/// What is left of a page of our own holds nothing of its connection while it is sent.
 #[tokio::test]
 async fn an_answer_that_is_taken_slowly_is_not_idleness() {
     let (_, url) = Service::start().await;

@@ -412,7 +412,7 @@ async fn a_question_is_nobody_s_once_the_certificate_has_ended() {
             target: "/public".to_owned(),
             client: "192.0.2.1".parse().unwrap(),
         });
-        let response = house.proxy.handle(Arc::clone(&connection), request).await;
+        let response = house.proxy.handle(&connection, request).await;
         (response.status().as_u16(), response.extensions().get::<Vouched>().is_some())
     };
     assert_eq!(ask().await, (200, true));

@@ -117,6 +117,8 @@ impl Serving {
             () = &mut gone => return End::GivenUp,
         };
         self.connection.watch.stir();
+        // Until the last of the answer has been taken.
+        let connection = Arc::clone(&self.connection);
         let Ok(length) = announced(&request) else {
             stream.stop_sending(Code::H3_MESSAGE_ERROR);
             stream.stop_stream(Code::H3_MESSAGE_ERROR);
@@ -129,7 +131,7 @@ impl Serving {
         let answer = async {
             let body = tokio::time::timeout(limits.head, body::of(&head.method, length, receiving)).await.ok()?.ok()?;
             let request = Request::from_parts(head, body);
-            Some(self.proxy.handle(Arc::clone(&self.connection), request).await)
+            Some(self.proxy.handle(&connection, request).await)
         };
         let answer = tokio::select! {
             answer = answer => answer,

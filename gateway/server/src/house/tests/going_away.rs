@@ -49,7 +49,7 @@ impl Front {
     async fn asked(&self, one: &Leaving, mut going: impl FnMut() -> bool) -> Option<http::StatusCode> {
         let connection =
             Arc::new(cardea_proxy::Connection::plain("127.0.0.1:9".parse().unwrap(), cardea_proxy::Door::Public));
-        let mut request = std::pin::pin!(self.proxy.handle(connection, signing_out(&one.handle)));
+        let mut request = std::pin::pin!(self.proxy.handle(&connection, signing_out(&one.handle)));
         std::future::poll_fn(|cx| match request.as_mut().poll(cx) {
             Poll::Ready(answer) => Poll::Ready(Some(answer.status())),
             Poll::Pending if going() => Poll::Ready(None),

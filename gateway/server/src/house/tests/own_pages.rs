@@ -10,7 +10,7 @@ use super::*;
 async fn asked(stage: &Stage, request: Request<Body>) -> (u16, Option<String>, Option<String>) {
     let proxy = crate::running::proxy(&stage.house, &mut prometheus_client::registry::Registry::default());
     let connection = Arc::new(Connection::plain("127.0.0.1:9".parse().unwrap(), Door::Public));
-    let answer = proxy.handle(connection, request).await;
+    let answer = proxy.handle(&connection, request).await;
     let (status, id) = (answer.status().as_u16(), answer.headers()["x-request-id"].to_str().unwrap().parse().unwrap());
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     let told = serde_json::from_slice(&body)
@@ -31,7 +31,7 @@ async fn read(stage: &Stage, address: &str, accept: &str, languages: Option<&str
     if let Some(languages) = languages {
         request = request.header(header::ACCEPT_LANGUAGE, languages);
     }
-    let answer = proxy.handle(connection, request.body(Body::empty()).unwrap()).await;
+    let answer = proxy.handle(&connection, request.body(Body::empty()).unwrap()).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (head.headers, String::from_utf8(body.to_vec()).unwrap())

@@ -272,7 +272,7 @@ async fn while_a_thousand_apps_are_prepared_requests_go_on_and_end_under_one_gen
     let ask = async |host: &str| {
         let connection = Arc::new(Connection::plain("127.0.0.1:1".parse().unwrap(), Door::Public));
         let request = Request::get("/").header("host", host).body(Body::empty()).unwrap();
-        proxy.handle(connection, request).await.status().as_u16()
+        proxy.handle(&connection, request).await.status().as_u16()
     };
     let (old, new) = (HOST, "app-999.acme.localhost");
     assert_eq!((ask(old).await, ask(new).await), (401, 404));

@@ -1,0 +1,42 @@
+//! An answer's body with the connection that it goes out on.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::{Body, BodyError};
+use crate::Connection;
+
+/// A body that holds its connection, which is not idle until the last of it has been taken, or given up.
+pub(crate) struct Held {
+    body: Body,
+    _connection: Arc<Connection>,
+}
+
+impl Held {
+    pub(crate) fn new(body: Body, connection: Arc<Connection>) -> Self {
+        Self { body, _connection: connection }
+    }
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
