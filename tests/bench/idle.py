@@ -5,6 +5,8 @@ from machine import HERE, REST, memory, wait_for
 
 COUNT = 10_000
 KEPT, WEBSOCKETS = 250, 400
+# Seconds. A connection rests ten after its last request at the latest (`listener/quiet.rs`).
+SETTLE = 12
 # Open files that the gateway needs beside its connections.
 SPARE = 400
 
@@ -23,7 +25,7 @@ def hold(stage, kind, app, count, limit, table):
     crowd = stage.start(command, REST, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     if crowd.stdout.readline().strip() != str(count):
         sys.exit(f"bench: not all {count} {kind} connections could be opened; the gateway says:\n" + stage.log.read_text()[-2000:])
-    time.sleep(2)
+    time.sleep(SETTLE)
     found = memory(stage.gateway.pid)
     crowd.stdin.close()
     crowd.wait()

@@ -25,6 +25,7 @@ mod head;
 pub(crate) mod http3;
 mod linger;
 mod outgoing;
+mod rest;
 mod watch;
 
 pub(crate) use frames::Frames;
@@ -57,6 +58,9 @@ pub(crate) struct Guard<IO> {
     /// The request under way is the connection's last. What follows it is dropped: hyper would take it for a reason to
     /// drop the answer.
     last: bool,
+    /// The client has yet to take what was written. INVARIANT: whenever hyper waits, this says whether it has something to
+    /// send.
+    owes: bool,
     watch: Arc<Watch>,
 }
 
@@ -123,6 +127,7 @@ impl<IO> Guard<IO> {
             late: None,
             linger: Linger::new(),
             last: false,
+            owes: false,
             watch,
         }
     }
@@ -382,14 +387,19 @@ impl<IO: AsyncRead + Unpin> Guard<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.wrote(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_kept() {
+            return Poll::Ready(Ok(()));
+        }
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
         self.poll_linger(cx).map(Ok)
     }
@@ -399,7 +409,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

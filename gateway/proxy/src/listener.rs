@@ -21,6 +21,7 @@ mod proxy_protocol;
 #[cfg(feature = "http3")]
 pub mod quic;
 mod quiet;
+mod resting;
 mod serving;
 
 pub(crate) use crowd::{Crowd, Place, counted_as};

@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     refused: OnceLock<Reason>,
     flood: OnceLock<Flood>,
     stirs: AtomicU32,
+    owes: AtomicBool,
+    rests: AtomicBool,
     known: AtomicBool,
 }
 
@@ -83,6 +85,26 @@ impl Watch {
     /// How often that was so; it may go round.
     pub(crate) fn stirs(&self) -> u32 {
         self.stirs.load(Ordering::Relaxed)
+    }
+
+    /// The client has yet to take what an answer left over HTTP/1, or no longer.
+    pub(super) fn owe(&self, owes: bool) {
+        self.owes.store(owes, Ordering::Relaxed);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes.load(Ordering::Relaxed)
+    }
+
+    /// Whoever speaks HTTP is let go of, or no longer: its end is not the connection's. Says how it was before.
+    pub(crate) fn rest(&self, rests: bool) -> bool {
+        self.rests.swap(rests, Ordering::Relaxed)
+    }
+
+    /// Whether that is so.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
     }
 
     /// Somebody who is known was let through, or a listed proxy speaks.

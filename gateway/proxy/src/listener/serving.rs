@@ -6,11 +6,7 @@ use std::{convert::Infallible, error::Error as _, pin::Pin, sync::Arc, time::Dur
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,7 +17,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     Place,
     opening::{self, Turned},
-    quiet::{self, Quiet},
+    quiet::{self, Quiet, Turn},
+    resting::Resting,
 };
 use crate::{
     ClientCertificate, Connection, Drain, Limits, Proxy, Settings,
@@ -30,10 +27,6 @@ use crate::{
     keepalive::keep_alive,
     room,
 };
-
-/// Fields of a head for which hyper has room on its stack; where more are allowed it takes eight kilobytes from the heap for
-/// each head. The guard keeps to the limit itself.
-const ON_THE_STACK: usize = 100;
 
 /// Time to end after the word to do so, for whoever asks for nothing. Ten seconds: the word and its answer travel twice.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -153,17 +146,12 @@ impl Serving {
         let bounds = Bounds { head: limits.header_bytes, fields: limits.headers, time: limits.head };
         let guarded = Guard::new(stream, Arc::clone(&connection.watch), bounds);
         let connection = Arc::new(connection);
-        let mut builder = http1::Builder::new();
-        // The guard below lets through whole heads only, and sees to their time; `keep` to the time between them.
-        builder.timer(TokioTimer::new()).header_read_timeout(None::<Duration>);
-        if limits.headers > ON_THE_STACK {
-            builder.max_headers(limits.headers);
-        }
         let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
-        let mut serving = Box::pin(builder.serve_connection(TokioIo::new(guarded), service).with_upgrades());
+        let mut serving = Resting::new(guarded, service, limits.headers, Arc::clone(&connection.watch));
         let idle = limits.idle;
         Box::pin(async move {
-            self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, (idle, None)).await;
+            let (end, rest) = (Resting::end as fn(Pin<&mut _>), Resting::rest as fn(Pin<&mut _>));
+            self.keep(Pin::new(&mut serving), Words { end, rest: Some(rest) }, &connection, (idle, None)).await;
         })
     }
 
@@ -189,7 +177,10 @@ impl Serving {
             .enable_connect_protocol()
             .serve_connection(TokioIo::new(counted), service);
         let (mut serving, times) = (Box::pin(serving), (limits.idle, Some(LAST_WORD)));
-        Box::pin(async move { self.keep(serving.as_mut(), |one| one.graceful_shutdown(), &connection, times).await })
+        Box::pin(async move {
+            let words = Words { end: http2::Connection::graceful_shutdown, rest: None };
+            self.keep(serving.as_mut(), words, &connection, times).await;
+        })
     }
 
     /// Serves a connection until it ends, the gateway closes, its client's certificate ends, or it has asked for nothing for
@@ -198,33 +189,39 @@ impl Serving {
     async fn keep<C: Future<Output = hyper::Result<()>>>(
         &self,
         mut serving: Pin<&mut C>,
-        tell_to_end: fn(Pin<&mut C>),
+        words: Words<C>,
         connection: &Arc<Connection>,
         (idle, last_word): (Duration, Option<Duration>),
     ) {
         let _open = Counted::new(&self.proxy);
-        let mut quiet = Quiet::of(connection, &self.proxy.room, idle);
-        let ended = tokio::select! {
-            ended = serving.as_mut() => ended,
-            () = self.drain.begun() => {
-                tell_to_end(serving.as_mut());
-                serving.await
+        let mut quiet = Quiet::of(connection, &self.proxy.room, idle, words.rest.is_some());
+        let leaving = loop {
+            let turn = tokio::select! {
+                ended = serving.as_mut() => return self.tell(connection, ended.err()),
+                () = self.drain.begun() => {
+                    (words.end)(serving.as_mut());
+                    return self.tell(connection, serving.await.err());
+                }
+                turn = quiet.turn(&self.proxy) => turn,
+            };
+            match (turn, words.rest) {
+                (Turn::Over(leaving), _) => break leaving,
+                (Turn::Rest, Some(rest)) => rest(serving.as_mut()),
+                (Turn::Rest, None) => {}
             }
-            leaving = quiet.over(&self.proxy) => {
-                tell_to_end(serving.as_mut());
-                if leaving.is_some() {
-                    self.proxy.metrics().turned_away(Turned::MadeRoom);
-                }
-                // Who waits for a place waits for no farewell.
-                let mut patience = if leaving.is_some() { Some(Duration::ZERO) } else { last_word };
-                loop {
-                    let Some(time) = patience else { break serving.await };
-                    match tokio::time::timeout(time, serving.as_mut()).await {
-                        Ok(ended) => break ended,
-                        Err(_) if quiet.is_busy() => patience = last_word,
-                        Err(_) => break Ok(()),
-                    }
-                }
+        };
+        (words.end)(serving.as_mut());
+        if leaving.is_some() {
+            self.proxy.metrics().turned_away(Turned::MadeRoom);
+        }
+        // Who waits for a place waits for no farewell.
+        let mut patience = if leaving.is_some() { Some(Duration::ZERO) } else { last_word };
+        let ended = loop {
+            let Some(time) = patience else { break serving.await };
+            match tokio::time::timeout(time, serving.as_mut()).await {
+                Ok(ended) => break ended,
+                Err(_) if quiet.is_busy() => patience = last_word,
+                Err(_) => break Ok(()),
             }
         };
         self.tell(connection, ended.err());
@@ -280,6 +277,14 @@ fn service(
             Ok(answer.map(|body| Held::new(body, connection)))
         })
     })
+}
+
+/// What a served connection is told.
+struct Words<C> {
+    /// To end, when what is under way has ended.
+    end: fn(Pin<&mut C>),
+    /// To let go of what requests need, where it can.
+    rest: Option<fn(Pin<&mut C>)>,
 }
 
 /// An open connection in the metrics.

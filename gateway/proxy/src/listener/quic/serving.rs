@@ -19,7 +19,11 @@ use super::{
 use crate::{
     Connection, Drain, Proxy, Settings,
     framing::{self, Flood},
-    listener::{Turned, quiet::Quiet, serving::Counted},
+    listener::{
+        Turned,
+        quiet::{Quiet, Turn},
+        serving::Counted,
+    },
 };
 
 /// How much longer than it may be a head is read, to be refused with an answer.
@@ -61,8 +65,8 @@ impl Serving {
         let this = Arc::new(self);
         let mut requests = JoinSet::new();
         let mut given_up = GivenUp::new(this.settings.limits.http2_resets);
-        let mut quiet = Quiet::of(&this.connection, &this.proxy.room, this.settings.limits.idle);
-        let mut quiet = std::pin::pin!(quiet.over(&this.proxy));
+        let mut quiet = Quiet::of(&this.connection, &this.proxy.room, this.settings.limits.idle, false);
+        let mut quiet = std::pin::pin!(quiet.turn(&this.proxy));
         // Held until the place is free.
         let mut made_room = None;
         let told_to_end = loop {
@@ -81,8 +85,9 @@ impl Serving {
                     }
                 }
                 () = this.drain.begun() => break true,
-                leaving = &mut quiet => {
-                    made_room = leaving;
+                turn = &mut quiet => {
+                    // It has nothing to let go of, so it never rests.
+                    made_room = if let Turn::Over(leaving) = turn { leaving } else { None };
                     if made_room.is_some() {
                         // Who waits for a place waits for no farewell.
                         this.proxy.metrics().turned_away(Turned::MadeRoom);
