@@ -1,7 +1,7 @@
 //! The chain that links a log's entries, and what breaks it. The hashes are those of a Merkle log's leaves (RFC 6962
 //! section 2.1), so that a tree can be laid over the same entries without a change of format.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -173,24 +173,33 @@ impl Chain {
 
     /// Takes the next entry, or names what is wrong with it.
     pub fn take(&mut self, row: &Row<'_>) -> Result<(), Break> {
-        let (expected, found) = (self.head.size, row.seq);
-        if found > expected {
-            return Err(Break::Gap { expected, found });
-        }
-        if found < expected {
-            return Err(Break::Repeated { expected, found });
-        }
+        self.in_order(row.seq)?;
         if leaf(row.body) != row.leaf {
-            return Err(Break::Edited { seq: found });
+            return Err(Break::Edited { seq: row.seq });
         }
-        let next = self.head.after(&row.leaf);
-        if next.link != row.link {
-            return Err(Break::Unlinked { seq: found });
+        self.take_closed(row.seq, &row.leaf, &row.link)
+    }
+
+    /// Takes the next entry without its body, which nobody can read any more: checks its place and link.
+    pub fn take_closed(&mut self, seq: u64, leaf: &Hash, link: &Hash) -> Result<(), Break> {
+        self.in_order(seq)?;
+        let next = self.head.after(leaf);
+        if next.link != *link {
+            return Err(Break::Unlinked { seq });
         }
         self.head = next;
         match self.known.iter().find(|known| known.size == next.size && known.link != next.link) {
             Some(known) => Err(Break::Rewritten { size: known.size }),
             None => Ok(()),
+        }
+    }
+
+    fn in_order(&self, found: u64) -> Result<(), Break> {
+        let expected = self.head.size;
+        match found.cmp(&expected) {
+            Ordering::Greater => Err(Break::Gap { expected, found }),
+            Ordering::Less => Err(Break::Repeated { expected, found }),
+            Ordering::Equal => Ok(()),
         }
     }
 

@@ -52,7 +52,7 @@ pub use keys::KeysFault;
 pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
 pub(crate) use raising::Raising;
-pub use reading::Reading;
+pub use reading::{Reading, store_to_read};
 use session_cache::SessionCache;
 use to_the_end::Begun;
 pub use to_the_end::BrokeOff;
@@ -77,8 +77,6 @@ pub struct House {
     pub entropy: Arc<dyn Entropy>,
     /// All tenants, prepared; swapped whole.
     pub state: ArcSwap<State>,
-    /// Seals and opens secrets at rest under the operator's key.
-    pub sealer: Sealer,
     /// Under which sticky cookies name addresses; derived from the operator's key.
     sticky: StickyKey,
     /// Calls to others: providers' discovery, keys and tokens.
@@ -188,8 +186,9 @@ impl House {
         let dir = config.state_dir.display().to_string();
         let store_fault = |source| OpenFault::Store { dir: dir.clone(), source };
         operator_key::make_folder(&config.state_dir).map_err(OpenFault::Key)?;
-        let (sealer, sticky) = operator_key::sealer(&config.operator_key(), &*entropy).map_err(OpenFault::Key)?;
-        let store = Store::open(&config.database()).await.map_err(store_fault)?;
+        let (key, database) = (config.operator_key(), config.database());
+        let (sealer, sticky) = operator_key::sealer(&key, &database, &*entropy).map_err(OpenFault::Key)?;
+        let store = Store::open(&database, sealer, Arc::clone(&entropy)).await.map_err(store_fault)?;
         let shared: Arc<dyn SharedState> = match &config.redis {
             Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
             None => Arc::new(SqlShared::new(store.clone())),
@@ -228,7 +227,6 @@ impl House {
             log,
             clock,
             entropy,
-            sealer,
             sticky,
         }))
     }
@@ -253,6 +251,11 @@ impl House {
     /// A tenant as it stands now.
     pub fn tenant(&self, id: &TenantId) -> Option<Arc<TenantState>> {
         self.state.load().tenants.get(id).cloned()
+    }
+
+    /// Seals and opens secrets of a tenant at rest.
+    pub async fn sealer(&self, tenant: &TenantId) -> Result<Sealer, StoreFault> {
+        self.store.sealer(Some(tenant)).await
     }
 
     /// Whether cookies and URLs are those of TLS.

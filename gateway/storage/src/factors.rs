@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use cardea_core::{FactorId, TenantId, Timestamp, UserId};
-use cardea_identity::{Factor, FactorData, FactorKind};
+use cardea_core::{Entropy, FactorId, TenantId, Timestamp, UserId};
+use cardea_identity::{Factor, FactorData, FactorKind, Sealer};
+use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     row::{Read, const_sql, number},
+    sealed::{self, Place},
 };
 
 /// What came of enrolling a factor.
@@ -25,7 +27,7 @@ pub enum FactorInserted {
     Changed,
 }
 
-const COLUMNS: &str = "SELECT id, user_id, name, data, step, created_at, last_used_at FROM factors";
+const COLUMNS: &str = "SELECT id, user_id, sealed, step, created_at, last_used_at FROM factors";
 
 impl Store {
     /// Enrols a factor.
@@ -57,11 +59,11 @@ impl Store {
         factor: &Factor,
         had: Option<&[FactorId]>,
     ) -> Result<FactorInserted, StoreFault> {
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         if let Some(amiss) = amiss(&mut tx, tenant, user, had).await? {
             return Ok(amiss);
         }
-        if !enrol(&mut tx, tenant, user, factor).await? {
+        if !enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, factor).await? {
             return Ok(FactorInserted::CredentialTaken);
         }
         announce(&mut tx, Some(tenant), &Change::User(user), factor.created).await?;
@@ -76,7 +78,8 @@ impl Store {
             .bind(user.to_string())
             .fetch_all(self.reader())
             .await?;
-        rows.iter().map(factor).collect()
+        let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
+        rows.iter().map(|row| factor(&sealer, row)).collect()
     }
 
     /// Replaces what is needed to check a factor, if it is still `from`; tells whether it was. Kind and credential id
@@ -93,21 +96,23 @@ impl Store {
         if std::mem::discriminant(from) != std::mem::discriminant(to) || credential(from) != credential(to) {
             return Ok(false);
         }
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let Some(stands) = kept(&mut tx, &sealer, tenant, user, id).await? else { return Ok(false) };
         // The step has a column of its own (see `advance_totp`) and is not part of what is compared.
-        let done = sqlx::query(
-            "UPDATE factors SET data = $5, last_used_at = $6 WHERE tenant = $1 AND user_id = $2 AND id = $3 AND data = $4",
-        )
-        .bind(tenant.as_str())
-        .bind(user.to_string())
-        .bind(id.to_string())
-        .bind(stored(from)?)
-        .bind(stored(to)?)
-        .bind(now.as_micros())
-        .execute(&mut *tx)
-        .await?;
+        if without_step(&stands.data) != without_step(from) {
+            return Ok(false);
+        }
+        let kept = Kept { name: &stands.name, data: without_step(to) };
+        sqlx::query("UPDATE factors SET sealed = $4, last_used_at = $5 WHERE tenant = $1 AND user_id = $2 AND id = $3")
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .bind(id.to_string())
+            .bind(sealed::seal(&sealer, Place::Factor(id), &kept, self.entropy()?)?)
+            .bind(now.as_micros())
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 
     /// Spends a TOTP time step and all before it: true exactly once for each step, however many ask.
@@ -163,16 +168,18 @@ impl Store {
         id: FactorId,
         name: &str,
     ) -> Result<bool, StoreFault> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query("UPDATE factors SET name = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3")
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let Some(stands) = kept(&mut tx, &sealer, tenant, user, id).await? else { return Ok(false) };
+        let kept = Kept { name, data: without_step(&stands.data) };
+        sqlx::query("UPDATE factors SET sealed = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3")
             .bind(tenant.as_str())
             .bind(user.to_string())
             .bind(id.to_string())
-            .bind(name)
+            .bind(sealed::seal(&sealer, Place::Factor(id), &kept, self.entropy()?)?)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 
     /// Removes a factor and gives it back, if there was one.
@@ -183,14 +190,8 @@ impl Store {
         id: FactorId,
         now: Timestamp,
     ) -> Result<Option<Factor>, StoreFault> {
-        let mut tx = self.write().await?;
-        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND user_id = $2 AND id = $3"))
-            .bind(tenant.as_str())
-            .bind(user.to_string())
-            .bind(id.to_string())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(removed) = row.as_ref().map(factor).transpose()? else { return Ok(None) };
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let Some(removed) = kept(&mut tx, &sealer, tenant, user, id).await? else { return Ok(None) };
         sqlx::query("DELETE FROM factors WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
@@ -235,6 +236,7 @@ pub(crate) async fn ids(
 /// Enrols a factor, unless it is a passkey that somebody of the pool has; tells whether it did.
 pub(crate) async fn enrol(
     tx: &mut Transaction<'_, Any>,
+    seals: (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     user: UserId,
     factor: &Factor,
@@ -247,12 +249,13 @@ pub(crate) async fn enrol(
     if row.count("taken")? > 0 {
         return Ok(false);
     }
-    insert(tx, tenant, user, factor).await?;
+    insert(tx, seals, tenant, user, factor).await?;
     Ok(true)
 }
 
 async fn insert(
     tx: &mut Transaction<'_, Any>,
+    (sealer, entropy): (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     user: UserId,
     factor: &Factor,
@@ -261,16 +264,16 @@ async fn insert(
         FactorData::Totp { last_step, .. } => last_step.map(number),
         _ => None,
     };
+    let kept = Kept { name: &factor.name, data: without_step(&factor.data) };
     sqlx::query(
-        "INSERT INTO factors (id, tenant, user_id, kind, name, data, credential, step, created_at, last_used_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO factors (id, tenant, user_id, kind, sealed, credential, step, created_at, last_used_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(factor.id.to_string())
     .bind(tenant.as_str())
     .bind(user.to_string())
     .bind(factor.kind().as_str())
-    .bind(factor.name.as_str())
-    .bind(stored(&factor.data)?)
+    .bind(sealed::seal(sealer, Place::Factor(factor.id), &kept, entropy)?)
     .bind(credential(&factor.data))
     .bind(step)
     .bind(factor.created.as_micros())
@@ -287,29 +290,52 @@ fn credential(data: &FactorData) -> Option<&str> {
     }
 }
 
-/// The JSON that is kept, without the step, which has a column of its own.
-fn stored(data: &FactorData) -> Result<String, StoreFault> {
-    let text = match data {
-        FactorData::Totp { secret, .. } => {
-            serde_json::to_string(&FactorData::Totp { secret: secret.clone(), last_step: None })
-        }
-        other => serde_json::to_string(other),
-    };
-    Ok(text?)
+/// What is kept sealed.
+#[derive(Serialize)]
+pub(crate) struct Kept<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) data: FactorData,
 }
 
-fn factor(row: &AnyRow) -> Result<Factor, StoreFault> {
-    let mut data: FactorData = row.json("data")?;
+/// What was kept sealed.
+#[derive(Deserialize)]
+pub(crate) struct WasKept {
+    pub(crate) name: String,
+    pub(crate) data: FactorData,
+}
+
+/// What is kept sealed is without the step, which has a column of its own.
+fn without_step(data: &FactorData) -> FactorData {
+    match data {
+        FactorData::Totp { secret, .. } => FactorData::Totp { secret: secret.clone(), last_step: None },
+        other => other.clone(),
+    }
+}
+
+/// A user's factor as it stands in a transaction.
+async fn kept(
+    tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
+    tenant: &TenantId,
+    user: UserId,
+    id: FactorId,
+) -> Result<Option<Factor>, StoreFault> {
+    let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND user_id = $2 AND id = $3"))
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .bind(id.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(|row| factor(sealer, row)).transpose()
+}
+
+fn factor(sealer: &Sealer, row: &AnyRow) -> Result<Factor, StoreFault> {
+    let id = row.parsed("id", FactorId::parse)?;
+    let WasKept { name, mut data } = sealed::open(sealer, Place::Factor(id), row.bytes("sealed")?)?;
     if let FactorData::Totp { last_step, .. } = &mut data {
         *last_step = row.opt_int("step")?.and_then(|step| u64::try_from(step).ok());
     }
-    Ok(Factor {
-        id: row.parsed("id", FactorId::parse)?,
-        name: row.text("name")?,
-        data,
-        created: row.time("created_at")?,
-        last_used: row.opt_time("last_used_at")?,
-    })
+    Ok(Factor { id, name, data, created: row.time("created_at")?, last_used: row.opt_time("last_used_at")? })
 }
 
 /// The kind in a row.

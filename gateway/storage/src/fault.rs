@@ -38,6 +38,24 @@ pub enum StoreFault {
     /// A value cannot be written as JSON.
     #[error("a value cannot be written as json")]
     Encoding(#[from] serde_json::Error),
+    /// Something sealed was changed, moved, or sealed under a key that is not there.
+    #[error("what is sealed does not open: it was changed, or sealed under a key that was destroyed")]
+    Sealed(#[from] cardea_identity::sealing::CannotOpen),
+    /// A tenant's key is sealed under another operator's key.
+    #[error("the store is sealed under another operator's key than the one that is given")]
+    OtherKey,
+    /// The operator's key was not given.
+    #[error("what is asked for is sealed, and the operator's key was not given")]
+    Keyless,
+    /// The tenant's key was destroyed, and with it all that was sealed under it.
+    #[error("it was sealed under a key that was destroyed with its tenant")]
+    NoKey,
+    /// An entry does not open.
+    #[error("entry {seq} does not open: it was changed, or its key was destroyed with the tenant that was")]
+    Closed {
+        /// Its number.
+        seq: u64,
+    },
     /// A file cannot be made or opened.
     #[error("`{path}` cannot be opened")]
     File {

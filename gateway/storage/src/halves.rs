@@ -5,7 +5,11 @@ use std::time::Duration;
 use cardea_audit::Entry;
 use cardea_core::{TenantId, Timestamp};
 
-use crate::{Logged, Store, StoreFault, row::Read};
+use crate::{
+    Logged, Store, StoreFault,
+    log::Opened,
+    row::{Read, owner},
+};
 
 /// So many entries of one millisecond are looked through; at ten thousand requests a second there are some twenty.
 const NEIGHBOURS: i64 = 1_000;
@@ -23,16 +27,12 @@ impl Store {
         // Both entries tell when the request came, and their ids begin with that millisecond. The tenant is compared
         // here, so that the index over ids is the only way to go.
         let (from, to) = (first_id_of(entry.at), first_id_of(entry.at.plus(Duration::from_millis(1))));
-        let rows = sqlx::query("SELECT id, tenant, body FROM log WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3")
-            .bind(from)
-            .bind(to)
-            .bind(NEIGHBOURS)
-            .fetch_all(self.reader())
-            .await?;
-        for row in &rows {
-            let near = Entry::read(row.text("body")?.as_bytes()).map_err(|why| StoreFault::corrupt("body", why))?;
-            if near.ended() == Some(entry.id) && row.owner("tenant")?.as_ref() == tenant {
-                return self.log_entry(tenant, near.id).await;
+        let sql = "SELECT tenant, seq, sealed, leaf, link FROM log WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3";
+        let mut rows = sqlx::query(sql).bind(from).bind(to).bind(NEIGHBOURS).fetch_all(self.reader()).await?;
+        rows.retain(|row| row.text("tenant").is_ok_and(|of| of == owner(tenant)));
+        for near in self.opened(tenant, &rows).await?.into_iter().filter_map(Opened::whole) {
+            if near.entry()?.ended() == Some(entry.id) {
+                return Ok(Some(near));
             }
         }
         Ok(None)

@@ -1,12 +1,14 @@
-//! Who a provider's people are in the pool. Keyed by provider, issuer and subject; never by e-mail.
+//! Who a provider's people are in the pool. Keyed by provider, issuer and subject, of which a mark is kept; never by e-mail.
 
 use cardea_core::{ProviderId, TenantId, Timestamp, UserId};
-use cardea_identity::{LinkedIdentity, User};
+use cardea_identity::{LinkedIdentity, Sealer, User};
+use sqlx::{AnyConnection, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     row::Read,
+    sealed::{self, ACCOUNT, Place, account},
 };
 
 /// What came of linking.
@@ -20,10 +22,6 @@ pub enum Linked {
     NoUser,
 }
 
-/// Finds one account at one provider.
-const FIND: &str =
-    "SELECT user_id FROM identities WHERE tenant = $1 AND provider = $2 AND issuer = $3 AND subject = $4";
-
 impl Store {
     /// Links a user to an account at a provider.
     pub async fn link_identity(
@@ -33,7 +31,7 @@ impl Store {
         identity: &LinkedIdentity,
         now: Timestamp,
     ) -> Result<Linked, StoreFault> {
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         let known = sqlx::query("SELECT 1 FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
             .bind(tenant.as_str())
             .bind(user.to_string())
@@ -42,24 +40,21 @@ impl Store {
         if known.is_none() {
             return Ok(Linked::NoUser);
         }
-        let owner = sqlx::query(FIND)
-            .bind(tenant.as_str())
-            .bind(identity.provider.as_str())
-            .bind(identity.issuer.as_str())
-            .bind(identity.subject.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let owner = find(&mut tx, &sealer, tenant, identity).await?;
         if let Some(row) = owner {
             let same = row.parsed("user_id", UserId::parse)? == user;
             return Ok(if same { Linked::Done } else { Linked::Taken });
         }
+        let mark = sealer.mark(ACCOUNT, &account(identity))?;
+        let place = Place::Account { user, mark: &mark };
+        let sealed = sealed::seal(&sealer, place, &(&identity.issuer, &identity.subject), self.entropy()?)?;
         sqlx::query(
-            "INSERT INTO identities (tenant, provider, issuer, subject, user_id, linked_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO identities (tenant, provider, mark, sealed, user_id, linked_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(tenant.as_str())
         .bind(identity.provider.as_str())
-        .bind(identity.issuer.as_str())
-        .bind(identity.subject.as_str())
+        .bind(mark)
+        .bind(sealed)
         .bind(user.to_string())
         .bind(now.as_micros())
         .execute(&mut *tx)
@@ -75,13 +70,8 @@ impl Store {
         tenant: &TenantId,
         identity: &LinkedIdentity,
     ) -> Result<Option<User>, StoreFault> {
-        let row = sqlx::query(FIND)
-            .bind(tenant.as_str())
-            .bind(identity.provider.as_str())
-            .bind(identity.issuer.as_str())
-            .bind(identity.subject.as_str())
-            .fetch_optional(self.reader())
-            .await?;
+        let sealer = self.sealer(Some(tenant)).await?;
+        let row = find(&mut *self.reader().acquire().await?, &sealer, tenant, identity).await?;
         match row {
             Some(row) => self.user(tenant, row.parsed("user_id", UserId::parse)?).await,
             None => Ok(None),
@@ -91,22 +81,41 @@ impl Store {
     /// A user's accounts at providers.
     pub async fn identities(&self, tenant: &TenantId, user: UserId) -> Result<Vec<LinkedIdentity>, StoreFault> {
         let rows = sqlx::query(
-            "SELECT provider, issuer, subject FROM identities WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider",
+            "SELECT provider, mark, sealed FROM identities WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider",
         )
         .bind(tenant.as_str())
         .bind(user.to_string())
         .fetch_all(self.reader())
         .await?;
+        let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
         rows.iter()
             .map(|row| {
-                Ok(LinkedIdentity {
-                    provider: row.parsed("provider", ProviderId::parse)?,
-                    issuer: row.text("issuer")?,
-                    subject: row.text("subject")?,
-                })
+                let place = Place::Account { user, mark: &row.text("mark")? };
+                let (issuer, subject) = sealed::open(&sealer, place, row.bytes("sealed")?)?;
+                Ok(LinkedIdentity { provider: row.parsed("provider", ProviderId::parse)?, issuer, subject })
             })
             .collect()
     }
+}
+
+/// Whose an account is. While keys change, it may be known by the mark under either.
+async fn find(
+    from: &mut AnyConnection,
+    sealer: &Sealer,
+    tenant: &TenantId,
+    identity: &LinkedIdentity,
+) -> Result<Option<AnyRow>, StoreFault> {
+    for mark in sealer.marks(ACCOUNT, &account(identity)) {
+        let row = sqlx::query("SELECT user_id FROM identities WHERE tenant = $1 AND mark = $2")
+            .bind(tenant.as_str())
+            .bind(mark)
+            .fetch_optional(&mut *from)
+            .await?;
+        if row.is_some() {
+            return Ok(row);
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

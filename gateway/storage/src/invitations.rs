@@ -47,8 +47,8 @@ impl Store {
     /// invited is active. If we crash before it, the link is as good as before.
     pub async fn accept_invitation(&self, tenant: &TenantId, with: &Accepting<'_>) -> Result<Accepted, StoreFault> {
         let Accepting { ticket, user, before, chosen, now } = *with;
-        let mut tx = self.write().await?;
-        if tickets::take(&mut tx, tenant, TicketKind::Invitation, ticket, now).await?.is_none() {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        if tickets::take(&mut tx, &sealer, tenant, TicketKind::Invitation, ticket, now).await?.is_none() {
             return Ok(Accepted::Spent);
         }
         let row = sqlx::query("SELECT status FROM users WHERE tenant = $1 AND id = $2")
@@ -67,7 +67,7 @@ impl Store {
             .bind(user.to_string())
             .execute(&mut *tx)
             .await?;
-        if !factors::enrol(&mut tx, tenant, user, chosen).await? {
+        if !factors::enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, chosen).await? {
             return Ok(Accepted::CredentialTaken);
         }
         sqlx::query("UPDATE users SET status = $3, changed_at = $4 WHERE tenant = $1 AND id = $2")

@@ -63,7 +63,12 @@ impl Store {
     pub async fn keys(&self, tenant: &TenantId, now: Timestamp) -> Result<Vec<KeyRecord>, StoreFault> {
         let sql = "SELECT * FROM signing_keys WHERE tenant = $1 AND published_until > $2 ORDER BY signs_from, id";
         let rows = sqlx::query(sql).bind(tenant.as_str()).bind(now.as_micros()).fetch_all(self.reader()).await?;
-        rows.iter().map(key).collect()
+        let keys = rows.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+        for key in &keys {
+            // Whoever opens it then knows the key that it is sealed under.
+            self.sealer_with(Some(tenant), key.sealed.key_id()).await?;
+        }
+        Ok(keys)
     }
 
     /// Forgets assertion keys that are no longer published; tells how many.
@@ -102,7 +107,11 @@ impl Store {
     pub async fn sealed(&self, tenant: Option<&TenantId>, purpose: &str) -> Result<Vec<SealedRecord>, StoreFault> {
         let sql = "SELECT * FROM secrets WHERE tenant = $1 AND purpose = $2 ORDER BY not_before DESC, id";
         let rows = sqlx::query(sql).bind(owner(tenant)).bind(purpose).fetch_all(self.reader()).await?;
-        rows.iter().map(sealed).collect()
+        let records = rows.iter().map(sealed).collect::<Result<Vec<_>, _>>()?;
+        for record in &records {
+            self.sealer_with(tenant, record.sealed.key_id()).await?;
+        }
+        Ok(records)
     }
 }
 

@@ -17,9 +17,13 @@ mod invitations;
 mod keys;
 mod log;
 mod policies;
+#[cfg(test)]
+mod pool_cost;
 mod recovery;
 mod resources;
 mod row;
+mod seal_up;
+mod sealed;
 mod shared;
 mod store;
 mod tenants;
@@ -28,6 +32,7 @@ mod testing;
 mod tickets;
 mod user_lists;
 mod users;
+mod vault;
 
 pub use certificates::CertificateRecord;
 pub use changes::{Announced, Change};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use cardea_core::{
-    TenantId, Timestamp,
+    Entropy, TenantId, Timestamp,
     resources::{PolicySet, PolicyText, TenantBundle},
 };
+use cardea_identity::Sealer;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     changes::{Change, announce},
     resources,
     row::{Read, number},
+    sealed::{self, Place},
 };
 
 /// One version of a tenant's policies.
@@ -92,13 +94,15 @@ impl Store {
     /// The version that decides, with its set.
     pub async fn active_policies(&self, tenant: &TenantId) -> Result<Option<(Version, PolicySet)>, StoreFault> {
         let row = sqlx::query(
-            "SELECT v.version, v.hash, v.author, v.made_at, v.note, v.body, 1 AS active FROM policy_versions v \
+            "SELECT v.version, v.hash, v.sealed, v.made_at, v.body, 1 AS active FROM policy_versions v \
              JOIN tenants t ON t.id = v.tenant AND t.active_policy = v.version WHERE v.tenant = $1",
         )
         .bind(tenant.as_str())
         .fetch_optional(self.reader())
         .await?;
-        row.map(|row| Ok((version(&row)?, row.json("body")?))).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let sealer = self.opener(Some(tenant), std::slice::from_ref(&row), "sealed").await?;
+        Ok(Some((version(&sealer, &row)?, row.json("body")?)))
     }
 
     /// The number of each tenant's active version.
@@ -117,7 +121,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Version>, StoreFault> {
         let rows = sqlx::query(
-            "SELECT v.version, v.hash, v.author, v.made_at, v.note, \
+            "SELECT v.version, v.hash, v.sealed, v.made_at, \
              CASE WHEN t.active_policy = v.version THEN 1 ELSE 0 END AS active FROM policy_versions v \
              JOIN tenants t ON t.id = v.tenant WHERE v.tenant = $1 AND v.version < $2 ORDER BY v.version DESC LIMIT $3",
         )
@@ -126,7 +130,8 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.reader())
         .await?;
-        rows.iter().map(version).collect()
+        let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
+        rows.iter().map(|row| version(&sealer, row)).collect()
     }
 
     /// One version with its set.
@@ -136,7 +141,7 @@ impl Store {
         wanted: u64,
     ) -> Result<Option<(Version, PolicySet)>, StoreFault> {
         let row = sqlx::query(
-            "SELECT v.version, v.hash, v.author, v.made_at, v.note, v.body, \
+            "SELECT v.version, v.hash, v.sealed, v.made_at, v.body, \
              CASE WHEN t.active_policy = v.version THEN 1 ELSE 0 END AS active FROM policy_versions v \
              JOIN tenants t ON t.id = v.tenant WHERE v.tenant = $1 AND v.version = $2",
         )
@@ -144,7 +149,9 @@ impl Store {
         .bind(number(wanted))
         .fetch_optional(self.reader())
         .await?;
-        row.map(|row| Ok((version(&row)?, row.json("body")?))).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let sealer = self.opener(Some(tenant), std::slice::from_ref(&row), "sealed").await?;
+        Ok(Some((version(&sealer, &row)?, row.json("body")?)))
     }
 
     /// What a set of a tenant is to be checked against, as of one moment.
@@ -163,11 +170,11 @@ impl Store {
         checked: &Ground,
         now: Timestamp,
     ) -> Result<Activation, StoreFault> {
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         if let Some(refused) = moved(&mut tx, tenant, base, checked).await? {
             return Ok(refused);
         }
-        let version = insert(&mut tx, tenant, &new, now).await?;
+        let version = insert(&mut tx, (&sealer, self.entropy()?), tenant, &new, now).await?;
         announce(&mut tx, Some(tenant), &Change::Policies, now).await?;
         tx.commit().await?;
         Ok(Activation::Active { version, before: base })
@@ -225,13 +232,14 @@ async fn ground(tx: &mut Transaction<'_, Any>, tenant: &TenantId) -> Result<Opti
     Ok(bundle.map(|bundle| Ground { bundle, guard_rails: loaded.guard_rails, version }))
 }
 
-fn version(row: &AnyRow) -> Result<Version, StoreFault> {
+fn version(sealer: &Sealer, row: &AnyRow) -> Result<Version, StoreFault> {
+    let (author, note) = sealed::open(sealer, Place::Policies(row.int("version")?), row.bytes("sealed")?)?;
     Ok(Version {
         version: row.count("version")?,
         hash: row.text("hash")?,
-        author: row.text("author")?,
+        author,
         at: row.time("made_at")?,
-        note: row.text("note")?,
+        note,
         active: row.int("active")? == 1,
     })
 }
@@ -253,6 +261,7 @@ pub(crate) async fn active(
 /// Keeps a new version and makes it decide; gives its number.
 pub(crate) async fn insert(
     tx: &mut Transaction<'_, Any>,
+    (sealer, entropy): (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     new: &NewVersion<'_>,
     now: Timestamp,
@@ -263,15 +272,13 @@ pub(crate) async fn insert(
         .await?;
     let version = row.int("version")?;
     sqlx::query(
-        "INSERT INTO policy_versions (tenant, version, hash, author, made_at, note, body) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO policy_versions (tenant, version, hash, sealed, made_at, body) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(tenant.as_str())
     .bind(version)
     .bind(new.hash)
-    .bind(new.author)
+    .bind(sealed::seal(sealer, Place::Policies(version), &(new.author, new.note), entropy)?)
     .bind(now.as_micros())
-    .bind(new.note)
     .bind(serde_json::to_string(new.set)?)
     .execute(&mut **tx)
     .await?;

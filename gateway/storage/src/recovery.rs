@@ -36,7 +36,7 @@ impl Store {
         codes: &[CodeHash],
         had: &[FactorId],
     ) -> Result<FactorInserted, StoreFault> {
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         if let Some(amiss) = factors::amiss(&mut tx, tenant, user, Some(had)).await? {
             return Ok(amiss);
         }
@@ -46,7 +46,7 @@ impl Store {
             .bind(user.to_string())
             .execute(&mut *tx)
             .await?;
-        factors::enrol(&mut tx, tenant, user, factor).await?;
+        factors::enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, factor).await?;
         for hash in codes {
             sqlx::query("INSERT INTO recovery_codes (factor, hash) VALUES ($1, $2)")
                 .bind(factor.id.to_string())

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use cardea_core::{
-    AppId, GroupId, ProviderId, TenantId, Timestamp,
+    AppId, Entropy, GroupId, ProviderId, TenantId, Timestamp,
     resources::{AppSpec, Bundle, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
 };
+use cardea_identity::Sealer;
 use sqlx::{Any, Transaction};
 
 use crate::{
@@ -185,49 +186,81 @@ impl Store {
 
     /// Makes all changes of the plan in one transaction, and announces them.
     pub async fn apply(&self, plan: &Plan, with: &Applying<'_>) -> Result<Applied, StoreFault> {
+        for change in &plan.changes {
+            if let ResourceChange::Policies(tenant, _) = change {
+                // Before the transaction, in which a key that was made would be known before it stands.
+                self.sealer(Some(tenant)).await?;
+            }
+        }
         let mut tx = self.write().await?;
         if load(&mut tx, None).await? != plan.before {
             return Ok(Applied::Moved);
         }
         let mut succeeded = Vec::new();
         for change in &plan.changes {
-            succeeded.extend(make(&mut tx, change, with).await?);
+            succeeded.extend(self.make(&mut tx, change, with).await?);
         }
         announce(&mut tx, None, &Change::Resources, with.now).await?;
         tx.commit().await?;
+        self.after_drops(plan).await;
         Ok(Applied::Done(succeeded))
     }
-}
 
-async fn make(
-    tx: &mut Transaction<'_, Any>,
-    change: &ResourceChange,
-    with: &Applying<'_>,
-) -> Result<Option<Succeeded>, StoreFault> {
-    match change {
-        ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await?,
-        ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await?,
-        ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await?,
-        ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
-        ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
-        ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
-        ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,
-        ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await?,
-        ResourceChange::DropGroup(tenant, id) => {
-            sqlx::query("DELETE FROM memberships WHERE tenant = $1 AND group_id = $2")
-                .bind(tenant.as_str())
-                .bind(id.as_str())
-                .execute(&mut **tx)
-                .await?;
-            drop(tx, tenant, GroupSpec::KIND, id.as_str()).await?;
+    /// The keys of tenants that are gone leave memory, and the file what was written before they were destroyed.
+    async fn after_drops(&self, plan: &Plan) {
+        let mut dropped = false;
+        for change in &plan.changes {
+            if let ResourceChange::DropTenant(id) = change {
+                self.vault().keep(id.as_str(), None);
+                dropped = true;
+            }
         }
-        ResourceChange::Policies(tenant, set) => return succeed(tx, tenant, set, with).await.map(Some),
+        if !dropped {
+            return;
+        }
+        if let Err(fault) = self.scrub().await {
+            tracing::warn!(
+                error = fault.with_causes(),
+                "the log of writes was not cut off: the next checkpoint does it"
+            );
+        }
     }
-    Ok(None)
+
+    async fn make(
+        &self,
+        tx: &mut Transaction<'_, Any>,
+        change: &ResourceChange,
+        with: &Applying<'_>,
+    ) -> Result<Option<Succeeded>, StoreFault> {
+        match change {
+            ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await?,
+            ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await?,
+            ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await?,
+            ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
+            ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
+            ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+            ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,
+            ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await?,
+            ResourceChange::DropGroup(tenant, id) => {
+                sqlx::query("DELETE FROM memberships WHERE tenant = $1 AND group_id = $2")
+                    .bind(tenant.as_str())
+                    .bind(id.as_str())
+                    .execute(&mut **tx)
+                    .await?;
+                drop(tx, tenant, GroupSpec::KIND, id.as_str()).await?;
+            }
+            ResourceChange::Policies(tenant, set) => {
+                let sealer = self.sealer_in(tx, Some(tenant)).await?;
+                return succeed(tx, (&sealer, self.entropy()?), tenant, set, with).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
 }
 
 async fn succeed(
     tx: &mut Transaction<'_, Any>,
+    seals: (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     set: &PolicySet,
     with: &Applying<'_>,
@@ -235,7 +268,7 @@ async fn succeed(
     let before = policies::active(tx, tenant).await?.flatten();
     let hash = (with.hash)(tenant, set);
     let new = NewVersion { set, hash: &hash, author: with.author, note: with.note };
-    let version = policies::insert(tx, tenant, &new, with.now).await?;
+    let version = policies::insert(tx, seals, tenant, &new, with.now).await?;
     Ok(Succeeded { tenant: tenant.clone(), version, hash, before })
 }
 

@@ -7,14 +7,15 @@ use std::{
     sync::{Arc, Once},
 };
 
+use cardea_core::Entropy;
+use cardea_identity::Sealer;
 use sqlx::{
     Any, AnyPool, Connection as _, Executor, Row, SqliteConnection, Transaction, any::AnyPoolOptions,
     pool::PoolConnection,
 };
-
 use tokio::sync::Mutex;
 
-use crate::StoreFault;
+use crate::{StoreFault, seal_up, vault::Vault};
 
 /// The durable store. Cloning shares it.
 ///
@@ -33,16 +34,18 @@ struct Pools {
     writer: AnyPool,
     /// The log's, of SQLite's own kind: written with in the writer's turn.
     log: Mutex<Option<SqliteConnection>>,
+    vault: Vault,
 }
 
 /// Readers. Four: what two cores can use, with some waiting for the disk.
 const READERS: u32 = 4;
 
 /// For the writer. `FULL`: in WAL mode `NORMAL` may lose acknowledged commits when the machine stops.
+/// `secure_delete`: what is deleted or replaced is overwritten with zeros in its page, not only let go of.
 /// Pages of 8 KiB, in a file that is made anew: nearly all that is written are entries of a kilobyte, of which seven fit such a
 /// page and three the usual one of 4 KiB, with a quarter of it left empty and written all the same.
 const PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                       PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+                       PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;";
 
 /// For a connection that writes much: where nobody else writes, the file is brought up to date once in 16 MiB of what was
 /// written, and not in eight.
@@ -53,20 +56,25 @@ const READER_PRAGMAS: &str =
     "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;";
 
 impl Store {
-    /// Opens the SQLite file at `path`, creating it (mode 0600) and bringing its tables up to date.
-    pub async fn open(path: &Path) -> Result<Self, StoreFault> {
+    /// Opens the SQLite file at `path`, creating it (mode 0600) and bringing its tables up to date. The tenants' keys are
+    /// sealed under `operator`'s.
+    pub async fn open(path: &Path, operator: Sealer, entropy: Arc<dyn Entropy>) -> Result<Self, StoreFault> {
         drivers();
         create_private(path)?;
         let url = sqlite_url(path)?;
+        let vault = Vault::new(Some(operator), Some(entropy));
         let writer = connect(&url, 1, PRAGMAS).await?;
-        migrate(&writer).await?;
+        migrate(&writer, &vault).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
         let searcher = connect(&url, 1, READER_PRAGMAS).await?;
-        Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default() })))
+        let store = Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default(), vault }));
+        store.sealer(None).await?;
+        Ok(store)
     }
 
-    /// Opens the file to read it: nothing is made, brought up to date or written, whatever is asked.
-    pub async fn open_to_read(path: &Path) -> Result<Self, StoreFault> {
+    /// Opens the file to read it: nothing is made, brought up to date or written, whatever is asked. Without the operator's
+    /// key what is sealed stays so, and asking for it is a fault.
+    pub async fn open_to_read(path: &Path, operator: Option<Sealer>) -> Result<Self, StoreFault> {
         drivers();
         let file = std::fs::File::open(path).map(drop);
         file.map_err(|source| StoreFault::File { path: path.display().to_string(), source })?;
@@ -81,7 +89,8 @@ impl Store {
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
                 let (writer, searcher) = (reader.clone(), reader.clone());
-                Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default() })))
+                let vault = Vault::new(operator, None);
+                Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default(), vault })))
             }
         }
     }
@@ -102,6 +111,24 @@ impl Store {
         self.0.reader.close().await;
         self.0.searcher.close().await;
         self.0.writer.close().await;
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// Randomness for what is sealed.
+    pub(crate) fn entropy(&self) -> Result<&dyn Entropy, StoreFault> {
+        self.0.vault.entropy()
+    }
+
+    /// Leaves nothing of what was deleted beside its page: brings the file up to date and cuts off the log of writes, in
+    /// which older pages lie. Waits for readers as long as any writer does; what it could not do, the next checkpoint does.
+    pub(crate) async fn scrub(&self) -> Result<(), StoreFault> {
+        let _turn = self.turn().await?;
+        let mut own = self.connect_log().await?;
+        own.execute(sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+        Ok(own.close().await?)
     }
 
     /// Where to read. A read sees every write that was acknowledged before it.
@@ -198,10 +225,14 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_house.sql")),
     (2, include_str!("../migrations/0002_offered_handles.sql")),
     (3, include_str!("../migrations/0003_recovery.sql")),
+    (SEALED, include_str!("../migrations/0004_sealed.sql")),
 ];
 
+/// From this version on personal data and secrets are sealed.
+const SEALED: i64 = 4;
+
 /// Brings the tables up to date, in one transaction: two processes that start together do it once.
-async fn migrate(writer: &AnyPool) -> Result<(), StoreFault> {
+async fn migrate(writer: &AnyPool, vault: &Vault) -> Result<(), StoreFault> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)").execute(&mut *tx).await?;
     let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM migrations").fetch_one(&mut *tx).await?;
@@ -212,9 +243,17 @@ async fn migrate(writer: &AnyPool) -> Result<(), StoreFault> {
     }
     for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > stands) {
         sqlx::raw_sql(*sql).execute(&mut *tx).await?;
+        if *version == SEALED {
+            seal_up::seal_what_lies_open(&mut tx, vault).await?;
+            sqlx::raw_sql(include_str!("../migrations/0004_sealed_after.sql")).execute(&mut *tx).await?;
+        }
         sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(*version).execute(&mut *tx).await?;
     }
     tx.commit().await?;
+    if stands > 0 && stands < SEALED {
+        // What lay open lies in pages that are free now, and in the log of writes.
+        sqlx::raw_sql("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
+    }
     Ok(())
 }
 
@@ -230,7 +269,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         let path = path.join("cardea.db");
         for _ in 0..2 {
-            let store = Store::open(&path).await.unwrap();
+            let store = Dir::open(&path).await.unwrap();
             store.ping().await.unwrap();
             for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
                 let mode = std::os::unix::fs::PermissionsExt::mode(&file.unwrap().metadata().unwrap().permissions());
@@ -289,10 +328,10 @@ mod tests {
     async fn what_is_opened_to_read_is_neither_made_nor_written() {
         let dir = Dir::new();
         let path = dir.path().join("cardea.db");
-        let nothing = Store::open_to_read(&path).await.unwrap_err();
+        let nothing = Store::open_to_read(&path, None).await.unwrap_err();
         assert!(matches!(nothing, StoreFault::File { .. }) && !path.exists(), "{nothing}");
         dir.store().await.close().await;
-        let store = Store::open_to_read(&path).await.unwrap();
+        let store = Store::open_to_read(&path, None).await.unwrap();
         store.ping().await.unwrap();
         store.announce(None, &crate::Change::Resources, crate::testing::t0()).await.unwrap_err();
         assert_eq!(store.last_change().await.unwrap(), 0);
@@ -306,9 +345,9 @@ mod tests {
         sqlx::query("INSERT INTO migrations (version) VALUES (999)").execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         store.close().await;
-        let again = Store::open(&dir.path().join("cardea.db")).await.unwrap_err();
+        let again = Dir::open(&dir.path().join("cardea.db")).await.unwrap_err();
         assert!(matches!(again, StoreFault::Newer { stands: 999, .. }), "{again}");
-        let nowhere = Store::open(&dir.path().join("no/such/folder/cardea.db")).await.unwrap_err();
+        let nowhere = Dir::open(&dir.path().join("no/such/folder/cardea.db")).await.unwrap_err();
         assert!(matches!(nowhere, StoreFault::File { .. }), "{nowhere}");
     }
 }

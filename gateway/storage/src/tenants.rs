@@ -32,8 +32,9 @@ pub(crate) async fn put(tx: &mut Transaction<'_, Any>, spec: &TenantSpec) -> Res
     Ok(())
 }
 
-/// Everything that goes with a tenant. Its log stays, and so do its people's ids, emptied.
+/// Everything that goes with a tenant. Its log stays, sealed under a key that is gone, and so do its people's ids, emptied.
 const DROP: &[&str] = &[
+    "UPDATE tenant_keys SET sealed = '' WHERE tenant = $1",
     "DELETE FROM memberships WHERE tenant = $1",
     "DELETE FROM factors WHERE tenant = $1",
     "DELETE FROM identities WHERE tenant = $1",
@@ -49,9 +50,14 @@ const DROP: &[&str] = &[
     "DELETE FROM tenants WHERE id = $1",
 ];
 
-/// Deletes a tenant with its people, keys and policies: one made later under the same name starts empty.
+/// Deletes a tenant with its people, keys and policies: one made later under the same name starts empty, under a new key.
+///
+/// Its key is overwritten in its page (`secure_delete`), so that nobody opens what else is left of it, backups included,
+/// unless they hold a copy of the key from before. The page as it was lies in the log of writes until that is cut off,
+/// which is done right after (see [`Store::scrub`]); there too it is sealed under the operator's key. What a file system
+/// or a disk keeps of blocks that were given back is theirs.
 pub(crate) async fn drop(tx: &mut Transaction<'_, Any>, id: &TenantId, now: Timestamp) -> Result<(), StoreFault> {
-    sqlx::query("UPDATE users SET status = 'deleted', email = '', name = '', changed_at = $2 WHERE tenant = $1")
+    sqlx::query("UPDATE users SET status = 'deleted', person = x'', mark = '', changed_at = $2 WHERE tenant = $1")
         .bind(id.as_str())
         .bind(now.as_micros())
         .execute(&mut **tx)

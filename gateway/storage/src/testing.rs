@@ -2,14 +2,17 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicI64, AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use cardea_core::{Clock, TenantId, Timestamp, UserId, entropy::Fixed, resources::TenantSpec};
-use cardea_identity::{Email, Status, User};
+use cardea_core::{Clock, Secret, TenantId, Timestamp, UserId, entropy::Fixed, resources::TenantSpec};
+use cardea_identity::{Email, Sealer, Status, User};
 
-use crate::Store;
+use crate::{Store, StoreFault};
 
 /// A folder of its own, removed at the end.
 #[derive(Debug)]
@@ -29,7 +32,15 @@ impl Dir {
     }
 
     pub(crate) async fn store(&self) -> Store {
-        Store::open(&self.0.join("cardea.db")).await.unwrap()
+        Self::open(&self.0.join("cardea.db")).await.unwrap()
+    }
+
+    pub(crate) async fn open(path: &Path) -> Result<Store, StoreFault> {
+        let operator = Sealer::new(&Secret::new([1; 32])).unwrap();
+        // Each draws what no other draws, as processes do.
+        static SEED: AtomicU64 = AtomicU64::new(1 << 32);
+        let entropy = Arc::new(Fixed::new(SEED.fetch_add(1 << 16, Ordering::Relaxed)));
+        Store::open(path, operator, entropy).await
     }
 }
 
@@ -76,8 +87,8 @@ pub(crate) fn user(of: &str, email: &str) -> User {
 pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
-    pub(crate) fn new() -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Self(AtomicI64::new(t0().as_micros())))
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(t0().as_micros())))
     }
 
     pub(crate) fn advance(&self, by: Duration) {

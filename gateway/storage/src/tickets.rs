@@ -2,11 +2,15 @@
 //! of racing takers; kept after that, so that a second use can be told from an unknown token.
 
 use cardea_core::{TenantId, Timestamp};
-use cardea_identity::TicketHash;
+use cardea_identity::{Sealer, TicketHash};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction, any::AnyRow};
 
-use crate::{Store, StoreFault, row::Read};
+use crate::{
+    Store, StoreFault,
+    row::Read,
+    sealed::{self, Place},
+};
 
 /// What a ticket is for. A ticket of one kind is never found for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,17 +58,17 @@ impl TicketKind {
 impl Store {
     /// Keeps a new ticket.
     pub async fn insert_ticket(&self, ticket: &TicketRecord) -> Result<(), StoreFault> {
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(&ticket.tenant)).await?;
+        let kept = (&ticket.payload, &ticket.author);
         sqlx::query(
-            "INSERT INTO tickets (hash, tenant, kind, subject, payload, author, created_at, expires_at, used_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO tickets (hash, tenant, kind, subject, sealed, created_at, expires_at, used_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(ticket.hash.to_string())
         .bind(ticket.tenant.as_str())
         .bind(ticket.kind.as_str())
         .bind(ticket.subject.as_str())
-        .bind(serde_json::to_string(&ticket.payload)?)
-        .bind(ticket.author.as_str())
+        .bind(sealed::seal(&sealer, Place::Ticket(&ticket.hash), &kept, self.entropy()?)?)
         .bind(ticket.created.as_micros())
         .bind(ticket.expires.as_micros())
         .bind(ticket.used.map(Timestamp::as_micros))
@@ -90,7 +94,9 @@ impl Store {
         .bind(now.as_micros())
         .fetch_optional(self.reader())
         .await?;
-        row.as_ref().map(ticket).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let sealer = self.opener(Some(tenant), std::slice::from_ref(&row), "sealed").await?;
+        ticket(&sealer, &row).map(Some)
     }
 
     /// Takes a ticket: given to exactly one taker.
@@ -101,8 +107,8 @@ impl Store {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<TicketRecord>, StoreFault> {
-        let mut tx = self.write().await?;
-        let taken = take(&mut tx, tenant, kind, hash, now).await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let taken = take(&mut tx, &sealer, tenant, kind, hash, now).await?;
         // If we crash before this, nobody has taken it.
         tx.commit().await?;
         Ok(taken)
@@ -126,7 +132,8 @@ impl Store {
         .bind(now.as_micros())
         .fetch_all(self.reader())
         .await?;
-        rows.iter().map(ticket).collect()
+        let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
+        rows.iter().map(|row| ticket(&sealer, row)).collect()
     }
 
     /// Takes back all unused tickets of a subject, as before a new invitation; tells how many.
@@ -147,6 +154,7 @@ impl Store {
 /// Takes a ticket, once the transaction ends well.
 pub(crate) async fn take(
     tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
     tenant: &TenantId,
     kind: TicketKind,
     hash: &TicketHash,
@@ -162,12 +170,14 @@ pub(crate) async fn take(
     .bind(now.as_micros())
     .fetch_all(&mut **tx)
     .await?;
-    rows.first().map(ticket).transpose()
+    rows.first().map(|row| ticket(sealer, row)).transpose()
 }
 
-fn ticket(row: &AnyRow) -> Result<TicketRecord, StoreFault> {
+fn ticket(sealer: &Sealer, row: &AnyRow) -> Result<TicketRecord, StoreFault> {
+    let hash = row.parsed("hash", TicketHash::parse)?;
+    let (payload, author) = sealed::open(sealer, Place::Ticket(&hash), row.bytes("sealed")?)?;
     Ok(TicketRecord {
-        hash: row.parsed("hash", TicketHash::parse)?,
+        hash,
         tenant: row.parsed("tenant", TenantId::parse)?,
         kind: match row.text("kind")?.as_str() {
             "invitation" => TicketKind::Invitation,
@@ -175,8 +185,8 @@ fn ticket(row: &AnyRow) -> Result<TicketRecord, StoreFault> {
             other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
         },
         subject: row.text("subject")?,
-        payload: row.json("payload")?,
-        author: row.text("author")?,
+        payload,
+        author,
         created: row.time("created_at")?,
         expires: row.time("expires_at")?,
         used: row.opt_time("used_at")?,

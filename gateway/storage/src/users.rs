@@ -1,8 +1,8 @@
 //! The pool: people and the groups that they are put in. Deleted people are never found again, and their ids never
 //! given to another.
 
-use cardea_core::{GroupId, TenantId, Timestamp, UserId};
-use cardea_identity::{Email, Status, User};
+use cardea_core::{Entropy, GroupId, TenantId, Timestamp, UserId};
+use cardea_identity::{Email, Sealer, Status, User};
 
 use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
 
@@ -10,6 +10,7 @@ use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     row::{Read, const_sql},
+    sealed::{self, EMAIL},
 };
 
 /// What came of adding a user.
@@ -24,29 +25,23 @@ pub enum Inserted {
 }
 
 /// What is read of a user; groups come apart.
-pub(crate) const COLUMNS: &str =
-    "SELECT id, tenant, email, name, status, created_at, changed_at, last_seen_at FROM users";
+pub(crate) const COLUMNS: &str = "SELECT id, tenant, person, status, created_at, changed_at, last_seen_at FROM users";
 
 impl Store {
     /// Adds a user with their groups.
     pub async fn insert_user(&self, user: &User) -> Result<Inserted, StoreFault> {
-        let mut tx = self.write().await?;
-        let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM users WHERE id = $1) AS ids, \
-             (SELECT COUNT(*) FROM users WHERE tenant = $2 AND email = $3 AND status <> 'deleted') AS emails",
-        )
-        .bind(user.id.to_string())
-        .bind(user.tenant.as_str())
-        .bind(user.email.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
+        let (mut tx, sealer) = self.write_sealed(Some(&user.tenant)).await?;
+        let row = sqlx::query("SELECT COUNT(*) AS ids FROM users WHERE id = $1")
+            .bind(user.id.to_string())
+            .fetch_one(&mut *tx)
+            .await?;
         if row.count("ids")? > 0 {
             return Ok(Inserted::IdUsed);
         }
-        if row.count("emails")? > 0 {
+        if by_email(&mut tx, &sealer, &user.tenant, &user.email).await?.is_some() {
             return Ok(Inserted::EmailTaken);
         }
-        insert(&mut tx, user).await?;
+        insert(&mut tx, &sealer, self.entropy()?, user).await?;
         announce(&mut tx, Some(&user.tenant), &Change::User(user.id), user.created).await?;
         tx.commit().await?;
         Ok(Inserted::Done)
@@ -59,17 +54,14 @@ impl Store {
             .bind(id.to_string())
             .fetch_optional(self.reader())
             .await?;
-        self.with_groups(row).await
+        self.with_groups(tenant, row).await
     }
 
     /// The user of that address, unless deleted.
     pub async fn user_by_email(&self, tenant: &TenantId, email: &Email) -> Result<Option<User>, StoreFault> {
-        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND email = $2 AND status <> 'deleted'"))
-            .bind(tenant.as_str())
-            .bind(email.as_str())
-            .fetch_optional(self.reader())
-            .await?;
-        self.with_groups(row).await
+        let sealer = self.sealer(Some(tenant)).await?;
+        let row = by_email(&mut *self.reader().acquire().await?, &sealer, tenant, email).await?;
+        self.with_groups(tenant, row).await
     }
 
     /// Sets a user's status, if it is `from`; tells whether it was. Deleting is [`Store::delete_user`].
@@ -158,7 +150,7 @@ impl Store {
     pub async fn delete_user(&self, tenant: &TenantId, id: UserId, now: Timestamp) -> Result<bool, StoreFault> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
-            "UPDATE users SET status = 'deleted', email = '', name = '', changed_at = $3 \
+            "UPDATE users SET status = 'deleted', person = x'', mark = '', changed_at = $3 \
              WHERE tenant = $1 AND id = $2 AND status <> 'deleted'",
         )
         .bind(tenant.as_str())
@@ -174,9 +166,10 @@ impl Store {
         finish(tx, tenant, id, done.rows_affected(), now).await
     }
 
-    async fn with_groups(&self, row: Option<AnyRow>) -> Result<Option<User>, StoreFault> {
+    async fn with_groups(&self, tenant: &TenantId, row: Option<AnyRow>) -> Result<Option<User>, StoreFault> {
         let Some(row) = row else { return Ok(None) };
-        let mut user = user(&row)?;
+        let sealer = self.opener(Some(tenant), std::slice::from_ref(&row), "person").await?;
+        let mut user = user(&sealer, &row)?;
         user.groups = groups_of(&mut *self.reader().acquire().await?, user.id).await?;
         Ok(Some(user))
     }
@@ -205,15 +198,40 @@ async fn finish(
     Ok(true)
 }
 
-async fn insert(tx: &mut Transaction<'_, Any>, user: &User) -> Result<(), StoreFault> {
+/// The user of an address. While keys change, it may be known by the mark under either.
+async fn by_email(
+    from: &mut AnyConnection,
+    sealer: &Sealer,
+    tenant: &TenantId,
+    email: &Email,
+) -> Result<Option<AnyRow>, StoreFault> {
+    for mark in sealer.marks(EMAIL, email.as_str()) {
+        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND mark = $2 AND status <> 'deleted'"))
+            .bind(tenant.as_str())
+            .bind(mark)
+            .fetch_optional(&mut *from)
+            .await?;
+        if row.is_some() {
+            return Ok(row);
+        }
+    }
+    Ok(None)
+}
+
+pub(crate) async fn insert(
+    tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
+    entropy: &dyn Entropy,
+    user: &User,
+) -> Result<(), StoreFault> {
     sqlx::query(
-        "INSERT INTO users (id, tenant, email, name, status, created_at, changed_at, last_seen_at) \
+        "INSERT INTO users (id, tenant, person, mark, status, created_at, changed_at, last_seen_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(user.id.to_string())
     .bind(user.tenant.as_str())
-    .bind(user.email.as_str())
-    .bind(user.name.as_str())
+    .bind(sealed::seal_person(sealer, user.id, &user.email, &user.name, entropy)?)
+    .bind(sealer.mark(EMAIL, user.email.as_str())?)
     .bind(user.status.as_str())
     .bind(user.created.as_micros())
     .bind(user.changed.as_micros())
@@ -249,12 +267,14 @@ async fn groups_of(connection: &mut AnyConnection, id: UserId) -> Result<Vec<Gro
 }
 
 /// The user of a row, without groups.
-pub(crate) fn user(row: &AnyRow) -> Result<User, StoreFault> {
+pub(crate) fn user(sealer: &Sealer, row: &AnyRow) -> Result<User, StoreFault> {
+    let id = row.parsed("id", UserId::parse)?;
+    let (email, name) = sealed::open_person(sealer, id, row.bytes("person")?)?;
     Ok(User {
-        id: row.parsed("id", UserId::parse)?,
+        id,
         tenant: row.parsed("tenant", TenantId::parse)?,
-        email: row.parsed("email", Email::parse)?,
-        name: row.text("name")?,
+        email,
+        name,
         status: status(row)?,
         groups: Vec::new(),
         created: row.time("created_at")?,

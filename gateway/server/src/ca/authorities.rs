@@ -87,7 +87,9 @@ async fn load_or_make<F: Future<Output = Result<Authority, CaFault>>>(
     let made = make().await?;
     let key = made.key_pem().expose().as_bytes();
     let sealed = house
-        .sealer
+        .store
+        .sealer(tenant)
+        .await?
         .seal(&place(tenant, purpose), key, &*house.entropy)
         .map_err(|_| CaFault::Sealed(place(tenant, purpose)))?;
     // The entry comes before the key is kept: a key without an entry must not be, an entry without a key may.
@@ -118,7 +120,7 @@ async fn load(
 ) -> Result<Option<Authority>, CaFault> {
     let Some(record) = house.store.sealed(tenant, purpose).await?.into_iter().next() else { return Ok(None) };
     let closed = || CaFault::Sealed(place(tenant, purpose));
-    let key = house.sealer.open(&place(tenant, purpose), &record.sealed).map_err(|_| closed())?;
+    let key = house.store.sealer(tenant).await?.open(&place(tenant, purpose), &record.sealed).map_err(|_| closed())?;
     let key = std::str::from_utf8(key.expose()).map_err(|_| closed())?;
     Ok(Some(Authority::from_pem(&record.public, key, domain)?))
 }

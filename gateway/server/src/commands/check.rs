@@ -53,7 +53,7 @@ async fn bundle(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<Bu
         return Ok(Some(folder::read(dir)?));
     }
     let Some(database) = config.map(Config::database).filter(|path| path.exists()) else { return Ok(None) };
-    let store = Store::open_to_read(&database).await.map_err(anyhow::Error::from)?;
+    let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
     let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
     store.close().await;
     Ok(Some(bundle))

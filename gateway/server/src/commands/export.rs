@@ -19,7 +19,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let store = Store::open_to_read(&context.config()?.database()).await.map_err(anyhow::Error::from)?;
+    let store = Store::open_to_read(&context.config()?.database(), None).await.map_err(anyhow::Error::from)?;
     let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
     store.close().await;
     let changed = folder::write(&arguments.dir, &bundle)

@@ -74,9 +74,13 @@ impl House {
     async fn keys_of(&self, tenant: &TenantId) -> Result<Keys, KeysFault> {
         let sealed = |source| KeysFault::Sealed { tenant: tenant.clone(), source };
         let now = self.now();
+        let sealer = match self.sealer(tenant).await {
+            Err(StoreFault::OtherKey) => return Err(sealed(KeyFault)),
+            other => other?,
+        };
         let mut records = self.store.keys(tenant, now).await?;
         if let Some(from) = keys::due(&records, now) {
-            let made = keys::make(tenant, from, &self.sealer, now, &*self.entropy).map_err(sealed)?;
+            let made = keys::make(tenant, from, &sealer, now, &*self.entropy).map_err(sealed)?;
             // Another gateway may have been faster: then its key is the one.
             if self.store.insert_key(&made, from).await? {
                 let event = Event::KeyRotated { purpose: "assertion".into(), key: made.id };
@@ -86,7 +90,7 @@ impl House {
         }
         let mut signing = HashMap::new();
         for record in records.iter().filter(|record| now < record.signs_until) {
-            signing.insert(record.id.clone(), record.open(&self.sealer).map_err(sealed)?);
+            signing.insert(record.id.clone(), record.open(&sealer).map_err(sealed)?);
         }
         Ok(Keys { records, signing })
     }

@@ -23,16 +23,28 @@ pub(super) fn make_folder(dir: &Path) -> Result<(), String> {
         .map_err(|error| format!("the state folder `{}` cannot be made: {error}", dir.display()))
 }
 
-/// The sealer under the key in `path`, which is made if there is none, and the key of sticky cookies, which follows from
+/// The sealer under the key in `path`, which is made if there is none and no `database` that is sealed under it, and the key of sticky cookies, which follows from
 /// it: gateways that share the one agree on the other.
-pub(super) fn sealer(path: &Path, source: &dyn Entropy) -> Result<(Sealer, StickyKey), String> {
+pub(super) fn sealer(path: &Path, database: &Path, source: &dyn Entropy) -> Result<(Sealer, StickyKey), String> {
+    // Asked first: whoever makes both makes the key before.
+    let sealed = database.exists();
     let key = match std::fs::read_to_string(path) {
         Ok(text) => read(path, &Zeroizing::new(text))?,
+        Err(error) if error.kind() == ErrorKind::NotFound && sealed => {
+            let (key, database) = (path.display(), database.display());
+            return Err(format!("`{key}` is not there, and what `{database}` holds is sealed under it: put it back"));
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => make(path, source)?,
         Err(error) => return Err(format!("`{}` cannot be read: {error}", path.display())),
     };
     let sealer = Sealer::new(&key).map_err(|error| error.to_string())?;
     Ok((sealer, sticky(&key)))
+}
+
+/// The sealer under the key in `path`, for who only reads: none where there is no key, or none that may be read.
+pub(super) fn to_read(path: &Path) -> Option<Sealer> {
+    let text = Zeroizing::new(std::fs::read_to_string(path).ok()?);
+    Sealer::new(&read(path, &text).ok()?).ok()
 }
 
 fn sticky(key: &Secret<[u8; 32]>) -> StickyKey {
@@ -91,15 +103,15 @@ mod tests {
     fn a_key_is_made_once_and_only_its_owner_reads_it() {
         let folder = std::env::temp_dir().join(format!("cardea-key-{}", std::process::id()));
         make_folder(&folder).unwrap();
-        let path = folder.join("operator.key");
-        let sealed = sealer(&path, &Fixed::new(1)).unwrap().0.seal("p", b"x", &Fixed::new(3)).unwrap();
+        let (path, none) = (folder.join("operator.key"), folder.join("none"));
+        let sealed = sealer(&path, &none, &Fixed::new(1)).unwrap().0.seal("p", b"x", &Fixed::new(3)).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(sealer(&path, &Fixed::new(2)).unwrap().0.open("p", &sealed).unwrap().expose(), b"x");
+        assert_eq!(sealer(&path, &none, &Fixed::new(2)).unwrap().0.open("p", &sealed).unwrap().expose(), b"x");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(sealer(&path, &Fixed::new(2)).unwrap_err().contains("chmod 600"));
+        assert!(sealer(&path, &none, &Fixed::new(2)).unwrap_err().contains("chmod 600"));
         std::fs::write(&path, "short").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(sealer(&path, &Fixed::new(2)).unwrap_err().contains("32 bytes"));
+        assert!(sealer(&path, &none, &Fixed::new(2)).unwrap_err().contains("32 bytes"));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -221,7 +221,13 @@ async fn a_group_counts_from_the_next_request_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_asked_for_a_factor_that_the_tenant_has_switched_off() {
     let stage = Stage::set().await;
-    let secret = stage.house.sealer.seal("factors/1", b"12345678901234567890", &*stage.house.entropy).unwrap();
+    let secret = stage
+        .house
+        .sealer(&stage.tenant)
+        .await
+        .unwrap()
+        .seal("factors/1", b"12345678901234567890", &*stage.house.entropy)
+        .unwrap();
     let factor = Factor {
         id: cardea_core::FactorId::mint(stage.house.now(), &*stage.house.entropy),
         name: "Phone".to_owned(),

@@ -46,8 +46,8 @@ pub(super) enum What {
 pub(super) async fn keep(visit: &Visit, what: What) -> Result<String, Failed> {
     let pending = Pending { user: visit.user_id(), what };
     let house = &visit.house;
-    let issued =
-        OneTime::issue(Purpose::Enrolment, visit.tenant_id(), &pending, &house.sealer, visit.now(), &*house.entropy);
+    let sealer = house.sealer(visit.tenant_id()).await?;
+    let issued = OneTime::issue(Purpose::Enrolment, visit.tenant_id(), &pending, &sealer, visit.now(), &*house.entropy);
     let (ticket, value) = issued.map_err(|_| Failed::Refused(Reason::Internal))?;
     house.shared.put(&value, visit.now()).await?;
     Ok(ticket.expose_text())
@@ -58,7 +58,7 @@ pub(super) async fn peek(visit: &Visit, ticket: &str, again: &'static str) -> Re
     let spent = || Failed::Again(Reason::SignInExpired, again);
     let hash = Ticket::parse(ticket).map_err(|_| spent())?.hash();
     let kept = visit.house.shared.peek(visit.tenant_id(), Purpose::Enrolment, &hash, visit.now()).await?;
-    open(visit, &kept.ok_or_else(spent)?).ok_or_else(spent)
+    open(visit, &kept.ok_or_else(spent)?).await?.ok_or_else(spent)
 }
 
 /// Takes it: of racing answers exactly one gets it.
@@ -66,13 +66,14 @@ pub(super) async fn take(visit: &Visit, ticket: &str, again: &'static str) -> Re
     let spent = || Failed::Again(Reason::SignInExpired, again);
     let hash = Ticket::parse(ticket).map_err(|_| spent())?.hash();
     let kept = visit.house.shared.take(visit.tenant_id(), Purpose::Enrolment, &hash, visit.now()).await?;
-    open(visit, &kept.ok_or_else(spent)?).ok_or_else(spent)
+    open(visit, &kept.ok_or_else(spent)?).await?.ok_or_else(spent)
 }
 
-fn open(visit: &Visit, kept: &OneTime) -> Option<What> {
-    let pending: Pending = kept.open(Purpose::Enrolment, visit.tenant_id(), &visit.house.sealer, visit.now()).ok()?;
+async fn open(visit: &Visit, kept: &OneTime) -> Result<Option<What>, Failed> {
+    let sealer = visit.house.sealer(visit.tenant_id()).await?;
+    let opened = kept.open::<Pending>(Purpose::Enrolment, visit.tenant_id(), &sealer, visit.now());
     // INVARIANT: what one person began nobody else ends: a planted ticket enrols nothing.
-    (pending.user == visit.user_id()).then_some(pending.what)
+    Ok(opened.ok().filter(|pending| pending.user == visit.user_id()).map(|pending| pending.what))
 }
 
 /// What the browser is to keep from now on; nothing where its session stays as it is.

@@ -53,7 +53,7 @@ async fn offer(visit: &Visit) -> Result<Response, Failed> {
     }
     fresh::require(visit, Act::Add, &standing.factors, HERE).await?;
     let house = &visit.house;
-    let drawn = recovery::draw(&house.sealer, visit.now(), &*house.entropy);
+    let drawn = recovery::draw(&house.sealer(visit.tenant_id()).await?, visit.now(), &*house.entropy);
     let drawn = drawn.map_err(|_| Failed::Refused(Reason::Internal))?;
     let codes: Vec<_> = drawn.codes.iter().map(recovery::Code::expose_grouped).collect();
     // What is kept of them until the person answers can be read back into no code.

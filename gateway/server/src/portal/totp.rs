@@ -89,7 +89,8 @@ async fn enrol(visit: &Visit, typed: &Typed) -> Result<Response, Failed> {
     enrolment::take(visit, &typed.ticket, HERE).await?;
     let house = &visit.house;
     let id = FactorId::mint(visit.now(), &*house.entropy);
-    let secret = seed.seal(id, &house.sealer, &*house.entropy).map_err(|_| Failed::Refused(Reason::Internal))?;
+    let sealer = house.sealer(visit.tenant_id()).await?;
+    let secret = seed.seal(id, &sealer, &*house.entropy).map_err(|_| Failed::Refused(Reason::Internal))?;
     let factor = Factor {
         id,
         name: String::new(),

@@ -161,7 +161,8 @@ impl Visit {
     pub(super) async fn leave(&self, session: SessionId, destination: &Destination) -> Result<String, No> {
         let Destination { to, flow } = destination;
         let Some(flow) = flow.filter(|_| to.host() != self.host()) else { return Ok(to.to_string()) };
-        let House { sealer, entropy, shared, .. } = &*self.house;
+        let House { entropy, shared, .. } = &*self.house;
+        let sealer = &self.house.sealer(self.id()).await?;
         let value = HandOver { session, host: to.host().to_owned(), flow };
         let (code, kept) = OneTime::issue(Purpose::HandOver, self.id(), &value, sealer, self.now, &**entropy)?;
         shared.put(&kept, self.now).await?;

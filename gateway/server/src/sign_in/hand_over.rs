@@ -31,7 +31,8 @@ async fn received(visit: &Visit, arrival: &Arrival) -> Result<Response, No> {
     visit.doer()?;
     let path = local_path(&arrival.to).map_err(|_| Reason::ForeignReturn)?;
     let code = Ticket::parse(&arrival.code).map_err(|_| Reason::CodeSpent)?;
-    let House { shared, sealer, entropy, .. } = &*visit.house;
+    let House { shared, entropy, .. } = &*visit.house;
+    let sealer = &visit.house.sealer(visit.id()).await?;
     let (purpose, hash) = (Purpose::HandOver, code.hash());
     let kept = shared.peek(visit.id(), purpose, &hash, visit.now).await?.ok_or(Reason::CodeSpent)?;
     let value: HandOver = kept.open(purpose, visit.id(), sealer, visit.now).map_err(|_| Reason::CodeSpent)?;

@@ -120,7 +120,8 @@ async fn asked(visit: &Visit, token: &str) -> Result<Response, No> {
     let site = site(&visit.house, &visit.tenant)?;
     let begun = site.begin_enrolment(&invited.user, &invited.factors).map_err(|_| Reason::FactorRejected)?;
     let (options, enrolment) = begun;
-    let House { sealer, entropy, shared, .. } = &*visit.house;
+    let House { entropy, shared, .. } = &*visit.house;
+    let sealer = &visit.house.sealer(visit.id()).await?;
     let value = UnderWay { invitation: hash, enrolment };
     let (ticket, kept) = OneTime::issue(Purpose::Enrolment, visit.id(), &value, sealer, visit.now, &**entropy)?;
     shared.put(&kept, visit.now).await?;
@@ -142,7 +143,8 @@ async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, N
     let doer = visit.doer()?;
     let (hash, invited) = invited(visit, token).await?;
     let ticket = visit.ticket().ok_or(Reason::SignInExpired)?;
-    let House { sealer, shared, .. } = &*visit.house;
+    let House { shared, .. } = &*visit.house;
+    let sealer = &visit.house.sealer(visit.id()).await?;
     // Taken before it is verified: a challenge is answered once.
     let kept = shared.take(visit.id(), Purpose::Enrolment, &ticket.hash(), visit.now).await?;
     let under_way: UnderWay =

@@ -110,7 +110,7 @@ async fn spend(visit: &Visit, enrolled: &Enrolled, typed: &Secret<String>) -> Re
     };
     let Some(code) = Code::parse(typed.expose()) else { return Ok(Err("what was typed is no recovery code")) };
     let fault = |error: cardea_identity::sealing::CannotOpen| No::Faulted(Reason::Internal, error.to_string());
-    let hash = Key::open(factor, key, &visit.house.sealer).map_err(fault)?.hash(&code);
+    let hash = Key::open(factor, key, &visit.house.sealer(visit.id()).await?).map_err(fault)?.hash(&code);
     let store = &visit.house.store;
     Ok(match store.spend_recovery_code(visit.id(), enrolled.user.id, factor, &hash, visit.now).await? {
         CodeSpent::Done { left } => Ok(Spent { factor, left }),

@@ -85,7 +85,7 @@ async fn spend(visit: &Visit, enrolled: &Enrolled, code: &str) -> Result<Result<
     });
     let Some((factor, secret, last_step)) = kept else { return Ok(Err(Rejected::Wrong)) };
     let fault = |error: cardea_identity::sealing::CannotOpen| No::Faulted(Reason::Internal, error.to_string());
-    let seed = Seed::open(factor, secret, &visit.house.sealer).map_err(fault)?;
+    let seed = Seed::open(factor, secret, &visit.house.sealer(visit.id()).await?).map_err(fault)?;
     let step = match seed.verify(code, last_step, visit.now) {
         Ok(step) => step,
         Err(rejected) => return Ok(Err(rejected)),

@@ -72,15 +72,17 @@ impl Visit {
     /// The browser, if somebody has signed in here before.
     pub(super) fn device(&self) -> Option<Device> {
         let sealed = Cookie::Device.find(self.house.is_secure(), self.cookies())?;
-        Device::open(sealed, self.id(), &self.house.sealer)
+        Device::open(sealed, self.id(), &self.house.store.sealer_at_hand(Some(self.id()))?)
     }
 
     /// The cookie by which this browser is known from now on to whoever has that address.
     pub(super) fn known_device(&self, email: &Email) -> Result<SetCookie, No> {
-        let (sealer, entropy) = (&self.house.sealer, &*self.house.entropy);
+        // At hand since the tenant is served.
+        let sealer = self.house.store.sealer_at_hand(Some(self.id())).ok_or(cardea_identity::sealing::CannotOpen)?;
+        let entropy = &*self.house.entropy;
         let device = self.device().unwrap_or_else(|| Device::new(entropy));
         let device = device.remember(Account::of(self.id(), email), self.now);
-        let sealed = device.seal(self.id(), sealer, entropy)?;
+        let sealed = device.seal(self.id(), &sealer, entropy)?;
         Ok(SetCookie::new(cookie::set_device(&sealed, self.house.is_secure())))
     }
 }

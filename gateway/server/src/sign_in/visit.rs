@@ -215,7 +215,7 @@ impl Visit {
     pub(super) async fn peek_flow(&self) -> Result<Flow, No> {
         let ticket = self.ticket().ok_or(Reason::SignInExpired)?;
         let kept = self.house.shared.peek(self.id(), Purpose::Flow, &ticket.hash(), self.now).await?;
-        self.open_flow(kept)
+        self.open_flow(kept).await
     }
 
     /// The sign-in under way, taken out: of racing requests exactly one makes the step.
@@ -223,12 +223,12 @@ impl Visit {
         let ticket = self.ticket().ok_or(Reason::SignInExpired)?;
         self.pace()?;
         let taken = self.house.shared.take(self.id(), Purpose::Flow, &ticket.hash(), self.now).await?;
-        self.open_flow(taken)
+        self.open_flow(taken).await
     }
 
-    fn open_flow(&self, kept: Option<OneTime>) -> Result<Flow, No> {
+    async fn open_flow(&self, kept: Option<OneTime>) -> Result<Flow, No> {
         let kept = kept.ok_or(Reason::SignInExpired)?;
-        Ok(kept.open(Purpose::Flow, self.id(), &self.house.sealer, self.now)?)
+        Ok(kept.open(Purpose::Flow, self.id(), &self.house.sealer(self.id()).await?, self.now)?)
     }
 
     /// Begins a sign-in, to be kept.
@@ -239,7 +239,8 @@ impl Visit {
 
     /// Keeps the sign-in for its next step, under a new ticket; gives the cookie.
     pub(super) async fn keep_flow(&self, flow: &Flow) -> Result<SetCookie, No> {
-        let House { sealer, entropy, shared, .. } = &*self.house;
+        let House { entropy, shared, .. } = &*self.house;
+        let sealer = &self.house.sealer(self.id()).await?;
         let (ticket, kept) = OneTime::issue(Purpose::Flow, self.id(), flow, sealer, self.now, &**entropy)?;
         shared.put(&kept, self.now).await?;
         Ok(SetCookie::new(cookie::set_flow(&ticket, self.house.is_secure())))

@@ -10,6 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cardea_audit::{Break, Entry, Hash, Head, chain};
 use cardea_core::{AppId, Clock, TenantId};
+use cardea_identity::sealing::EntrySealer;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, Transaction};
 use tokio::time::Instant;
 
@@ -32,6 +33,10 @@ pub(super) struct Committer {
     hook: Option<Arc<dyn FaultHook>>,
     /// Heads as this process knows them; the table has the last word.
     heads: HashMap<Owner, Head>,
+    /// What seals each log, as far as this process knows; the table has the last word here, too.
+    sealers: HashMap<Owner, Sealing>,
+    /// A key was not the one that stands: all are to be read anew.
+    outdated: bool,
     group: Vec<Pending>,
     statements: HashMap<usize, Arc<str>>,
     words: Words,
@@ -53,12 +58,18 @@ impl Words {
     }
 }
 
+/// What seals a log, with the name of its key.
+struct Sealing {
+    key: Vec<u8>,
+    sealer: EntrySealer,
+}
+
 /// An entry with everything that its row holds.
 struct Placed<'a> {
     entry: &'a Entry,
     head: Head,
     leaf: Hash,
-    body: String,
+    sealed: Vec<u8>,
 }
 
 /// The first pause after a failure, and the longest: soon enough that a passing fault goes unnoticed, seldom enough
@@ -71,7 +82,10 @@ const LAST_TRIES: u32 = 20;
 /// Rows in one statement. Powers of four, so that few statements are prepared and each is used again.
 const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 13;
+
+/// What was contended where another process has changed the key of a log.
+const KEY: &str = "the log's key";
 
 impl Committer {
     pub(super) async fn open(
@@ -90,6 +104,8 @@ impl Committer {
             clock,
             hook,
             heads,
+            sealers: HashMap::new(),
+            outdated: false,
             group: Vec::new(),
             statements,
             words: Words::default(),
@@ -138,8 +154,10 @@ impl Committer {
     fn note(&mut self, fault: &StoreFault) {
         // Another process may have written: what is remembered is worth nothing now.
         self.heads.clear();
+        self.sealers.clear();
+        self.outdated |= matches!(fault, StoreFault::Contended { what: KEY });
         if matches!(fault, StoreFault::Contended { .. }) {
-            tracing::debug!("another process wrote to the log; trying again behind it");
+            tracing::debug!("another process wrote to the log, or changed its key; trying again behind it");
             return;
         }
         let why = fault.with_causes();
@@ -157,6 +175,7 @@ impl Committer {
         }
         *expected = None;
         self.fault(Moment::BeforeWrite)?;
+        self.learn_sealers().await?;
         let _turn = self.store.turn().await?;
         let mut rest = self.store.log_connection().lock().await;
         // Put back only after success.
@@ -165,7 +184,7 @@ impl Committer {
             None => self.store.connect_log().await?,
         };
         let mut tx = own.begin_with("BEGIN IMMEDIATE").await?;
-        let (placed, moves) = place(&mut tx, &self.heads, &self.group).await?;
+        let (placed, moves) = place(&mut tx, &self.heads, &mut self.sealers, &self.group).await?;
         for (owner, (from, to)) in &moves {
             move_head(&mut tx, owner.as_ref(), from, to).await?;
         }
@@ -179,6 +198,24 @@ impl Committer {
         Ok(())
     }
 
+    /// Gets what seals the logs of this group's entries. Before the turn to write, since a key may have to be made.
+    async fn learn_sealers(&mut self) -> Result<(), StoreFault> {
+        for Pending { entry, .. } in &self.group {
+            if self.sealers.contains_key(&entry.tenant) {
+                continue;
+            }
+            if self.outdated {
+                self.store.refresh_keys(entry.tenant.as_ref()).await?;
+            }
+            let sealer = self.store.sealer(entry.tenant.as_ref()).await?;
+            let key = sealer.ids().next().map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+            let sealer = EntrySealer::new(sealer, owner(entry.tenant.as_ref()));
+            self.sealers.insert(entry.tenant.clone(), Sealing { key, sealer });
+        }
+        self.outdated = false;
+        Ok(())
+    }
+
     fn fault(&self, moment: Moment) -> Result<(), StoreFault> {
         self.hook.as_ref().map_or(Ok(()), |hook| hook.at(moment)).map_err(StoreFault::Log)
     }
@@ -186,18 +223,21 @@ impl Committer {
 
 type Moves = HashMap<Owner, (Head, Head)>;
 
-/// Gives each entry its place: the next of its log, linked to the one before.
+/// Gives each entry its place, the next of its log, linked to the one before, and seals it for that place.
 async fn place<'a>(
     tx: &mut Transaction<'_, Sqlite>,
     known: &HashMap<Owner, Head>,
+    sealers: &mut HashMap<Owner, Sealing>,
     group: &'a [Pending],
 ) -> Result<(Vec<Placed<'a>>, Moves), StoreFault> {
     let mut moves = Moves::new();
     let mut placed = Vec::with_capacity(group.len());
     for Pending { entry, .. } in group {
+        let sealing = sealers.get_mut(&entry.tenant).ok_or(StoreFault::NoKey)?;
         let head = match moves.get_mut(&entry.tenant) {
             Some((_, head)) => head,
             None => {
+                still_seals(tx, entry.tenant.as_ref(), &sealing.key).await?;
                 let head = match known.get(&entry.tenant) {
                     Some(head) => *head,
                     None => read_head(tx, entry.tenant.as_ref()).await?,
@@ -205,12 +245,25 @@ async fn place<'a>(
                 &mut moves.entry(entry.tenant.clone()).or_insert((head, head)).1
             }
         };
-        let body = String::from_utf8(entry.body()?).map_err(|why| StoreFault::corrupt("entry", why))?;
-        let leaf = chain::leaf(body.as_bytes());
+        let mut sealed = entry.body()?;
+        let leaf = chain::leaf(&sealed);
         *head = head.after(&leaf);
-        placed.push(Placed { entry, head: *head, leaf, body });
+        sealing.sealer.seal(head.size - 1, &head.link, &mut sealed)?;
+        placed.push(Placed { entry, head: *head, leaf, sealed });
     }
     Ok((placed, moves))
+}
+
+/// INVARIANT: the key is the one that stands in this transaction, as wherever something is sealed.
+async fn still_seals(
+    tx: &mut Transaction<'_, Sqlite>,
+    tenant: Option<&TenantId>,
+    key: &[u8],
+) -> Result<(), StoreFault> {
+    let sql = "SELECT id FROM tenant_keys WHERE tenant = $1 AND sealed <> '' ORDER BY nth DESC LIMIT 1";
+    let row = sqlx::query::<Sqlite>(sql).bind(owner(tenant)).fetch_optional(&mut **tx).await?;
+    let stands: Option<Vec<u8>> = row.map(|row| row.try_get("id")).transpose()?;
+    if stands.as_deref() == Some(key) { Ok(()) } else { Err(StoreFault::Contended { what: KEY }) }
 }
 
 async fn insert(
@@ -226,7 +279,7 @@ async fn insert(
         while left >= size {
             left -= size;
             let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(Arc::clone(sql)));
-            for Placed { entry, head, leaf, body } in rows.by_ref().take(size) {
+            for Placed { entry, head, leaf, sealed } in rows.by_ref().take(size) {
                 let facets = entry.facets();
                 query = query
                     .bind(entry.tenant.as_ref().map_or_else(|| words.of(owner(None)), TenantId::shared))
@@ -238,7 +291,8 @@ async fn insert(
                     .bind(facets.caller.into_owned())
                     .bind(facets.reason.map(|reason| words.of(reason)))
                     .bind(facets.verdict.map(|verdict| words.of(verdict)))
-                    .bind(body)
+                    .bind(i64::from(entry.is_admission()))
+                    .bind(sealed)
                     .bind(leaf.to_vec())
                     .bind(head.link.to_vec());
             }
@@ -254,8 +308,7 @@ fn insert_sql(rows: usize) -> Arc<str> {
     let row = format!("({})", ["?"; COLUMNS].join(", "));
     // A statement that fails takes back the rows before it, and SQLite keeps a copy of each page for that. Here a failure
     // takes back the whole group (its transaction is dropped), so the copies would be for nothing: `OR FAIL` makes none.
-    let sql =
-        "INSERT OR FAIL INTO log (tenant, seq, id, at, event, app, caller, reason, verdict, body, leaf, link) VALUES ";
+    let sql = "INSERT OR FAIL INTO log (tenant, seq, id, at, event, app, caller, reason, verdict, admission, sealed, leaf, link) VALUES ";
     format!("{sql}{}", vec![row; rows].join(", ")).into()
 }
 
@@ -332,6 +385,6 @@ async fn read_heads(store: &Store) -> Result<HashMap<Owner, Head>, StoreFault> {
 }
 
 /// A stored hash.
-pub(super) fn hash(bytes: Vec<u8>, what: &'static str) -> Result<Hash, StoreFault> {
+pub(crate) fn hash(bytes: Vec<u8>, what: &'static str) -> Result<Hash, StoreFault> {
     Hash::try_from(bytes).map_err(|bytes| StoreFault::corrupt(what, format!("{} bytes, not 32", bytes.len())))
 }

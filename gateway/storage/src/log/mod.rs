@@ -18,6 +18,7 @@ use self::{
     commit::Committer,
     queue::{Pending, Queue},
 };
+pub(crate) use self::{commit::hash, query::Opened};
 pub use self::{
     query::Logged,
     search::{LogPage, LogQuery},

@@ -2,6 +2,7 @@
 
 use cardea_audit::{Break, Chain, Entry, Hash, Head, Row};
 use cardea_core::{EntryId, TenantId};
+use cardea_identity::sealing::{EntrySealer, KeyId};
 use sqlx::any::AnyRow;
 
 use super::commit::hash;
@@ -21,6 +22,27 @@ pub struct Logged {
     pub leaf: Hash,
     /// The link.
     pub link: Hash,
+}
+
+/// A row of the log, opened or not.
+pub(crate) enum Opened {
+    Whole(Logged),
+    /// It does not open: its key was destroyed, or it was changed.
+    Closed {
+        seq: u64,
+        leaf: Hash,
+        link: Hash,
+        key: Option<KeyId>,
+    },
+}
+
+impl Opened {
+    pub(crate) fn whole(self) -> Option<Logged> {
+        match self {
+            Self::Whole(logged) => Some(logged),
+            Self::Closed { .. } => None,
+        }
+    }
 }
 
 /// Entries read at once for verification.
@@ -43,28 +65,43 @@ impl Store {
     /// One entry.
     pub async fn log_entry(&self, tenant: Option<&TenantId>, id: EntryId) -> Result<Option<Logged>, StoreFault> {
         // By the id alone: an order or the tenant beside it would lead SQLite through the tenant's whole log.
-        let sql = "SELECT tenant, seq, body, leaf, link FROM log WHERE id = $1";
-        let rows = sqlx::query(sql).bind(id.to_string()).fetch_all(self.reader()).await?;
-        let mut first: Option<Logged> = None;
-        for row in rows {
-            if row.text("tenant")? == owner(tenant) {
-                let found = logged(&row)?;
-                first = first.filter(|first| first.seq < found.seq).or(Some(found));
-            }
-        }
-        Ok(first)
+        let sql = "SELECT tenant, seq, sealed, leaf, link FROM log WHERE id = $1";
+        let mut rows = sqlx::query(sql).bind(id.to_string()).fetch_all(self.reader()).await?;
+        rows.retain(|row| row.text("tenant").is_ok_and(|of| of == owner(tenant)));
+        let found = self.opened(tenant, &rows).await?.into_iter().filter_map(Opened::whole);
+        Ok(found.min_by_key(|logged| logged.seq))
     }
 
-    /// Entries from `seq` on, oldest first, at most `limit`: for exports and verification.
+    /// Entries from `seq` on, oldest first, at most `limit`: for exports. One that does not open is a fault.
     pub async fn log_range(&self, tenant: Option<&TenantId>, seq: u64, limit: u32) -> Result<Vec<Logged>, StoreFault> {
-        let sql = "SELECT seq, body, leaf, link FROM log WHERE tenant = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+        let opened = self.range(tenant, seq, limit).await?;
+        opened
+            .into_iter()
+            .map(|one| match one {
+                Opened::Whole(logged) => Ok(logged),
+                Opened::Closed { seq, .. } => Err(StoreFault::Closed { seq }),
+            })
+            .collect()
+    }
+
+    async fn range(&self, tenant: Option<&TenantId>, seq: u64, limit: u32) -> Result<Vec<Opened>, StoreFault> {
+        let sql = "SELECT seq, sealed, leaf, link FROM log WHERE tenant = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
         let rows = sqlx::query(sql)
             .bind(owner(tenant))
             .bind(number(seq))
             .bind(i64::from(limit))
             .fetch_all(self.reader())
             .await?;
-        rows.iter().map(logged).collect()
+        self.opened(tenant, &rows).await
+    }
+
+    /// Opens rows of one log, as far as they open.
+    pub(crate) async fn opened(&self, tenant: Option<&TenantId>, rows: &[AnyRow]) -> Result<Vec<Opened>, StoreFault> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sealer = EntrySealer::new(self.opener(tenant, rows, "sealed").await?, owner(tenant));
+        rows.iter().map(|row| opened(&mut sealer, row)).collect()
     }
 
     /// The head that the log was left with.
@@ -85,7 +122,7 @@ impl Store {
     }
 
     /// Checks a whole log against its own head and those that somebody remembers. Entries that come while it runs are
-    /// checked too.
+    /// checked too. Of those whose key was destroyed the links are checked, and nobody can tell what they said.
     pub async fn verify_log(
         &self,
         tenant: Option<&TenantId>,
@@ -97,13 +134,18 @@ impl Store {
         }
         loop {
             // INVARIANT: asked by number and not by what was read last, so that a gap shows.
-            let rows = self.log_range(tenant, chain.head().size, STRIDE).await?;
+            let rows = self.range(tenant, chain.head().size, STRIDE).await?;
             for row in &rows {
-                if let Err(found) = chain.take(&row.row()) {
+                let checked = match row {
+                    Opened::Whole(logged) => whole(&mut chain, logged, tenant),
+                    Opened::Closed { seq, leaf, link, key } => match self.why_closed(tenant, *key).await? {
+                        Why::Destroyed => chain.take_closed(*seq, leaf, link),
+                        Why::Foreign => Err(Break::Foreign { seq: *seq }),
+                        Why::Changed => chain.take_closed(*seq, leaf, link).and(Err(Break::Edited { seq: *seq })),
+                    },
+                };
+                if let Err(found) = checked {
                     return Ok(Err(found));
-                }
-                if !Entry::tenant_of(&row.body).is_ok_and(|owner| owner.as_ref() == tenant) {
-                    return Ok(Err(Break::Foreign { seq: row.seq }));
                 }
             }
             if rows.len() < STRIDE as usize {
@@ -113,11 +155,53 @@ impl Store {
     }
 }
 
-pub(super) fn logged(row: &AnyRow) -> Result<Logged, StoreFault> {
-    Ok(Logged {
-        seq: row.count("seq")?,
-        body: row.text("body")?.into_bytes(),
-        leaf: hash(row.bytes("leaf")?, "leaf")?,
-        link: hash(row.bytes("link")?, "link")?,
+/// Why an entry does not open.
+enum Why {
+    /// Its key was destroyed, with the tenant that was.
+    Destroyed,
+    /// It is sealed under the key of another.
+    Foreign,
+    /// The key is there, or never was: the bytes are others.
+    Changed,
+}
+
+impl Store {
+    async fn why_closed(&self, tenant: Option<&TenantId>, key: Option<KeyId>) -> Result<Why, StoreFault> {
+        let Some(key) = key else { return Ok(Why::Changed) };
+        let rows = sqlx::query("SELECT tenant, sealed FROM tenant_keys WHERE id = $1")
+            .bind(key.as_bytes().to_vec())
+            .fetch_all(self.reader())
+            .await?;
+        for row in &rows {
+            if row.text("tenant")? == owner(tenant) {
+                return Ok(if row.text("sealed")?.is_empty() { Why::Destroyed } else { Why::Changed });
+            }
+        }
+        Ok(if rows.is_empty() { Why::Changed } else { Why::Foreign })
+    }
+
+    /// How many entries of a log nobody can read any more, since their key was destroyed.
+    pub async fn closed_entries(&self, tenant: Option<&TenantId>) -> Result<u64, StoreFault> {
+        let sql = "SELECT COUNT(*) AS closed FROM log WHERE tenant = $1 AND substr(sealed, -4) IN \
+                   (SELECT id FROM tenant_keys WHERE tenant = $1 AND sealed = '')";
+        sqlx::query(sql).bind(owner(tenant)).fetch_one(self.reader()).await?.count("closed")
+    }
+}
+
+fn whole(chain: &mut Chain, logged: &Logged, tenant: Option<&TenantId>) -> Result<(), Break> {
+    chain.take(&logged.row())?;
+    if Entry::tenant_of(&logged.body).is_ok_and(|owner| owner.as_ref() == tenant) {
+        return Ok(());
+    }
+    Err(Break::Foreign { seq: logged.seq })
+}
+
+fn opened(sealer: &mut EntrySealer, row: &AnyRow) -> Result<Opened, StoreFault> {
+    let (seq, sealed) = (row.count("seq")?, row.bytes("sealed")?);
+    let (leaf, link) = (hash(row.bytes("leaf")?, "leaf")?, hash(row.bytes("link")?, "link")?);
+    let key = KeyId::of(&sealed);
+    Ok(match sealer.open(seq, &link, sealed) {
+        Ok(body) => Opened::Whole(Logged { seq, body, leaf, link }),
+        Err(_) => Opened::Closed { seq, leaf, link, key },
     })
 }

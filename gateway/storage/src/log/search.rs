@@ -6,10 +6,10 @@ use std::time::Duration;
 use cardea_core::{TenantId, Timestamp};
 use sqlx::{Any, AnyPool, AssertSqlSafe};
 
-use super::query::{Logged, logged};
+use super::query::{Logged, Opened};
 use crate::{
     Store, StoreFault,
-    row::{Read, containing, number, owner},
+    row::{Read, number, owner},
 };
 
 /// Which entries to show.
@@ -62,7 +62,7 @@ pub(super) struct Patience {
 impl LogQuery {
     /// Whether it asks for more than the newest: such a query reads the log.
     pub fn is_search(&self) -> bool {
-        !conditions(self).1.is_empty()
+        !conditions(self).1.is_empty() || text(self).is_some()
     }
 }
 
@@ -107,7 +107,7 @@ impl Store {
         // One more than the page holds tells that there is another.
         while below > 0 && items.len() <= limit {
             let from = below.saturating_sub(stretch);
-            items.extend(stretch_of(pool, tenant, query, (from, below), limit + 1 - items.len()).await?);
+            items.extend(self.stretch_of(pool, tenant, query, (from, below), limit + 1 - items.len()).await?);
             below = from;
         }
         let more = items.len() > limit;
@@ -117,32 +117,53 @@ impl Store {
     }
 }
 
-/// The newest entries within a stretch that the query asks for.
-async fn stretch_of(
-    pool: &AnyPool,
-    tenant: Option<&TenantId>,
-    query: &LogQuery,
-    (from, below): (u64, u64),
-    most: usize,
-) -> Result<Vec<Logged>, StoreFault> {
-    let (conditions, values) = conditions(query);
-    // Only placeholders are composed; every value is bound.
-    let sql = format!(
-        "SELECT seq, body, leaf, link FROM log WHERE tenant = $1 AND seq < $2 AND seq >= $3{conditions} \
-         ORDER BY seq DESC LIMIT $4"
-    );
-    let mut select = sqlx::query::<Any>(AssertSqlSafe(sql))
-        .bind(owner(tenant))
-        .bind(number(below))
-        .bind(number(from))
-        .bind(number(most as u64));
-    for value in values {
-        select = match value {
-            Value::Text(text) => select.bind(text),
-            Value::Time(at) => select.bind(at.as_micros()),
-        };
+impl Store {
+    /// The newest entries within a stretch that the query asks for. What they say is asked of them here, once opened; those
+    /// that nobody can open any more are left out.
+    async fn stretch_of(
+        &self,
+        pool: &AnyPool,
+        tenant: Option<&TenantId>,
+        query: &LogQuery,
+        (from, below): (u64, u64),
+        most: usize,
+    ) -> Result<Vec<Logged>, StoreFault> {
+        let (conditions, values) = conditions(query);
+        let text = text(query);
+        // Only placeholders are composed; every value is bound.
+        let sql = format!(
+            "SELECT seq, sealed, leaf, link FROM log WHERE tenant = $1 AND seq < $2 AND seq >= $3{conditions} \
+             ORDER BY seq DESC LIMIT $4"
+        );
+        let mut select = sqlx::query::<Any>(AssertSqlSafe(sql))
+            .bind(owner(tenant))
+            .bind(number(below))
+            .bind(number(from))
+            .bind(if text.is_some() { -1 } else { number(most as u64) });
+        for value in values {
+            select = match value {
+                Value::Text(text) => select.bind(text),
+                Value::Time(at) => select.bind(at.as_micros()),
+            };
+        }
+        let rows = select.fetch_all(pool).await?;
+        let found = self.opened(tenant, &rows).await?.into_iter().filter_map(Opened::whole);
+        Ok(match text {
+            Some(text) => found.filter(|logged| holds(&logged.body, text.as_bytes())).take(most).collect(),
+            None => found.collect(),
+        })
     }
-    select.fetch_all(pool).await?.iter().map(logged).collect()
+}
+
+/// The text that is looked for, in lower case.
+fn text(query: &LogQuery) -> Option<String> {
+    query.text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_ascii_lowercase)
+}
+
+/// Whether a body holds `text`, which is in lower case, in any case of ASCII letters.
+fn holds(body: &[u8], text: &[u8]) -> bool {
+    let Some((first, _)) = text.split_first() else { return true };
+    body.windows(text.len()).any(|part| part[0].eq_ignore_ascii_case(first) && part.eq_ignore_ascii_case(text))
 }
 
 enum Value {
@@ -173,9 +194,6 @@ fn conditions(query: &LogQuery) -> (String, Vec<Value>) {
     }
     if let Some(to) = query.to {
         add("at < ", Value::Time(to), "");
-    }
-    if let Some(text) = query.text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        add("lower(body) LIKE ", Value::Text(containing(text)), " ESCAPE '\\'");
     }
     let first = values.len() + 5;
     if !query.events.is_empty() {

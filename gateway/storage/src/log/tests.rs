@@ -299,11 +299,13 @@ async fn the_last_handle_going_away_still_writes_what_waits() {
 #[tokio::test]
 async fn each_tampering_with_the_table_is_named() {
     for (what, sql, expected) in [
+        ("an edit", "UPDATE log SET sealed = substr(sealed, 2) WHERE seq = 3", Break::Edited { seq: 3 }),
         (
-            "an edit",
-            "UPDATE log SET body = replace(body, '/page/3', '/page/x') WHERE seq = 3",
+            "an entry in another's place",
+            "UPDATE log SET sealed = (SELECT o.sealed FROM log o WHERE o.seq = 4) WHERE seq = 3",
             Break::Edited { seq: 3 },
         ),
+        ("a key that never was", "UPDATE log SET sealed = zeroblob(40) WHERE seq = 3", Break::Edited { seq: 3 }),
         ("a gap", "DELETE FROM log WHERE seq = 3", Break::Gap { expected: 3, found: 4 }),
         ("a cut", "DELETE FROM log WHERE seq >= 7", Break::Truncated { known: 10, found: 7 }),
         ("another leaf", "UPDATE log SET leaf = link WHERE seq = 3", Break::Edited { seq: 3 }),

@@ -16,7 +16,7 @@ use cardea_identity::{
 };
 
 use super::{SharedState, keys::Keys, scripts::Scripts};
-use crate::{Store, StoreFault, changes::Change};
+use crate::{Store, StoreFault, changes::Change, sealed::Place};
 
 /// Shared state in Redis. Ends and changes of sessions are announced in the change feed of the durable store, so that
 /// every gateway learns of them in the same way.
@@ -82,12 +82,49 @@ impl RedisShared {
         self.store.announce(Some(tenant), change, end.at).await?;
         Ok(done)
     }
+
+    /// What is kept of a session, as the scripts take it.
+    async fn kept(&self, session: &Session) -> Result<[String; 8], StoreFault> {
+        let (ended_at, ended_why) = ended(session);
+        let sealer = self.store.sealer(Some(&session.tenant)).await?;
+        let plain = serde_json::to_vec(session)?;
+        let body = sealer.seal(&Place::Session(session.id).to_string(), &plain, self.store.entropy()?)?;
+        Ok([
+            session.id.to_string(),
+            body.as_str().to_owned(),
+            session.version.to_string(),
+            session.last_seen.as_micros().to_string(),
+            session.expires.as_micros().to_string(),
+            px(session.expires, session.created),
+            ended_at,
+            ended_why.to_owned(),
+        ])
+    }
+
+    async fn session_of(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        body: &str,
+        version: u64,
+        seen: i64,
+    ) -> Result<Session, StoreFault> {
+        let body = Sealed::from_stored(body);
+        let sealer = self.store.sealer_with(Some(tenant), body.key_id()).await?;
+        let plain = sealer.open(&Place::Session(id).to_string(), &body)?;
+        let mut session: Session =
+            serde_json::from_slice(plain.expose()).map_err(|why| StoreFault::corrupt("session", why))?;
+        session.version = version;
+        session.last_seen = Timestamp::from_micros(seen);
+        session.ended = None;
+        Ok(session)
+    }
 }
 
 #[async_trait]
 impl SharedState for RedisShared {
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
-        let args = kept(session)?;
+        let args = self.kept(session).await?;
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let _: u32 = self.run(&self.scripts.session_insert, &self.keys_of(session), &args).await?;
         Ok(())
@@ -111,7 +148,7 @@ impl SharedState for RedisShared {
         let (body, version, seen, at, why): (Option<String>, Option<u64>, Option<i64>, Option<i64>, Option<String>) =
             self.connection.clone().hmget(self.keys.session(tenant, id), &fields).await?;
         let (Some(body), Some(version), Some(seen)) = (body, version, seen) else { return Ok(None) };
-        let mut session = session(&body, version, seen)?;
+        let mut session = self.session_of(tenant, id, &body, version, seen).await?;
         if let Some(at) = at {
             let why = super::end_reason(why.as_deref().unwrap_or_default())
                 .map_err(|why| StoreFault::corrupt("ended_why", why))?;
@@ -149,7 +186,7 @@ impl SharedState for RedisShared {
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
-        let (mut keys, mut args) = (self.keys_of(next).to_vec(), kept(next)?.to_vec());
+        let (mut keys, mut args) = (self.keys_of(next).to_vec(), self.kept(next).await?.to_vec());
         keys.push(self.keys.session(&next.tenant, old));
         args.extend([end.at.as_micros().to_string(), end.why.as_str().to_owned()]);
         let args: Vec<_> = args.iter().map(String::as_str).collect();
@@ -167,14 +204,13 @@ impl SharedState for RedisShared {
         let (now, stem) = (now.as_micros().to_string(), self.keys.session_stem(tenant));
         let keys = [self.keys.sessions_of(tenant, user)];
         let flat: Vec<String> = self.run(&self.scripts.live, &keys, &[&now, &stem]).await?;
-        let mut live = flat
-            .chunks_exact(3)
-            .map(|fields| {
-                let version = fields[1].parse().map_err(|why| StoreFault::corrupt("version", why))?;
-                let seen = fields[2].parse().map_err(|why| StoreFault::corrupt("last_seen", why))?;
-                session(&fields[0], version, seen)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut live = Vec::with_capacity(flat.len() / 4);
+        for fields in flat.chunks_exact(4) {
+            let id = SessionId::parse(&fields[0]).map_err(|why| StoreFault::corrupt("session", why))?;
+            let version = fields[2].parse().map_err(|why| StoreFault::corrupt("version", why))?;
+            let seen = fields[3].parse().map_err(|why| StoreFault::corrupt("last_seen", why))?;
+            live.push(self.session_of(tenant, id, &fields[1], version, seen).await?);
+        }
         live.sort_unstable_by_key(|session| std::cmp::Reverse(session.id));
         Ok(live)
     }
@@ -214,6 +250,8 @@ impl SharedState for RedisShared {
         let text: Option<String> = self.connection.clone().get(self.keys.one_time(tenant, purpose, hash)).await?;
         let Some(text) = text else { return Ok(None) };
         let value = one_time(&text, tenant, purpose, hash)?;
+        // Whoever opens it then knows the key.
+        self.store.sealer_with(Some(tenant), value.body.key_id()).await?;
         Ok(Some(value).filter(|value| value.expires > now))
     }
 
@@ -226,7 +264,9 @@ impl SharedState for RedisShared {
     ) -> Result<Option<OneTime>, StoreFault> {
         let (keys, now) = ([self.keys.one_time(tenant, purpose, hash)], now.as_micros().to_string());
         let text: Option<String> = self.run(&self.scripts.take, &keys, &[&now]).await?;
-        text.map(|text| one_time(&text, tenant, purpose, hash)).transpose()
+        let value = text.map(|text| one_time(&text, tenant, purpose, hash)).transpose()?;
+        self.store.sealer_with(Some(tenant), value.as_ref().and_then(|value| value.body.key_id())).await?;
+        Ok(value)
     }
 
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
@@ -257,31 +297,8 @@ pub(super) fn px(expires: Timestamp, now: Timestamp) -> String {
     (expires.since(now) + BEYOND).as_millis().to_string()
 }
 
-/// What is kept of a session, as the scripts take it.
-fn kept(session: &Session) -> Result<[String; 8], StoreFault> {
-    let (ended_at, ended_why) = ended(session);
-    Ok([
-        session.id.to_string(),
-        serde_json::to_string(session)?,
-        session.version.to_string(),
-        session.last_seen.as_micros().to_string(),
-        session.expires.as_micros().to_string(),
-        px(session.expires, session.created),
-        ended_at,
-        ended_why.to_owned(),
-    ])
-}
-
 fn ended(session: &Session) -> (String, &'static str) {
     session.ended.map_or_else(Default::default, |end| (end.at.as_micros().to_string(), end.why.as_str()))
-}
-
-fn session(body: &str, version: u64, seen: i64) -> Result<Session, StoreFault> {
-    let mut session: Session = serde_json::from_str(body).map_err(|why| StoreFault::corrupt("session", why))?;
-    session.version = version;
-    session.last_seen = Timestamp::from_micros(seen);
-    session.ended = None;
-    Ok(session)
 }
 
 fn one_time(text: &str, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {

@@ -115,12 +115,15 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
 end
 return done";
 
-/// Live sessions of an index: KEYS index; ARGV now, stem of session keys. A flat list: id, then all fields.
+/// Live sessions of an index: KEYS index; ARGV now, stem of session keys. A flat list of ids, bodies,
+/// versions and times.
 const LIVE: &str = "
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
   local f = redis.call('HMGET', ARGV[2] .. id, 'body', 'version', 'last_seen', 'ended_at')
-  if f[1] and not f[4] then found[#found + 1] = f[1]; found[#found + 1] = f[2]; found[#found + 1] = f[3] end
+  if f[1] and not f[4] then
+    found[#found + 1] = id; found[#found + 1] = f[1]; found[#found + 1] = f[2]; found[#found + 1] = f[3]
+  end
 end
 return found";
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cardea_core::{SessionId, TenantId, Timestamp, UserId};
+use cardea_core::{Entropy, SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
-    HandleHash, HandleRecord, Session, TicketHash,
+    HandleHash, HandleRecord, Sealer, Session, TicketHash,
     guard::Limit,
     one_time::{OneTime, Purpose},
     session::End,
@@ -17,6 +17,7 @@ use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     row::{Read, number},
+    sealed::{self, Place},
 };
 
 /// Shared state in the durable store's own database.
@@ -30,13 +31,13 @@ impl SqlShared {
     }
 }
 
-const SESSION: &str = "SELECT s.body, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM sessions s";
+const SESSION: &str = "SELECT s.id, s.sealed, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM sessions s";
 
 #[async_trait]
 impl SharedState for SqlShared {
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
-        let mut tx = self.0.write().await?;
-        insert(&mut tx, session).await?;
+        let (mut tx, sealer) = self.0.write_sealed(Some(&session.tenant)).await?;
+        insert(&mut tx, (&sealer, self.0.entropy()?), session).await?;
         Ok(tx.commit().await?)
     }
 
@@ -58,7 +59,9 @@ impl SharedState for SqlShared {
             .bind(id.to_string())
             .fetch_optional(self.0.reader())
             .await?;
-        row.as_ref().map(session).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let sealer = self.0.opener(Some(tenant), std::slice::from_ref(&row), "sealed").await?;
+        session(&sealer, &row).map(Some)
     }
 
     async fn handle_offer(&self, before: &HandleRecord, next: &HandleRecord, _: &Session) -> Result<bool, StoreFault> {
@@ -87,7 +90,7 @@ impl SharedState for SqlShared {
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
-        let mut tx = self.0.write().await?;
+        let (mut tx, sealer) = self.0.write_sealed(Some(&next.tenant)).await?;
         let ended = sqlx::query(
             "UPDATE sessions SET ended_at = $3, ended_why = $4, version = version + 1 \
              WHERE tenant = $1 AND id = $2 AND ended_at IS NULL",
@@ -98,7 +101,7 @@ impl SharedState for SqlShared {
         .bind(end.why.as_str())
         .execute(&mut *tx)
         .await?;
-        if ended.rows_affected() == 0 || !insert(&mut tx, next).await? {
+        if ended.rows_affected() == 0 || !insert(&mut tx, (&sealer, self.0.entropy()?), next).await? {
             return Ok(false);
         }
         announce(&mut tx, Some(&next.tenant), &Change::Session(old), end.at).await?;
@@ -121,7 +124,8 @@ impl SharedState for SqlShared {
         .bind(now.as_micros())
         .fetch_all(self.0.reader())
         .await?;
-        rows.iter().map(session).collect()
+        let sealer = self.0.opener(Some(tenant), &rows, "sealed").await?;
+        rows.iter().map(|row| session(&sealer, row)).collect()
     }
 
     async fn end_all_of_user(
@@ -221,15 +225,19 @@ impl SqlShared {
 }
 
 /// Keeps a session; tells whether it was not kept before.
-async fn insert(tx: &mut Transaction<'_, Any>, session: &Session) -> Result<bool, StoreFault> {
+async fn insert(
+    tx: &mut Transaction<'_, Any>,
+    (sealer, entropy): (&Sealer, &dyn Entropy),
+    session: &Session,
+) -> Result<bool, StoreFault> {
     let done = sqlx::query(
-        "INSERT INTO sessions (tenant, id, user_id, body, version, last_seen_at, expires_at, ended_at, ended_why) \
+        "INSERT INTO sessions (tenant, id, user_id, sealed, version, last_seen_at, expires_at, ended_at, ended_why) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(session.tenant.as_str())
     .bind(session.id.to_string())
     .bind(session.user.to_string())
-    .bind(serde_json::to_string(session)?)
+    .bind(sealed::seal(sealer, Place::Session(session.id), session, entropy)?)
     .bind(number(session.version))
     .bind(session.last_seen.as_micros())
     .bind(session.expires.as_micros())
@@ -255,8 +263,9 @@ async fn finish(
 }
 
 /// The session of a row: what may change without a new version has columns of its own.
-pub(super) fn session(row: &AnyRow) -> Result<Session, StoreFault> {
-    let mut session: Session = row.json("body")?;
+pub(super) fn session(sealer: &Sealer, row: &AnyRow) -> Result<Session, StoreFault> {
+    let place = Place::Session(row.parsed("id", SessionId::parse)?);
+    let mut session: Session = sealed::open(sealer, place, row.bytes("sealed")?)?;
     session.version = row.count("version")?;
     session.last_seen = row.time("last_seen_at")?;
     session.ended = match row.opt_time("ended_at")? {

@@ -20,7 +20,7 @@ pub(super) async fn opened(
 ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
     let row = sqlx::query(
         "SELECT h.session, h.host, h.issued_at, h.replaces, h.offered_at, h.superseded_at, \
-         s.body, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM handles h \
+         s.id, s.sealed, s.version, s.last_seen_at, s.ended_at, s.ended_why FROM handles h \
          JOIN sessions s ON s.tenant = h.tenant AND s.id = h.session WHERE h.tenant = $1 AND h.hash = $2",
     )
     .bind(tenant.as_str())
@@ -39,7 +39,8 @@ pub(super) async fn opened(
         offered_at: row.opt_time("offered_at")?,
         superseded_at: row.opt_time("superseded_at")?,
     };
-    Ok(Some((handle, session(&row)?)))
+    let sealer = store.opener(Some(tenant), std::slice::from_ref(&row), "sealed").await?;
+    Ok(Some((handle, session(&sealer, &row)?)))
 }
 
 pub(super) async fn offer(store: &Store, before: &HandleRecord, next: &HandleRecord) -> Result<bool, StoreFault> {

@@ -45,7 +45,11 @@ pub(super) async fn peek(
     .bind(now.as_micros())
     .fetch_optional(store.reader())
     .await?;
-    row.map(|row| one_time(&row, tenant, purpose, hash)).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let value = one_time(&row, tenant, purpose, hash)?;
+    // Whoever opens it then knows the key.
+    store.sealer_with(Some(tenant), value.body.key_id()).await?;
+    Ok(Some(value))
 }
 
 pub(super) async fn take(
@@ -69,6 +73,7 @@ pub(super) async fn take(
     let taken = rows.first().map(|row| one_time(row, tenant, purpose, hash)).transpose()?;
     // If we crash before this, nobody has taken it.
     tx.commit().await?;
+    store.sealer_with(Some(tenant), taken.as_ref().and_then(|value| value.body.key_id())).await?;
     Ok(taken)
 }
 

@@ -84,7 +84,7 @@ async fn stored(config: &Config) -> Result<Bundle, Failure> {
     if !database.exists() {
         return Ok(Bundle::default());
     }
-    let store = Store::open_to_read(&database).await.map_err(anyhow::Error::from)?;
+    let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
     let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
     store.close().await;
     Ok(bundle)

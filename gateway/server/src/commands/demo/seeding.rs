@@ -82,7 +82,7 @@ async fn factors(house: &Arc<House>, person: &Person) -> anyhow::Result<Vec<(Str
     if let Some(text) = &person.totp {
         let id = mint();
         let seed = Seed::from_base32(text).context("a one-time-code secret of the demonstration is not base32")?;
-        let secret = seed.seal(id, &house.sealer, &*house.entropy)?;
+        let secret = seed.seal(id, &house.sealer(&person.tenant).await?, &*house.entropy)?;
         factors.push(("Authenticator app".to_owned(), id, FactorData::Totp { secret, last_step: None }));
     }
     Ok(factors)

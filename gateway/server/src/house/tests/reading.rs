@@ -23,11 +23,15 @@ async fn whoever_looks_or_invites_issues_no_certificate() {
     add(&house, tenant_reaching("north", "spiffe_id = \"spiffe://north.cardea.internal/service/files\"")).await;
     add(&house, tenant_reaching("south", "ca_file = \"none.pem\"")).await;
     house.close().await;
-    std::fs::remove_file(config().operator_key()).unwrap();
+    let (key, aside) = (config().operator_key(), config().state_dir.join("aside"));
+    std::fs::rename(&key, &aside).unwrap();
     let reading = Reading::open(&config(), stage.house.now()).await.unwrap();
     assert!(reading.state.behind.is_empty(), "{}", reading.state.mistakes());
     assert!(reading.state.tenants.contains_key(&stage.tenant) && reading.state.tenants.contains_key(&north()));
-    assert!(!config().operator_key().exists(), "looking made a key");
+    assert!(!key.exists(), "looking made a key");
+    let lost = House::unprepared(config(), clock(), Arc::clone(&stage.house.entropy)).await.err().unwrap().to_string();
+    assert!(lost.contains("put it back") && !key.exists(), "another key was made for what is sealed: {lost}");
+    std::fs::rename(&aside, &key).unwrap();
 
     let house = House::open_to_change(config(), clock(), Arc::clone(&stage.house.entropy)).await.unwrap();
     let tenant = house.tenant(&stage.tenant).unwrap();
