@@ -22,6 +22,7 @@ mod protocols;
 mod recovery;
 mod reload;
 mod renewal;
+mod sealed;
 mod sessions;
 mod stores;
 mod streams;
