@@ -199,6 +199,45 @@ story("someone_is_invited_signs_in_and_is_suspended", async (page) => {
   await button(page, "Suspend Kim Kemp").waitFor();
 });
 
+story("someone_starts_over_comes_back_and_is_deleted", async (page) => {
+  const { url } = JSON.parse(await demo.cardea("--format", "json", "user", "--tenant", "acme", "invite", "lou@acme.example", "--name", "Lou Lost", "--group", "readers"));
+  const lou = await accept(url, "lou@acme.example");
+  await lou.goto(demo.at("records.acme", "/studies"));
+  await lou.getByText("Lou Lost · assurance 1").waitFor();
+
+  await go(page, "Users");
+  await page.reload();
+  await page.getByRole("link", { name: "Lou Lost" }).click();
+  await button(page, "Let Lou Lost start over").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("1 factor of theirs is removed").waitFor();
+  await isAccessible(page);
+  await dialog.getByRole("button", { name: "Remove factors and make a link" }).click();
+  const link = await dialog.getByLabel("Invitation link").inputValue();
+  await isAccessible(page);
+  await dialog.getByRole("button", { name: "Done" }).click();
+  await page.getByText("None. This user cannot sign in").waitFor();
+
+  // The page that is open is of no use any more; the link is.
+  await lou.getByRole("link", { name: "S-12" }).click();
+  await lou.getByRole("heading", { name: "Sign in to open Records" }).waitFor();
+  lou.isClean();
+  await lou.leave();
+  const again = await accept(link, "lou@acme.example");
+  await again.goto(demo.at("records.acme", "/studies"));
+  await again.getByText("Lou Lost · assurance 1").waitFor();
+
+  await button(page, "Delete Lou Lost").click();
+  await isAccessible(page);
+  await page.getByRole("dialog").getByRole("button", { name: "Delete Lou Lost" }).click();
+  await page.getByRole("link", { name: "Lou Lost" }).waitFor({ state: "detached" });
+  assert.equal(placeOf(page), demo.at("acme", "/admin/users"));
+  await again.getByRole("link", { name: "S-12" }).click();
+  await again.getByRole("heading", { name: "Sign in to open Records" }).waitFor();
+  again.isClean();
+  await again.leave();
+});
+
 story("an_address_is_tried_and_the_decision_is_shown", async (page) => {
   await go(page, "Apps");
   await page.getByRole("link", { name: "Records" }).click();

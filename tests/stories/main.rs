@@ -18,6 +18,7 @@ mod machines;
 mod observed;
 mod oidc;
 mod policies;
+mod pools;
 mod protocols;
 mod recovery;
 mod reload;

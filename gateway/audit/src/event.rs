@@ -83,7 +83,7 @@ events! {
         user: Subject,
         /// The one that ended; absent where all of the user's did.
         session: Option<SessionId>,
-        /// Why: `idle`, `absolute`, `administrator`, `suspended`, `portal`.
+        /// Why: `idle`, `absolute`, `administrator`, `suspended`, `portal`, ….
         cause: Arc<str>,
         /// How many ended.
         sessions: u64,
@@ -103,6 +103,24 @@ events! {
         groups: Vec<GroupId>,
         /// Until when the invitation may be used.
         expires: Timestamp,
+    }
+    /// A person was put into the pool, and no invitation made.
+    UserAdded = "user-added" {
+        /// Who.
+        user: Subject,
+        /// Groups given at once.
+        groups: Vec<GroupId>,
+    }
+    /// A file of people was read into the pool; each who is new has an entry before this one.
+    UsersImported = "users-imported" {
+        /// SHA-256 of the file, in hex.
+        file: String,
+        /// How many were added.
+        added: u64,
+        /// How many were there already, as the file says.
+        unchanged: u64,
+        /// How many rows were left out, since something is wrong with them.
+        refused: u64,
     }
     /// A person joined: by an invitation, or by a provider's word.
     UserJoined = "user-joined" {
@@ -131,6 +149,22 @@ events! {
     UserActivated = "user-activated" {
         /// Who.
         user: Subject,
+    }
+    /// An administrator let a user start over: factors and sessions are gone, and a new invitation was made.
+    UserReset = "user-reset" {
+        /// Who.
+        user: Subject,
+        /// Factors that are gone.
+        factors: u64,
+        /// Sessions that ended.
+        sessions: u64,
+    }
+    /// A user is gone for good, with factors, groups and sessions.
+    UserDeleted = "user-deleted" {
+        /// Who.
+        user: Subject,
+        /// Sessions that ended.
+        sessions: u64,
     }
     /// A user's groups changed.
     GroupsChanged = "groups-changed" {

@@ -11,6 +11,7 @@ pub mod factors;
 pub mod fuzzing;
 pub mod guard;
 pub mod hand_over;
+pub mod import;
 pub mod invitation;
 pub mod keys;
 pub mod oidc;

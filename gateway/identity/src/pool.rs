@@ -31,6 +31,13 @@ pub struct User {
 }
 
 impl User {
+    /// `text` without space around it, if it can be a name. 120 characters: longer than the longest name seen, short
+    /// enough for a table.
+    pub fn checked_name(text: &str) -> Option<&str> {
+        let name = text.trim();
+        ((1..=120).contains(&name.chars().count()) && !name.chars().any(char::is_control)).then_some(name)
+    }
+
     /// Whether the person may sign in and use sessions. Everything but `Active` is a no.
     pub fn may_enter(&self) -> bool {
         self.status == Status::Active

@@ -20,6 +20,7 @@ mod policies;
 #[cfg(test)]
 mod pool_cost;
 mod recovery;
+mod resets;
 mod resources;
 mod row;
 mod seal_up;

@@ -31,20 +31,20 @@ impl Store {
     /// Adds a user with their groups.
     pub async fn insert_user(&self, user: &User) -> Result<Inserted, StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(&user.tenant)).await?;
-        let row = sqlx::query("SELECT COUNT(*) AS ids FROM users WHERE id = $1")
-            .bind(user.id.to_string())
-            .fetch_one(&mut *tx)
-            .await?;
-        if row.count("ids")? > 0 {
-            return Ok(Inserted::IdUsed);
-        }
-        if by_email(&mut tx, &sealer, &user.tenant, &user.email).await?.is_some() {
-            return Ok(Inserted::EmailTaken);
-        }
-        insert(&mut tx, &sealer, self.entropy()?, user).await?;
-        announce(&mut tx, Some(&user.tenant), &Change::User(user.id), user.created).await?;
+        let came = add(&mut tx, &sealer, self.entropy()?, user).await?;
         tx.commit().await?;
-        Ok(Inserted::Done)
+        Ok(came)
+    }
+
+    /// Adds users of one tenant with their groups, in one step; tells of each what came of it.
+    pub async fn insert_users(&self, tenant: &TenantId, users: &[User]) -> Result<Vec<Inserted>, StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let mut came = Vec::with_capacity(users.len());
+        for user in users {
+            came.push(add(&mut tx, &sealer, self.entropy()?, user).await?);
+        }
+        tx.commit().await?;
+        Ok(came)
     }
 
     /// A user, unless deleted.
@@ -180,6 +180,7 @@ const DELETE: &[&str] = &[
     "DELETE FROM memberships WHERE user_id = $1",
     "DELETE FROM factors WHERE user_id = $1",
     "DELETE FROM identities WHERE user_id = $1",
+    "DELETE FROM tickets WHERE kind = 'invitation' AND subject = $1",
 ];
 
 /// Commits a change of one user, if there was one.
@@ -216,6 +217,28 @@ async fn by_email(
         }
     }
     Ok(None)
+}
+
+/// Adds a user with their groups, unless id or address is another's.
+async fn add(
+    tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
+    entropy: &dyn Entropy,
+    user: &User,
+) -> Result<Inserted, StoreFault> {
+    let row = sqlx::query("SELECT COUNT(*) AS ids FROM users WHERE id = $1")
+        .bind(user.id.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+    if row.count("ids")? > 0 {
+        return Ok(Inserted::IdUsed);
+    }
+    if by_email(tx, sealer, &user.tenant, &user.email).await?.is_some() {
+        return Ok(Inserted::EmailTaken);
+    }
+    insert(tx, sealer, entropy, user).await?;
+    announce(tx, Some(&user.tenant), &Change::User(user.id), user.created).await?;
+    Ok(Inserted::Done)
 }
 
 pub(crate) async fn insert(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, request::Parts},
 };
@@ -55,16 +56,31 @@ impl<T: DeserializeOwned> FromRequest<Arc<House>> for Sent<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, house: &Arc<House>) -> Result<Self, Problem> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(Problem::bad("the body is not marked as `application/json`"));
-        }
-        let bytes = axum::body::to_bytes(request.into_body(), house.limits().own_body_bytes)
-            .await
-            .map_err(|_| Problem::new(Reason::BodyTooLarge, "the body is larger than the limit, or broke off"))?;
+        let bytes = body(request, house, "application/json").await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::bad(error.to_string()))
     }
+}
+
+/// A body that is a table, and says so: no form of another site can, either.
+pub(super) struct Csv(pub Bytes);
+
+impl FromRequest<Arc<House>> for Csv {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, house: &Arc<House>) -> Result<Self, Problem> {
+        body(request, house, "text/csv").await.map(Self)
+    }
+}
+
+/// The body, if it is marked as of that kind.
+async fn body(request: Request, house: &House, wanted: &str) -> Result<Bytes, Problem> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(wanted) {
+        return Err(Problem::bad(format!("the body is not marked as `{wanted}`")));
+    }
+    let bytes = axum::body::to_bytes(request.into_body(), house.limits().own_body_bytes).await;
+    bytes.map_err(|_| Problem::new(Reason::BodyTooLarge, "the body is larger than the limit, or broke off"))
 }
 
 /// A part of the address that names something.

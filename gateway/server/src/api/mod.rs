@@ -6,6 +6,7 @@ mod apps;
 mod asked;
 pub mod console;
 mod groups;
+mod import;
 mod log;
 mod me;
 mod overview;
@@ -54,10 +55,12 @@ fn described() -> OpenApiRouter<Arc<House>> {
         .routes(routes!(me::me))
         .routes(routes!(overview::overview))
         .routes(routes!(users::list, users::invite))
-        .routes(routes!(users::one))
+        .routes(routes!(import::import))
+        .routes(routes!(users::one, users::delete))
         .routes(routes!(users::suspend))
         .routes(routes!(users::activate))
         .routes(routes!(users::invite_again))
+        .routes(routes!(users::reset))
         .routes(routes!(users::set_groups))
         .routes(routes!(sessions::end_all))
         .routes(routes!(sessions::end_one))

@@ -14,6 +14,7 @@ use super::{
     problem::{Answer, Problem},
     times::text,
 };
+use crate::house::Invited;
 
 /// A person of the pool.
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,7 +121,7 @@ pub(super) struct Groups {
 const PAGE: u32 = 50;
 
 impl UserView {
-    fn of(user: User, factors: &[FactorKind]) -> Self {
+    pub(super) fn of(user: User, factors: &[FactorKind]) -> Self {
         Self {
             id: user.id.to_string(),
             name: user.name,
@@ -198,11 +199,8 @@ pub(super) async fn invite(asked: Asked, Sent(new): Sent<NewUser>) -> Answer<(St
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// 120: longer than the longest name seen, short enough for a table.
 fn checked_name(name: &str) -> Answer<&str> {
-    let name = name.trim();
-    let fine = (1..=120).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fine { Ok(name) } else { Err(Problem::bad("a name has 1 to 120 characters")) }
+    User::checked_name(name).ok_or_else(|| Problem::bad("a name has 1 to 120 characters"))
 }
 
 /// One person, with factors and sessions.
@@ -256,6 +254,32 @@ pub(super) async fn activate(asked: Asked, Named(id): Named<UserId>) -> Answer<S
 pub(super) async fn invite_again(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<InvitedView>> {
     let invited = asked.house.invite_again(&asked.tenant, id, &asked.doer()?).await?;
     Ok(Json(InvitedView { user: UserView::of(invited.user, &[]), invitation_url: invited.url }))
+}
+
+/// Let a person start over: factors and sessions are gone, and a new link is made.
+#[utoipa::path(
+    post, path = "/users/{id}/reset", tag = "people", params(("id" = String, Path)),
+    responses((status = 200, body = InvitedView), (status = 409, description = "suspended, or oneself"))
+)]
+pub(super) async fn reset(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<InvitedView>> {
+    if asked.user()?.id == id {
+        return Err(Problem::new(Reason::Conflict, "you cannot reset yourself: your factors are in your portal"));
+    }
+    let Invited { user, url, .. } = asked.house.reset_user(&asked.tenant, id, &asked.doer()?).await?.invited;
+    Ok(Json(InvitedView { user: UserView::of(user, &[]), invitation_url: url }))
+}
+
+/// Delete a person for good, and end every session of theirs.
+#[utoipa::path(
+    delete, path = "/users/{id}", tag = "people", params(("id" = String, Path)),
+    responses((status = 204), (status = 409, description = "oneself"))
+)]
+pub(super) async fn delete(asked: Asked, Named(id): Named<UserId>) -> Answer<StatusCode> {
+    if asked.user()?.id == id {
+        return Err(Problem::new(Reason::Conflict, "you cannot delete yourself: ask another administrator"));
+    }
+    asked.house.delete_user(asked.tenant.id(), id, &asked.doer()?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Put a person into exactly these groups.

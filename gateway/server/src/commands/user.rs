@@ -1,5 +1,7 @@
 //! `cardea user`: a tenant's people, for the operator at the machine. Does what the API does, by the same functions.
 
+mod import;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use cardea_core::{GroupId, TenantId, diagnostic::nearest};
@@ -11,11 +13,11 @@ use super::{Context, Ended, Failure, Outcome, say, say_json, to_the_end};
 use crate::{
     House,
     commands::serve::open_failure,
-    house::{ChangeFault, Doer, Invited, Reading},
+    house::{ChangeFault, Doer, Invited, Reading, Reset},
     state::{State, TenantState},
 };
 
-/// Invite, list, suspend and activate people of a tenant's pool, and end their sessions. A running gateway takes each
+/// Invite, import, list, suspend, reset and delete people of a tenant's pool, and end their sessions. A running gateway takes each
 /// change over within a second.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -63,6 +65,23 @@ enum Change {
     },
     /// Let a suspended person sign in again.
     Activate {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// Add people from a CSV file with the columns `email`, `name` and `groups` (divided by `;`). They are invited: `user
+    /// invite` makes their links, or `--links` does at once. Nothing is changed where a row is wrong; who is there as the
+    /// file says is left alone, so the same file may be given again.
+    Import(import::Arguments),
+    /// Let a person start over who lost what they sign in with: factors, recovery codes and sessions are gone, and the link
+    /// is printed by which they choose anew. For one who is suspended, activate first.
+    Reset {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// Delete a person for good, with factors and groups, and end every session of theirs. The entries about them stay.
+    Delete {
         /// E-mail address.
         #[arg(value_parser = email)]
         email: Email,
@@ -156,6 +175,28 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
             let user = find(house, &tenant, &email).await?;
             let user = house.activate_user(tenant.id(), user.id, &doer).await?;
             told(context, &format!("{email} is {}", user.status.as_str()), &json!({ "status": user.status }))
+        }
+        Change::Import(arguments) => import::run(house, &tenant, arguments, &doer, context).await,
+        Change::Reset { email } => {
+            let user = find(house, &tenant, &email).await?;
+            let Reset { invited, factors, sessions } = house.reset_user(&tenant, user.id, &doer).await?;
+            told(
+                context,
+                &format!("{email} starts over: {factors} factors and {sessions} sessions ended\n{}", invited.url),
+                &json!({
+                    "factors_removed": factors, "sessions_ended": sessions, "url": invited.url,
+                    "expires_at": invited.expires.to_string(),
+                }),
+            )
+        }
+        Change::Delete { email } => {
+            let user = find(house, &tenant, &email).await?;
+            let sessions = house.delete_user(tenant.id(), user.id, &doer).await?;
+            told(
+                context,
+                &format!("{email} is deleted; {sessions} sessions ended"),
+                &json!({ "sessions_ended": sessions }),
+            )
         }
         Change::EndSessions { email } => {
             let user = find(house, &tenant, &email).await?;

@@ -141,7 +141,7 @@ impl House {
         Ok(ended)
     }
 
-    async fn end_quietly(
+    pub(super) async fn end_quietly(
         &self,
         tenant: &TenantId,
         user: UserId,
@@ -253,7 +253,7 @@ impl House {
         self.send_invitation(tenant, user, &factors, doer).await
     }
 
-    async fn send_invitation(
+    pub(super) async fn send_invitation(
         &self,
         tenant: &TenantState,
         user: User,
