@@ -318,3 +318,74 @@ async fn sign_ins_are_begun_at_a_bounded_pace() -> Story {
     assert_eq!(elsewhere.status, 303);
     Ok(())
 }
+
+/// A browser in which the person has shown the password, and a code is asked for.
+async fn asked_for_code(gateway: &Gateway, email: &str) -> anyhow::Result<(Client, Reply)> {
+    let mut client = Client::browser();
+    let page = client.open(&gateway.at("echo.acme", "/secret")?).await?;
+    let page = client.submit(&page, &[("email", email)]).await?;
+    let page = client.submit(&page, &[("password", PASSWORD)]).await?;
+    anyhow::ensure!(form::find(&page.body, "code").is_some(), "no code is asked for: {}", page.body);
+    Ok((client, page))
+}
+
+/// G25: one code, one door; and none that is older than a step.
+#[tokio::test]
+async fn a_code_opens_one_door_and_only_in_its_time() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let (mut client, page) = asked_for_code(&gateway, &mira.email).await?;
+    let (mut twin, at_twin) = asked_for_code(&gateway, &mira.email).await?;
+    let old = mira.code_of_steps_ago(2).await?;
+    let page = client.submit(&page, &[("code", &old)]).await?;
+    assert!(form::find(&page.body, "code").is_some(), "a code from the step before the last opens: {}", page.body);
+    let page = mira.answer(&mut client, page).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/secret"), "{}", page.body);
+    let page = twin.submit(&at_twin, &[("code", &mira.spent_code().await?)]).await?;
+    assert!(form::find(&page.body, "code").is_some(), "the same code opens twice: {}", page.body);
+    let log = gateway.on.log("acme").await?;
+    let told = log.iter().filter(|entry| entry["event"]["factor"] == "totp" || entry["event"]["factor_kind"] == "totp");
+    let details: Vec<_> = told.filter_map(|entry| entry["event"]["detail"].as_str()).collect();
+    assert_eq!(details, ["the code is wrong or too old", "the code was used already"], "{log:?}");
+    Ok(())
+}
+
+/// Whoever has but the password gets a handful of guesses, not a thousand.
+#[tokio::test]
+async fn a_thousand_guesses_at_a_code_open_nothing() -> Story {
+    let (upstream, gateway) = house().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let before = upstream.count();
+    let (mut thief, mut page) = asked_for_code(&gateway, &mira.email).await?;
+    let mut statuses = Vec::new();
+    for guess in 0..1_000 {
+        let reply = thief.submit(&page, &[("code", &format!("{:06}", guess * 997 % 1_000_000))]).await?;
+        statuses.push(reply.status.as_u16());
+        if form::find(&reply.body, "code").is_some() {
+            page = reply;
+        }
+    }
+    let slowed = statuses.iter().filter(|status| **status == 429).count();
+    assert!(slowed >= 985, "{} guesses were looked at: {statuses:?}", 1_000 - slowed);
+    assert!(!statuses.contains(&200) && upstream.count() == before, "a guess opens: {statuses:?}");
+    Ok(())
+}
+
+/// Who has not shown the password guesses at nobody's codes, and keeps nobody waiting.
+#[tokio::test]
+async fn strangers_with_a_thousand_codes_keep_nobody_out() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let (stranger, _) = asked_for_password(&gateway, &mira.email).await?;
+    let mut stranger = at([127, 4, 0, 1], stranger);
+    let totp = gateway.at("acme", "/sign-in/totp")?;
+    for guess in 0..1_000 {
+        let body = format!("code={guess:06}&email={}", mira.email.replace('@', "%40"));
+        let reply = stranger.send(Method::POST, &totp, Some(("application/x-www-form-urlencoded", body))).await?;
+        assert!(!reply.status.is_success(), "{guess}: {}", reply.body);
+    }
+    let (mut client, page) = asked_for_code(&gateway, &mira.email).await?;
+    let page = mira.answer(&mut client, page).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/secret"), "{}", page.body);
+    Ok(())
+}

@@ -27,3 +27,4 @@ mod sealed;
 mod sessions;
 mod stores;
 mod streams;
+mod tenants;
