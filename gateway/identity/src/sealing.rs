@@ -20,7 +20,7 @@ pub use entries::EntrySealer;
 
 /// Seals under the newest key of a ring and opens under all of them. Cloning shares the ring.
 #[derive(Clone)]
-pub struct Sealer(Arc<[Key]>);
+pub struct Sealer(Arc<[Arc<Key>]>);
 
 /// Names a key without telling anything of it, at the end of whatever was sealed under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,16 +81,16 @@ impl Sealer {
 
     /// A ring of several keys, of which the first one seals. `Err` if there is none.
     pub fn ring<'a>(keys: impl IntoIterator<Item = &'a Secret<[u8; 32]>>) -> Result<Self, CannotOpen> {
-        let keys = keys.into_iter().map(Key::new).collect::<Result<Vec<_>, _>>()?;
+        let keys = keys.into_iter().map(|key| Key::new(key).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() { Err(CannotOpen) } else { Ok(Self(keys.into())) }
     }
 
     fn newest(&self) -> Result<&Key, CannotOpen> {
-        self.0.first().ok_or(CannotOpen)
+        self.0.first().map(|key| &**key).ok_or(CannotOpen)
     }
 
     fn key(&self, id: KeyId) -> Result<&Key, CannotOpen> {
-        self.0.iter().find(|key| key.id == id).ok_or(CannotOpen)
+        self.0.iter().find(|key| key.id == id).map(|key| &**key).ok_or(CannotOpen)
     }
 
     /// The names of its keys, the one that seals first.
@@ -101,6 +101,13 @@ impl Sealer {
     /// Whether what was sealed under that key can be opened.
     pub fn has(&self, id: KeyId) -> bool {
         self.key(id).is_ok()
+    }
+
+    /// The same ring, sealing under that key; none if it has no such key.
+    pub fn led_by(&self, id: KeyId) -> Option<Self> {
+        let first = self.0.iter().find(|key| key.id == id)?;
+        let rest = self.0.iter().filter(|key| key.id != id);
+        Some(Self([first].into_iter().chain(rest).cloned().collect()))
     }
 
     /// Seals `plain` for `place`, such as `totp/<factor id>`: opened elsewhere it does not open.
@@ -186,6 +193,12 @@ impl KeyId {
     /// As stores keep it.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

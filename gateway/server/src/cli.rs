@@ -52,6 +52,8 @@ enum Command {
     Policy(commands::policy::Arguments),
     /// Invite, list, suspend and activate people; end their sessions.
     User(commands::user::Arguments),
+    /// Put other keys into the place of those that seal what is kept.
+    Keys(commands::keys::Arguments),
     /// Issue enrolment tokens; list certificates and roots.
     Cert(commands::cert::Arguments),
     /// Run beside a service: obtain its certificate, renew it in time, write the files.
@@ -92,6 +94,7 @@ async fn run(command: Command, context: &Context) -> Ended {
         Command::Apply(arguments) => Box::pin(commands::apply::run(arguments, context)).await,
         Command::Export(arguments) => Box::pin(commands::export::run(arguments, context)).await,
         Command::Policy(arguments) => Box::pin(commands::policy::run(arguments, context)).await,
+        Command::Keys(arguments) => Box::pin(commands::keys::run(arguments, context)).await,
         Command::User(arguments) => Box::pin(commands::user::run(arguments, context)).await,
         Command::Cert(arguments) => Box::pin(commands::cert::run(arguments, context)).await,
         Command::Agent(arguments) => Box::pin(commands::agent::run(arguments, context)).await,

@@ -14,6 +14,7 @@ mod parting;
 mod people;
 mod raising;
 mod reading;
+mod rotation;
 mod session_cache;
 mod sessions;
 mod to_the_end;
@@ -57,6 +58,7 @@ pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
 pub(crate) use raising::Raising;
 pub use reading::{Reading, store_to_read};
+pub use rotation::{OperatorTurned, RotationFault, TenantTurned};
 use session_cache::SessionCache;
 use to_the_end::Begun;
 pub use to_the_end::BrokeOff;
@@ -193,6 +195,7 @@ impl House {
         let (key, database) = (config.operator_key(), config.database());
         let (sealer, sticky) = operator_key::sealer(&key, &database, &*entropy).map_err(OpenFault::Key)?;
         let store = Store::open(&database, sealer, Arc::clone(&entropy)).await.map_err(store_fault)?;
+        store.reread_operator_by(move || operator_key::to_read(&key));
         let shared: Arc<dyn SharedState> = match &config.redis {
             Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
             None => Arc::new(SqlShared::new(store.clone())),

@@ -170,6 +170,9 @@ async fn hourly(house: &Arc<House>) {
         }
         Err(error) => tracing::error!(error = %with_causes(&error), "assertion keys cannot be made ready"),
     }
+    if let Err(error) = house.end_turning().await {
+        tracing::warn!(error = %with_causes(&error), "a change of keys cannot go on now");
+    }
     let day = Duration::from_secs(24 * 3600);
     let dropped = async {
         house.store.drop_old_keys(now).await?;

@@ -22,6 +22,7 @@ mod pool_cost;
 mod recovery;
 mod resets;
 mod resources;
+mod rotation;
 mod row;
 mod seal_up;
 mod sealed;
@@ -47,6 +48,8 @@ pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, 
 pub use policies::{Activation, Ground, NewVersion, Version};
 pub use recovery::CodeSpent;
 pub use resources::{Applied, Applying, Plan, ResourceChange, Succeeded};
+pub use rotation::{LINGER, LINGER_IN_REDIS, Resealed};
+pub use sealed::secret as place_of_secret;
 pub use shared::{RedisShared, SharedState, SqlShared};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use cardea_audit::Entry;
-use cardea_core::{Entropy, FactorId, ProviderId, SessionId, TenantId, UserId};
+use cardea_core::{Entropy, FactorId, ProviderId, SessionId, UserId};
 use cardea_identity::{Email, FactorData, LinkedIdentity, Sealed, Sealer, TicketHash, sealing::EntrySealer};
 use serde_json::Value;
 use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyRow};
@@ -41,24 +41,36 @@ pub(crate) async fn seal_what_lies_open(tx: &mut Transaction<'_, Any>, vault: &V
             for row in &rows {
                 let sealer = up.sealer(&row.text("tenant")?).await?;
                 let values = seal(row, &sealer, vault)?;
-                let sql = format!("UPDATE {table} SET {set} WHERE rowid = $1");
-                let mut update = sqlx::query(AssertSqlSafe(sql)).bind(row.int("row")?);
-                for value in values {
-                    update = match value {
-                        To::Bytes(bytes) => update.bind(bytes),
-                        To::Text(text) => update.bind(text),
-                        To::Number(number) => update.bind(number),
-                    };
-                }
-                update.execute(&mut **up.tx).await?;
+                update(up.tx, table, set, row.int("row")?, values).await?;
             }
         }
     }
     up.identities().await
 }
 
+/// Gives a row other values, for columns from `$2` on. Only words of tables in the program are composed.
+pub(crate) async fn update(
+    tx: &mut Transaction<'_, Any>,
+    table: &str,
+    set: &str,
+    row: i64,
+    values: Vec<To>,
+) -> Result<(), StoreFault> {
+    let sql = format!("UPDATE {table} SET {set} WHERE rowid = $1");
+    let mut update = sqlx::query(AssertSqlSafe(sql)).bind(row);
+    for value in values {
+        update = match value {
+            To::Bytes(bytes) => update.bind(bytes),
+            To::Text(text) => update.bind(text),
+            To::Number(number) => update.bind(number),
+        };
+    }
+    update.execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// A value that a row is given.
-enum To {
+pub(crate) enum To {
     Bytes(Vec<u8>),
     Text(String),
     Number(i64),
@@ -179,15 +191,13 @@ fn entry(row: &AnyRow, sealer: &Sealer, _: &Vault) -> Result<Vec<To>, StoreFault
 }
 
 fn signing_key(row: &AnyRow, sealer: &Sealer, vault: &Vault) -> Result<Vec<To>, StoreFault> {
-    let place = format!("signing-key/{}/{}", row.parsed("tenant", TenantId::parse)?, row.text("id")?);
+    let place = sealed::signing_key(&row.text("tenant")?, &row.text("id")?);
     let sealed = again(&place, &Sealed::from_stored(row.text("sealed")?), sealer, vault)?;
     Ok(vec![To::Text(sealed.as_str().to_owned())])
 }
 
 fn secret(row: &AnyRow, sealer: &Sealer, vault: &Vault) -> Result<Vec<To>, StoreFault> {
-    let owner = row.owner("tenant")?;
-    let owner = owner.as_ref().map_or("operator", TenantId::as_str);
-    let place = format!("{owner}/{}/{}", row.text("purpose")?, row.text("id")?);
+    let place = sealed::secret(row.owner("tenant")?.as_ref(), &row.text("purpose")?, &row.text("id")?);
     let sealed = again(&place, &Sealed::from_stored(row.text("sealed")?), sealer, vault)?;
     Ok(vec![To::Text(sealed.as_str().to_owned())])
 }

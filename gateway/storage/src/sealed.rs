@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use cardea_core::{Entropy, FactorId, SessionId, UserId};
+use cardea_core::{Entropy, FactorId, SessionId, TenantId, UserId};
 use cardea_identity::{Email, LinkedIdentity, Sealer, TicketHash};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -89,6 +89,16 @@ pub(crate) fn open_person(sealer: &Sealer, id: UserId, sealed: Vec<u8>) -> Resul
 pub(crate) fn person_text(sealer: &Sealer, id: &str, sealed: Vec<u8>) -> Result<String, StoreFault> {
     let plain = sealer.open_bytes(&["person/", id].concat(), sealed)?;
     String::from_utf8(plain).map_err(|why| StoreFault::corrupt("person", why))
+}
+
+/// What a signing key is bound to by whoever makes it (see [`cardea_identity::keys`]).
+pub(crate) fn signing_key(tenant: &str, id: &str) -> String {
+    format!("signing-key/{tenant}/{id}")
+}
+
+/// What any other secret is bound to by whoever makes it.
+pub fn secret(tenant: Option<&TenantId>, purpose: &str, id: &str) -> String {
+    format!("{}/{purpose}/{id}", tenant.map_or("operator", TenantId::as_str))
 }
 
 /// By which marks an address is found.

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
 use cardea_core::{Entropy, Secret, TenantId, entropy};
@@ -23,10 +23,15 @@ use crate::{
 
 /// The opened keys, by their owners; the operator's own have the empty name.
 pub(crate) struct Vault {
-    operator: Option<Sealer>,
+    operator: RwLock<Option<Sealer>>,
     rings: RwLock<HashMap<Box<str>, Sealer>>,
+    /// Reads the operator's keys anew.
+    reread: OnceLock<Reread>,
     entropy: Option<Arc<dyn Entropy>>,
 }
+
+/// Reads the operator's keys from where they lie.
+type Reread = Box<dyn Fn() -> Option<Sealer> + Send + Sync>;
 
 /// One owner's keys that are not destroyed, the one that seals first.
 const KEYS: &str = "SELECT id, sealed FROM tenant_keys WHERE tenant = $1 AND sealed <> '' ORDER BY nth DESC";
@@ -35,11 +40,33 @@ impl Vault {
     /// Keys that open under `operator`; without it nothing is sealed and nothing opened, and without randomness nothing is
     /// sealed.
     pub(crate) fn new(operator: Option<Sealer>, entropy: Option<Arc<dyn Entropy>>) -> Self {
-        Self { operator, rings: RwLock::default(), entropy }
+        Self { operator: RwLock::new(operator), rings: RwLock::default(), reread: OnceLock::new(), entropy }
     }
 
-    pub(crate) fn operator(&self) -> Result<&Sealer, StoreFault> {
-        self.operator.as_ref().ok_or(StoreFault::Keyless)
+    pub(crate) fn operator(&self) -> Result<Sealer, StoreFault> {
+        self.operator.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreFault::Keyless)
+    }
+
+    /// The operator's key that seals: the one that the operator's own key is sealed under in this transaction, so that no key
+    /// is made under one that another process has replaced.
+    async fn sealing_operator(&self, tx: &mut Transaction<'_, Any>) -> Result<Sealer, StoreFault> {
+        let operator = self.operator()?;
+        let rows = sqlx::query(KEYS).bind(owner(None)).fetch_all(&mut **tx).await?;
+        let Some(own) = rows.first() else { return Ok(operator) };
+        let id = Sealed::from_stored(own.text("sealed")?).key_id().ok_or(StoreFault::OtherKey)?;
+        let led = operator.led_by(id).or_else(|| self.reread()?.led_by(id));
+        led.ok_or(StoreFault::OtherKey)
+    }
+
+    /// The operator's keys as they lie there now: they may have been replaced since.
+    fn reread(&self) -> Option<Sealer> {
+        let operator = self.reread.get()?()?;
+        self.take_operator(operator.clone());
+        Some(operator)
+    }
+
+    pub(crate) fn take_operator(&self, operator: Sealer) {
+        *self.operator.write().unwrap_or_else(PoisonError::into_inner) = Some(operator);
     }
 
     pub(crate) fn entropy(&self) -> Result<&dyn Entropy, StoreFault> {
@@ -62,7 +89,9 @@ impl Vault {
     fn opened(&self, owner: &str, row: &AnyRow) -> Result<Secret<[u8; 32]>, StoreFault> {
         let sealed = Sealed::from_stored(row.text("sealed")?);
         let place = Place::Key { owner, id: &row.bytes("id")? }.to_string();
-        let bytes = self.operator()?.open(&place, &sealed).map_err(|_| StoreFault::OtherKey)?;
+        let opened = self.operator()?.open(&place, &sealed).ok();
+        let opened = opened.or_else(|| self.reread()?.open(&place, &sealed).ok());
+        let bytes = opened.ok_or(StoreFault::OtherKey)?;
         bytes.expose().as_slice().try_into().map(Secret::new).map_err(|_| StoreFault::OtherKey)
     }
 
@@ -86,7 +115,7 @@ impl Vault {
         let key = Secret::new(entropy::bytes::<32>(entropy));
         let id = Sealer::new(&key)?.ids().next().ok_or(CannotOpen)?;
         let place = Place::Key { owner, id: id.as_bytes() }.to_string();
-        let sealed = self.operator()?.seal(&place, key.expose(), entropy)?;
+        let sealed = self.sealing_operator(tx).await?.seal(&place, key.expose(), entropy)?;
         // Names meet once in four thousand million keys; then the insertion fails, and the next try draws another key.
         sqlx::query(
             "INSERT INTO tenant_keys (tenant, id, nth, sealed) \
@@ -191,6 +220,11 @@ impl Store {
         self.vault().keep(owner(tenant), ring.as_ref());
         // None: destroyed this moment, with its tenant.
         ring.ok_or(StoreFault::NoKey)
+    }
+
+    /// How the operator's keys are read anew, when something is sealed under another than those that were given.
+    pub fn reread_operator_by(&self, reread: impl Fn() -> Option<Sealer> + Send + Sync + 'static) {
+        let _ = self.vault().reread.set(Box::new(reread));
     }
 
     /// Reads the keys anew: they were replaced, or destroyed.

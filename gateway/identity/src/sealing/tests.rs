@@ -38,6 +38,10 @@ fn a_ring_seals_under_its_first_key_and_opens_under_each() {
     assert_eq!((now.key_id(), ring.ids().count()), (sealer(2).ids().next(), 2));
     assert!(sealer(2).open("p", &now).is_ok() && sealer(1).open("p", &now).is_err());
     assert_eq!(Sealer::ring([]).unwrap_err(), CannotOpen);
+    let one = sealer(1).ids().next().unwrap();
+    let led = ring.led_by(one).unwrap();
+    assert_eq!((led.ids().next(), led.ids().count()), (Some(one), 2));
+    assert!(ring.led_by(sealer(3).ids().next().unwrap()).is_none());
 }
 
 #[test]

@@ -127,7 +127,7 @@ async fn load(
 
 /// What a sealed key is bound to; see [`cardea_identity::Sealer`].
 fn place(tenant: Option<&TenantId>, purpose: &str) -> String {
-    format!("{}/{purpose}/{FIRST}", tenant.map_or("operator", TenantId::as_str))
+    cardea_storage::place_of_secret(tenant, purpose, FIRST)
 }
 
 fn own_entry(house: &House, tenant: Option<&TenantId>, event: Event) -> Entry {

@@ -10,6 +10,7 @@ pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod export;
+pub mod keys;
 pub mod policy;
 pub mod serve;
 pub mod user;

@@ -74,13 +74,17 @@ impl House {
     async fn keys_of(&self, tenant: &TenantId) -> Result<Keys, KeysFault> {
         let sealed = |source| KeysFault::Sealed { tenant: tenant.clone(), source };
         let now = self.now();
-        let sealer = match self.sealer(tenant).await {
+        // After each reading of records: it knows the keys that they are sealed under.
+        let sealer = async || match self.sealer(tenant).await {
+            Err(StoreFault::OtherKey) => Err(sealed(KeyFault)),
+            other => Ok(other?),
+        };
+        let mut records = match self.store.keys(tenant, now).await {
             Err(StoreFault::OtherKey) => return Err(sealed(KeyFault)),
             other => other?,
         };
-        let mut records = self.store.keys(tenant, now).await?;
         if let Some(from) = keys::due(&records, now) {
-            let made = keys::make(tenant, from, &sealer, now, &*self.entropy).map_err(sealed)?;
+            let made = keys::make(tenant, from, &sealer().await?, now, &*self.entropy).map_err(sealed)?;
             // Another gateway may have been faster: then its key is the one.
             if self.store.insert_key(&made, from).await? {
                 let event = Event::KeyRotated { purpose: "assertion".into(), key: made.id };
@@ -88,7 +92,7 @@ impl House {
             }
             records = self.store.keys(tenant, now).await?;
         }
-        let mut signing = HashMap::new();
+        let (sealer, mut signing) = (sealer().await?, HashMap::new());
         for record in records.iter().filter(|record| now < record.signs_until) {
             signing.insert(record.id.clone(), record.open(&sealer).map_err(sealed)?);
         }

@@ -4,7 +4,7 @@ use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use aws_lc_rs::hmac;
@@ -37,14 +37,63 @@ pub(super) fn sealer(path: &Path, database: &Path, source: &dyn Entropy) -> Resu
         Err(error) if error.kind() == ErrorKind::NotFound => make(path, source)?,
         Err(error) => return Err(format!("`{}` cannot be read: {error}", path.display())),
     };
-    let sealer = Sealer::new(&key).map_err(|error| error.to_string())?;
-    Ok((sealer, sticky(&key)))
+    let ring = ring(path, &key).ok_or_else(|| format!("`{}` cannot be read", next(path).display()))?;
+    Ok((ring, sticky(&key)))
 }
 
 /// The sealer under the key in `path`, for who only reads: none where there is no key, or none that may be read.
 pub(super) fn to_read(path: &Path) -> Option<Sealer> {
     let text = Zeroizing::new(std::fs::read_to_string(path).ok()?);
-    Sealer::new(&read(path, &text).ok()?).ok()
+    ring(path, &read(path, &text).ok()?)
+}
+
+/// The key, and the one that is taking its place where that is under way: until all is sealed under it, both are needed.
+fn ring(path: &Path, key: &Secret<[u8; 32]>) -> Option<Sealer> {
+    let next = next(path);
+    match std::fs::read_to_string(&next) {
+        Ok(text) => Sealer::ring([key, &read(&next, &Zeroizing::new(text)).ok()?]).ok(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Sealer::new(key).ok(),
+        Err(_) => None,
+    }
+}
+
+fn next(path: &Path) -> PathBuf {
+    path.with_extension("key.next")
+}
+
+/// Makes the key that is to take the place of the one in `path`, beside it; or finds the one that was to when this was
+/// interrupted. The ring seals under it and opens under both.
+pub(super) fn prepare_next(path: &Path, source: &dyn Entropy) -> Result<Sealer, String> {
+    let (old, new) = (read_file(path)?, next(path));
+    let new = match std::fs::read_to_string(&new) {
+        Ok(text) => read(&new, &Zeroizing::new(text))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => make(&new, source)?,
+        Err(error) => return Err(format!("`{}` cannot be read: {error}", new.display())),
+    };
+    Sealer::ring([&new, &old]).map_err(|error| error.to_string())
+}
+
+/// Puts the next key in the place of the one in `path`, which stays beside it for backups of the store from before. If we
+/// crash here, both are read when the gateway starts, and the next call goes on. Gives where the old one lies.
+pub(super) fn take_over(path: &Path) -> Result<PathBuf, String> {
+    let before = path.with_extension("key.before");
+    let moved = || -> std::io::Result<()> {
+        match std::fs::remove_file(&before) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::hard_link(path, &before)?;
+        std::fs::rename(next(path), path)?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    moved().map_err(|error| format!("`{}` cannot be put into its place: {error}", next(path).display()))?;
+    Ok(before)
+}
+
+fn read_file(path: &Path) -> Result<Secret<[u8; 32]>, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    read(path, &Zeroizing::new(text))
 }
 
 fn sticky(key: &Secret<[u8; 32]>) -> StickyKey {

@@ -32,9 +32,9 @@ async fn received(visit: &Visit, arrival: &Arrival) -> Result<Response, No> {
     let path = local_path(&arrival.to).map_err(|_| Reason::ForeignReturn)?;
     let code = Ticket::parse(&arrival.code).map_err(|_| Reason::CodeSpent)?;
     let House { shared, entropy, .. } = &*visit.house;
-    let sealer = &visit.house.sealer(visit.id()).await?;
     let (purpose, hash) = (Purpose::HandOver, code.hash());
     let kept = shared.peek(visit.id(), purpose, &hash, visit.now).await?.ok_or(Reason::CodeSpent)?;
+    let sealer = &visit.house.sealer(visit.id()).await?;
     let value: HandOver = kept.open(purpose, visit.id(), sealer, visit.now).map_err(|_| Reason::CodeSpent)?;
     let ticket = visit.ticket();
     let session = value.accept(visit.host(), ticket.as_ref()).map_err(|no| {

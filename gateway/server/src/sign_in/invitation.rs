@@ -144,9 +144,9 @@ async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, N
     let (hash, invited) = invited(visit, token).await?;
     let ticket = visit.ticket().ok_or(Reason::SignInExpired)?;
     let House { shared, .. } = &*visit.house;
-    let sealer = &visit.house.sealer(visit.id()).await?;
     // Taken before it is verified: a challenge is answered once.
     let kept = shared.take(visit.id(), Purpose::Enrolment, &ticket.hash(), visit.now).await?;
+    let sealer = &visit.house.sealer(visit.id()).await?;
     let under_way: UnderWay =
         kept.ok_or(Reason::SignInExpired)?.open(Purpose::Enrolment, visit.id(), sealer, visit.now)?;
     if under_way.invitation != hash {

@@ -101,6 +101,7 @@ impl RedisShared {
         ])
     }
 
+    /// None where it was sealed under a key that is destroyed: whoever held it signs in again.
     async fn session_of(
         &self,
         tenant: &TenantId,
@@ -108,16 +109,19 @@ impl RedisShared {
         body: &str,
         version: u64,
         seen: i64,
-    ) -> Result<Session, StoreFault> {
+    ) -> Result<Option<Session>, StoreFault> {
         let body = Sealed::from_stored(body);
         let sealer = self.store.sealer_with(Some(tenant), body.key_id()).await?;
+        if !body.key_id().is_some_and(|key| sealer.has(key)) {
+            return Ok(None);
+        }
         let plain = sealer.open(&Place::Session(id).to_string(), &body)?;
         let mut session: Session =
             serde_json::from_slice(plain.expose()).map_err(|why| StoreFault::corrupt("session", why))?;
         session.version = version;
         session.last_seen = Timestamp::from_micros(seen);
         session.ended = None;
-        Ok(session)
+        Ok(Some(session))
     }
 }
 
@@ -148,7 +152,7 @@ impl SharedState for RedisShared {
         let (body, version, seen, at, why): (Option<String>, Option<u64>, Option<i64>, Option<i64>, Option<String>) =
             self.connection.clone().hmget(self.keys.session(tenant, id), &fields).await?;
         let (Some(body), Some(version), Some(seen)) = (body, version, seen) else { return Ok(None) };
-        let mut session = self.session_of(tenant, id, &body, version, seen).await?;
+        let Some(mut session) = self.session_of(tenant, id, &body, version, seen).await? else { return Ok(None) };
         if let Some(at) = at {
             let why = super::end_reason(why.as_deref().unwrap_or_default())
                 .map_err(|why| StoreFault::corrupt("ended_why", why))?;
@@ -209,7 +213,7 @@ impl SharedState for RedisShared {
             let id = SessionId::parse(&fields[0]).map_err(|why| StoreFault::corrupt("session", why))?;
             let version = fields[2].parse().map_err(|why| StoreFault::corrupt("version", why))?;
             let seen = fields[3].parse().map_err(|why| StoreFault::corrupt("last_seen", why))?;
-            live.push(self.session_of(tenant, id, &fields[1], version, seen).await?);
+            live.extend(self.session_of(tenant, id, &fields[1], version, seen).await?);
         }
         live.sort_unstable_by_key(|session| std::cmp::Reverse(session.id));
         Ok(live)

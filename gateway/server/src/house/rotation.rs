@@ -1,0 +1,75 @@
+//! New keys in the place of old ones: the operator's, and a tenant's. See [`cardea_storage`] for what goes on beneath.
+
+use std::{path::PathBuf, time::Duration};
+
+use cardea_audit::Event;
+use cardea_core::TenantId;
+use cardea_storage::{LINGER, LINGER_IN_REDIS, Resealed, StoreFault};
+
+use super::{Doer, House, operator_key};
+
+/// What came of a new operator's key.
+#[derive(Debug)]
+pub struct OperatorTurned {
+    /// Keys of tenants that are sealed under it now.
+    pub keys: u64,
+    /// Where the old one lies.
+    pub before: PathBuf,
+}
+
+/// What came of a new key of a tenant.
+#[derive(Debug)]
+pub struct TenantTurned {
+    /// Whether it was made now; else a change that was under way went on.
+    pub made: bool,
+    /// What was sealed again.
+    pub resealed: Resealed,
+}
+
+/// Why a key cannot take another's place.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationFault {
+    /// The key's file.
+    #[error("{0}")]
+    File(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl House {
+    /// Makes another operator's key, seals every tenant's key under it, and puts it into its place. A gateway that runs
+    /// reads it when it first needs it.
+    pub async fn turn_operator_key(&self, doer: &Doer) -> Result<OperatorTurned, RotationFault> {
+        let path = self.config.operator_key();
+        let ring = operator_key::prepare_next(&path, &*self.entropy).map_err(RotationFault::File)?;
+        let key = ring.ids().next().map(|id| id.to_string()).unwrap_or_default();
+        let keys = self.store.reseal_keys(ring, self.now()).await?;
+        let before = operator_key::take_over(&path).map_err(RotationFault::File)?;
+        self.record_own(doer, Event::KeyRotated { purpose: "operator".into(), key }).await?;
+        Ok(OperatorTurned { keys, before })
+    }
+
+    /// Makes another key of a tenant seal from now on, and seals again what is under the one before; goes on where that was
+    /// interrupted.
+    pub async fn turn_tenant_key(&self, tenant: &TenantId, doer: &Doer) -> Result<TenantTurned, RotationFault> {
+        let (made, key) = self.store.turn_key(Some(tenant), self.now()).await?;
+        if made {
+            self.record(tenant, doer, Event::KeyRotated { purpose: "tenant".into(), key: key.to_string() }).await?;
+        }
+        let resealed = self.store.reseal(Some(tenant), self.linger(), self.now()).await?;
+        Ok(TenantTurned { made, resealed })
+    }
+
+    /// Ends what changes of keys have left: seals again what is left, and destroys old keys whose time has come.
+    pub(crate) async fn end_turning(&self) -> Result<(), StoreFault> {
+        for tenant in self.store.turning().await? {
+            self.store.reseal(tenant.as_ref(), self.linger(), self.now()).await?;
+        }
+        Ok(())
+    }
+
+    fn linger(&self) -> Duration {
+        if self.config.redis.is_some() { LINGER_IN_REDIS } else { LINGER }
+    }
+}
