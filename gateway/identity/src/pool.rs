@@ -161,6 +161,9 @@ pub enum FactorData {
         credential: serde_json::Value,
         /// The best that it can prove (see [`crate::assurance`]).
         reach: Assurance,
+        /// When a copy of it seems to have been used: its counter went back. Its owner is told until it is removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copied: Option<Timestamp>,
     },
     /// Recovery codes, as one factor. The codes' hashes lie beside it, each to be spent once.
     Recovery {

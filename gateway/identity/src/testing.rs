@@ -56,5 +56,5 @@ pub(crate) fn recovery_factor() -> Factor {
 
 pub(crate) fn passkey_factor(reach: Assurance) -> Factor {
     let credential_id = FactorId::mint(now(), &entropy()).to_string();
-    factor(FactorData::Passkey { credential_id, credential: serde_json::Value::Null, reach })
+    factor(FactorData::Passkey { credential_id, credential: serde_json::Value::Null, reach, copied: None })
 }

@@ -174,6 +174,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         administrator: true,
         offer_second: false,
         recovery_used: Some(ago(400)),
+        copied: Some("Work key".to_owned()),
         done: None,
     };
     out.page(name, "portal", &portal)?;

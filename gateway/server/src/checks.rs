@@ -3,9 +3,10 @@
 mod ground;
 
 use cardea_core::{
-    Diagnostics, TenantId, Timestamp,
+    Diagnostic, Diagnostics, TenantId, Timestamp,
     resources::{Bundle, PolicyText, TenantBundle},
 };
+use cardea_identity::factors::passkey;
 use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
 use cardea_proxy::upstream::Standing;
 use serde::Serialize;
@@ -80,6 +81,8 @@ pub fn tenant(
     config: Option<&Config>,
     now: Timestamp,
 ) -> Result<Vec<TestOutcome>, Diagnostics> {
+    passkey::check_makes(&tenant.tenant.factors.attested)
+        .map_err(|error| Diagnostic::new(format!("tenants/{}/tenant.toml", tenant.tenant.id), error.to_string()))?;
     let engine = Engine::compile(&Sources::of(tenant, guard_rails))?;
     let transports = |_: &_, upstream: &_| match config {
         Some(config) => house::tried(upstream, &config.folder),

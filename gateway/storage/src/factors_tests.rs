@@ -22,6 +22,7 @@ fn passkey(seed: u64, counter: u32) -> FactorData {
         credential_id: format!("cred-{seed}"),
         credential: serde_json::json!({"counter": counter, "cred": {"y": 1, "x": 2}}),
         reach: Assurance::Two,
+        copied: None,
     }
 }
 

@@ -69,6 +69,8 @@ export async function giveAuthenticator(page) {
   });
   return {
     credentials: async () => (await session.send("WebAuthn.getCredentials", { authenticatorId })).credentials,
+    /** Takes in a copy of another device's passkey. */
+    takes: (credential) => session.send("WebAuthn.addCredential", { authenticatorId, credential }),
     /** Whether the person touches it when asked. */
     touches: (enabled) => session.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled }),
   };

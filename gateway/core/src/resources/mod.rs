@@ -19,7 +19,7 @@ pub use group::GroupSpec;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
 pub use provider::{JoinRule, ProviderSpec, SecretRef};
 pub use read::{place_by_value, read_toml};
-pub use tenant::{FactorRules, SessionRules, TenantSpec, UpstreamRules};
+pub use tenant::{AttestedMake, FactorRules, SessionRules, TenantSpec, UpstreamRules};
 
 use crate::Diagnostics;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Resource;
 use crate::{Assurance, Diagnostic, Diagnostics, Language, TenantId};
@@ -67,11 +68,34 @@ pub struct FactorRules {
     pub recovery: bool,
     /// The least assurance at which a sign-in from the pool completes, and at which its sessions open apps and the console.
     pub minimum: Assurance,
+    /// The makes of passkey that may be enrolled, each proven by its maker's word; any passkey where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attested: Vec<AttestedMake>,
+}
+
+/// Authenticators of one maker that prove what they are when they are enrolled (WebAuthn attestation). Their keys cannot
+/// leave them, so they reach assurance 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestedMake {
+    /// What people call it; for those who read the file.
+    pub name: String,
+    /// Its models, by the AAGUID that each carries.
+    pub aaguids: Vec<Uuid>,
+    /// The maker's root certificates, in PEM.
+    pub roots: String,
 }
 
 impl Default for FactorRules {
     fn default() -> Self {
-        Self { password: true, totp: true, passkey: true, recovery: true, minimum: Assurance::One }
+        Self {
+            password: true,
+            totp: true,
+            passkey: true,
+            recovery: true,
+            minimum: Assurance::One,
+            attested: Vec::new(),
+        }
     }
 }
 
@@ -138,9 +162,9 @@ impl Resource for TenantSpec {
             Assurance::Three => found.push(
                 Diagnostic::new(
                     source,
-                    "a minimum of 3 would lock everybody out: nothing in a pool proves as much yet",
+                    "a minimum of 3 would lock everybody out: what is enrolled first never proves as much",
                 )
-                .help("write 2; policies may ask a provider's people for 3"),
+                .help("write 2; policies may ask for 3 where a provider, or an attested passkey, proves it"),
             ),
             Assurance::Two if !self.factors.totp && !self.factors.passkey => found.push(
                 Diagnostic::new(source, "the minimum is 2, but no second factor is allowed")
@@ -148,6 +172,7 @@ impl Resource for TenantSpec {
             ),
             _ => {}
         }
+        self.factors.check_makes(source, &mut found);
         if self.upstreams.connections == 0 {
             found.push(
                 Diagnostic::new(source, "upstreams.connections is 0, so no service could be reached")
@@ -165,6 +190,31 @@ impl Resource for TenantSpec {
             );
         }
         found
+    }
+}
+
+impl FactorRules {
+    fn check_makes(&self, source: &str, found: &mut Diagnostics) {
+        if !self.passkey && !self.attested.is_empty() {
+            found.push(
+                Diagnostic::new(source, "makes of passkey are listed, but passkeys are not allowed")
+                    .help("write `passkey = true`, or leave `attested` away"),
+            );
+        }
+        for make in &self.attested {
+            if make.aaguids.is_empty() {
+                found.push(
+                    Diagnostic::new(source, format!("the make `{}` names no model", make.name))
+                        .help("give the `aaguids` that its maker publishes"),
+                );
+            }
+            if !make.roots.contains("-----BEGIN CERTIFICATE-----") {
+                found.push(
+                    Diagnostic::new(source, format!("the make `{}` has no root certificate", make.name))
+                        .help("put its maker's roots, in PEM, between \"\"\""),
+                );
+            }
+        }
     }
 }
 
@@ -187,6 +237,24 @@ pub(super) fn check_host(source: &str, host: &str, found: &mut Diagnostics) {
 mod tests {
     use super::*;
     use crate::resources::read::read_resource;
+
+    #[test]
+    fn a_make_of_passkeys_names_its_models_and_its_roots() {
+        for (lines, amiss) in [
+            ("aaguids = []\nroots = \"-----BEGIN CERTIFICATE-----\"", "the make `Key` names no model"),
+            (
+                "aaguids = [\"2fc0579f-8113-47ea-b116-bb5a8db9202a\"]\nroots = \"\"",
+                "the make `Key` has no root certificate",
+            ),
+            ("aaguids = [\"2fc0\"]\nroots = \"\"", "invalid length"),
+        ] {
+            let text = format!(
+                "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[[factors.attested]]\nname = \"Key\"\n{lines}\n"
+            );
+            let found = read_resource::<TenantSpec>("tenant.toml", &text).err().map(|found| found.to_string());
+            assert!(found.as_ref().is_some_and(|found| found.contains(amiss)), "{lines}: {found:?}");
+        }
+    }
 
     #[test]
     fn a_minimum_that_nobody_could_reach_is_named_before_it_locks_everybody_out() {

@@ -3,15 +3,17 @@
 //!
 //! Challenges are drawn by webauthn-rs from the system, the one randomness here that is not given.
 
-use cardea_core::{Assurance, FactorId, UserId};
+use std::collections::BTreeMap;
+
+use cardea_core::{Assurance, FactorId, Timestamp, UserId, resources::AttestedMake};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 use webauthn_rs::{
     Webauthn, WebauthnBuilder,
     prelude::{
-        DiscoverableAuthentication, Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential,
-        RegisterPublicKeyCredential,
+        AttestationCaList, AttestationCaListBuilder, AttestedPasskeyRegistration, DiscoverableAuthentication, Passkey,
+        PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, WebauthnError,
     },
 };
 
@@ -22,11 +24,22 @@ use crate::{
 
 /// The relying party: a tenant's sign-in host.
 #[derive(Debug)]
-pub struct Site(Webauthn);
+pub struct Site<'a> {
+    webauthn: Webauthn,
+    makes: &'a [AttestedMake],
+}
 
 /// A passkey that is being enrolled, between the two halves of the ceremony.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Enrolment(PasskeyRegistration);
+pub struct Enrolment(Way);
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Way {
+    /// Of any passkey.
+    Any(Box<PasskeyRegistration>),
+    /// Of one that proves to be of a listed make. The list is kept, so that it is judged by what it was asked for.
+    Attested(Box<AttestedPasskeyRegistration>),
+}
 
 /// A proof that is being asked for, between the two halves of the ceremony.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,7 +70,13 @@ pub enum Rejected {
     /// It is not one of this person's, or is known already.
     #[error("the passkey is none of this person's")]
     Foreign,
-    /// The ceremony failed: challenge, origin, signature, counter.
+    /// It does not prove to be of a make that the tenant lists.
+    #[error("the passkey is not of a listed make: {0}")]
+    OtherMake(String),
+    /// Its counter went back: there are two of it, and one is a copy.
+    #[error("the passkey's counter went back: a copy of it may exist")]
+    Copied(FactorId),
+    /// The ceremony failed: challenge, origin, signature.
     #[error("the passkey does not verify: {0}")]
     Unverified(String),
 }
@@ -67,7 +86,12 @@ pub enum Rejected {
 #[error("`{0}` cannot be a passkey's home: it must be a host name")]
 pub struct NoSite(String);
 
-impl Site {
+/// What a tenant lists as a make cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the make `{0}` has a root that is no certificate in PEM")]
+pub struct NoMake(String);
+
+impl<'a> Site<'a> {
     /// The relying party of a sign-in host, reached at `origin`. Its id is the host: a passkey made here works at no
     /// other host, not even a parent.
     pub fn new(host: &str, origin: &str, name: &str) -> Result<Self, NoSite> {
@@ -75,29 +99,51 @@ impl Site {
         let url = Url::parse(origin).map_err(|_| fail())?;
         let builder = WebauthnBuilder::new(host, &url).map_err(|_| fail())?;
         // INVARIANT: one exact origin, port included: no subdomains, no other ports.
-        builder.rp_name(name).build().map(Self).map_err(|_| fail())
+        let webauthn = builder.rp_name(name).build().map_err(|_| fail())?;
+        Ok(Self { webauthn, makes: &[] })
+    }
+
+    /// The same, where only passkeys of these makes are enrolled; of any where there are none.
+    #[must_use]
+    pub fn of_makes(self, makes: &'a [AttestedMake]) -> Self {
+        Self { makes, ..self }
     }
 
     /// Begins to enrol a passkey. The options are for `PublicKeyCredential.parseCreationOptionsFromJSON`; authenticators
     /// that the person has enrolled already will not offer themselves.
     pub fn begin_enrolment(&self, user: &User, enrolled: &[Factor]) -> Result<(Value, Enrolment), Rejected> {
         let known = passkeys(enrolled).map(|(_, passkey)| passkey.cred_id().clone()).collect();
-        let (options, state) = self
-            .0
-            .start_passkey_registration(user.id.as_uuid(), user.email.as_str(), &user.name, Some(known))
-            .map_err(unverified)?;
+        let (id, email, known) = (user.id.as_uuid(), user.email.as_str(), Some(known));
+        let (options, way) = if self.makes.is_empty() {
+            let begun = self.webauthn.start_passkey_registration(id, email, &user.name, known);
+            begun.map(|(options, state)| (options, Way::Any(Box::new(state))))
+        } else {
+            let makes = listed(self.makes).map_err(|error| Rejected::OtherMake(error.to_string()))?;
+            let begun = self.webauthn.start_attested_passkey_registration(id, email, &user.name, known, makes, None);
+            begun.map(|(options, state)| (options, Way::Attested(Box::new(state))))
+        }
+        .map_err(unverified)?;
         let mut options = public_key(&options)?;
         // Discoverable, so that it also works without an e-mail address; what cannot store one still enrols.
         options["authenticatorSelection"]["residentKey"] = Value::from("preferred");
-        Ok((options, Enrolment(state)))
+        Ok((options, Enrolment(way)))
     }
 
     /// Ends it: what to keep of the new passkey. The caller makes sure that no other person of the tenant has it: the
     /// store refuses a second factor with the same credential id.
     pub fn finish_enrolment(&self, answer: Value, state: &Enrolment) -> Result<FactorData, Rejected> {
         let answer: RegisterPublicKeyCredential = read(answer)?;
-        let passkey = self.0.finish_passkey_registration(&answer, &state.0).map_err(unverified)?;
-        kept(&passkey)
+        match &state.0 {
+            Way::Any(state) => {
+                let passkey = self.webauthn.finish_passkey_registration(&answer, state).map_err(unverified)?;
+                kept(&passkey, Assurance::Two, None)
+            }
+            Way::Attested(state) => {
+                let passkey =
+                    self.webauthn.finish_attested_passkey_registration(&answer, state).map_err(of_another_make)?;
+                kept(&passkey.into(), Assurance::Three, None)
+            }
+        }
     }
 
     /// Asks for one of the person's own passkeys.
@@ -107,13 +153,13 @@ impl Site {
             // An empty list would let any passkey answer.
             return Err(Rejected::Foreign);
         }
-        let (options, state) = self.0.start_passkey_authentication(&known).map_err(unverified)?;
+        let (options, state) = self.webauthn.start_passkey_authentication(&known).map_err(unverified)?;
         Ok((public_key(&options)?, Ceremony::Named(Box::new(state))))
     }
 
     /// Asks for any passkey that this site knows; it names its owner.
     pub fn ask_anyone(&self) -> Result<(Value, Ceremony), Rejected> {
-        let (options, state) = self.0.start_discoverable_authentication().map_err(unverified)?;
+        let (options, state) = self.webauthn.start_discoverable_authentication().map_err(unverified)?;
         Ok((public_key(&options)?, Ceremony::Discoverable(Box::new(state))))
     }
 
@@ -141,28 +187,68 @@ impl Site {
             .find(|(_, passkey)| passkey.cred_id().as_ref() as &[u8] == answer.get_credential_id())
             .ok_or(Rejected::Foreign)?;
         let result = match ceremony {
-            Ceremony::Named(state) => self.0.finish_passkey_authentication(&answer, &state),
-            Ceremony::Discoverable(state) => self.0.finish_discoverable_authentication_v2(&answer, *state, &passkey),
+            Ceremony::Named(state) => self.webauthn.finish_passkey_authentication(&answer, &state),
+            Ceremony::Discoverable(state) => {
+                self.webauthn.finish_discoverable_authentication_v2(&answer, *state, &passkey)
+            }
         }
-        .map_err(unverified)?;
-        let bound = matches!(&factor.data, FactorData::Passkey { reach: Assurance::Three, .. });
+        .map_err(|error| match error {
+            WebauthnError::CredentialPossibleCompromise => Rejected::Copied(factor.id),
+            other => unverified(other),
+        })?;
+        let FactorData::Passkey { reach, copied, .. } = factor.data else { return Err(Rejected::Foreign) };
+        let bound = reach == Assurance::Three;
         let means = Means::Passkey {
             factor: factor.id,
             user_verified: result.user_verified(),
             bound: bound && !result.backup_eligible(),
         };
         let moved = passkey.update_credential(&result) == Some(true);
-        let update = if moved { Some(kept(&passkey)?) } else { None };
+        let update = if moved { Some(kept(&passkey, reach, copied)?) } else { None };
         Ok(Used { factor: factor.id, means, update })
     }
 }
 
+/// Checks that the makes can be told from others by what is listed of them.
+pub fn check_makes(makes: &[AttestedMake]) -> Result<(), NoMake> {
+    listed(makes).map(drop)
+}
+
+fn listed(makes: &[AttestedMake]) -> Result<AttestationCaList, NoMake> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let mut list = AttestationCaListBuilder::new();
+    for make in makes {
+        let whole = make.roots.trim().split_inclusive(END).map(str::trim);
+        for (root, aaguid) in whole.flat_map(|root| make.aaguids.iter().map(move |aaguid| (root, aaguid))) {
+            list.insert_device_pem(root.as_bytes(), *aaguid, make.name.clone(), BTreeMap::new())
+                .map_err(|_| NoMake(make.name.clone()))?;
+        }
+    }
+    Ok(list.build())
+}
+
+/// Of an attested enrolment: what is wrong with the proof of the make is told from what is wrong with the ceremony.
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
+fn of_another_make(error: WebauthnError) -> Rejected {
+    use WebauthnError as E;
+    let ceremony = matches!(
+        error,
+        E::InvalidClientDataType
+            | E::MismatchedChallenge
+            | E::InvalidRPOrigin
+            | E::InvalidRPIDHash
+            | E::UserNotPresent
+            | E::UserNotVerified
+    );
+    if ceremony { unverified(error) } else { Rejected::OtherMake(error.to_string()) }
+}
+
 /// What a store keeps of a passkey. It reaches assurance 2: 3 asks for a key that cannot leave its hardware, and without
 /// a verified attestation the browser's word for that is all there is.
-fn kept(passkey: &Passkey) -> Result<FactorData, Rejected> {
+fn kept(passkey: &Passkey, reach: Assurance, copied: Option<Timestamp>) -> Result<FactorData, Rejected> {
     let credential = serde_json::to_value(passkey).map_err(|_| Rejected::Malformed)?;
     let id = credential["cred"]["cred_id"].as_str().ok_or(Rejected::Malformed)?.to_owned();
-    Ok(FactorData::Passkey { credential_id: id, credential, reach: Assurance::Two })
+    Ok(FactorData::Passkey { credential_id: id, credential, reach, copied })
 }
 
 fn passkeys(enrolled: &[Factor]) -> impl Iterator<Item = (&Factor, Passkey)> {
@@ -182,7 +268,7 @@ fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Rejected> {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
-fn unverified(error: webauthn_rs::prelude::WebauthnError) -> Rejected {
+fn unverified(error: WebauthnError) -> Rejected {
     Rejected::Unverified(error.to_string())
 }
 

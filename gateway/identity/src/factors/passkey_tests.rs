@@ -6,6 +6,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cardea_core::{Entropy as _, FactorId, entropy::Fixed};
+use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
 use super::*;
@@ -29,6 +30,69 @@ struct Authenticator {
     flags: u8,
     counter: u32,
     owner: Option<UserId>,
+    aaguid: [u8; 16],
+    maker: Option<Arc<Maker>>,
+}
+
+/// Who made an authenticator, and says so with a certificate in it.
+struct Maker {
+    root: String,
+    certificate: Vec<u8>,
+    key: EcdsaKeyPair,
+}
+
+const MODEL: [u8; 16] = [0x2f; 16];
+
+impl Maker {
+    /// A maker of authenticators of one model.
+    fn of(model: [u8; 16]) -> Self {
+        let mut ca = CertificateParams::new(vec![]).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        ca.distinguished_name.push(DnType::CommonName, "Keys root");
+        let ca_key = KeyPair::generate().unwrap();
+        let root = ca.self_signed(&ca_key).unwrap().pem();
+        // As WebAuthn Level 3 section 8.2.1 wants it.
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::ExplicitNoCa;
+        for (kind, word) in [
+            (DnType::CountryName, "SE"),
+            (DnType::OrganizationName, "Keys"),
+            (DnType::OrganizationalUnitName, "Authenticator Attestation"),
+            (DnType::CommonName, "Keys attestation"),
+        ] {
+            params.distinguished_name.push(kind, word);
+        }
+        let said = [&[0x04, 16][..], &model].concat();
+        let oid = &[1, 3, 6, 1, 4, 1, 45724, 1, 1, 4];
+        params.custom_extensions = vec![CustomExtension::from_oid_content(oid, said)];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap().der().to_vec();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der()).unwrap();
+        Self { root, certificate, key }
+    }
+
+    /// What is said of an authenticator: `{alg: -7, sig, x5c: [certificate]}` in CBOR.
+    fn says(&self, data: &[u8], client: &[u8]) -> Vec<u8> {
+        let signature = self.key.sign(&SystemRandom::new(), &[data, &sha256(client)].concat()).unwrap();
+        let length = u8::try_from(signature.as_ref().len()).unwrap();
+        let [high, low] = u16::try_from(self.certificate.len()).unwrap().to_be_bytes();
+        [
+            &b"\xa3\x63alg\x26\x63sig\x58"[..],
+            &[length],
+            signature.as_ref(),
+            b"\x63x5c\x81\x59",
+            &[high, low],
+            &self.certificate,
+        ]
+        .concat()
+    }
+
+    /// As a tenant lists it.
+    fn listed(&self, model: [u8; 16]) -> Vec<AttestedMake> {
+        let aaguids = vec![uuid::Uuid::from_bytes(model)];
+        vec![AttestedMake { name: "Keys".to_owned(), aaguids, roots: format!("{}\n{}", self.root, self.root) }]
+    }
 }
 
 const PRESENT: u8 = 0x01;
@@ -48,6 +112,8 @@ impl Authenticator {
             flags: PRESENT | VERIFIED,
             counter: 1,
             owner: Some(owner.id),
+            aaguid: [0; 16],
+            maker: None,
         }
     }
 
@@ -66,15 +132,19 @@ impl Authenticator {
         let point = self.key.public_key().as_ref();
         // CBOR (RFC 8949): {1: 2, 3: -7, -1: 1, -2: x, -3: y}.
         let key = [&[0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32][..], &point[1..33], &[0x22, 0x58, 32], &point[33..]];
-        let attested = [&[0; 16][..], &32_u16.to_be_bytes(), &self.id, &key.concat()].concat();
+        let attested = [&self.aaguid[..], &32_u16.to_be_bytes(), &self.id, &key.concat()].concat();
         let data = self.data(&attested);
         let length = u8::try_from(data.len()).unwrap();
-        let object =
-            [&[0xa3][..], b"\x63fmt\x64none", b"\x67attStmt\xa0", b"\x68authData", &[0x58, length], &data].concat();
+        let client = self.client_data("webauthn.create", options);
+        let (format, said) = match &self.maker {
+            Some(maker) => (&b"\x63fmt\x66packed"[..], maker.says(&data, &client)),
+            None => (&b"\x63fmt\x64none"[..], vec![0xa0]),
+        };
+        let object = [&[0xa3][..], format, b"\x67attStmt", &said, b"\x68authData", &[0x58, length], &data].concat();
         json!({
             "id": b64(self.id), "rawId": b64(self.id), "type": "public-key", "clientExtensionResults": {},
             "response": {
-                "clientDataJSON": b64(self.client_data("webauthn.create", options)),
+                "clientDataJSON": b64(client),
                 "attestationObject": b64(object),
             },
         })
@@ -97,7 +167,7 @@ impl Authenticator {
     }
 }
 
-fn site() -> Site {
+fn site() -> Site<'static> {
     Site::new("id.north.example", ORIGIN, "North").unwrap()
 }
 
@@ -160,6 +230,77 @@ fn what_an_authenticator_gets_wrong_is_refused() {
         }
     }
     assert!(proves(true, &hers, &ada, &factors).is_ok());
+}
+
+#[test]
+fn a_copy_is_told_from_what_merely_fails_and_the_original_goes_on() {
+    let ada = user("ada@north.example");
+    let mut hers = Authenticator::new(&ada, 1);
+    hers.counter = 10;
+    let mut factor = enrolled(&hers, &ada);
+    for by_name in [true, false] {
+        for counter in [10, 3] {
+            hers.counter = counter;
+            let refused = proves(by_name, &hers, &ada, std::slice::from_ref(&factor));
+            assert_eq!(refused, Err(Rejected::Copied(factor.id)), "{counter}, by name: {by_name}");
+        }
+    }
+    // What was noted of it stays while its owner goes on with the original.
+    if let FactorData::Passkey { copied, .. } = &mut factor.data {
+        *copied = Some(now());
+    }
+    hers.counter = 11;
+    let used = proves(false, &hers, &ada, std::slice::from_ref(&factor)).unwrap();
+    assert!(matches!(used.update, Some(FactorData::Passkey { copied: Some(_), .. })));
+}
+
+#[test]
+fn where_makes_are_listed_only_these_are_enrolled_and_they_prove_the_most() {
+    let ada = user("ada@north.example");
+    let (maker, forger) = (Arc::new(Maker::of(MODEL)), Arc::new(Maker::of(MODEL)));
+    let makes = maker.listed(MODEL);
+    assert_eq!(check_makes(&makes), Ok(()));
+    let strict = || Site::new("id.north.example", ORIGIN, "North").unwrap().of_makes(&makes);
+    let enrols = |key: &Authenticator| {
+        let (options, state) = strict().begin_enrolment(&ada, &[]).unwrap();
+        assert_eq!(options["attestation"], "direct", "{options}");
+        // Through the store and back.
+        let state = serde_json::from_value(serde_json::to_value(&state).unwrap()).unwrap();
+        strict().finish_enrolment(key.create(&options), &state)
+    };
+    let mut hers = Authenticator::new(&ada, 1);
+    (hers.aaguid, hers.maker) = (MODEL, Some(Arc::clone(&maker)));
+    let data = enrols(&hers).unwrap();
+    let factor = Factor { data, ..enrolled(&Authenticator::new(&ada, 2), &ada) };
+    hers.counter = 2;
+    let used = proves(false, &hers, &ada, &[factor]).unwrap();
+    assert!(matches!(used.means, Means::Passkey { user_verified: true, bound: true, .. }), "{used:?}");
+
+    type Fault<'a> = &'a dyn Fn(&mut Authenticator);
+    let other = Arc::new(Maker::of([7; 16]));
+    let faults: [(&str, Fault<'_>); 4] = [
+        ("no word of a maker", &|key| key.maker = None),
+        ("another maker's word", &|key| key.maker = Some(Arc::clone(&forger))),
+        ("another model than its certificate says", &|key| key.aaguid = [9; 16]),
+        ("a model that is not listed", &|key| (key.aaguid, key.maker) = ([7; 16], Some(Arc::clone(&other)))),
+    ];
+    for (what, spoil) in faults {
+        let mut key = Authenticator::new(&ada, 3);
+        (key.aaguid, key.maker) = (MODEL, Some(Arc::clone(&maker)));
+        spoil(&mut key);
+        assert!(matches!(enrols(&key), Err(Rejected::OtherMake(_))), "{what}: {:?}", enrols(&key));
+    }
+    let mut synced = Authenticator::new(&ada, 4);
+    (synced.aaguid, synced.maker) = (MODEL, Some(Arc::clone(&maker)));
+    synced.flags = PRESENT | VERIFIED | ELIGIBLE | BACKED_UP;
+    assert!(enrols(&synced).is_err(), "a key that leaves its hardware");
+}
+
+#[test]
+fn a_root_that_is_no_certificate_is_told() {
+    let mut makes = Maker::of(MODEL).listed(MODEL);
+    makes[0].roots = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----".to_owned();
+    assert_eq!(check_makes(&makes), Err(NoMake("Keys".to_owned())));
 }
 
 /// What is enrolled counts as shown: so it must have been.

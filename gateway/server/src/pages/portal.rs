@@ -24,6 +24,8 @@ pub struct Portal<'a> {
     pub offer_second: bool,
     /// When a recovery code was used, if that was lately: whoever did not do it learns of it here.
     pub recovery_used: Option<When>,
+    /// The name of a passkey of which a copy seems to exist.
+    pub copied: Option<String>,
     /// What has just been done, said in one sentence.
     pub done: Option<String>,
 }

@@ -97,6 +97,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         administrator: true,
         offer_second: true,
         recovery_used: Some(when()),
+        copied: Some("Work key".to_owned()),
         done: Some(HOSTILE.to_owned()),
     };
     let factors = Factors {

@@ -128,7 +128,7 @@ words! {
     /// The portal.
     portal: PortalWords {
         title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit,
-        recovery_used, recovery_used_hint,
+        recovery_used, recovery_used_hint, copied, copied_hint,
     }
     /// After signing out.
     signed_out: SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }

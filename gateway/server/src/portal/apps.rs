@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use cardea_core::{AppId, Assurance, resources::AppSpec};
+use cardea_identity::{Factor, FactorData};
 use cardea_policy::{Facts, Question, built_in};
 
 use super::{
@@ -38,9 +39,18 @@ async fn portal(visit: &Visit) -> Result<Response, Failed> {
         administrator: opens(visit, &console.0, console.1, console.2).is_some(),
         offer_second: visit.live.reachable < Assurance::Two && (rules.passkey || rules.totp),
         recovery_used: used.filter(|at| visit.now().since(*at) < TOLD).map(|at| When::new(at, visit.now())),
+        copied: copied(visit, &factors),
         done: None,
     };
     Ok(page.respond())
+}
+
+/// The passkey of which a copy seems to have been used; told until it is removed.
+fn copied(visit: &Visit, factors: &[Factor]) -> Option<String> {
+    let is = |factor: &&Factor| matches!(factor.data, FactorData::Passkey { copied: Some(_), .. });
+    let one = factors.iter().find(is)?;
+    let kind = visit.look.w.factors.passkey.0;
+    Some(if one.name.is_empty() { kind.to_owned() } else { one.name.clone() })
 }
 
 fn card(visit: &Visit, app: &AppSpec) -> Option<AppCard> {

@@ -275,7 +275,7 @@ mod tests {
 
     fn passkey() -> Factor {
         let (credential_id, credential) = ("k".to_owned(), serde_json::Value::Null);
-        factor(FactorData::Passkey { credential_id, credential, reach: Assurance::Two })
+        factor(FactorData::Passkey { credential_id, credential, reach: Assurance::Two, copied: None })
     }
 
     fn rules() -> FactorRules {

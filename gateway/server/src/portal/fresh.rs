@@ -108,7 +108,7 @@ mod tests {
 
     fn key(reach: Assurance) -> Factor {
         let (credential_id, credential) = ("k".to_owned(), serde_json::Value::Null);
-        factor(3, FactorData::Passkey { credential_id, credential, reach })
+        factor(3, FactorData::Passkey { credential_id, credential, reach, copied: None })
     }
 
     fn session(means: &[Means]) -> Session {

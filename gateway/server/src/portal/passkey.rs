@@ -12,7 +12,10 @@ use super::{
     fresh::{self, Act, Proven},
     visit::{Failed, Visit},
 };
-use crate::pages::{EnrolPasskey, Page};
+use crate::{
+    pages::{EnrolPasskey, Page},
+    sign_in::enrolment_refused,
+};
 
 const HERE: &str = "/factors/passkey";
 
@@ -78,14 +81,15 @@ async fn enrol(visit: &Visit, answer: Answer) -> Result<Response, Failed> {
         return Err(Failed::Again(Reason::SignInExpired, HERE));
     };
     let data = site(visit)?.finish_enrolment(answer.credential, &state).map_err(|rejected| {
+        let reason = enrolment_refused(&rejected);
         let event = Event::FactorRefused {
             user: visit.user_id(),
             factor_kind: FactorKind::Passkey.as_str().into(),
-            reason: Reason::FactorRejected,
+            reason,
             detail: rejected.to_string(),
         };
         visit.house.note(visit.tenant_id(), &visit.noting(), event);
-        Failed::Refused(Reason::FactorRejected)
+        Failed::Refused(reason)
     })?;
     let id = FactorId::mint(visit.now(), &*visit.house.entropy);
     let factor = Factor { id, name, data, created: visit.now(), last_used: None };
@@ -93,10 +97,11 @@ async fn enrol(visit: &Visit, answer: Answer) -> Result<Response, Failed> {
     Ok(opens.on(visit.json(StatusCode::OK, &json!({ "location": "/factors?done=added" }))))
 }
 
-fn site(visit: &Visit) -> Result<Site, Failed> {
+fn site(visit: &Visit) -> Result<Site<'_>, Failed> {
     let tenant = visit.admitted().tenant();
-    Site::new(&tenant.sign_in_host, &tenant.sign_in_origin, &tenant.name).map_err(|fault| {
+    let site = Site::new(&tenant.sign_in_host, &tenant.sign_in_origin, &tenant.name).map_err(|fault| {
         tracing::error!(%fault, tenant = %tenant.id, "passkeys");
         Failed::Refused(Reason::Internal)
-    })
+    })?;
+    Ok(site.of_makes(&visit.tenant.bundle.tenant.factors.attested))
 }

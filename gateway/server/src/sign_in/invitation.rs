@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::{
     complete::{Enrolled, Outcome, with},
-    passkey::{options_for_script, site},
+    passkey::{enrolment_refused, options_for_script, site},
     password::hashing,
     visit::{No, SetCookie, Visit, go_to},
 };
@@ -118,7 +118,8 @@ async fn asked(visit: &Visit, token: &str) -> Result<Response, No> {
         return Err(Reason::FactorNotAllowed.into());
     }
     let site = site(&visit.house, &visit.tenant)?;
-    let begun = site.begin_enrolment(&invited.user, &invited.factors).map_err(|_| Reason::FactorRejected)?;
+    let begun = site.begin_enrolment(&invited.user, &invited.factors);
+    let begun = begun.map_err(|rejected| enrolment_refused(&rejected))?;
     let (options, enrolment) = begun;
     let House { entropy, shared, .. } = &*visit.house;
     let sealer = &visit.house.sealer(visit.id()).await?;
@@ -154,7 +155,7 @@ async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, N
     }
     let data = site(&visit.house, &visit.tenant)?
         .finish_enrolment(answer, &under_way.enrolment)
-        .map_err(|_| Reason::FactorRejected)?;
+        .map_err(|rejected| enrolment_refused(&rejected))?;
     let enrolled = accept(visit, hash, invited, data, &doer).await?;
     let means = newest(&enrolled)?;
     let (location, cookies) = enter(visit, &enrolled, means, doer).await?;

@@ -36,6 +36,7 @@ use axum::{
 use crate::House;
 
 pub use pace::Pace;
+pub(crate) use passkey::enrolment_refused;
 pub use providers::Providers;
 use visit::Visit;
 

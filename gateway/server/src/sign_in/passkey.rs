@@ -6,8 +6,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use cardea_audit::Event;
-use cardea_core::{ProviderId, Reason};
+use cardea_core::{FactorId, ProviderId, Reason};
 use cardea_identity::{
+    FactorData,
     factors::passkey::{Ceremony, Rejected, Site, Used},
     guard::Target,
     sign_in::{Aim, Awaits, Flow},
@@ -34,10 +35,20 @@ pub(super) struct Request {
 }
 
 /// The relying party of a tenant: its sign-in host, at the one origin that browsers know it by.
-pub(super) fn site(house: &House, tenant: &TenantState) -> Result<Site, No> {
+pub(super) fn site<'a>(house: &House, tenant: &'a TenantState) -> Result<Site<'a>, No> {
     let spec = &tenant.bundle.tenant;
     let origin = house.config.origin(&spec.sign_in_host);
-    Site::new(&spec.sign_in_host, &origin, &spec.name).map_err(|error| No::Faulted(Reason::Internal, error.to_string()))
+    let site = Site::new(&spec.sign_in_host, &origin, &spec.name);
+    let site = site.map_err(|error| No::Faulted(Reason::Internal, error.to_string()))?;
+    Ok(site.of_makes(&spec.factors.attested))
+}
+
+/// What whoever enrols a passkey is told that is not taken.
+pub(crate) const fn enrolment_refused(rejected: &Rejected) -> Reason {
+    match rejected {
+        Rejected::OtherMake(_) => Reason::FactorNotAllowed,
+        _ => Reason::FactorRejected,
+    }
 }
 
 /// Options for a page's script.
@@ -103,7 +114,11 @@ async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
     let (used, enrolled) = match (used, enrolled) {
         (Ok(used), Some(enrolled)) => (used, enrolled),
         (outcome, enrolled) => {
-            note(visit, enrolled.as_ref(), &outcome.err().unwrap_or(Rejected::Foreign));
+            let rejected = outcome.err().unwrap_or(Rejected::Foreign);
+            note(visit, enrolled.as_ref(), &rejected);
+            if let (Rejected::Copied(factor), Some(enrolled)) = (&rejected, &enrolled) {
+                mark_as_copied(visit, enrolled, *factor).await?;
+            }
             let cookie = visit.keep_flow(&flow).await?;
             return Ok(cookie.on(visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected)));
         }
@@ -129,6 +144,20 @@ async fn keep(visit: &Visit, enrolled: &Enrolled, used: &Used) -> Result<(), No>
     if !store.replace_factor_data(visit.id(), user, used.factor, &from.data, update, visit.now).await? {
         return Err(Reason::FactorRejected.into());
     }
+    Ok(())
+}
+
+/// Keeps that a copy was used, so that the portal tells whose it is. Where the factor is another by now, whoever changed it
+/// has just proven it: the next use of the copy is found again.
+async fn mark_as_copied(visit: &Visit, enrolled: &Enrolled, id: FactorId) -> Result<(), No> {
+    let Some(factor) = enrolled.factors.iter().find(|factor| factor.id == id) else { return Ok(()) };
+    let mut to = factor.data.clone();
+    if let FactorData::Passkey { copied, .. } = &mut to {
+        *copied = Some(visit.now);
+    }
+    // It proved nothing: when it last did stays as it is.
+    let (user, used) = (enrolled.user.id, factor.last_used.unwrap_or(factor.created));
+    visit.house.store.replace_factor_data(visit.id(), user, id, &factor.data, &to, used).await?;
     Ok(())
 }
 

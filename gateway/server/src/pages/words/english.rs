@@ -244,6 +244,10 @@ const PORTAL: PortalWords = PortalWords {
     recovery_used_hint: Text(
         "If that wasn’t you, sign out everywhere, change your ways to sign in and tell your administrator.",
     ),
+    copied: Text("Somebody may hold a copy of “{}”"),
+    copied_hint: Text(
+        "It was shown with a count that lies behind the last one, and was refused. Remove it, add another, and tell your administrator.",
+    ),
 };
 
 const SIGNED_OUT: SignedOutWords = SignedOutWords {

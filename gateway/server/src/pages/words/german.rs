@@ -271,6 +271,10 @@ const PORTAL: PortalWords = PortalWords {
     recovery_used_hint: Text(
         "Wenn Sie das nicht waren: Melden Sie sich überall ab, ändern Sie Ihre Anmeldemethoden und sagen Sie Ihrer Administration Bescheid.",
     ),
+    copied: Text("Jemand hat vielleicht eine Kopie von „{}“"),
+    copied_hint: Text(
+        "Der Zähler lag hinter dem letzten Stand, darum wurde die Anmeldung abgelehnt. Entfernen Sie diesen Passkey, fügen Sie einen anderen hinzu und sagen Sie Ihrer Administration Bescheid.",
+    ),
 };
 
 const SIGNED_OUT: SignedOutWords = SignedOutWords {
