@@ -67,6 +67,7 @@ fn decide(count: usize, condition: &str) -> Cost {
             email: "ida@acme.test".to_owned(),
             name: "Ida".to_owned(),
             groups: groups[..5].to_vec(),
+            attributes: cardea_core::Attributes::default(),
         }
         .into(),
     ));

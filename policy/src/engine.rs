@@ -6,7 +6,7 @@ use std::{
 };
 
 use cardea_core::{
-    AppId, Assurance, Diagnostic, Diagnostics, GroupId,
+    AppId, Assurance, AttributeKinds, Diagnostic, Diagnostics, GroupId,
     resources::{AppSpec, PolicyText, TenantBundle},
 };
 use cedar_policy_core::{
@@ -41,6 +41,8 @@ pub struct Sources<'a> {
     /// The least assurance at which people reach the tenant's apps and its console, a provider's people apart; one factor
     /// where absent.
     pub minimum: Option<Assurance>,
+    /// What the tenant says of its people beside name, address and groups; nothing where absent.
+    pub attributes: Option<&'a AttributeKinds>,
 }
 
 /// The policies of a tenant, ready to answer.
@@ -53,6 +55,7 @@ pub struct Engine {
     hash: String,
     warnings: Vec<Diagnostic>,
     groups: HashSet<GroupId>,
+    attributes: AttributeKinds,
     mark: Mark,
 }
 
@@ -79,6 +82,7 @@ impl<'a> Sources<'a> {
             policies: &tenant.policies.policies,
             guard_rails,
             minimum: Some(tenant.tenant.factors.minimum),
+            attributes: Some(&tenant.tenant.attributes),
         }
     }
 
@@ -119,7 +123,8 @@ impl Engine {
 
     fn compile_here(sources: &Sources<'_>) -> Result<Self, Diagnostics> {
         let (apps, mut found) = compile_apps(&sources.apps);
-        let schema = match Schema::generate(&sources.apps) {
+        let attributes = sources.attributes.cloned().unwrap_or_default();
+        let schema = match Schema::generate(&sources.apps, &attributes) {
             Ok(schema) => schema,
             Err(errors) => {
                 found.extend(errors);
@@ -141,6 +146,7 @@ impl Engine {
             hash,
             warnings,
             groups,
+            attributes,
             mark: Mark::default(),
         })
     }
@@ -163,6 +169,11 @@ impl Engine {
     /// The tenant's groups.
     pub(crate) fn groups(&self) -> &HashSet<GroupId> {
         &self.groups
+    }
+
+    /// What the tenant says of its people.
+    pub(crate) fn attributes(&self) -> &AttributeKinds {
+        &self.attributes
     }
 
     /// Answers a question. Some `permit` must hold, no `forbid` may, and no policy may fail to evaluate.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use cardea_core::{Assurance, Caller, Timestamp};
+use cardea_core::{Assurance, AttributeValue, Caller, Timestamp};
 use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
 
 use crate::{Target, kept::Kept, words::Words};
@@ -46,6 +46,15 @@ impl<'a> Facts<'a> {
     }
 }
 
+fn said(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::Bool(is) => (*is).into(),
+        AttributeValue::Long(number) => (*number).into(),
+        AttributeValue::String(text) => text.as_str().into(),
+        AttributeValue::Set(texts) => Value::set(texts.iter().map(|text| Value::from(text.as_str())), None),
+    }
+}
+
 /// A caller as policies see them, built once and kept with the session: making one costs more than deciding, and with it
 /// are kept the answers it has been given.
 #[derive(Debug, Clone)]
@@ -64,7 +73,12 @@ impl Principal {
             Caller::Visitor => (words.visitor.uid("visitor"), vec![], &[][..]),
             Caller::User(user) => (
                 words.user.uid(&user.id.to_string()),
-                vec![("id", text(&user.id.to_string())), ("email", text(&user.email)), ("name", text(&user.name))],
+                [("id", text(&user.id.to_string())), ("email", text(&user.email)), ("name", text(&user.name))]
+                    .into_iter()
+                    .chain(
+                        user.attributes.iter().map(|(name, value)| (name.as_str(), PartialValue::Value(said(value)))),
+                    )
+                    .collect(),
                 &user.groups[..],
             ),
             Caller::Service { id, groups } => (words.service.uid(id), vec![], &groups[..]),

@@ -266,7 +266,7 @@ mod tests {
         let text =
             format!("permit(principal, action, resource) when {{ true{} }};", " && context.assurance < 9".repeat(95));
         let read = move || {
-            let schema = Schema::generate(&[]).unwrap();
+            let schema = Schema::generate(&[], &cardea_core::AttributeKinds::default()).unwrap();
             let mut reader = Reader::new(&schema, Known { groups: Vec::new(), apps: Vec::new() });
             reader.read(Layer::Tenant, &[PolicyText { name: "one".to_owned(), text }]);
             reader.found.0.into_iter().map(|one| (one.line, one.message)).collect::<Vec<_>>()

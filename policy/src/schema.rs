@@ -5,7 +5,7 @@ use std::{
     fmt::Write,
 };
 
-use cardea_core::{Diagnostic, Diagnostics, resources::AppSpec};
+use cardea_core::{AttributeKinds, Diagnostic, Diagnostics, resources::AppSpec};
 use cedar_policy_core::{extensions::Extensions, validator::ValidatorSchema};
 
 use crate::{
@@ -43,14 +43,14 @@ const CEDAR_NAMES: [&str; 9] = ["App", "Action", "Long", "String", "Bool", "Bool
 
 impl Schema {
     /// Generates and compiles the schema of these apps.
-    pub(crate) fn generate(apps: &[&AppSpec]) -> Result<Self, Diagnostics> {
+    pub(crate) fn generate(apps: &[&AppSpec], attributes: &AttributeKinds) -> Result<Self, Diagnostics> {
         let mut found = Diagnostics::default();
         let types = resource_types(apps, &mut found);
         let named = named_actions(apps, &mut found);
         if !found.0.is_empty() {
             return Err(found);
         }
-        let text = write(&types, &named);
+        let text = write(&types, &named, attributes);
         let compiled = match ValidatorSchema::from_cedarschema_str(&text, Extensions::all_available()) {
             Ok((compiled, _)) => compiled,
             Err(error) => return Err(Diagnostic::new("schema", format!("the schema does not compile: {error}")).into()),
@@ -136,9 +136,11 @@ fn named_actions<'a>(apps: &[&'a AppSpec], found: &mut Diagnostics) -> BTreeMap<
     named
 }
 
-fn write(types: &BTreeMap<&str, BTreeSet<&str>>, named: &BTreeMap<&str, Group>) -> String {
-    let mut text = String::from(
-        "// Who asks.\nentity Group in [Group];\nentity User in [Group] { \"id\": String, \"email\": String, \"name\": String };\n\
+fn write(types: &BTreeMap<&str, BTreeSet<&str>>, named: &BTreeMap<&str, Group>, attributes: &AttributeKinds) -> String {
+    // Nobody has an attribute before it is said of them: a policy asks `principal has clearance` first.
+    let own: String = attributes.iter().map(|(name, kind)| format!(", \"{name}\"?: {}", kind.cedar())).collect();
+    let mut text = format!(
+        "// Who asks.\nentity Group in [Group];\nentity User in [Group] {{ \"id\": String, \"email\": String, \"name\": String{own} }};\n\
          entity Service in [Group];\nentity Workload;\nentity Visitor;\n\n// What is asked for.\nentity App;\n",
     );
     for (kind, attributes) in types {

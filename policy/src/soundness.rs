@@ -125,6 +125,7 @@ fn caller() -> impl Strategy<Value = Caller> {
             email: "ida@acme.test".to_owned(),
             name: "Ida".to_owned(),
             groups,
+            attributes: cardea_core::Attributes::default(),
         }))),
         2 => (select(vec!["a", "b"]), groups).prop_map(|(id, groups)| Caller::Service { id: id.into(), groups }),
         1 => Just(Caller::Workload { spiffe_id: "spiffe://acme.cardea.internal/service/a".into() }),
@@ -213,6 +214,7 @@ proptest! {
             policies: &policies,
             guard_rails: &guard_rails,
             minimum,
+            attributes: None,
         };
         let engine = Engine::compile(&sources).map_err(|found| TestCaseError::fail(found.to_string()))?;
         for asked in questions {
@@ -230,7 +232,7 @@ proptest! {
         let groups: Vec<_> = GROUPS.iter().map(|group| GroupId::parse(group).unwrap()).collect();
         let compile = |guard_rails, minimum| {
             let (apps, groups) = (apps.iter().collect(), groups.iter().collect());
-            Engine::compile(&Sources { apps, groups, policies: &policies, guard_rails, minimum })
+            Engine::compile(&Sources { apps, groups, policies: &policies, guard_rails, minimum, attributes: None })
                 .map_err(|found| TestCaseError::fail(found.to_string()))
         };
         // One caller before two sets of policies, as when one follows the other.

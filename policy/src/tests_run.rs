@@ -96,6 +96,16 @@ fn parts<'a>(engine: &'a Engine, test: &'a TestSpec) -> Result<(&'a AppModel, &'
             return Err(format!("there is no group `{group}`{}", meant(near)));
         }
     }
+    for (name, value) in test.caller.iter().flat_map(|caller| &caller.attributes) {
+        match engine.attributes().get(name) {
+            Some(kind) if value.fits(*kind) => {}
+            Some(kind) => return Err(format!("attribute `{name}` is {kind}")),
+            None => {
+                let near = nearest(name, engine.attributes().keys().map(String::as_str));
+                return Err(format!("there is no attribute `{name}`{}", meant(near)));
+            }
+        }
+    }
     match test.request.split_once(' ') {
         Some((_, path)) if path.len() > PATH_BYTES => Err(format!("the path is longer than {PATH_BYTES} bytes")),
         Some((method, path)) if path.starts_with('/') && !path.contains(['?', '#']) => Ok((app, method, path)),
@@ -117,6 +127,7 @@ fn caller(test: &TestSpec) -> Caller {
         email: user.user.clone(),
         name: user.user.clone(),
         groups: user.groups.clone(),
+        attributes: user.attributes.clone(),
     }))
 }
 

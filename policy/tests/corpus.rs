@@ -23,6 +23,8 @@ struct Corpus {
     #[serde(default)]
     guard_rail: Vec<PolicyText>,
     #[serde(default)]
+    attributes: cardea_core::AttributeKinds,
+    #[serde(default)]
     case: Vec<Case>,
     #[serde(default)]
     mistake: Vec<Mistake>,
@@ -63,6 +65,7 @@ impl Corpus {
             policies: &self.policy,
             guard_rails: &self.guard_rail,
             minimum: self.minimum,
+            attributes: Some(&self.attributes),
         }
     }
 }
@@ -140,6 +143,7 @@ fn caller(case: &Case) -> Caller {
             email: user.user.clone(),
             name: String::new(),
             groups: user.groups.clone(),
+            attributes: user.attributes.clone(),
         }
         .into(),
     )

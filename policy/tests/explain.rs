@@ -34,6 +34,7 @@ fn ida(groups: &[&str]) -> Caller {
             email: "ida@acme.test".to_owned(),
             name: "Ida".to_owned(),
             groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+            attributes: cardea_core::Attributes::default(),
         }
         .into(),
     )
@@ -61,7 +62,14 @@ fn told(policies: &str, caller: &Caller, path: &str, assurance: Option<Assurance
         .into_iter()
         .collect();
     let groups = groups_known.iter().collect();
-    let sources = Sources { apps: vec![&app], groups, policies: &policies, guard_rails: &guard_rails, minimum: None };
+    let sources = Sources {
+        apps: vec![&app],
+        groups,
+        policies: &policies,
+        guard_rails: &guard_rails,
+        minimum: None,
+        attributes: None,
+    };
     let engine = Engine::compile(&sources).unwrap();
     let principal = Principal::of(caller);
     let target = engine.app(&app.id).unwrap().locate("PUT", path).unwrap();

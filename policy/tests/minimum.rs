@@ -26,6 +26,7 @@ fn told(engine: &Engine, app: &str, assurance: Assurance, factors: &[&str]) -> E
             email: "ida@acme.test".to_owned(),
             name: "Ida".to_owned(),
             groups: vec![built_in::ADMINISTRATORS.parse().unwrap()],
+            attributes: cardea_core::Attributes::default(),
         }
         .into(),
     );

@@ -64,6 +64,7 @@ fn a_rule_of_the_apps_own_permits_its_preflights_and_nothing_else() {
             email: "ida@acme.test".to_owned(),
             name: "Ida".to_owned(),
             groups: vec![],
+            attributes: cardea_core::Attributes::default(),
         }
         .into(),
     );

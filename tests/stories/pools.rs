@@ -255,3 +255,67 @@ async fn administrators_reset_and_delete_others_and_never_themselves() -> Story 
     assert_eq!(ada.get(&at(of_mira, "")?).await?.status, 404);
     Ok(())
 }
+
+/// What a tenant says of its people decides, and stops deciding as soon as it is said no more.
+#[tokio::test]
+async fn what_is_said_of_a_person_decides() -> Story {
+    let upstream = Upstream::start().await?;
+    let tenant = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n\n[attributes]\nclearance = \"long\"\nsites = \"set\"\n";
+    let policy = "@id(\"cleared\")\npermit (principal is User, action, resource in App::\"echo\")\nwhen { principal has clearance && principal.clearance >= 2 };\n";
+    let gateway = Plan::before(upstream.port)
+        .file("tenants/acme/tenant.toml", tenant)
+        .file("tenants/acme/policies/echo.cedar", policy)
+        .start()
+        .await?;
+    let (mut ada, _) = gateway.person_with_codes("ada@acme.example", &["administrators"]).await?;
+    let mira = gateway.person("mira@acme.example", &[]).await?;
+    let app = gateway.at("echo.acme", "/x")?;
+    let (mut hers, page) = mira.opens(&app).await?;
+    assert_eq!(page.status, 403, "{}", page.body);
+
+    // By the operator, at once; a value of another type, and a name that nobody declared, are told.
+    for (said, told) in [
+        ("clearance=two", "`two` does not fit `clearance`, which is a whole number"),
+        ("clearence=2", "did you mean `clearance`?"),
+        ("clearance", "`clearance` is not `NAME=VALUE`"),
+    ] {
+        let (status, out) = user(&gateway, &["set", &mira.email, said]).await?;
+        assert!(status == 2 && out.contains(told), "{said}: {status} {out}");
+    }
+    let said = told(&gateway, &["set", &mira.email, "clearance=2", "sites=north,south"]).await?;
+    assert_eq!(said[0], serde_json::json!({ "clearance": 2, "sites": ["north", "south"] }));
+    gateway.on.does(&["user", "--tenant", "acme", "set", &mira.email, "sites="]).await?;
+    let mut status = 0;
+    for _ in 0..100 {
+        status = hers.open(&app).await?.status.as_u16();
+        if status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(status, 200);
+
+    // And by the API, in the running gateway: the next request knows it.
+    let id = told(&gateway, &["list", "mira"]).await?[0]["id"].as_str().context("no id")?.to_owned();
+    let at = gateway.at("acme", &format!("/api/v1/users/{id}/attributes"))?;
+    let say = |value: Value| serde_json::json!({ "attributes": value });
+    let wrong = ada.json(Method::PUT, &at, &say(serde_json::json!({ "clearance": "2" }))).await?;
+    assert_eq!((wrong.status.as_u16(), wrong.body.contains("it is a whole number")), (422, true), "{}", wrong.body);
+    assert_eq!(ada.json(Method::PUT, &at, &say(serde_json::json!({ "clearance": 1 }))).await?.status, 204);
+    assert_eq!(hers.open(&app).await?.status, 403);
+    let shown = ada.get(&gateway.at("acme", &format!("/api/v1/users/{id}"))?).await?.json()?;
+    assert_eq!(shown["attributes"], serde_json::json!({ "clearance": 1 }));
+    let log = gateway.on.log("acme").await?;
+    let last = log.iter().rfind(|entry| entry["event"]["kind"] == "attributes-changed").context("no entry")?;
+    assert_eq!(
+        (&last["event"]["before"]["clearance"], &last["event"]["after"]["clearance"]),
+        (&2.into(), &1.into()),
+        "{last}"
+    );
+
+    // What is declared is exported as it was applied.
+    gateway.on.does(&["export", "out"]).await?;
+    assert!(gateway.on.read("out/tenants/acme/tenant.toml")?.contains("clearance = \"long\""));
+    assert_eq!(gateway.on.does(&["apply", "out", "--yes"]).await?, "nothing to change");
+    Ok(())
+}

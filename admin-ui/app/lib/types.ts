@@ -26,6 +26,7 @@ export interface User {
   email: string;
   status: UserStatus;
   groups: string[];
+  attributes: Record<string, string | number | boolean | string[]>;
   factors: string[];
   created_at: string;
   last_seen_at: string | null;

@@ -52,6 +52,7 @@ const EVENTS: Record<string, string> = {
   "user-reset": "User started over",
   "user-deleted": "User deleted",
   "groups-changed": "Groups changed",
+  "attributes-changed": "Attributes changed",
   "factor-added": "Factor added",
   "factor-removed": "Factor removed",
   "factor-changed": "Factor changed",

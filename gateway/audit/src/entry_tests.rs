@@ -16,6 +16,7 @@ fn request() -> Entry {
             email: "ada@x.example".to_owned(),
             name: "Ada \"A\" Ü".to_owned(),
             groups: vec![],
+            attributes: cardea_core::Attributes::default(),
         }))
         .into(),
         session: None,

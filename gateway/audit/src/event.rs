@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cardea_core::{AppId, Assurance, FactorId, GroupId, ProviderId, Reason, SessionId, Timestamp, UserId};
+use cardea_core::{AppId, Assurance, Attributes, FactorId, GroupId, ProviderId, Reason, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use crate::request::{ContextFacts, Decision, PolicyRef, Request, ResourceFacts, Verdict};
@@ -176,6 +176,15 @@ events! {
         after: Vec<GroupId>,
         /// The provider whose word changed them; absent for an administrator.
         provider: Option<ProviderId>,
+    }
+    /// What the tenant says of a user beside name and groups changed.
+    AttributesChanged = "attributes-changed" {
+        /// Who.
+        user: Subject,
+        /// What was said before.
+        before: Attributes,
+        /// What is said now.
+        after: Attributes,
     }
     /// A person enrolled a factor.
     FactorAdded = "factor-added" {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupId, UserId};
+use crate::{Attributes, GroupId, UserId};
 
 /// Whoever makes a request, as policies and entries see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct UserFacts {
     pub name: String,
     /// Every group that the user is in, ancestors included, sorted.
     pub groups: Vec<GroupId>,
+    /// What the tenant says of the user beside, as it declares it.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
 }
 
 impl Caller {

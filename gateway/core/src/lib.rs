@@ -2,6 +2,7 @@
 //! reasons, diagnostics and resources. Opens no file, reads no clock, draws no randomness: all three are given.
 
 pub mod assurance;
+pub mod attributes;
 pub mod caller;
 pub mod diagnostic;
 pub mod entropy;
@@ -15,6 +16,7 @@ pub mod secret;
 pub mod time;
 
 pub use assurance::Assurance;
+pub use attributes::{AttributeKind, AttributeKinds, AttributeValue, Attributes};
 pub use caller::Caller;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use entropy::Entropy;

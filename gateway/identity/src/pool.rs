@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cardea_core::{Assurance, FactorId, GroupId, ProviderId, TenantId, Timestamp, UserId};
+use cardea_core::{Assurance, Attributes, FactorId, GroupId, ProviderId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::sealing::Sealed;
@@ -28,6 +28,9 @@ pub struct User {
     pub changed: Timestamp,
     /// When the person last signed in or used a session, to the minute.
     pub last_seen: Option<Timestamp>,
+    /// What the tenant says of the person beside.
+    #[serde(default)]
+    pub attributes: Attributes,
 }
 
 impl User {

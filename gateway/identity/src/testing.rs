@@ -34,6 +34,7 @@ pub(crate) fn user(email: &str) -> User {
         created: now(),
         changed: now(),
         last_seen: None,
+        attributes: cardea_core::Attributes::default(),
     }
 }
 

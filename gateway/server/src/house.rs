@@ -15,6 +15,7 @@ mod people;
 mod raising;
 mod reading;
 mod rotation;
+mod saying;
 mod session_cache;
 mod sessions;
 mod to_the_end;

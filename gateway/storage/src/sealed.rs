@@ -2,7 +2,7 @@
 //!
 //! | table | sealed | found by |
 //! |---|---|---|
-//! | `users` | address and name | a mark of the address |
+//! | `users` | address, name and attributes | a mark of the address |
 //! | `identities` | issuer and subject | a mark of provider, issuer and subject |
 //! | `factors` | name, and what it is checked with (its secret sealed once more, so that none lies open in memory) | id |
 //! | `tickets` | payload and author | hash |
@@ -65,7 +65,8 @@ pub(crate) fn open<T: DeserializeOwned>(sealer: &Sealer, place: Place<'_>, seale
     serde_json::from_slice(&plain).map_err(|why| StoreFault::corrupt("sealed", why))
 }
 
-/// A person's address and name. Not JSON, since searches go through it: the address, a line's end, the name.
+/// A person's address and name. Not JSON, since searches go through it: the address, a line's end, the name;
+/// behind another line's end what the tenant says of the person beside (see `users.rs`).
 pub(crate) fn seal_person(
     sealer: &Sealer,
     id: UserId,

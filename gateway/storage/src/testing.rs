@@ -79,6 +79,7 @@ pub(crate) fn user(of: &str, email: &str) -> User {
         created: t0(),
         changed: t0(),
         last_seen: None,
+        attributes: cardea_core::Attributes::default(),
     }
 }
 

@@ -229,7 +229,8 @@ fn holds(sealer: &Sealer, row: &str, part: &str) -> Result<bool, StoreFault> {
     } else {
         text = text.to_lowercase();
     }
-    Ok(text.split('\n').any(|one| one.contains(part)))
+    // What is said of the person beside stands behind the two.
+    Ok(text.split('\n').take(2).any(|one| one.contains(part)))
 }
 
 /// The key that a row of a search was sealed under.

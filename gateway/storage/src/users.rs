@@ -1,7 +1,7 @@
 //! The pool: people and the groups that they are put in. Deleted people are never found again, and their ids never
 //! given to another.
 
-use cardea_core::{Entropy, GroupId, TenantId, Timestamp, UserId};
+use cardea_core::{Attributes, Entropy, GroupId, TenantId, Timestamp, UserId};
 use cardea_identity::{Email, Sealer, Status, User};
 
 use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
@@ -130,6 +130,36 @@ impl Store {
         Ok(Some((before, after)))
     }
 
+    /// Says exactly this of a user; gives what was said before, or nothing if there is no such user.
+    pub async fn set_attributes(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+        to: &Attributes,
+        now: Timestamp,
+    ) -> Result<Option<Attributes>, StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let row = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND id = $2 AND status <> 'deleted'"))
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(user) = row.as_ref().map(|row| user(&sealer, row)).transpose()? else { return Ok(None) };
+        let person = sealed::seal_person(&sealer, id, &user.email, &called(&user.name, to)?, self.entropy()?)?;
+        let mark = sealer.mark(EMAIL, user.email.as_str())?;
+        sqlx::query("UPDATE users SET person = $3, mark = $4, changed_at = $5 WHERE tenant = $1 AND id = $2")
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .bind(person)
+            .bind(mark)
+            .bind(now.as_micros())
+            .execute(&mut *tx)
+            .await?;
+        announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
+        tx.commit().await?;
+        Ok(Some(user.attributes))
+    }
+
     /// Notes that a user was seen; never moves back.
     pub async fn user_seen(&self, tenant: &TenantId, id: UserId, at: Timestamp) -> Result<(), StoreFault> {
         let mut tx = self.write().await?;
@@ -253,7 +283,7 @@ pub(crate) async fn insert(
     )
     .bind(user.id.to_string())
     .bind(user.tenant.as_str())
-    .bind(sealed::seal_person(sealer, user.id, &user.email, &user.name, entropy)?)
+    .bind(sealed::seal_person(sealer, user.id, &user.email, &called(&user.name, &user.attributes)?, entropy)?)
     .bind(sealer.mark(EMAIL, user.email.as_str())?)
     .bind(user.status.as_str())
     .bind(user.created.as_micros())
@@ -292,7 +322,8 @@ async fn groups_of(connection: &mut AnyConnection, id: UserId) -> Result<Vec<Gro
 /// The user of a row, without groups.
 pub(crate) fn user(sealer: &Sealer, row: &AnyRow) -> Result<User, StoreFault> {
     let id = row.parsed("id", UserId::parse)?;
-    let (email, name) = sealed::open_person(sealer, id, row.bytes("person")?)?;
+    let (email, rest) = sealed::open_person(sealer, id, row.bytes("person")?)?;
+    let (name, attributes) = apart(rest)?;
     Ok(User {
         id,
         tenant: row.parsed("tenant", TenantId::parse)?,
@@ -303,7 +334,23 @@ pub(crate) fn user(sealer: &Sealer, row: &AnyRow) -> Result<User, StoreFault> {
         created: row.time("created_at")?,
         changed: row.time("changed_at")?,
         last_seen: row.opt_time("last_seen_at")?,
+        attributes,
     })
+}
+
+/// A name with what is said of the person beside, as they are sealed together: JSON on a line of its own, where anything
+/// is said.
+fn called(name: &str, said: &Attributes) -> Result<String, StoreFault> {
+    let name = name.replace('\n', " ");
+    if said.is_empty() { Ok(name) } else { Ok([name, serde_json::to_string(said)?].join("\n")) }
+}
+
+/// The two of them, apart.
+fn apart(mut text: String) -> Result<(String, Attributes), StoreFault> {
+    let Some(at) = text.find('\n') else { return Ok((text, Attributes::default())) };
+    let said = serde_json::from_str(&text[at + 1..]).map_err(|why| StoreFault::corrupt("person", why))?;
+    text.truncate(at);
+    Ok((text, said))
 }
 
 /// The status in a row.

@@ -170,3 +170,27 @@ async fn a_change_of_groups_is_made_of_what_stands_then() {
     let nobody = user("acme", "nobody@x.example").id;
     assert!(ours.change_groups(&ada.tenant, nobody, |_| Vec::new(), t0()).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn what_is_said_of_a_person_is_kept_beside_the_name_and_found_by_no_search() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let acme = tenant("acme");
+    let mut ada = user("acme", "ada@x.example");
+    ada.name = "Ada\nL".to_owned();
+    store.insert_user(&ada).await.unwrap();
+    let say = |text: &str| serde_json::from_str::<Attributes>(text).unwrap();
+    let said = say("{\"sites\": [\"north\"], \"clearance\": 2, \"contractor\": false, \"centre\": \"R-7\"}");
+    let before = store.set_attributes(&acme, ada.id, &said, t0()).await.unwrap();
+    assert_eq!(before, Some(Attributes::default()));
+    let read = store.user_by_email(&acme, &ada.email).await.unwrap().unwrap();
+    assert_eq!((&*read.name, &read.attributes), ("Ada L", &said));
+    assert_eq!(store.set_attributes(&tenant("north"), ada.id, &said, t0()).await.unwrap(), None, "another tenant's");
+    for (part, hits) in [("ada l", 1), ("north", 0), ("clearance", 0)] {
+        let query = UserQuery { query: Some(part.to_owned()), limit: 10, ..UserQuery::default() };
+        assert_eq!(store.users(&acme, &query).await.unwrap().items.len(), hits, "{part}");
+    }
+    let none = Attributes::default();
+    assert_eq!(store.set_attributes(&acme, ada.id, &none, t0()).await.unwrap(), Some(said));
+    assert_eq!(store.user(&acme, ada.id).await.unwrap().unwrap().attributes, none);
+}

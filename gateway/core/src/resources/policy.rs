@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, Assurance, GroupId};
+use crate::{AppId, Assurance, Attributes, GroupId};
 
 /// One Cedar file of a tenant (`tenants/<tenant>/policies/<name>.cedar`) or of the operator (`guard-rails/<name>.cedar`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct TestCaller {
     /// Groups, ancestors included.
     #[serde(default)]
     pub groups: Vec<GroupId>,
+    /// Attributes, as the tenant declares them.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
 }
 
 /// The outcome of a test.

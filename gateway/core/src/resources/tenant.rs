@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Resource;
-use crate::{Assurance, Diagnostic, Diagnostics, Language, TenantId};
+use crate::{Assurance, AttributeKinds, Diagnostic, Diagnostics, Language, TenantId, attributes};
 
 /// A tenant as an administrator writes it (`tenants/<id>/tenant.toml`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct TenantSpec {
     /// The language of its pages for readers whose browsers ask for none that the pages speak.
     #[serde(default, skip_serializing_if = "is_default")]
     pub language: Language,
+    /// What it says of its people beside name, address and groups, for policies: `clearance = "long"`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attributes: AttributeKinds,
     /// Ways of signing in from its own pool.
     #[serde(default)]
     pub factors: FactorRules,
@@ -173,6 +176,17 @@ impl Resource for TenantSpec {
             _ => {}
         }
         self.factors.check_makes(source, &mut found);
+        for name in self.attributes.keys().filter(|name| !attributes::is_name(name)) {
+            found.push(Diagnostic::new(source, format!("`{name}` cannot be the name of an attribute")).help(
+                "write a word of lower-case letters, digits and `_`; `id`, `email`, `name` and `groups` are taken",
+            ));
+        }
+        if self.attributes.len() > attributes::MOST_ATTRIBUTES {
+            found.push(
+                Diagnostic::new(source, format!("{} attributes are declared", self.attributes.len()))
+                    .help(format!("declare at most {}", attributes::MOST_ATTRIBUTES)),
+            );
+        }
         if self.upstreams.connections == 0 {
             found.push(
                 Diagnostic::new(source, "upstreams.connections is 0, so no service could be reached")

@@ -109,6 +109,7 @@ fn check_told(cleaned: &HeaderMap) {
         email: "mira@acme.test".to_owned(),
         name: "Mira".to_owned(),
         groups: Vec::new(),
+        attributes: cardea_core::Attributes::default(),
     }));
     for caller in [Caller::Visitor, mira] {
         let mut told = cleaned.clone();

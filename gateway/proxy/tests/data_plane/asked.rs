@@ -25,6 +25,7 @@ fn about(house: &House, group: Option<&str>, target: &str) -> Inquiry {
         email: "mira@acme.test".to_owned(),
         name: "Mira".to_owned(),
         groups: vec![GroupId::parse(group).unwrap()],
+        attributes: cardea_core::Attributes::default(),
     });
     let description = Description {
         method: "GET".to_owned(),

@@ -217,6 +217,7 @@ impl House {
             email: "mira@acme.test".to_owned(),
             name: "Mira".to_owned(),
             groups: vec![GroupId::parse(group).unwrap()],
+            attributes: cardea_core::Attributes::default(),
         };
         let handle = Handle::draw(entropy);
         let opened = OpenedBy { handle: handle.hash(), host: host.into(), rotate_at };

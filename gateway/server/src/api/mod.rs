@@ -62,6 +62,7 @@ fn described() -> OpenApiRouter<Arc<House>> {
         .routes(routes!(users::invite_again))
         .routes(routes!(users::reset))
         .routes(routes!(users::set_groups))
+        .routes(routes!(users::set_attributes))
         .routes(routes!(sessions::end_all))
         .routes(routes!(sessions::end_one))
         .routes(routes!(groups::list))

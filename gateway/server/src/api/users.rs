@@ -2,7 +2,7 @@
 #![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use axum::Json;
-use cardea_core::{GroupId, Reason, UserId};
+use cardea_core::{Attributes, GroupId, Reason, UserId};
 use cardea_identity::{Email, Factor, FactorKind, Session, Status, User};
 use cardea_storage::{UserQuery, UserSummary};
 use http::StatusCode;
@@ -26,6 +26,9 @@ pub(super) struct UserView {
     status: &'static str,
     /// Groups that the person is put in; those above them are not listed.
     groups: Vec<String>,
+    /// What the tenant says of the person beside, as it declares it.
+    #[schema(value_type = Object)]
+    attributes: Attributes,
     /// Kinds of factors enrolled: `password`, `totp`, `passkey`, `recovery`.
     factors: Vec<&'static str>,
     created_at: String,
@@ -117,6 +120,15 @@ pub(super) struct Groups {
     groups: Vec<GroupId>,
 }
 
+/// What is to be said of a person.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Said {
+    /// Texts, whole numbers, true or false, or lists of texts, by name.
+    #[schema(value_type = Object)]
+    attributes: Attributes,
+}
+
 /// Fifty: a screen and a half.
 const PAGE: u32 = 50;
 
@@ -128,6 +140,7 @@ impl UserView {
             email: user.email.to_string(),
             status: user.status.as_str(),
             groups: user.groups.iter().map(ToString::to_string).collect(),
+            attributes: user.attributes,
             factors: factors.iter().map(|kind| kind.as_str()).collect(),
             created_at: text(user.created),
             last_seen_at: user.last_seen.map(text),
@@ -293,5 +306,19 @@ pub(super) async fn set_groups(
     Sent(wanted): Sent<Groups>,
 ) -> Answer<StatusCode> {
     asked.house.set_groups(&asked.tenant, id, &wanted.groups, &asked.doer()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Say exactly this of a person.
+#[utoipa::path(
+    put, path = "/users/{id}/attributes", tag = "people", params(("id" = String, Path)), request_body = Said,
+    responses((status = 204), (status = 422, description = "an attribute is not declared, or of another type"))
+)]
+pub(super) async fn set_attributes(
+    asked: Asked,
+    Named(id): Named<UserId>,
+    Sent(wanted): Sent<Said>,
+) -> Answer<StatusCode> {
+    asked.house.set_attributes(&asked.tenant, id, wanted.attributes, &asked.doer()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,7 +4,7 @@ mod import;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use cardea_core::{GroupId, TenantId, diagnostic::nearest};
+use cardea_core::{Attributes, GroupId, TenantId, diagnostic::nearest};
 use cardea_identity::{Email, Status, User, session::EndReason};
 use cardea_storage::{Store, UserQuery, UserSummary};
 use serde_json::{Value, json};
@@ -80,6 +80,15 @@ enum Change {
         #[arg(value_parser = email)]
         email: Email,
     },
+    /// Say something of a person by the attributes that the tenant declares; policies read it.
+    Set {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// `clearance=2`; texts of a list are divided by commas. What is not named stays; `clearance=` takes it away.
+        #[arg(required = true, value_name = "NAME=VALUE", value_parser = pair)]
+        said: Vec<(String, String)>,
+    },
     /// Delete a person for good, with factors and groups, and end every session of theirs. The entries about them stay.
     Delete {
         /// E-mail address.
@@ -96,6 +105,11 @@ enum Change {
 
 fn email(text: &str) -> Result<Email, String> {
     Email::parse(text).map_err(|error| error.to_string())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not `NAME=VALUE`"))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn status(text: &str) -> Result<Status, String> {
@@ -189,6 +203,17 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
                 }),
             )
         }
+        Change::Set { email, said } => {
+            let user = find(house, &tenant, &email).await?;
+            let after = with(&tenant, user.attributes, said)?;
+            house.set_attributes(&tenant, user.id, after.clone(), &doer).await?;
+            let names = after.keys().cloned().collect::<Vec<_>>().join(", ");
+            told(
+                context,
+                &format!("{email} has {}", if names.is_empty() { "no attributes" } else { &names }),
+                &json!(after),
+            )
+        }
         Change::Delete { email } => {
             let user = find(house, &tenant, &email).await?;
             let sessions = house.delete_user(tenant.id(), user.id, &doer).await?;
@@ -206,6 +231,30 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
             told(context, &format!("{ended} sessions of {email} ended"), &json!({ "sessions_ended": ended }))
         }
     }
+}
+
+/// What is said of a person, with what is said now.
+fn with(tenant: &TenantState, mut all: Attributes, said: Vec<(String, String)>) -> Result<Attributes, Failure> {
+    let kinds = &tenant.bundle.tenant.attributes;
+    // What is declared no longer would be refused, whatever else is said.
+    all.retain(|name, value| kinds.get(name).is_some_and(|kind| value.fits(*kind)));
+    for (name, text) in said {
+        let Some(kind) = kinds.get(&name) else {
+            let known = kinds.keys().map(String::as_str);
+            let help =
+                nearest(&name, known).map_or_else(String::new, |near| format!("\n  help: did you mean `{near}`?"));
+            return Err(Failure::Misused(format!("the tenant declares no attribute `{name}`{help}")));
+        };
+        if text.is_empty() {
+            all.remove(&name);
+            continue;
+        }
+        let value = kind.parse(&text);
+        let value =
+            value.ok_or_else(|| Failure::Misused(format!("`{text}` does not fit `{name}`, which is {kind}")))?;
+        all.insert(name, value);
+    }
+    Ok(all)
 }
 
 fn told(context: &Context, line: &str, value: &Value) -> Ended {
@@ -273,6 +322,7 @@ async fn list(store: &Store, tenant: &TenantState, mut query: UserQuery, context
 fn described(UserSummary { user, factors }: &UserSummary) -> Value {
     json!({
         "id": user.id, "email": user.email, "name": user.name, "status": user.status, "groups": user.groups,
+        "attributes": user.attributes,
         "factors": factors, "last_seen_at": user.last_seen.map(|at| at.to_string()),
     })
 }

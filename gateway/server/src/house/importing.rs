@@ -108,6 +108,7 @@ impl House {
             created: now,
             changed: now,
             last_seen: None,
+            attributes: cardea_core::Attributes::default(),
         };
         Added { line: row.line, user, invited: None }
     }

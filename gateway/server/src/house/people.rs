@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cardea_audit::{Event, Subject};
 use cardea_core::{
-    Diagnostic, GroupId, SessionId, TenantId, Timestamp, UserId, caller::UserFacts, diagnostic::nearest,
+    Diagnostic, GroupId, SessionId, TenantId, Timestamp, UserId, attributes, caller::UserFacts, diagnostic::nearest,
 };
 use cardea_identity::{
     Email, Factor, Status, Ticket, TicketHash, User,
@@ -59,6 +59,7 @@ impl TenantState {
             email: user.email.to_string(),
             name: user.name.clone(),
             groups: self.bundle.all_groups(&user.groups),
+            attributes: attributes::declared(&user.attributes, &self.bundle.tenant.attributes),
         })
     }
 
@@ -230,6 +231,7 @@ impl House {
             created: now,
             changed: now,
             last_seen: None,
+            attributes: cardea_core::Attributes::default(),
         };
         match self.store.insert_user(&user).await? {
             Inserted::Done => {}

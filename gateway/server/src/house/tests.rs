@@ -147,6 +147,7 @@ async fn join(house: &House, tenant: &TenantId) -> User {
         created: now,
         changed: now,
         last_seen: None,
+        attributes: cardea_core::Attributes::default(),
     };
     house.store.insert_user(&user).await.unwrap();
     user

@@ -198,6 +198,7 @@ async fn join(visit: &Visit, email: Email, person: &ProviderPerson, doer: &Doer)
         created: visit.now,
         changed: visit.now,
         last_seen: None,
+        attributes: cardea_core::Attributes::default(),
     };
     if visit.house.store.insert_user(&user).await? != Inserted::Done {
         return Ok(None);

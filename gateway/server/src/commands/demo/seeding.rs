@@ -53,6 +53,7 @@ async fn add(house: &Arc<House>, person: &Person) -> Result<(), Failure> {
         created: now,
         changed: now,
         last_seen: None,
+        attributes: cardea_core::Attributes::default(),
     };
     let user = match house.store.insert_user(&user).await.map_err(anyhow::Error::from)? {
         Inserted::Done => {
