@@ -44,7 +44,7 @@ const MOST_BYTES: u64 = 640 * MOST_ROWS as u64;
 /// error: no column `email`, a column that nobody knows, too many rows.
 pub fn read(source: &str, file: impl io::Read, groups: &BTreeSet<&GroupId>) -> Result<Import, Diagnostic> {
     let mut file = io::Read::take(file, MOST_BYTES);
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&mut file);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(Lines::of(&mut file));
     let header = reader.headers().map_err(|error| unreadable(source, &error))?.clone();
     let columns = Columns::find(source, &header)?;
     let mut reading = Reading { source, groups, columns, first: BTreeMap::new(), import: Import::default() };
@@ -54,12 +54,14 @@ pub fn read(source: &str, file: impl io::Read, groups: &BTreeSet<&GroupId>) -> R
             Ok(true) => {}
             Ok(false) => break,
             Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
-                reading.is_no_text(error.position().map_or(0, csv::Position::line));
+                reading.is_no_text(reader.position().line().saturating_sub(1));
                 continue;
             }
             Err(error) => return Err(unreadable(source, &error)),
         }
-        reading.take(&record);
+        // Where a record begins the reader says before it has passed over empty lines; where it ends, it knows.
+        let inside = record.iter().map(|field| field.matches('\n').count() as u64).sum::<u64>();
+        reading.take(reader.position().line().saturating_sub(1 + inside), &record);
         if reading.rows() > MOST_ROWS {
             return Err(too_large(source));
         }
@@ -125,8 +127,7 @@ impl Reading<'_> {
         self.import.rows.len() + usize::try_from(self.import.bad).unwrap_or(usize::MAX)
     }
 
-    fn take(&mut self, record: &StringRecord) {
-        let line = record.position().map_or(0, csv::Position::line);
+    fn take(&mut self, line: u64, record: &StringRecord) {
         let mut mistakes = Vec::new();
         let row = self.row(line, record, &mut mistakes);
         match row {
@@ -203,6 +204,45 @@ impl Reading<'_> {
     }
 }
 
+/// A file in which every line ends by `\n` alone, the last one too, whatever system wrote it: so that lines are counted.
+struct Lines<R> {
+    file: R,
+    last: u8,
+}
+
+impl<R: io::Read> Lines<R> {
+    const fn of(file: R) -> Self {
+        Self { file, last: b'\n' }
+    }
+}
+
+impl<R: io::Read> io::Read for Lines<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.file.read(into)?;
+            if read == 0 {
+                let open = !matches!(self.last, b'\n' | b'\r') && !into.is_empty();
+                if open {
+                    (into[0], self.last) = (b'\n', b'\n');
+                }
+                return Ok(usize::from(open));
+            }
+            let mut kept = 0;
+            for nth in 0..read {
+                let byte = into[nth];
+                if !(byte == b'\n' && self.last == b'\r') {
+                    into[kept] = if byte == b'\r' { b'\n' } else { byte };
+                    kept += 1;
+                }
+                self.last = byte;
+            }
+            if kept > 0 {
+                return Ok(kept);
+            }
+        }
+    }
+}
+
 /// The same, on a line of its file.
 pub fn on_line(one: Diagnostic, line: u64) -> Diagnostic {
     Diagnostic { line: u32::try_from(line).ok(), ..one }
@@ -250,6 +290,20 @@ mod tests {
         let said: Vec<_> =
             read.rows.iter().map(|row| (row.line, row.email.as_str(), &*row.name, row.groups.len())).collect();
         assert_eq!(said, [(2, "mira@acme.example", "Reader, Mira", 2), (4, "ben@acme.example", "ben@acme.example", 0)]);
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_system_wrote_them() {
+        let rows = ["email,name", "a@x.example,A", "", "", "\"b@x.example\",\"B\nb\"", "c@x.example,C", "no"];
+        for end in ["\n", "\r\n", "\r"] {
+            for last in ["", end] {
+                let text = rows.join("\n").replace('\n', end) + last;
+                let read = reads(text.as_bytes()).unwrap();
+                let good: Vec<_> = read.rows.iter().map(|row| row.line).collect();
+                let bad: Vec<_> = read.mistakes.0.iter().map(|one| one.line.unwrap()).collect();
+                assert_eq!((good, bad), (vec![2, 7], vec![5, 8]), "{end:?} {last:?}");
+            }
+        }
     }
 
     #[test]
