@@ -37,7 +37,7 @@ events! {
         user: Subject,
         /// The session begun.
         session: SessionId,
-        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `oidc`.
+        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`.
         factors: Vec<Arc<str>>,
         /// The provider that vouched, if one did.
         provider: Option<ProviderId>,
@@ -225,6 +225,22 @@ events! {
         factor: FactorId,
         /// How many of it are left.
         left: u64,
+    }
+    /// A letter to a person was handed to the mail server: a code, an invitation, or a notice.
+    MailSent = "mail-sent" {
+        /// To whom.
+        user: Subject,
+        /// `code`, `invitation` or `notice`.
+        letter: Arc<str>,
+    }
+    /// A letter to a person could not be handed to the mail server; nobody tries again.
+    MailFailed = "mail-failed" {
+        /// To whom it was to go.
+        user: Subject,
+        /// `code`, `invitation` or `notice`.
+        letter: Arc<str>,
+        /// Why, without what the server said: that may name others.
+        detail: String,
     }
     /// A known person showed a factor that does not verify, at sign-in, step-up or enrolment.
     FactorRefused = "factor-refused" {

@@ -42,6 +42,8 @@ pub enum Means {
         /// The set that it was of.
         factor: FactorId,
     },
+    /// A code that was sent to the person's address.
+    Email,
     /// A provider's word.
     Oidc {
         /// Which provider.
@@ -74,6 +76,7 @@ impl Means {
             Self::Totp { .. } => "totp",
             Self::Passkey { .. } => "passkey",
             Self::Recovery { .. } => Self::RECOVERY,
+            Self::Email => "email",
             Self::Oidc { .. } => "oidc",
         }
     }
@@ -85,16 +88,17 @@ impl Means {
             | Self::Totp { factor }
             | Self::Passkey { factor, .. }
             | Self::Recovery { factor } => Some(*factor),
-            Self::Oidc { .. } => None,
+            Self::Email | Self::Oidc { .. } => None,
         }
     }
 }
 
 impl Proof {
-    /// Whether the other proof replaces this one: the same factor, or the same provider.
+    /// Whether the other proof replaces this one: the same factor, the same provider, or the mailbox again.
     pub fn same_means(&self, other: &Self) -> bool {
         match (&self.means, &other.means) {
             (Means::Oidc { provider: a, .. }, Means::Oidc { provider: b, .. }) => a == b,
+            (Means::Email, Means::Email) => true,
             (a, b) => a.factor().is_some() && a.factor() == b.factor(),
         }
     }
@@ -106,6 +110,10 @@ impl Proof {
 /// - 2: a passkey with user verification; or something known (or a provider's word) and something had;
 /// - a provider's word is worth what the tenant says, alone;
 /// - 1: a password; a passkey without user verification. A one-time code alone is nothing: it is a second factor.
+///
+/// A code by e-mail is worth 1, beside whatever: it shows that somebody reads the mailbox, and no device that they hold (SP
+/// 800-63B-4 section 3.1.3.1: e-mail is no way for an out-of-band authenticator). So it is neither something known nor
+/// something had, and makes no second factor, nor is one beside it: password and mail, or mail and an app's code, stay 1.
 ///
 /// A recovery code adds nothing, beside whatever: SP 800-63B-4 section 4.2 lets it open the way to a new authenticator,
 /// and counts it as none. Paper is copied without a trace. What it opens is said by [`recovered`].
@@ -126,6 +134,7 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
                 had = true;
                 best = best.max(Some(Assurance::One));
             }
+            Means::Email => best = best.max(Some(Assurance::One)),
             Means::Recovery { .. } => {}
             Means::Oidc { assurance, .. } => vouched = vouched.max(Some(*assurance)),
         }
@@ -136,8 +145,8 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
     best.max(vouched)
 }
 
-/// When a recovery code was last shown beside something that stands alone: a code and a bound factor are what SP
-/// 800-63B-4 section 4.2.2.2 asks of whoever recovers an account of assurance 2. For a while after it, and for nothing
+/// When a recovery code was last shown beside something that stands alone: a code and a bound factor, or a kept code and one
+/// sent by mail, are what SP 800-63B-4 section 4.2.2.2 asks of whoever recovers an account of assurance 2. For a while after it, and for nothing
 /// but this, the person may add and remove factors as if they had shown their second one.
 pub fn recovered(proofs: &[Proof]) -> Option<Timestamp> {
     of(proofs)?;
@@ -214,7 +223,16 @@ mod tests {
             (vec![password.clone(), recovery.clone()], Some(Assurance::One)),
             (vec![oidc(Assurance::One), recovery.clone()], Some(Assurance::One)),
             (vec![passkey(false, false), recovery.clone()], Some(Assurance::One)),
-            (vec![password.clone(), recovery, totp], Some(Assurance::Two)),
+            (vec![password.clone(), recovery.clone(), totp.clone()], Some(Assurance::Two)),
+            (vec![Means::Email], Some(Assurance::One)),
+            (vec![Means::Email, Means::Email], Some(Assurance::One)),
+            (vec![password.clone(), Means::Email], Some(Assurance::One)),
+            (vec![Means::Email, totp.clone()], Some(Assurance::One)),
+            (vec![Means::Email, recovery.clone(), totp.clone()], Some(Assurance::One)),
+            (vec![passkey(false, true), Means::Email], Some(Assurance::One)),
+            (vec![oidc(Assurance::One), Means::Email], Some(Assurance::One)),
+            (vec![passkey(true, false), Means::Email], Some(Assurance::Two)),
+            (vec![password, Means::Email, totp], Some(Assurance::Two)),
         ] {
             assert_eq!(of(&proofs(&shown)), level, "{shown:?}");
         }

@@ -2,7 +2,7 @@
 //! like known ones.
 //!
 //! Two things must hold at once: nobody guesses often at one account, from however many networks; and nobody who only
-//! guesses keeps its owner out. So a try at a password falls under one of two sets of counters:
+//! guesses keeps its owner out. So a try at a password, or at a code by e-mail, falls under one of two sets of counters:
 //!
 //! ```text
 //! a browser in which somebody has signed in to the account:     account + browser ▸ account, all such browsers
@@ -13,6 +13,9 @@
 //! and no other. Each set ends free guessing at fifty: a hundred in all, which is what SP 800-63B-4 section 3.2.2 allows
 //! in a row; after that at most one an hour gets through until a success or a quiet day. A one-time code, or a recovery
 //! code, is asked for after the password only, so its account has one counter, wherever a try comes from.
+//!
+//! Letters with codes are counted in the same way, and more tightly, since each lands in somebody's mailbox: a stranger fills
+//! it with so many, and no more, and does not keep its owner from asking for one where they have signed in before.
 //!
 //! A set is passed from left to right, and a refusal stops there and costs nothing: who is refused by address raises
 //! nobody's counter.
@@ -106,6 +109,10 @@ pub enum Target {
     Passkey,
     /// A recovery code.
     Recovery,
+    /// A code that was sent by e-mail.
+    Email,
+    /// A mailbox: a code that is asked to be sent there.
+    Letter,
     /// An invitation link.
     Invitation,
 }
@@ -118,6 +125,8 @@ impl Target {
             Self::Totp => "totp",
             Self::Passkey => "passkey",
             Self::Recovery => "recovery",
+            Self::Email => "email",
+            Self::Letter => "letter",
             Self::Invitation => "invitation",
         }
     }
@@ -155,25 +164,26 @@ impl Limits {
 /// The limits of a try at an account's `target`, from `address` and, where the browser showed one, `device`.
 pub fn limits(target: Target, account: &Account, address: IpAddr, device: Option<&Device>, now: Timestamp) -> Limits {
     let limit = |of: &str, rule| Limit { key: format!("tries/{}/account/{}{of}", target.as_str(), account.0), rule };
-    if target != Target::Password {
-        return Limits { address: Some(by_address(target, address)), account: vec![limit("", PER_ACCOUNT)] };
-    }
+    let (from_here, in_all) = match target {
+        Target::Password | Target::Email => (PER_ACCOUNT, PER_ACCOUNT_IN_ALL),
+        Target::Letter => (LETTERS, LETTERS_IN_ALL),
+        _ => return single(target, address, limit("", PER_ACCOUNT)),
+    };
     match device.filter(|device| device.knows(account, now)) {
         Some(device) => Limits {
             address: None,
-            account: vec![
-                limit(&format!("/device/{}", device.id()), PER_ACCOUNT),
-                limit("/devices", PER_ACCOUNT_IN_ALL),
-            ],
+            account: vec![limit(&format!("/device/{}", device.id()), from_here), limit("/devices", in_all)],
         },
         None => Limits {
             address: Some(by_address(target, address)),
-            account: vec![
-                limit(&format!("/network/{}", network(address)), PER_ACCOUNT),
-                limit("/networks", PER_ACCOUNT_IN_ALL),
-            ],
+            account: vec![limit(&format!("/network/{}", network(address)), from_here), limit("/networks", in_all)],
         },
     }
+}
+
+/// The limits of what is asked for after another proof only.
+fn single(target: Target, address: IpAddr, account: Limit) -> Limits {
+    Limits { address: Some(by_address(target, address)), account: vec![account] }
 }
 
 /// The limit of the client's address alone, for proofs that name no account.
@@ -205,6 +215,22 @@ pub const PER_ACCOUNT: Rule = Rule {
 pub const PER_ACCOUNT_IN_ALL: Rule = Rule {
     free: 50,
     first_wait: Duration::from_secs(60),
+    longest_wait: Duration::from_secs(3600),
+    forget: Duration::from_secs(24 * 3600),
+};
+
+/// Letters to one mailbox that are asked for from one place: five, then from a minute up to an hour. A success forgets them.
+pub const LETTERS: Rule = Rule {
+    free: 5,
+    first_wait: Duration::from_secs(60),
+    longest_wait: Duration::from_secs(3600),
+    forget: Duration::from_secs(24 * 3600),
+};
+
+/// The same from all places: fifteen, then from two minutes up to an hour. A nuisance in a mailbox, and no flood.
+pub const LETTERS_IN_ALL: Rule = Rule {
+    free: 15,
+    first_wait: Duration::from_secs(120),
     longest_wait: Duration::from_secs(3600),
     forget: Duration::from_secs(24 * 3600),
 };

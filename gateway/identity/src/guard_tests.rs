@@ -150,6 +150,27 @@ fn codes_are_counted_for_the_account_wherever_they_come_from() {
     }
 }
 
+/// A stranger fills a mailbox with so many letters, and no more, and the browsers of its owner may still ask for one.
+#[test]
+fn letters_to_one_mailbox_are_few_whoever_asks_for_them() {
+    let (ada, mut counters) = (account("ada@north.example"), Counters::default());
+    let asked = |counters: &mut Counters, from: IpAddr, device: Option<&Device>, count| {
+        let limits = limits(Target::Letter, &ada, from, device, now());
+        (0..count).filter(|_| counters.guess(&limits, now())).count()
+    };
+    assert_eq!(asked(&mut counters, from(1), None, 100), 5);
+    assert_eq!((2..100).map(|nth| asked(&mut counters, from(nth), None, 10)).sum::<usize>(), 10);
+    let hers = Device::new(&Fixed::new(1)).remember(ada.clone(), now());
+    assert_eq!(asked(&mut counters, from(1), Some(&hers), 100), 5);
+    // And one network to so many mailboxes.
+    let mut counters = Counters::default();
+    let through = (0..1_000).filter(|nth| {
+        let other = account(&format!("p{nth}@north.example"));
+        counters.guess(&limits(Target::Letter, &other, from(1), None, now()), now())
+    });
+    assert_eq!(through.count(), 100);
+}
+
 /// Authelia CVE-2025-24806: counters per spelling of the login name.
 #[test]
 fn one_account_has_one_counter_however_it_is_spelt() {

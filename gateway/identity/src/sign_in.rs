@@ -5,12 +5,14 @@
 //! A sign-in is complete at the tenant's `factors.minimum`, not at all that the person could show: what needs more asks
 //! for it by a challenge when it is needed, and the person sees why.
 
+mod email;
+
 use cardea_core::{Assurance, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     assurance::{self, Means, Proof},
-    factors::passkey::Ceremony,
+    factors::{email::Sent, passkey::Ceremony},
     oidc::Attempt,
     pool::{Email, Factor, FactorKind, User},
     return_to::ReturnTo,
@@ -83,10 +85,28 @@ impl Need {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum State {
     Identity,
-    Passkey { ceremony: Ceremony },
-    Password { email: Email },
-    Factor { user: UserId, email: Email, proofs: Vec<Proof>, ceremony: Option<Ceremony> },
-    Provider { provider: ProviderId, attempt: Attempt },
+    Passkey {
+        ceremony: Ceremony,
+    },
+    Password {
+        email: Email,
+    },
+    /// `code` is what is awaited; gone once it was shown. `invitation` is what it accepts.
+    Email {
+        email: Email,
+        code: Option<Sent>,
+        invitation: Option<TicketHash>,
+    },
+    Factor {
+        user: UserId,
+        email: Email,
+        proofs: Vec<Proof>,
+        ceremony: Option<Ceremony>,
+    },
+    Provider {
+        provider: ProviderId,
+        attempt: Attempt,
+    },
 }
 
 /// What a flow awaits, for choosing a page.
@@ -98,6 +118,8 @@ pub enum Awaits<'a> {
     Passkey,
     /// The password that belongs to the address.
     Password(&'a Email),
+    /// The code that was sent to the address.
+    Code(&'a Email),
     /// A second factor of this person; for a step-up any that serves.
     Factor(UserId, &'a Email),
     /// The provider's answer.
@@ -160,11 +182,12 @@ pub fn usable(rules: &FactorRules, enrolled: &[Factor]) -> Vec<Factor> {
 }
 
 /// Whether recovery codes would be of use to a person with these factors: there is a second factor to be lost, and
-/// something to show beside a code, a password or a provider's word. Who has passkeys alone recovers by an invitation.
+/// something to show beside a code, a password, the mailbox or a provider's word. Who has passkeys alone recovers by an
+/// invitation.
 pub fn may_keep_recovery_codes(rules: &FactorRules, enrolled: &[Factor], vouched_for: bool) -> bool {
     let has = |kind| allowed(rules, kind) && enrolled.iter().any(|factor| factor.kind() == kind);
     let second = has(FactorKind::Totp) || has(FactorKind::Passkey);
-    rules.recovery && second && (vouched_for || has(FactorKind::Password))
+    rules.recovery && second && (vouched_for || rules.email || has(FactorKind::Password))
 }
 
 impl Flow {
@@ -207,8 +230,17 @@ impl Flow {
             State::Identity => Awaits::Identity,
             State::Passkey { .. } => Awaits::Passkey,
             State::Password { email } => Awaits::Password(email),
+            State::Email { email, .. } => Awaits::Code(email),
             State::Factor { user, email, .. } => Awaits::Factor(*user, email),
             State::Provider { provider, .. } => Awaits::Provider(provider),
+        }
+    }
+
+    /// What was proven in this flow so far.
+    pub fn proofs(&self) -> &[Proof] {
+        match &self.state {
+            State::Factor { proofs, .. } => proofs,
+            _ => &[],
         }
     }
 
@@ -218,10 +250,10 @@ impl Flow {
         aim && matches!(self.state, State::Factor { .. })
     }
 
-    /// An address was given: the password is next, whoever it is and whether or not they exist.
+    /// An address was given: the password is next, or a code by e-mail, whoever it is and whether or not they exist.
     pub fn identified(self, email: Email) -> Result<Self, Reason> {
         match (&self.aim, &self.state) {
-            (Aim::SignIn, State::Identity | State::Passkey { .. } | State::Password { .. }) => {
+            (Aim::SignIn, State::Identity | State::Passkey { .. } | State::Password { .. } | State::Email { .. }) => {
                 Ok(Self { state: State::Password { email }, ..self })
             }
             _ => Err(Reason::SignInExpired),
@@ -231,9 +263,13 @@ impl Flow {
     /// A passkey's challenge went out. Before anybody is known it asks whoever holds one; after that, the person.
     pub fn challenged(self, ceremony: Ceremony) -> Result<Self, Reason> {
         let state = match (self.state, ceremony) {
-            (State::Identity | State::Passkey { .. } | State::Password { .. }, c @ Ceremony::Discoverable(_)) => {
-                State::Passkey { ceremony: c }
-            }
+            (
+                State::Identity
+                | State::Passkey { .. }
+                | State::Password { .. }
+                | State::Email { invitation: None, .. },
+                c @ Ceremony::Discoverable(_),
+            ) => State::Passkey { ceremony: c },
             (State::Factor { user, email, proofs, .. }, c @ Ceremony::Named(_)) => {
                 State::Factor { user, email, proofs, ceremony: Some(c) }
             }
@@ -259,8 +295,8 @@ impl Flow {
     /// The browser goes to a provider.
     pub fn sent_to(self, provider: ProviderId, attempt: Attempt) -> Result<Self, Reason> {
         match (&self.aim, &self.state) {
-            (Aim::SignIn, State::Identity | State::Password { .. } | State::Passkey { .. })
-            | (Aim::StepUp { .. }, State::Factor { .. }) => {
+            (Aim::SignIn, State::Identity | State::Password { .. } | State::Passkey { .. } | State::Email { .. })
+            | (Aim::StepUp { .. }, State::Factor { .. } | State::Email { .. }) => {
                 Ok(Self { state: State::Provider { provider, attempt }, ..self })
             }
             _ => Err(Reason::SignInExpired),
@@ -314,13 +350,18 @@ impl Flow {
             Means::Totp { .. } => Some(FactorKind::Totp),
             Means::Passkey { .. } => Some(FactorKind::Passkey),
             Means::Recovery { .. } => Some(FactorKind::Recovery),
-            Means::Oidc { .. } => None,
+            Means::Email | Means::Oidc { .. } => None,
         };
-        if kind.is_some_and(|kind| !allowed(known.rules, kind)) {
+        let by_mail = matches!(means, Means::Email);
+        if kind.is_some_and(|kind| !allowed(known.rules, kind)) || by_mail && !known.rules.email {
             return Err(Reason::FactorNotAllowed);
         }
         let fits = match (&self.state, means) {
             (State::Password { email }, Means::Password { .. }) => *email == known.user.email,
+            // `answered` leaves no code behind where the right one was shown.
+            (State::Email { email, code: None, .. }, Means::Email) => {
+                *email == known.user.email && known.may_prove_by_mail(&self.aim)
+            }
             // `spend_challenge` and `back_from` leave `Identity` behind.
             (State::Identity, Means::Passkey { .. } | Means::Oidc { .. }) => true,
             (State::Factor { user, .. }, Means::Totp { .. } | Means::Passkey { .. }) => *user == known.user.id,
@@ -358,6 +399,8 @@ impl Flow {
         let usable = usable(known.rules, known.factors);
         match &self.aim {
             Aim::Invitation => false,
+            // What a mailbox is worth it has shown, and nothing beside it makes that more.
+            Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Email)) => false,
             Aim::SignIn => {
                 let reachable = assurance::reachable(proofs, &usable, None) >= Some(known.rules.minimum);
                 reachable || known.has(FactorKind::Recovery)

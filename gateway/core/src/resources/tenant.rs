@@ -66,6 +66,9 @@ pub struct FactorRules {
     pub totp: bool,
     /// Passkeys, alone or as a second factor.
     pub passkey: bool,
+    /// One-time codes by e-mail, in place of a password. Off, since a code is worth as little as the mailbox that it comes
+    /// to: whoever reads it is in.
+    pub email: bool,
     /// Recovery codes, which open nothing but the page where a lost second factor is replaced. On, since they raise no
     /// assurance, and the other way back is an administrator's time.
     pub recovery: bool,
@@ -95,6 +98,7 @@ impl Default for FactorRules {
             password: true,
             totp: true,
             passkey: true,
+            email: false,
             recovery: true,
             minimum: Assurance::One,
             attested: Vec::new(),
@@ -172,6 +176,13 @@ impl Resource for TenantSpec {
             Assurance::Two if !self.factors.totp && !self.factors.passkey => found.push(
                 Diagnostic::new(source, "the minimum is 2, but no second factor is allowed")
                     .help("allow `totp` or `passkey`, or write 1"),
+            ),
+            Assurance::Two if self.factors.email => found.push(
+                Diagnostic::new(
+                    source,
+                    "the minimum is 2, and a code by e-mail is worth 1, whatever is shown beside it",
+                )
+                .help("write `email = false`, or a minimum of 1; policies may ask for 2"),
             ),
             _ => {}
         }
@@ -278,6 +289,8 @@ mod tests {
             ("minimum = 2\ntotp = false", None),
             ("minimum = 2\ntotp = false\npasskey = false", Some("no second factor is allowed")),
             ("minimum = 3", Some("a minimum of 3 would lock everybody out")),
+            ("minimum = 2\nemail = true", Some("a code by e-mail is worth 1")),
+            ("password = false\npasskey = false\ntotp = false\nemail = true", None),
         ] {
             let text =
                 format!("id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[factors]\n{factors}\n");
