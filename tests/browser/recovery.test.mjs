@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { giveAuthenticator, isAccessible, openBrowser, openWindow, placeOf, tell } from "./lib/chromium.mjs";
+import { giveAuthenticator, look, openBrowser, openWindow, placeOf, tell } from "./lib/chromium.mjs";
 import { startDemo } from "./lib/demo.mjs";
 
 let demo, browser, rui;
@@ -19,25 +19,6 @@ after(async () => {
   await browser?.close();
   await demo?.stop();
 });
-
-/** Pictures of a page as it is read by day and by night, on a desk and on a phone, where somebody asks for them. */
-async function look(page, name) {
-  await isAccessible(page);
-  const folder = process.env.CARDEA_TEST_PICTURES;
-  const size = page.viewportSize();
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    for (const width of [390, 1280]) {
-      await page.setViewportSize({ width, height: 844 });
-      await isAccessible(page);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-      assert.ok(!wide, `${name} is wider than ${width}`);
-      if (folder) await page.screenshot({ path: `${folder}/${name}-${colorScheme}-${width}.png`, fullPage: true });
-    }
-  }
-  await page.emulateMedia({ colorScheme: null });
-  await page.setViewportSize(size);
-}
 
 /** Rui makes codes and keeps the file. */
 async function makesCodes(page) {

@@ -60,6 +60,25 @@ export async function isAccessible(page) {
   assert.deepEqual(told, [], `axe at ${page.url()}`);
 }
 
+/** Pictures of a page as it is read by day and by night, on a desk and on a phone, where somebody asks for them. */
+export async function look(page, name) {
+  await isAccessible(page);
+  const folder = process.env.CARDEA_TEST_PICTURES;
+  const size = page.viewportSize();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of [390, 1280]) {
+      await page.setViewportSize({ width, height: 844 });
+      await isAccessible(page);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      assert.ok(!wide, `${name} is wider than ${width}`);
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${colorScheme}-${width}.png`, fullPage: true });
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize(size);
+}
+
 /** A device that holds passkeys and knows its person: user verification, discoverable credentials. */
 export async function giveAuthenticator(page) {
   const session = await page.context().newCDPSession(page);
