@@ -65,6 +65,7 @@ export interface Group {
 export interface Invited {
   user: User;
   invitation_url: string;
+  mailed: boolean;
 }
 
 export interface App {

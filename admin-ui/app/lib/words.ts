@@ -22,6 +22,7 @@ const FACTORS: Record<string, string> = {
   totp: "Authenticator app",
   passkey: "Passkey",
   recovery: "Recovery codes",
+  email: "Code by e-mail",
   oidc: "Identity provider",
 };
 
@@ -58,6 +59,8 @@ const EVENTS: Record<string, string> = {
   "factor-changed": "Factor changed",
   "factor-refused": "Factor refused",
   "recovery-used": "Recovery code used",
+  "mail-sent": "Letter sent",
+  "mail-failed": "Letter not sent",
   "policy-activated": "Policies activated",
   "policy-refused": "Policies refused",
   "resources-applied": "Resources applied",

@@ -4,9 +4,9 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, NameFactor,
-    Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow,
-    Sessions, SignIn, SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
+    AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, MailCode,
+    NameFactor, Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor,
+    SessionRow, Sessions, SignIn, SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Language, Reason, Timestamp};
 
@@ -74,9 +74,18 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         problem: Some(Problem::WrongPassword),
         carried: CARRIED,
         passkey: true,
+        mail: true,
         back: "/sign-in",
     };
     out.page(name, "password", &password)?;
+    let mail =
+        MailCode { look, email: person.email, problem: None, carried: CARRIED, password: true, back: Some("/sign-in") };
+    out.page(name, "email", &mail)?;
+    out.page(
+        name,
+        "email-wrong",
+        &MailCode { problem: Some(Problem::SpentMailCode), password: false, back: None, ..mail },
+    )?;
     let code = Code {
         look,
         email: person.email,
@@ -102,6 +111,7 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         passkey,
         code,
         password: false,
+        mail: false,
         recovery: need == Need::Two,
         providers: Vec::new(),
         problem: None,
@@ -118,13 +128,18 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         passkey_options: Some("/sign-in/invitation/x/passkey/options"),
         passkey_finish: "/sign-in/invitation/x/passkey",
         password: true,
+        mail: Some("/sign-in/invitation/x/email"),
         password_least: 12,
         problem: None,
         carried: &[],
     };
     out.page(name, "invitation", &invitation)?;
     let short = Some(Problem::PasswordShort(12));
-    out.page(name, "invitation-wrong", &Invitation { passkey_options: None, problem: short, ..invitation })?;
+    out.page(
+        name,
+        "invitation-wrong",
+        &Invitation { passkey_options: None, mail: None, problem: short, ..invitation },
+    )?;
     out.page(name, "second-factor", &SecondFactor { look, person, totp: true, passkey: true, onward: "/" })?;
     out.page(name, "onward", &Onward { look, to: "https://records.north.example/.cardea/callback?code=x&to=%2F" })?;
     out.page(name, "signed-out", &SignedOut { look, everywhere: true, sign_in: "/sign-in" })?;

@@ -8,6 +8,7 @@ mod files;
 mod http3;
 mod in_force;
 mod limits;
+mod mail;
 mod shape;
 mod stamp;
 
@@ -25,6 +26,8 @@ use ipnet::IpNet;
 pub use certificates::Certificate;
 pub use change::{KeyChange, keys_between, same_doors};
 pub use in_force::{Held, InForce};
+pub(crate) use mail::roots as mail_roots;
+pub use mail::{MailConfig, Post, Protection};
 pub(crate) use stamp::Stamp;
 
 /// The configuration of one gateway, checked.
@@ -54,6 +57,8 @@ pub struct Config {
     pub trust_domain: String,
     /// Where sessions are shared between gateways; in the state folder where absent.
     pub redis: Option<Secret<String>>,
+    /// Where letters to people go; none are written where absent.
+    pub mail: Option<MailConfig>,
     /// Proxies in front of us whose word about the client is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The header by which they tell it.

@@ -70,6 +70,7 @@ fn labels(what: What, taken: bool) -> ReloadLabels {
 /// Registers everything in here.
 pub(crate) fn register(house: &Arc<House>, registry: &mut Registry) {
     house.observing.counts().register(registry);
+    house.mail.counts.register(registry);
     registry.register("cardea_reloads", "Changes taken over, or refused, while running", house.reloads.0.clone());
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("cardea_build", "The version that runs", build);

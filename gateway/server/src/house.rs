@@ -42,6 +42,7 @@ use crate::{
     ca::{Ca, CaFault},
     config::Config,
     figures::Reloads,
+    mail::{self, Mail},
     observing::Observing,
     outgoing::OutgoingClient,
     state::{State, TenantState},
@@ -88,6 +89,8 @@ pub struct House {
     sticky: StickyKey,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
+    /// Letters to people.
+    pub(crate) mail: Mail,
     /// What is known of the tenants' identity providers.
     pub providers: crate::sign_in::Providers,
     /// How fast sign-ins follow each other.
@@ -152,6 +155,9 @@ pub enum OpenFault {
     /// Calls to others.
     #[error(transparent)]
     Outgoing(#[from] crate::outgoing::CallFault),
+    /// Letters.
+    #[error("{0}")]
+    Mail(String),
 }
 
 impl House {
@@ -208,6 +214,7 @@ impl House {
         };
         let log = log.map_err(store_fault)?;
         let http = OutgoingClient::new()?;
+        let mail = Mail::open(config.mail.as_ref()).map_err(OpenFault::Mail)?;
         Ok(Arc::new_cyclic(|me| Self {
             observing: Observing::default(),
             reloads: Reloads::default(),
@@ -223,6 +230,7 @@ impl House {
             minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),
             http,
+            mail,
             providers: crate::sign_in::Providers::default(),
             pace: crate::sign_in::Pace::default(),
             ca: Ca::new(config.certificate_life),
@@ -244,6 +252,9 @@ impl House {
         let left = self.begun.all_done(self.limits().drain).await;
         if left > 0 {
             tracing::error!(left, "changes were still under way when the time to drain was over");
+        }
+        if let Some(me) = self.me.upgrade() {
+            mail::finish(&me).await;
         }
         if let Err(error) = self.log.finish(LAST_WRITES).await {
             tracing::error!(error = %with_causes(&error), "entries were left unwritten");
@@ -271,9 +282,16 @@ impl House {
         self.config.is_tls()
     }
 
-    /// Writes an entry of something that was done, and returns once it is on disk: only then may it be answered.
+    /// Writes an entry of something that was done, and returns once it is on disk: only then may it be answered. Whom it
+    /// concerns is given notice of it, where it changes how they sign in.
     pub async fn record(&self, tenant: &TenantId, doer: &Doer, event: Event) -> Result<(), StoreFault> {
-        self.log.record_durable(self.entry(Some(tenant), doer, event)).await
+        let entry = self.entry(Some(tenant), doer, event);
+        let told = self.mail.is_on().then(|| entry.event.clone());
+        self.log.record_durable(entry).await?;
+        if let Some(event) = told {
+            self.give_notice(tenant, &event);
+        }
+        Ok(())
     }
 
     /// The same in the operator's own log, for what concerns no tenant alone.

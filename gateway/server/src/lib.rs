@@ -19,6 +19,7 @@ pub mod folder;
 pub mod fuzzing;
 pub mod house;
 pub mod logging;
+mod mail;
 mod observing;
 pub mod ops;
 pub mod outgoing;

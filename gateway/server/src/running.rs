@@ -16,6 +16,7 @@ use crate::{
     ext_authz::{self, ExtAuthz},
     figures,
     house::Own,
+    mail,
     ops::{LogFigures, Ops},
     reload,
 };
@@ -151,6 +152,7 @@ impl Running {
         running.beside.spawn(reload::follow(Arc::clone(&running.house)));
         running.beside.spawn(reload::watch(Arc::clone(&running.house)));
         running.beside.spawn(reload::housekeeping(Arc::clone(&running.house)));
+        running.beside.spawn(mail::deliver(Arc::clone(&running.house)));
         running.beside.spawn(ca::keep(Arc::clone(&running.house)));
         reload::say(&running.house).await;
         running.house.note_own(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });

@@ -122,14 +122,15 @@ async fn an_invitation_is_accepted_whole_or_not_at_all() {
     let (hash, old, new) = (TicketHash::from_bytes([1; 32]), password(1), password(2));
     store.insert_ticket(&invitation(&ada, hash)).await.unwrap();
     store.insert_factor(&ada.tenant, ada.id, &old).await.unwrap();
-    let with = Accepting { ticket: &hash, user: ada.id, before: std::slice::from_ref(&old), chosen: &new, now: t0() };
+    let with =
+        Accepting { ticket: &hash, user: ada.id, before: std::slice::from_ref(&old), chosen: Some(&new), now: t0() };
     let stolen = Factor { id: new.id, ..bens.clone() };
     for (what, with, expected) in [
         ("another ticket", Accepting { ticket: &TicketHash::from_bytes([2; 32]), ..with }, Accepted::Spent),
         ("too late", Accepting { now: t0().plus(std::time::Duration::from_secs(60)), ..with }, Accepted::Spent),
         ("other factors meanwhile", Accepting { before: &[], ..with }, Accepted::Moved),
         ("nobody", Accepting { user: user("acme", "no@x.example").id, before: &[], ..with }, Accepted::Moved),
-        ("another's passkey", Accepting { chosen: &stolen, ..with }, Accepted::CredentialTaken),
+        ("another's passkey", Accepting { chosen: Some(&stolen), ..with }, Accepted::CredentialTaken),
     ] {
         assert_eq!(store.accept_invitation(&ada.tenant, &with).await.unwrap(), expected, "{what}");
         assert_eq!(store.factors(&ada.tenant, ada.id).await.unwrap(), std::slice::from_ref(&old), "{what}");

@@ -20,8 +20,8 @@ pub struct Accepting<'a> {
     pub user: UserId,
     /// The factors that they have, which go.
     pub before: &'a [Factor],
-    /// The one that was chosen.
-    pub chosen: &'a Factor,
+    /// The one that was chosen; none by who signs in with the mailbox alone.
+    pub chosen: Option<&'a Factor>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -67,7 +67,9 @@ impl Store {
             .bind(user.to_string())
             .execute(&mut *tx)
             .await?;
-        if !factors::enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, chosen).await? {
+        if let Some(chosen) = chosen
+            && !factors::enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, chosen).await?
+        {
             return Ok(Accepted::CredentialTaken);
         }
         sqlx::query("UPDATE users SET status = $3, changed_at = $4 WHERE tenant = $1 AND id = $2")

@@ -139,7 +139,7 @@ async fn codes_end_with_the_factors() {
                 store.insert_ticket(&ticket).await.unwrap();
                 let before = [password(), codes.factor.clone()];
                 let chosen = Factor { id: FactorId::mint(t0(), &Fixed::new(2_000)), ..password() };
-                let with = Accepting { ticket: &hash, user: ada.id, before: &before, chosen: &chosen, now: t0() };
+                let with = Accepting { ticket: &hash, user: ada.id, before: &before, chosen: Some(&chosen), now: t0() };
                 let accepted = store.accept_invitation(&ada.tenant, &with).await.unwrap();
                 assert_eq!(accepted, Accepted::Done { joined: false });
             }

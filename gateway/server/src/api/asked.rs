@@ -29,6 +29,11 @@ impl Asked {
         Ok(Doer::admitted(&self.admitted)?.with_agent(&self.headers))
     }
 
+    /// Whoever asks, to note what changes nothing.
+    pub(super) fn noting(&self) -> Doer {
+        Doer::noting(&self.admitted).with_agent(&self.headers)
+    }
+
     /// The administrator who asks; the built-in policies admit only users.
     pub(super) fn user(&self) -> Result<&Arc<UserFacts>, Problem> {
         match self.admitted.caller() {

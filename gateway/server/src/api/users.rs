@@ -108,8 +108,10 @@ pub(super) struct NewUser {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct InvitedView {
     user: UserView,
-    /// To be sent to the person; shown this once, good for three days.
+    /// To be handed to the person; shown this once, good for three days.
     invitation_url: String,
+    /// Whether it is sent to the person by e-mail, too. Whether it arrives is told by an entry, `mail-sent` or `mail-failed`.
+    mailed: bool,
 }
 
 /// The groups that a person is to be in.
@@ -145,6 +147,14 @@ impl UserView {
             created_at: text(user.created),
             last_seen_at: user.last_seen.map(text),
         }
+    }
+}
+
+impl InvitedView {
+    /// Sends the link, where letters are sent, and shows it.
+    fn of(invited: Invited, asked: &Asked) -> Self {
+        asked.house.mail_invitation(&asked.tenant, &invited, asked.noting());
+        Self { user: UserView::of(invited.user, &[]), invitation_url: invited.url, mailed: asked.house.sends_letters() }
     }
 }
 
@@ -208,8 +218,7 @@ pub(super) async fn invite(asked: Asked, Sent(new): Sent<NewUser>) -> Answer<(St
     let email = Email::parse(&new.email).map_err(|error| Problem::bad(error.to_string()))?;
     let name = checked_name(&new.name)?;
     let invited = asked.house.invite_user(&asked.tenant, email, name, &new.groups, &asked.doer()?).await?;
-    let view = InvitedView { user: UserView::of(invited.user, &[]), invitation_url: invited.url };
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok((StatusCode::CREATED, Json(InvitedView::of(invited, &asked))))
 }
 
 fn checked_name(name: &str) -> Answer<&str> {
@@ -266,7 +275,7 @@ pub(super) async fn activate(asked: Asked, Named(id): Named<UserId>) -> Answer<S
 )]
 pub(super) async fn invite_again(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<InvitedView>> {
     let invited = asked.house.invite_again(&asked.tenant, id, &asked.doer()?).await?;
-    Ok(Json(InvitedView { user: UserView::of(invited.user, &[]), invitation_url: invited.url }))
+    Ok(Json(InvitedView::of(invited, &asked)))
 }
 
 /// Let a person start over: factors and sessions are gone, and a new link is made.
@@ -279,7 +288,8 @@ pub(super) async fn reset(asked: Asked, Named(id): Named<UserId>) -> Answer<Json
         return Err(Problem::new(Reason::Conflict, "you cannot reset yourself: your factors are in your portal"));
     }
     let Invited { user, url, .. } = asked.house.reset_user(&asked.tenant, id, &asked.doer()?).await?.invited;
-    Ok(Json(InvitedView { user: UserView::of(user, &[]), invitation_url: url }))
+    // Handed over by whoever made sure who asks: the mailbox may be what was lost.
+    Ok(Json(InvitedView { user: UserView::of(user, &[]), invitation_url: url, mailed: false }))
 }
 
 /// Delete a person for good, and end every session of theirs.

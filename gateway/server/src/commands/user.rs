@@ -9,7 +9,7 @@ use cardea_identity::{Email, Status, User, session::EndReason};
 use cardea_storage::{Store, UserQuery, UserSummary};
 use serde_json::{Value, json};
 
-use super::{Context, Ended, Failure, Outcome, say, say_json, to_the_end};
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json, to_the_end};
 use crate::{
     House,
     commands::serve::open_failure,
@@ -45,7 +45,8 @@ enum Act {
 
 #[derive(Debug, clap::Subcommand)]
 enum Change {
-    /// Add a person, or make a new link for one who is there, and print the link by which they choose how to sign in.
+    /// Add a person, or make a new link for one who is there. The link, by which they choose how to sign in, is sent to
+    /// them; it is printed where no mail is configured, or it cannot be sent.
     Invite {
         /// E-mail address.
         #[arg(value_parser = email)]
@@ -56,6 +57,9 @@ enum Change {
         /// A group to put the person into, beside those they are in; may be given several times. The first administrator goes into `administrators`.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupId>,
+        /// Print the link, and send nothing.
+        #[arg(long)]
+        print: bool,
     },
     /// Suspend a person and end every session of theirs.
     Suspend {
@@ -165,14 +169,16 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
     let doer = Doer::operator();
     to_the_end()?;
     match change {
-        Change::Invite { email, name, groups } => {
+        Change::Invite { email, name, groups, print } => {
             let invited = invite(house, &tenant, email, name, &groups, &doer).await?;
+            let mailed = !print && mailed(house, &tenant, &invited, doer).await;
+            let sent = format!("an invitation was sent to {}", invited.user.email);
             told(
                 context,
-                &invited.url,
+                if mailed { &sent } else { &invited.url },
                 &json!({
                     "id": invited.user.id, "email": invited.user.email, "url": invited.url,
-                    "expires_at": invited.expires.to_string(),
+                    "expires_at": invited.expires.to_string(), "mailed": mailed,
                 }),
             )
         }
@@ -290,6 +296,18 @@ async fn invite(
         house.set_groups(tenant, user.id, &Vec::from_iter(all), doer).await?;
     }
     Ok(house.invite_again(tenant, user.id, doer).await?)
+}
+
+/// Sends the link; false where no mail is configured, or it could not be sent, which is said.
+async fn mailed(house: &House, tenant: &TenantState, invited: &Invited, doer: Doer) -> bool {
+    if !house.sends_letters() {
+        return false;
+    }
+    let sent = house.mail_invitation_now(tenant, invited, doer).await;
+    if let Err(cause) = &sent {
+        remark(format_args!("the invitation could not be sent ({cause}): hand the link over yourself"));
+    }
+    sent.is_ok()
 }
 
 impl From<ChangeFault> for Failure {

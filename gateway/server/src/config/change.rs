@@ -58,6 +58,7 @@ impl Config {
             ("public_scheme", self.public_tls != new.public_tls),
             ("trust_domain", self.trust_domain != new.trust_domain),
             ("redis", self.redis != new.redis),
+            ("mail", self.mail != new.mail),
             ("log.format", self.log.format != new.log.format),
         ]
         .into_iter()

@@ -27,8 +27,8 @@ const OPS: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
 pub(super) struct Check<'a> {
     source: &'a str,
     text: &'a str,
-    folder: &'a Path,
-    files: &'a dyn Files,
+    pub(super) folder: &'a Path,
+    pub(super) files: &'a dyn Files,
     now: Timestamp,
     found: Diagnostics,
 }
@@ -60,6 +60,7 @@ impl<'a> Check<'a> {
             public_tls: self.public_tls(file.public_scheme.as_ref(), &listeners),
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
             redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
+            mail: file.mail.as_ref().and_then(|table| self.mail(table)),
             forwarded: self.forwarded(file.forwarded.as_ref()),
             trusted_proxies: file.trusted_proxies.into_iter().map(|one| one.0).collect(),
             limits: self.limits(&file.limits),

@@ -12,6 +12,8 @@ pub(super) trait Files {
     fn certificate(&self, certificate: &Path, key: &Path, now: Timestamp) -> Result<Certificate, Flaw>;
     /// What a reference points to; the error names the place, never the value.
     fn secret(&self, folder: &Path, at: &SecretRef) -> Result<Secret<String>, String>;
+    /// Whether the file holds certificates to check a mail server's by.
+    fn roots(&self, path: &Path) -> Result<(), String>;
     /// Whether there is a folder, or `None` where there is nothing at all.
     fn is_folder(&self, path: &Path) -> Option<bool>;
 }
@@ -26,6 +28,10 @@ impl Files for Disk {
 
     fn secret(&self, folder: &Path, at: &SecretRef) -> Result<Secret<String>, String> {
         read_secret(folder, at)
+    }
+
+    fn roots(&self, path: &Path) -> Result<(), String> {
+        super::mail_roots(path).map(drop)
     }
 
     fn is_folder(&self, path: &Path) -> Option<bool> {
@@ -46,6 +52,10 @@ impl Files for Nowhere {
 
     fn secret(&self, _folder: &Path, at: &SecretRef) -> Result<Secret<String>, String> {
         Err(format!("`{at:?}` is nowhere"))
+    }
+
+    fn roots(&self, path: &Path) -> Result<(), String> {
+        Err(format!("roots `{}` are nowhere", path.display()))
     }
 
     fn is_folder(&self, _path: &Path) -> Option<bool> {

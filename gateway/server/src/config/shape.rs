@@ -40,6 +40,7 @@ pub(super) struct File {
     pub machines: Option<MachinesTable>,
     pub ext_authz: Option<ExtAuthzTable>,
     pub redis: Option<RedisTable>,
+    pub mail: Option<Spanned<MailTable>>,
     #[serde(default)]
     pub limits: LimitsTable,
     #[serde(default)]
@@ -141,6 +142,33 @@ pub(super) struct ExtAuthzTable {
 pub(super) struct RedisTable {
     #[serde(deserialize_with = "text_or_reference")]
     pub url: Spanned<UrlOrRef>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MailTable {
+    pub from: Spanned<String>,
+    pub host: Option<Spanned<String>>,
+    pub port: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub tls: MailTls,
+    pub user: Option<Spanned<String>>,
+    pub password: Option<Spanned<SecretRef>>,
+    pub ca_file: Option<Spanned<String>>,
+    pub folder: Option<Spanned<String>>,
+}
+
+/// How a connection to the mail server is protected. There is no way of trying TLS and going on without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MailTls {
+    /// From the first byte (RFC 8314 section 3.3).
+    #[default]
+    Implicit,
+    /// After `STARTTLS`, without which nothing is sent.
+    Starttls,
+    /// Not at all: on this machine only.
+    None,
 }
 
 /// A URL without a password, or where one with a password is kept.

@@ -66,6 +66,44 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         (format!("trust_domain = \"Not One\"\n{state}{plain}"), "cardea.toml:1:16", "not a trust domain"),
         (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
+        (
+            format!("{state}{plain}[mail]\nfrom = \"nobody\"\nfolder = \"m\"\n"),
+            "cardea.toml:7:8",
+            "no address to send from",
+        ),
+        (format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\n"), "cardea.toml:6", "mail goes nowhere"),
+        (
+            format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"h\"\nfolder = \"m\"\n"),
+            "cardea.toml:6",
+            "both a host and a folder",
+        ),
+        (
+            format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"smtp://h\"\n"),
+            "cardea.toml:8:8",
+            "not the name of a server",
+        ),
+        (
+            format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"mail.b.c\"\ntls = \"none\"\n"),
+            "cardea.toml:8:8",
+            "in the clear",
+        ),
+        (
+            format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"h\"\nuser = \"u\"\n"),
+            "cardea.toml:9:8",
+            "a user without a password",
+        ),
+        (
+            format!(
+                "{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"h\"\nuser = \"u\"\npassword = {{ env = \"CARDEA_NO_SUCH\" }}\n"
+            ),
+            "cardea.toml:10:12",
+            "CARDEA_NO_SUCH",
+        ),
+        (
+            format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"h\"\nca_file = \"none.pem\"\n"),
+            "cardea.toml:9:11",
+            "none.pem",
+        ),
         (format!("resources = \"none\"\n{state}{plain}"), "cardea.toml:1:13", "not a folder"),
         (
             format!("trusted_proxies = [\"10.0.0.7\", \"proxy.internal\"]\n{state}{plain}"),

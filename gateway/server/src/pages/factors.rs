@@ -61,6 +61,8 @@ pub enum FactorKind {
     Passkey,
     /// Recovery codes.
     Recovery,
+    /// Codes by e-mail.
+    Email,
     /// A provider's word.
     Provider,
 }
@@ -85,6 +87,11 @@ impl FactorKind {
         matches!(self, Self::Passkey | Self::Totp)
     }
 
+    /// Whether the person enrolled it: what the tenant gives, or a provider says, is not theirs to change.
+    fn is_own(self) -> bool {
+        !matches!(self, Self::Email | Self::Provider)
+    }
+
     /// The kind's name.
     pub fn word(self, look: &Look) -> &'static str {
         let f = &look.w.factors;
@@ -93,6 +100,7 @@ impl FactorKind {
             Self::Totp => f.totp.0,
             Self::Passkey => f.passkey.0,
             Self::Recovery => f.recovery.0,
+            Self::Email => f.email.0,
             Self::Provider => f.provider.0,
         }
     }

@@ -21,6 +21,8 @@ pub struct Invitation<'a> {
     pub passkey_finish: &'a str,
     /// Whether a password may be chosen.
     pub password: bool,
+    /// Where a first code by e-mail is asked for; none where the tenant takes none.
+    pub mail: Option<&'a str>,
     /// The least length of a password.
     pub password_least: usize,
     /// Why the form is shown again.

@@ -10,6 +10,7 @@
 
 pub mod assets;
 pub mod colour;
+pub mod email;
 pub mod factors;
 pub mod failure;
 pub mod headers;
@@ -36,6 +37,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+pub use email::MailCode;
 pub use factors::{FactorRow, Factors, NameFactor, RemoveFactor};
 pub use failure::Failure;
 pub use invitation::{Invitation, SecondFactor};

@@ -18,6 +18,8 @@ pub struct Password<'a> {
     pub carried: Carried<'a>,
     /// Whether a passkey may be used instead.
     pub passkey: bool,
+    /// Whether a code by e-mail may be used instead.
+    pub mail: bool,
     /// Where "not you?" leads: the sign-in page with the same destination.
     pub back: &'a str,
 }

@@ -16,6 +16,10 @@ pub enum Problem {
     WrongPassword,
     /// The one-time code is wrong, old or used.
     WrongCode,
+    /// The code by e-mail is wrong.
+    WrongMailCode,
+    /// The code by e-mail is too old, or was tried too often.
+    SpentMailCode,
     /// The recovery code is wrong or used.
     WrongRecovery,
     /// The passkey is unknown here or its answer does not verify.
@@ -60,7 +64,12 @@ impl Problem {
     /// The status that the page is answered with.
     pub fn status(&self) -> StatusCode {
         let reason = match self {
-            Self::WrongPassword | Self::WrongCode | Self::WrongRecovery | Self::WrongPasskey => Reason::FactorRejected,
+            Self::WrongPassword
+            | Self::WrongCode
+            | Self::WrongMailCode
+            | Self::SpentMailCode
+            | Self::WrongRecovery
+            | Self::WrongPasskey => Reason::FactorRejected,
             Self::TooMany(_) => Reason::TooManyAttempts,
             Self::LastFactor | Self::AlreadyThere => Reason::Conflict,
             Self::Expired => Reason::SignInExpired,
@@ -77,6 +86,8 @@ impl Problem {
             Self::BadEmail => p.bad_email.to_string(),
             Self::WrongPassword => p.wrong_password.to_string(),
             Self::WrongCode => p.wrong_code.to_string(),
+            Self::WrongMailCode => p.wrong_mail_code.to_string(),
+            Self::SpentMailCode => p.spent_mail_code.to_string(),
             Self::WrongRecovery => p.wrong_recovery.to_string(),
             Self::WrongPasskey => p.wrong_passkey.to_string(),
             Self::TooMany(wait) => p.too_many.with(w.duration(*wait)),

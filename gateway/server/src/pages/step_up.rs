@@ -36,6 +36,8 @@ pub struct StepUp<'a> {
     pub code: bool,
     /// Whether the person can type the password here.
     pub password: bool,
+    /// Whether the person can have a code sent by e-mail.
+    pub mail: bool,
     /// Whether the person has recovery codes that may be used here.
     pub recovery: bool,
     /// Providers that can confirm it.
@@ -64,6 +66,7 @@ impl StepUp<'_> {
 
     /// Whether there is anything that the person can do on this page.
     fn has_way(&self) -> bool {
-        self.need != Need::Unavailable && (self.passkey || self.code || self.password || !self.providers.is_empty())
+        self.need != Need::Unavailable
+            && (self.passkey || self.code || self.password || self.mail || !self.providers.is_empty())
     }
 }

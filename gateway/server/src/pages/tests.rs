@@ -71,6 +71,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         passkey: true,
         code: true,
         password: true,
+        mail: true,
         recovery: true,
         providers: provider(),
         problem,
@@ -84,6 +85,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         passkey_options: Some(HOSTILE),
         passkey_finish: HOSTILE,
         password: true,
+        mail: Some(HOSTILE),
         password_least: 12,
         problem,
         carried,
@@ -116,10 +118,14 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     let key = HOSTILE;
     let codes = [HOSTILE.to_owned()];
     type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
-    let all: [(&'static str, Draw<'_>); 19] = [
+    let all: [(&'static str, Draw<'_>); 20] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
-            let page = Password { look, email: HOSTILE, problem, carried, passkey: true, back: HOSTILE };
+            let page = Password { look, email: HOSTILE, problem, carried, passkey: true, mail: true, back: HOSTILE };
+            Box::new(move || page.render())
+        }),
+        ("email", {
+            let page = MailCode { look, email: HOSTILE, problem, carried, password: true, back: Some(HOSTILE) };
             Box::new(move || page.render())
         }),
         ("code", {

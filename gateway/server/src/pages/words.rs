@@ -90,6 +90,13 @@ words! {
     password: PasswordWords { title, submit, forgotten, forgotten_answer }
     /// The page for a one-time code.
     code: CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey }
+    /// The page for a code by e-mail, and what leads there.
+    mail_code: MailCodeWords { use_one, title, lead, label, submit, hint, none, again, other }
+    /// Letters.
+    mail: MailWords {
+        code_subject, code_lead, code_hint, invitation_subject, invitation_lead, invitation_hint, added, removed, changed,
+        recovery_made, recovery_used, recovery_left, new_browser, browser, client, when, review,
+    }
     /// Setting up an app for codes.
     totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
     /// Recovery codes: using one, and making a set.
@@ -109,7 +116,7 @@ words! {
     /// The invitation and what follows it.
     invitation: InvitationWords {
         title, signed_as, passkey_title, passkey_lead, passkey_submit, password_title, password_lead,
-        password, again, submit, second_title, second_lead, second_passkey, second_passkey_lead, second_totp,
+        password, again, submit, mail_title, mail_lead, mail_submit, second_title, second_lead, second_passkey, second_passkey_lead, second_totp,
         second_totp_lead, second_later,
     }
     /// The list of factors.
@@ -117,7 +124,7 @@ words! {
         title, lead, password, totp, passkey, provider, added, last_used, never_used, remove, remove_label, rename,
         rename_label, last, add, add_passkey, add_totp, empty, remove_title, remove_lead, remove_weakens,
         remove_submit, name_title, name, name_hint, name_submit, done_added, done_removed, done_named, passkey_hint,
-        totp_hint, recovery, recovery_left, done_recovery, recovering, offer_recovery_title, offer_recovery,
+        totp_hint, email, recovery, recovery_left, done_recovery, recovering, offer_recovery_title, offer_recovery,
         offer_recovery_submit, renew_recovery, renew_recovery_hint,
     }
     /// The list of sessions.
@@ -136,7 +143,7 @@ words! {
     failure_steps: FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, apps }
     /// What is wrong with a form.
     problem: ProblemWords {
-        bad_email, wrong_password, wrong_code, wrong_recovery, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,
+        bad_email, wrong_password, wrong_code, wrong_mail_code, spent_mail_code, wrong_recovery, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,
         passwords_differ, bad_name, last_factor, already_there, expired, try_again,
     }
     /// How long and how long ago.

@@ -68,10 +68,12 @@ async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> 
         ..standing.row(visit, factor)
     });
     let may_make_codes = recovery::may_make(visit, &standing);
+    let by_mail = standing.signs_in_by_mail(visit).then(|| mail_row(visit));
+    let others = standing.identities.iter().map(|linked| provider_row(visit, linked)).chain(by_mail);
     let page = Factors {
         look: &visit.look,
         person: visit.person(),
-        factors: own.chain(standing.identities.iter().map(|linked| provider_row(visit, linked))).collect(),
+        factors: own.chain(others).collect(),
         may_add_totp: rules.totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp),
         may_add_passkey: rules.passkey,
         offer_recovery: may_make_codes && codes.is_none(),
@@ -217,7 +219,15 @@ impl Standing {
     }
 
     fn opens(&self, visit: &Visit, factors: &[Factor]) -> bool {
-        opens(&visit.tenant.bundle.tenant.factors, factors, !self.identities.is_empty())
+        let rules = &visit.tenant.bundle.tenant.factors;
+        // The mailbox is worth 1, and no more.
+        let by_mail = self.signs_in_by_mail(visit) && rules.minimum == Assurance::One;
+        opens(rules, factors, by_mail || !self.identities.is_empty())
+    }
+
+    /// Whether codes come to this person's address: not where a provider says who they are.
+    fn signs_in_by_mail(&self, visit: &Visit) -> bool {
+        visit.house.sends_codes(&visit.tenant) && self.identities.is_empty()
     }
 
     fn row(&self, visit: &Visit, factor: &Factor) -> FactorRow {
@@ -256,6 +266,12 @@ fn provider_row(visit: &Visit, linked: &LinkedIdentity) -> FactorRow {
         left: None,
         removable: false,
     }
+}
+
+/// The person's own address, as a way to sign in.
+fn mail_row(visit: &Visit) -> FactorRow {
+    let name = visit.person().email.to_owned();
+    FactorRow { id: String::new(), kind: Shown::Email, name, added: None, used: None, left: None, removable: false }
 }
 
 #[cfg(test)]

@@ -4,12 +4,16 @@
 //! Who has lost the second factor shows a recovery code instead, which counts here, for ten minutes, as assurance 2
 //! (section 4.2.2.2) and nowhere else. It is never worth 3: a key that cannot be copied is not replaced on the strength of
 //! a piece of paper; but it may be struck off, as by anybody who has shown two factors, and is then not asked for any more.
+//!
+//! Whoever came by a code in the mail has shown a mailbox and no more: where the account has a password, a passkey or a
+//! provider, that is asked for too, however little it adds. Else whoever reads the mail could put a passkey of their own
+//! beside the person's password, and outgrow both.
 
 use std::time::Duration;
 
 use cardea_core::{Assurance, FactorId, Reason, Timestamp};
 use cardea_identity::{
-    Factor, Session,
+    Factor, FactorKind, Session,
     assurance::{self, Means},
 };
 
@@ -64,9 +68,13 @@ fn missing(
         // Who has lost the only key of assurance 3 must still be able to strike it off.
         Act::Remove => best.min(Assurance::Two),
     };
+    let by_mail_alone = session.proofs.iter().all(|proof| matches!(proof.means, Means::Email | Means::Recovery { .. }));
+    let has_better = vouched.is_some()
+        || usable.iter().any(|factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey));
     match wanted {
         Assurance::Three if shown < wanted => Some("3"),
         Assurance::Two if shown < wanted => Some("2"),
+        _ if by_mail_alone && has_better && !recovered => Some("fresh"),
         _ if now.since(session.signed_in_at) > FRESH => Some("fresh"),
         _ => None,
     }
@@ -141,6 +149,27 @@ mod tests {
         let missing = |vouched| missing(&by_password, Act::Add, &[password()], vouched, after(1));
         assert_eq!(missing(Some(Assurance::Two)), Some("2"));
         assert_eq!(missing(Some(Assurance::One)), None, "its word is worth no more than the password");
+    }
+
+    #[test]
+    fn a_mailbox_adds_no_factor_to_an_account_that_has_something_better() {
+        let by_mail = session(&[Means::Email]);
+        for act in [Act::Add, Act::Remove] {
+            let missing = |usable: &[Factor], vouched| missing(&by_mail, act, usable, vouched, after(1));
+            assert_eq!(missing(&[], None), None, "all that this person has");
+            assert_eq!(missing(&[password()], None), Some("fresh"));
+            assert_eq!(missing(&[], Some(Assurance::One)), Some("fresh"));
+            assert_eq!(missing(&[password(), totp()], None), Some("2"));
+            assert_eq!(missing(&[key(Assurance::Two)], None), Some("2"));
+        }
+        let with_password = session(&[Means::Email, Means::Password { factor: id(1) }]);
+        assert_eq!(missing(&with_password, Act::Add, &[password()], None, after(1)), None);
+        let recovered = session(&[Means::Email, Means::Recovery { factor: id(4) }]);
+        assert_eq!(
+            missing(&recovered, Act::Add, &[key(Assurance::Two)], None, after(1)),
+            None,
+            "kept code and sent code"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
     Session, Status, User,
     assurance::{self, Means, Proof},
+    guard::Account,
     hand_over::HandOver,
     one_time::{OneTime, Purpose},
     pool::Factor,
@@ -18,7 +19,8 @@ use cardea_identity::{
 use super::visit::{No, SetCookie, Visit, see_other};
 use crate::{
     House,
-    house::{Doer, Raising},
+    house::{Doer, Raising, subject},
+    mail::Notice,
 };
 
 /// A person with the factors they have enrolled.
@@ -88,11 +90,19 @@ impl Visit {
 
     async fn complete(&self, done: Done, user: &User, doer: Doer) -> Result<Outcome, No> {
         let Done { proofs, aim, destination, .. } = done;
+        let aim_begins = aim == Aim::SignIn;
         let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
+        let met_before =
+            self.device().is_some_and(|device| device.knows(&Account::of(self.id(), &user.email), self.now));
         let session = match aim {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
             Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
         };
+        // An invitation ends what there was, and says so; where a session is raised, its sign-in was told.
+        if aim_begins && !met_before {
+            let notice = Notice::NewBrowser { browser: self.agent(), client: Some(self.admitted.client()) };
+            self.house.notify(self.id(), subject(user), notice);
+        }
         let opens = SetCookie::new(self.house.hand(&session, self.host(), self.now).await?);
         let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email)?];
         // Whatever was wanted, what was lost comes first; the page says so.
@@ -116,7 +126,7 @@ impl Visit {
             session.expires = session.expires.min(self.now.plus(BELOW_MINIMUM));
         }
         let event = Event::SignedIn {
-            user: crate::house::subject(user),
+            user: subject(user),
             session: session.id,
             factors: session.factor_names().into_iter().map(Into::into).collect(),
             provider,

@@ -5,7 +5,10 @@ use cardea_core::resources::ProviderSpec;
 use cardea_identity::{Email, sign_in::Destination};
 use serde::Deserialize;
 
-use super::visit::{No, Onward, Visit, carried, query_of, see_other};
+use super::{
+    email,
+    visit::{No, Onward, Visit, carried, query_of, see_other},
+};
 use crate::pages::{Page as _, Problem, ProviderButton, SignIn};
 
 /// `POST /sign-in`.
@@ -31,22 +34,25 @@ async fn shown(visit: &Visit, onward: &Onward) -> Result<Response, No> {
     Ok(page(visit, &destination, "", None))
 }
 
-/// `POST /sign-in`: the password is asked for next, whoever it is.
+/// `POST /sign-in`: the password is asked for next, whoever it is; a code by e-mail where there are no passwords.
 pub(super) async fn identify(visit: Visit, Form(form): Form<Identity>) -> Response {
     visit.answer(identified(&visit, form).await)
 }
 
 async fn identified(visit: &Visit, form: Identity) -> Result<Response, No> {
     let destination = visit.destination(&Onward { to: form.to, flow: form.flow })?;
-    let Ok(email) = Email::parse(&form.email) else {
+    let Ok(address) = Email::parse(&form.email) else {
         return Ok(page(visit, &destination, &form.email, Some(Problem::BadEmail)));
     };
     visit.doer()?;
-    if let Some(provider) = provider_of(visit, &email) {
-        let query = query_to(&destination, &[("email", email.as_str())]);
+    if let Some(provider) = provider_of(visit, &address) {
+        let query = query_to(&destination, &[("email", address.as_str())]);
         return Ok(see_other(&format!("/sign-in/with/{}{query}", provider.id)));
     }
-    let flow = visit.begin_flow(destination)?.identified(email)?;
+    let flow = visit.begin_flow(destination)?.identified(address)?;
+    if !visit.tenant.bundle.tenant.factors.password && visit.house.sends_codes(&visit.tenant) {
+        return email::send_for(visit, flow).await;
+    }
     Ok(visit.keep_flow(&flow).await?.on(see_other("/sign-in/password")))
 }
 
@@ -56,7 +62,8 @@ fn provider_of<'a>(visit: &'a Visit, email: &Email) -> Option<&'a ProviderSpec> 
     providers.into_iter().find(|provider| provider.email_domains.iter().any(|domain| domain == email.domain()))
 }
 
-fn page(visit: &Visit, destination: &Destination, email: &str, problem: Option<Problem>) -> Response {
+/// The page, with what was typed and what was wrong with it.
+pub(super) fn page(visit: &Visit, destination: &Destination, email: &str, problem: Option<Problem>) -> Response {
     let rules = &visit.tenant.bundle.tenant.factors;
     let onward = carried(destination);
     // `begin` tells the passkey's request that it starts a sign-in and does not continue one.
@@ -70,7 +77,7 @@ fn page(visit: &Visit, destination: &Destination, email: &str, problem: Option<P
         carried: &fields,
         app: visit.tenant.app_at(destination.to.host()).map(|app| app.name.as_str()),
         passkey: rules.passkey,
-        pool: rules.password,
+        pool: rules.password || visit.house.sends_codes(&visit.tenant),
         providers: providers
             .into_iter()
             .map(|provider| ProviderButton {

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use super::{
     complete::{Enrolled, Outcome, with},
+    email,
     passkey::{enrolment_refused, options_for_script, site},
     password::hashing,
     visit::{No, SetCookie, Visit, go_to},
@@ -92,7 +93,7 @@ async fn chosen(visit: &Visit, token: &str, choice: Choice) -> Result<Response, 
     let doer = visit.doer()?;
     let entropy = std::sync::Arc::clone(&visit.house.entropy);
     let phc = hashing(move || password::hash(&choice.password, &*entropy)).await?;
-    let enrolled = accept(visit, hash, invited, FactorData::Password { phc }, &doer).await?;
+    let enrolled = accept(visit, hash, invited, Some(FactorData::Password { phc }), &doer).await?;
     let means = newest(&enrolled)?;
     let (location, cookies) = enter(visit, &enrolled, means, doer).await?;
     let rules = &visit.tenant.bundle.tenant.factors;
@@ -156,19 +157,41 @@ async fn proven(visit: &Visit, token: &str, answer: Value) -> Result<Response, N
     let data = site(&visit.house, &visit.tenant)?
         .finish_enrolment(answer, &under_way.enrolment)
         .map_err(|rejected| enrolment_refused(&rejected))?;
-    let enrolled = accept(visit, hash, invited, data, &doer).await?;
+    let enrolled = accept(visit, hash, invited, Some(data), &doer).await?;
     let means = newest(&enrolled)?;
     let (location, cookies) = enter(visit, &enrolled, means, doer).await?;
     Ok(with(go_to(&location), cookies))
 }
 
-/// Spends the invitation and enrols the factor that was chosen with it. For one who had factors it is a new start:
+/// `POST /sign-in/invitation/{token}/email`: no factor of their own, but codes by e-mail.
+pub(super) async fn choose_mail(visit: Visit, Path(token): Path<String>) -> Response {
+    visit.answer(
+        async {
+            visit.doer()?;
+            visit.pace()?;
+            let (hash, invited) = invited(&visit, &token).await?;
+            email::begin_invited(&visit, hash, &invited).await
+        }
+        .await,
+    )
+}
+
+/// Spends the invitation of somebody who has shown link and mailbox both.
+pub(super) async fn accept_by_mail(visit: &Visit, hash: TicketHash, shown: &User, doer: &Doer) -> Result<Enrolled, No> {
+    let (user, factors) = visit.house.invitation(visit.id(), &hash).await?.ok_or(Reason::CodeSpent)?;
+    if user.id != shown.id {
+        return Err(Reason::CodeSpent.into());
+    }
+    accept(visit, hash, Enrolled { user, factors }, None, doer).await
+}
+
+/// Spends the invitation and enrols the factor that was chosen with it, if one was. For one who had factors it is a new start:
 /// the old ones and every session go. Sessions end first: if we crash right after, the link is as good as before.
 async fn accept(
     visit: &Visit,
     hash: TicketHash,
     invited: Enrolled,
-    data: FactorData,
+    data: Option<FactorData>,
     doer: &Doer,
 ) -> Result<Enrolled, No> {
     let (house, id) = (&visit.house, visit.id());
@@ -177,14 +200,14 @@ async fn accept(
     if again {
         house.end_sessions_of_user(id, user.id, None, EndReason::FactorChanged, doer).await?;
     }
-    let chosen = Factor {
+    let chosen = data.map(|data| Factor {
         id: FactorId::mint(visit.now, &*house.entropy),
         name: String::new(),
         data,
         created: visit.now,
         last_used: Some(visit.now),
-    };
-    let with = Accepting { ticket: &hash, user: user.id, before: &factors, chosen: &chosen, now: visit.now };
+    });
+    let with = Accepting { ticket: &hash, user: user.id, before: &factors, chosen: chosen.as_ref(), now: visit.now };
     let joined = match house.store.accept_invitation(id, &with).await? {
         Accepted::Done { joined } => joined,
         Accepted::Spent | Accepted::Moved => return Err(Reason::CodeSpent.into()),
@@ -192,12 +215,12 @@ async fn accept(
     };
     house.forget_user(user.id);
     user.status = Status::Active;
-    told(visit, &user, &factors, &chosen, joined, doer).await?;
+    told(visit, &user, &factors, chosen.as_ref(), joined, doer).await?;
     // Somebody may have signed in with an old factor just before it went.
     if again && !house.shared.sessions_of_user(id, user.id, visit.now).await?.is_empty() {
         house.end_sessions_of_user(id, user.id, None, EndReason::FactorChanged, doer).await?;
     }
-    Ok(Enrolled { user, factors: vec![chosen] })
+    Ok(Enrolled { user, factors: chosen.into_iter().collect() })
 }
 
 /// The entries of an invitation that was accepted.
@@ -205,17 +228,21 @@ async fn told(
     visit: &Visit,
     user: &User,
     gone: &[Factor],
-    chosen: &Factor,
+    chosen: Option<&Factor>,
     joined: bool,
     doer: &Doer,
 ) -> Result<(), No> {
     let kind = |factor: &Factor| factor.kind().as_str().into();
     let removed =
         gone.iter().map(|old| Event::FactorRemoved { user: subject(user), factor: old.id, factor_kind: kind(old) });
-    let added =
-        Event::FactorAdded { user: subject(user), factor: chosen.id, factor_kind: kind(chosen), name: String::new() };
+    let added = chosen.map(|one| Event::FactorAdded {
+        user: subject(user),
+        factor: one.id,
+        factor_kind: kind(one),
+        name: String::new(),
+    });
     let joined = joined.then(|| Event::UserJoined { user: subject(user), provider: None });
-    for event in removed.chain([added]).chain(joined) {
+    for event in removed.chain(added).chain(joined) {
         visit.house.record(visit.id(), doer, event).await?;
     }
     Ok(())
@@ -238,6 +265,7 @@ fn page(visit: &Visit, token: &str, invited: &Enrolled, problem: Option<Problem>
     let rules = &visit.tenant.bundle.tenant.factors;
     let action = format!("/sign-in/invitation/{token}");
     let options = format!("{action}/passkey/options");
+    let by_mail = format!("{action}/email");
     pages::Invitation {
         look: &visit.look,
         person: Person { name: &invited.user.name, email: invited.user.email.as_str() },
@@ -245,6 +273,7 @@ fn page(visit: &Visit, token: &str, invited: &Enrolled, problem: Option<Problem>
         passkey_options: rules.passkey.then_some(options.as_str()),
         passkey_finish: &format!("{action}/passkey"),
         password: rules.password,
+        mail: visit.house.sends_codes(&visit.tenant).then_some(by_mail.as_str()),
         password_least: password::LEAST,
         problem,
         carried: &[],

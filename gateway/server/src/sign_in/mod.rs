@@ -9,6 +9,7 @@
 
 mod answer;
 mod complete;
+mod email;
 mod flow;
 mod hand_over;
 mod invitation;
@@ -45,6 +46,8 @@ pub fn routes() -> Router<Arc<House>> {
     Router::new()
         .route("/sign-in", get(flow::show).post(flow::identify))
         .route("/sign-in/password", get(password::show).post(password::prove))
+        .route("/sign-in/email", get(email::show).post(email::prove))
+        .route("/sign-in/email/send", post(email::send))
         .route("/sign-in/totp", get(totp::show).post(totp::prove))
         .route("/sign-in/recovery", get(recovery::show).post(recovery::prove))
         .route("/sign-in/passkey/options", post(passkey::options))
@@ -53,6 +56,7 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/sign-in/callback/{provider}", get(oidc::receive))
         .route("/sign-in/step-up", get(step_up::show))
         .route("/sign-in/invitation/{token}", get(invitation::show).post(invitation::choose_password))
+        .route("/sign-in/invitation/{token}/email", post(invitation::choose_mail))
         .route("/sign-in/invitation/{token}/passkey/options", post(invitation::passkey_options))
         .route("/sign-in/invitation/{token}/passkey", post(invitation::choose_passkey))
         .route("/sign-out", post(sign_out::here))

@@ -122,6 +122,7 @@ fn page(visit: &Visit, flow: &Flow, email: &Email, problem: Option<Problem>) -> 
         problem,
         carried: &fields,
         passkey: visit.tenant.bundle.tenant.factors.passkey,
+        mail: visit.house.sends_codes(&visit.tenant),
         back: &format!("/sign-in{}", query_to(flow.destination(), &[])),
     }
     .respond()

@@ -4,7 +4,7 @@ use axum::{extract::Query, response::Response};
 use cardea_core::{Assurance, Reason, resources::ProviderSpec};
 use cardea_identity::{
     FactorKind,
-    assurance::{Proof, reachable},
+    assurance::{Proof, joined, reachable},
     sign_in::{Aim, Flow, Need},
 };
 use serde::Deserialize;
@@ -57,7 +57,8 @@ async fn shown(visit: &Visit, asking: Asking) -> Result<Response, No> {
 pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -> Result<Response, No> {
     let Aim::StepUp { proofs, need, .. } = flow.aim() else { return Err(Reason::SignInExpired.into()) };
     let Some((_, enrolled)) = visit.signed_in().await? else { return Err(Reason::SessionEnded.into()) };
-    let ways = Ways::of(visit, &enrolled, proofs, *need).await?;
+    let shown_so_far = joined(proofs, flow.proofs());
+    let ways = Ways::of(visit, &enrolled, &shown_so_far, *need).await?;
     let onward = carried(flow.destination());
     let fields = onward.each_ref().map(|(name, value)| (*name, value.as_str()));
     let shown = StepUp {
@@ -73,6 +74,7 @@ pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -
         passkey: ways.passkey,
         code: ways.code,
         password: ways.password,
+        mail: ways.mail,
         recovery: ways.recovery,
         providers: ways
             .providers
@@ -91,6 +93,8 @@ struct Ways<'a> {
     passkey: bool,
     code: bool,
     password: bool,
+    /// A code by e-mail.
+    mail: bool,
     /// A recovery code, which leads to where what is lost is replaced.
     recovery: bool,
     providers: Vec<&'a ProviderSpec>,
@@ -99,16 +103,25 @@ struct Ways<'a> {
 impl<'a> Ways<'a> {
     async fn of(visit: &'a Visit, enrolled: &Enrolled, proofs: &[Proof], need: Need) -> Result<Self, No> {
         let known = visit.known(enrolled);
+        let of = |kind: FactorKind| enrolled.factors.iter().filter(move |factor| factor.kind() == kind).cloned();
+        let enough = |level, shown: Vec<_>| reachable(proofs, &shown, None) >= Some(level);
         let leads = |kind: FactorKind| {
-            let of_kind: Vec<_> = enrolled.factors.iter().filter(|factor| factor.kind() == kind).cloned().collect();
             known.has(kind)
                 && match need {
                     Need::Fresh => matches!(kind, FactorKind::Password | FactorKind::Passkey),
-                    Need::Assurance(level) => reachable(proofs, &of_kind, None) >= Some(level),
+                    Need::Assurance(level) => enough(level, of(kind).collect()),
                 }
         };
         let (passkey, code) = (leads(FactorKind::Passkey), leads(FactorKind::Totp));
-        let password = leads(FactorKind::Password);
+        let mut password = leads(FactorKind::Password);
+        // Whoever came by a code in the mail shows both factors, one after the other: the mailbox is neither.
+        if let Need::Assurance(level) = need
+            && !(code || password)
+            && known.has(FactorKind::Password)
+            && known.has(FactorKind::Totp)
+        {
+            password = enough(level, of(FactorKind::Password).chain(of(FactorKind::Totp)).collect());
+        }
         let codes = known.has(FactorKind::Recovery);
         // The pool's own factor is one tap; the provider is a journey, for those who have nothing else, or may have lost it.
         let own = (passkey || code || password) && !codes;
@@ -117,12 +130,16 @@ impl<'a> Ways<'a> {
             Need::Assurance(level) => spec.assurance.values().any(|worth| *worth >= level),
         };
         let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
+        let mail = need == Need::Fresh
+            && visit.house.sends_codes(&visit.tenant)
+            && known.confirms_by_mail()
+            && linked.is_empty();
         let known = linked.iter().filter_map(|one| visit.tenant.bundle.providers.get(&one.provider));
         let providers = known.filter(|_| !own).filter(vouches).collect();
-        Ok(Self { passkey, code, password, recovery: codes && need != Need::Fresh, providers })
+        Ok(Self { passkey, code, password, mail, recovery: codes && need != Need::Fresh, providers })
     }
 
     fn none(&self) -> bool {
-        !(self.passkey || self.code || self.password) && self.providers.is_empty()
+        !(self.passkey || self.code || self.password || self.mail) && self.providers.is_empty()
     }
 }

@@ -80,6 +80,7 @@ impl Place {
              public_port = {gateway}\nresources = \"resources\"\n\n[state]\ndir = \"state\"\n\n\
              [[listeners]]\naddress = \"127.0.0.1:{gateway}\"\nplain = true\n{newer}\n\
              [ops]\naddress = \"127.0.0.1:{ops}\"\n\n[machines]\naddress = \"127.0.0.1:{machines}\"\n\n\
+             [mail]\nfrom = \"cardea@demo.localhost\"\nfolder = \"letters\"\n\n\
              [limits]\ndrain_seconds = 3\n\n[log]\nlevel = \"warn\"\n"
         );
         std::fs::create_dir_all(self.dir.join("resources")).context("the folder `resources` cannot be made")?;
@@ -91,6 +92,11 @@ impl Place {
     /// Where the configuration is.
     pub(super) fn config_file(&self) -> PathBuf {
         self.dir.join("cardea.toml")
+    }
+
+    /// Where letters to people go.
+    pub(super) fn letters(&self) -> PathBuf {
+        self.dir.join("letters")
     }
 
     /// The stand-in provider's issuer: a host of its own, so that its cookies are its own.

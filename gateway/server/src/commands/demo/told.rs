@@ -23,6 +23,7 @@ pub(super) fn ready(context: &Context, place: &Place, running: &Running, attempt
             "ops": format!("http://{}", running.ops),
             "people": people.collect::<Vec<_>>(),
             "try": attempts,
+            "letters": place.letters(),
         }));
     }
     say("\nCardea is ready. Open in a browser:\n");
@@ -39,6 +40,10 @@ pub(super) fn ready(context: &Context, place: &Place, running: &Running, attempt
             .map_or_else(|| "at the provider".to_owned(), |secret| format!("one-time code from secret {secret}"));
         say(format_args!("  {:<20} {}   {code}", person.email, person.password));
     }
+    say(format_args!(
+        "\nAcme's people may have a code sent by e-mail, too; letters go to `{}`.",
+        shown(&place.letters())
+    ));
     say("\nA code for a secret: put it into any authenticator app, or run `oathtool --totp -b SECRET`.\n\nTry:\n");
     for attempt in attempts {
         let by = attempt.by.as_deref().unwrap_or("nobody");

@@ -124,6 +124,7 @@ async fn whatever_stands_twice_is_refused_before_anything_reads_it() {
         ("/sign-in", "email=ada@acme.example&flow=&flow="),
         ("/sign-in/password", "password=a&password=b"),
         ("/sign-in/totp", "code=000000&code=111111"),
+        ("/sign-in/email", "code=1&code=2"),
         ("/sign-in/recovery", "recovery=a&recovery=b"),
         ("/sign-in?to=&to=", "email=ada@acme.example"),
     ] {

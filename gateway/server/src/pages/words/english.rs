@@ -12,6 +12,8 @@ pub static ENGLISH: Words = Words {
     sign_in: SIGN_IN,
     password: PASSWORD,
     code: CODE,
+    mail_code: MAIL_CODE,
+    mail: MAIL,
     totp: TOTP,
     recovery: RECOVERY,
     passkey: PASSKEY,
@@ -82,6 +84,40 @@ const CODE: CodeWords = CodeWords {
     lost: Text("Can’t get a code?"),
     lost_answer: Text("Use another way that you have set up, or ask your administrator for a new invitation."),
     use_passkey: Text("Use a passkey instead"),
+};
+
+const MAIL_CODE: MailCodeWords = MailCodeWords {
+    use_one: Text("E-mail me a code instead"),
+    title: Text("Check your e-mail"),
+    lead: Text("If this address is known here, a code is on its way to it. Type it in this browser."),
+    label: Text("Code from the e-mail"),
+    submit: Text("Sign in"),
+    hint: Text("Eight digits. Good for ten minutes, and once."),
+    none: Text("No e-mail after a few minutes? Look among unwanted mail, or ask for another code."),
+    again: Text("E-mail me a new code"),
+    other: Text("Use the password"),
+};
+
+const MAIL: MailWords = MailWords {
+    code_subject: Text("Your code for {}"),
+    code_lead: Text("Type this code in the browser in which you asked for it:"),
+    code_hint: Text(
+        "It works once, for ten minutes. Give it to nobody, whoever asks. If you didn’t ask for it, somebody else typed your address: without the code they don’t get in, and you need do nothing.",
+    ),
+    invitation_subject: Text("Your invitation to {}"),
+    invitation_lead: Text("You have been added to {}. Open this link and choose how you sign in:"),
+    invitation_hint: Text("It works once, until {}. Whoever has it gets in as you, so give it to nobody."),
+    added: Text("A way to sign in was added ({})"),
+    removed: Text("A way to sign in was removed ({})"),
+    changed: Text("A way to sign in was changed ({})"),
+    recovery_made: Text("New recovery codes were made"),
+    recovery_used: Text("A recovery code was used"),
+    recovery_left: Text("Codes left: {}"),
+    new_browser: Text("Sign-in from a new browser"),
+    browser: Text("Browser: {}"),
+    client: Text("Network address: {}"),
+    when: Text("When: {}"),
+    review: Text("If that wasn’t you, sign out everywhere at {} and tell your administrator."),
 };
 
 const TOTP: TotpWords = TotpWords {
@@ -156,6 +192,9 @@ const INVITATION: InvitationWords = InvitationWords {
     password: Text("New password"),
     again: Text("The same once more"),
     submit: Text("Set password and continue"),
+    mail_title: Text("With codes by e-mail"),
+    mail_lead: Text("Each time you sign in, a code comes to this address."),
+    mail_submit: Text("E-mail me the first code"),
     second_title: Text("You’re in. Add a second way?"),
     second_lead: Text("Some apps ask for a second proof. Set it up now, and they open without a detour."),
     second_passkey: Text("Add a passkey"),
@@ -197,6 +236,7 @@ const FACTORS: FactorsWords = FactorsWords {
     done_named: Text("The new name is saved."),
     passkey_hint: Text("Fingerprint, face or device PIN. Quickest, and safest."),
     totp_hint: Text("A six-digit code from your phone, after your password."),
+    email: Text("Codes by e-mail"),
     recovery: Text("Recovery codes"),
     recovery_left: Text("{} left"),
     done_recovery: Text("Your recovery codes count from now on."),
@@ -273,6 +313,8 @@ const PROBLEM: ProblemWords = ProblemWords {
     bad_email: Text("Enter an e-mail address, such as name@example.com."),
     wrong_password: Text("E-mail address and password don’t belong together. Check both and try again."),
     wrong_code: Text("That code is not right, or was already used. Wait for the next one and type it."),
+    wrong_mail_code: Text("That code is not right. Type the one from the newest e-mail."),
+    spent_mail_code: Text("That code is good no more. Ask for a new one."),
     wrong_recovery: Text("That code is not right, or was already used. Check it, or use another of your list."),
     wrong_passkey: Text("That passkey is not known here. Use another, or another way to sign in."),
     too_many: Text("Too many tries. Wait {}, then try again."),

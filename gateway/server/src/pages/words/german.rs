@@ -12,6 +12,8 @@ pub static GERMAN: Words = Words {
     sign_in: SIGN_IN,
     password: PASSWORD,
     code: CODE,
+    mail_code: MAIL_CODE,
+    mail: MAIL,
     totp: TOTP,
     recovery: RECOVERY,
     passkey: PASSKEY,
@@ -86,6 +88,50 @@ const CODE: CodeWords = CodeWords {
         "Verwenden Sie eine andere Methode, die Sie eingerichtet haben, oder bitten Sie Ihre Administration um eine neue Einladung.",
     ),
     use_passkey: Text("Mit Passkey anmelden"),
+};
+
+const MAIL_CODE: MailCodeWords = MailCodeWords {
+    use_one: Text("Stattdessen Code per E-Mail senden"),
+    title: Text("E-Mails prüfen"),
+    lead: Text(
+        "Wenn diese Adresse hier bekannt ist, ist ein Code dorthin unterwegs. Geben Sie ihn in diesem Browser ein.",
+    ),
+    label: Text("Code aus der E-Mail"),
+    submit: Text("Anmelden"),
+    hint: Text("Acht Ziffern. Gilt zehn Minuten lang und nur einmal."),
+    none: Text(
+        "Nach einigen Minuten keine E-Mail? Sehen Sie bei unerwünschter Post nach oder fordern Sie einen neuen Code an.",
+    ),
+    again: Text("Neuen Code per E-Mail senden"),
+    other: Text("Passwort verwenden"),
+};
+
+const MAIL: MailWords = MailWords {
+    code_subject: Text("Ihr Code für {}"),
+    code_lead: Text("Geben Sie diesen Code in dem Browser ein, in dem Sie ihn angefordert haben:"),
+    code_hint: Text(
+        "Er gilt nur einmal, zehn Minuten lang. Geben Sie ihn niemandem, wer auch fragt. Wenn Sie ihn nicht angefordert haben, hat jemand anderes Ihre Adresse eingegeben: Ohne den Code kommt niemand hinein, und Sie müssen nichts tun.",
+    ),
+    invitation_subject: Text("Ihre Einladung zu {}"),
+    invitation_lead: Text(
+        "Sie wurden bei {} hinzugefügt. Öffnen Sie diesen Link und legen Sie fest, wie Sie sich anmelden:",
+    ),
+    invitation_hint: Text(
+        "Er gilt nur einmal, bis {}. Wer ihn hat, kommt unter Ihrem Namen hinein: Geben Sie ihn niemandem.",
+    ),
+    added: Text("Anmeldemethode hinzugefügt ({})"),
+    removed: Text("Anmeldemethode entfernt ({})"),
+    changed: Text("Anmeldemethode geändert ({})"),
+    recovery_made: Text("Neue Wiederherstellungscodes erstellt"),
+    recovery_used: Text("Wiederherstellungscode verwendet"),
+    recovery_left: Text("Verbleibende Codes: {}"),
+    new_browser: Text("Anmeldung in einem neuen Browser"),
+    browser: Text("Im Browser: {}"),
+    client: Text("Netzwerkadresse: {}"),
+    when: Text("Zeit: {}"),
+    review: Text(
+        "Wenn Sie das nicht waren: Melden Sie sich unter {} überall ab und sagen Sie Ihrer Administration Bescheid.",
+    ),
 };
 
 const TOTP: TotpWords = TotpWords {
@@ -173,6 +219,9 @@ const INVITATION: InvitationWords = InvitationWords {
     password: Text("Neues Passwort"),
     again: Text("Dasselbe noch einmal"),
     submit: Text("Passwort festlegen und weiter"),
+    mail_title: Text("Mit Codes per E-Mail"),
+    mail_lead: Text("Bei jeder Anmeldung kommt ein Code an diese Adresse."),
+    mail_submit: Text("Ersten Code per E-Mail senden"),
     second_title: Text("Sie sind angemeldet. Zweite Methode hinzufügen?"),
     second_lead: Text(
         "Manche Apps verlangen einen zweiten Nachweis. Richten Sie ihn jetzt ein, und sie öffnen sich ohne Umweg.",
@@ -222,6 +271,7 @@ const FACTORS: FactorsWords = FactorsWords {
     done_named: Text("Der neue Name ist gespeichert."),
     passkey_hint: Text("Fingerabdruck, Gesicht oder Geräte-PIN. Am schnellsten und am sichersten."),
     totp_hint: Text("Ein sechsstelliger Code von Ihrem Telefon, nach dem Passwort."),
+    email: Text("Codes per E-Mail"),
     recovery: Text("Wiederherstellungscodes"),
     recovery_left: Text("Noch {}"),
     done_recovery: Text("Ihre Wiederherstellungscodes gelten ab jetzt."),
@@ -304,6 +354,8 @@ const PROBLEM: ProblemWords = ProblemWords {
     wrong_code: Text(
         "Dieser Code stimmt nicht oder wurde schon verwendet. Warten Sie auf den nächsten und geben Sie ihn ein.",
     ),
+    wrong_mail_code: Text("Dieser Code stimmt nicht. Geben Sie den aus der neuesten E-Mail ein."),
+    spent_mail_code: Text("Dieser Code gilt nicht mehr. Fordern Sie einen neuen an."),
     wrong_recovery: Text(
         "Dieser Code stimmt nicht oder wurde schon verwendet. Prüfen Sie ihn oder nehmen Sie einen anderen von Ihrer Liste.",
     ),
