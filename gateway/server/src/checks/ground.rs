@@ -35,6 +35,7 @@ impl Ground {
                 ground.mistakes.0.extend(unread(config, provider, &source));
             }
             let source = format!("tenants/{id}/tenant.toml");
+            ground.doubts.0.extend(unsent(config, tenant, &source));
             ground.doubts.0.extend(uncovered(config, std::slice::from_ref(&tenant.tenant.sign_in_host), &source));
         }
         ground
@@ -84,6 +85,15 @@ fn unread(config: &Config, provider: &ProviderSpec, source: &str) -> Option<Diag
     Some(
         Diagnostic::new(source, message).help("name a file that the gateway may read, from the configuration's folder"),
     )
+}
+
+/// Codes by e-mail where no letter is sent: none is offered.
+fn unsent(config: &Config, tenant: &TenantBundle, source: &str) -> Option<Diagnostic> {
+    let file = &config.source;
+    (tenant.tenant.factors.email && config.mail.is_none()).then(|| {
+        Diagnostic::new(source, format!("`email` is on, but `{file}` has no `[mail]`: no code is offered"))
+            .help(format!("add `[mail]` with `from` and `host` to `{file}`, or leave `email` out"))
+    })
 }
 
 /// Whoever opens an app that another proxy carries meets that proxy's certificate.
