@@ -158,6 +158,8 @@ impl<IO> Guard<IO> {
         // An empty line before a request is allowed (RFC 9112 section 2.2), and dropped.
         while self.held.starts_with(b"\r\n") {
             self.held.drain(..2);
+            // What comes next has its own time.
+            self.late = None;
             if self.held.len() < 2 {
                 return bytes.len();
             }

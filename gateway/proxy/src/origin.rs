@@ -43,10 +43,11 @@ pub(crate) fn check_websocket(
 }
 
 /// Which origin a refused request was sent from, and which one it should have been, for the entry: a proxy before us that drops
-/// the port from `Host` makes them differ, and nothing else would tell it.
+/// the port from `Host` makes them differ, and nothing else would tell it. Two of what was sent show that it was too much: a
+/// stranger's words fill no log.
 pub(crate) fn sides(canonical: &Canonical, headers: &HeaderMap) -> String {
     let sent = |name: &HeaderName| {
-        let all: Vec<_> = headers.get_all(name).iter().map(|value| shown(value.as_bytes())).collect();
+        let all: Vec<_> = headers.get_all(name).iter().take(2).map(|value| shown(value.as_bytes())).collect();
         if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
     };
     let (scheme, default) = if canonical.tls() { ("https", 443) } else { ("http", 80) };
@@ -63,7 +64,8 @@ pub(crate) fn sides(canonical: &Canonical, headers: &HeaderMap) -> String {
 fn shown(value: &[u8]) -> String {
     // A scheme, the longest name, and a port.
     const MOST: usize = 280;
-    format!("`{}`", value[..value.len().min(MOST)].escape_ascii())
+    let told: String = value.escape_ascii().take(MOST).map(char::from).collect();
+    format!("`{told}`")
 }
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Reason> {

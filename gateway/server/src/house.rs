@@ -110,6 +110,8 @@ pub struct House {
     /// Held from reading the configuration in force until what was made of it is in its place, so that of two that make
     /// another of it neither undoes the other.
     pub(crate) reloading: tokio::sync::Mutex<()>,
+    /// Held while it is said in the state folder what is in force.
+    pub(crate) saying: tokio::sync::Mutex<()>,
     /// The data plane, once it runs: told of changes. Weak, since it holds us.
     proxy: OnceLock<Weak<Proxy>>,
     /// The access log and the traces.
@@ -226,6 +228,7 @@ impl House {
             confirmed: AtomicI64::new(clock.now().as_micros()),
             loading: tokio::sync::Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
+            saying: tokio::sync::Mutex::default(),
             keys: KeyRing::default(),
             minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),

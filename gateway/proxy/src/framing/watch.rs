@@ -44,6 +44,7 @@ pub(crate) struct Watch {
     stirs: AtomicU32,
     owes: AtomicBool,
     rests: AtomicBool,
+    awake: AtomicBool,
     known: AtomicBool,
 }
 
@@ -105,6 +106,17 @@ impl Watch {
     /// Whether that is so.
     pub(crate) fn rests(&self) -> bool {
         self.rests.load(Ordering::Relaxed)
+    }
+
+    /// A request asked for another protocol. Whether it got it or not, hyper holds the connection for that until its end, and
+    /// gives it back to nobody else.
+    pub(crate) fn stays_awake(&self) {
+        self.awake.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether hyper can be let go of.
+    pub(crate) fn can_rest(&self) -> bool {
+        !self.awake.load(Ordering::Relaxed)
     }
 
     /// Somebody who is known was let through, or a listed proxy speaks.

@@ -22,6 +22,7 @@ use hyper::{
     service::HttpService,
 };
 use hyper_util::rt::TokioIo;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::framing::{Guard, Watch};
@@ -38,11 +39,28 @@ pub(super) struct Resting<IO, S: HttpService<Incoming>> {
     /// hyper was told to end so that it may be let go of.
     falls_asleep: bool,
     watch: Arc<Watch>,
+    asleep: Gauge,
+}
+
+/// A connection that is asleep, in the metrics.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 enum State<IO, S: HttpService<Incoming>> {
     Awake(Box<UpgradeableConnection<TokioIo<Guard<IO>>, S>>),
-    Asleep(Box<(Guard<IO>, S)>),
+    Asleep(Box<(Guard<IO>, S, Counted)>),
     Over,
 }
 
@@ -54,9 +72,9 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// Serves a connection, whose guard writes to `watch`.
-    pub(super) fn new(guard: Guard<IO>, service: S, fields: usize, watch: Arc<Watch>) -> Self {
-        Self { state: State::Awake(awake(guard, service, fields)), fields, falls_asleep: false, watch }
+    /// Serves a connection, whose guard writes to `watch`; counted in `asleep` while it is.
+    pub(super) fn new(guard: Guard<IO>, service: S, fields: usize, watch: Arc<Watch>, asleep: Gauge) -> Self {
+        Self { state: State::Awake(awake(guard, service, fields)), fields, falls_asleep: false, watch, asleep }
     }
 
     /// Tells it to end, when what is under way has ended.
@@ -71,7 +89,9 @@ where
     /// Lets go of what requests need. To be called only where nothing is under way.
     pub(super) fn rest(mut self: Pin<&mut Self>) {
         let this = &mut *self;
-        if let State::Awake(serving) = &mut this.state {
+        if let State::Awake(serving) = &mut this.state
+            && this.watch.can_rest()
+        {
             this.watch.rest(true);
             this.falls_asleep = true;
             Pin::new(&mut **serving).graceful_shutdown();
@@ -86,7 +106,7 @@ where
     fn wake(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Asleep(asleep) => {
-                let (guard, service) = *asleep;
+                let (guard, service, _) = *asleep;
                 State::Awake(awake(guard, service, self.fields))
             }
             other => other,
@@ -100,7 +120,7 @@ where
         if parts.read_buf.is_empty() {
             let mut guard = parts.io.into_inner();
             guard.rests();
-            self.state = State::Asleep(Box::new((guard, parts.service)));
+            self.state = State::Asleep(Box::new((guard, parts.service, Counted::new(&self.asleep))));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{convert::Infallible, error::Error as _, pin::Pin, sync::Arc, time::Dur
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -147,7 +147,8 @@ impl Serving {
         let guarded = Guard::new(stream, Arc::clone(&connection.watch), bounds);
         let connection = Arc::new(connection);
         let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
-        let mut serving = Resting::new(guarded, service, limits.headers, Arc::clone(&connection.watch));
+        let asleep = self.proxy.metrics().resting.clone();
+        let mut serving = Resting::new(guarded, service, limits.headers, Arc::clone(&connection.watch), asleep);
         let idle = limits.idle;
         Box::pin(async move {
             let (end, rest) = (Resting::end as fn(Pin<&mut _>), Resting::rest as fn(Pin<&mut _>));
@@ -271,6 +272,9 @@ fn service(
 > {
     service_fn(move |request: Request<Incoming>| {
         connection.watch.stir();
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            connection.watch.stays_awake();
+        }
         let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
         Box::pin(async move {
             let answer = proxy.handle(&connection, request.map(Into::into)).await;

@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge,
     pub(crate) open_streams: Gauge,
     pub(crate) connections: Gauge,
+    pub(crate) resting: Gauge,
 }
 
 /// What is encoded when somebody asks.
@@ -51,11 +52,17 @@ impl Metrics {
             in_flight: Gauge::default(),
             open_streams: Gauge::default(),
             connections: Gauge::default(),
+            resting: Gauge::default(),
         };
         registry.register_collector(Box::new(Told(Arc::clone(&metrics.counts))));
         registry.register("cardea_in_flight", "Requests whose answer is not yet decided", metrics.in_flight.clone());
         registry.register("cardea_open_streams", "Streams tied to their permit", metrics.open_streams.clone());
         registry.register("cardea_connections", "Open client connections", metrics.connections.clone());
+        registry.register(
+            "cardea_connections_resting",
+            "Open client connections that hold nothing of what requests need",
+            metrics.resting.clone(),
+        );
         metrics
     }
 

@@ -1,6 +1,6 @@
 //! From a request's credentials to who asks, and from a no to what would help.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cardea_core::{Caller, Reason};
 use cardea_identity::{Handle, cookie};
@@ -8,11 +8,16 @@ use cardea_policy::{Challenge as Need, Principal};
 use http::{HeaderMap, HeaderValue};
 
 use super::{Asker, Canonical, Connection, Fail, Limits, Proxy, Site, Story, Way, cookies};
-use crate::{Door, Found, StoreFault, challenge};
+use crate::{Door, Found, StoreFault, challenge, seldom::Seldom};
+
+/// Whoever shows something made up makes a store be asked, so lines about one that does not answer are seldom.
+static SILENT: LazyLock<Seldom> = LazyLock::new(Seldom::default);
 
 impl From<StoreFault> for Fail {
     fn from(fault: StoreFault) -> Self {
-        tracing::warn!(%fault, "a store did not answer");
+        if let Some(times) = SILENT.due() {
+            tracing::warn!(%fault, times, "a store did not answer");
+        }
         Reason::StoreUnavailable.into()
     }
 }
@@ -37,7 +42,7 @@ impl Proxy {
         let found = match self.parts.sessions.cached(tenant, &hash, now) {
             Some(session) => Found::Live(session),
             None => {
-                let _share = self.share_of_questions(canonical.client(), limits)?;
+                let _shares = self.share_of_questions(tenant, canonical.client(), limits)?;
                 self.parts.sessions.find(tenant, &hash, now).await?
             }
         };

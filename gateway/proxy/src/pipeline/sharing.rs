@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cardea_core::{Caller, Reason};
+use cardea_core::{Caller, Reason, TenantId};
 
 use super::{Asker, Limits, Proxy};
 use crate::{
@@ -16,11 +16,19 @@ use crate::{
 pub(super) struct Part<'a>([Share<'a>; 3]);
 
 impl Proxy {
-    /// A client's share of the questions to the store. It is no part of what strangers at its address have, who would otherwise
-    /// keep out whoever is signed in there.
-    pub(super) fn share_of_questions(&self, client: IpAddr, limits: &Limits) -> Result<Share<'_>, Reason> {
-        let holder = Holder::Unread(counted_as(client));
-        self.shares.take(holder, limits.share(limits.client_percent, true)).ok_or(Reason::TooManyRequests)
+    /// A client's and a tenant's share of the questions to the store: whoever asks may be a stranger who shows something made up,
+    /// and a store may be slow. It is no part of what strangers at the same address have, who would otherwise keep out whoever is
+    /// signed in there.
+    pub(super) fn share_of_questions(
+        &self,
+        tenant: &TenantId,
+        client: IpAddr,
+        limits: &Limits,
+    ) -> Result<[Share<'_>; 2], Reason> {
+        let share = |holder, percent| self.shares.take(holder, limits.share(percent, true));
+        let own = share(Holder::Unread(counted_as(client)), limits.client_percent).ok_or(Reason::TooManyRequests)?;
+        let all = share(Holder::AllUnread(tenant), limits.tenant_percent).ok_or(Reason::Overloaded)?;
+        Ok([own, all])
     }
 
     /// The shares of a caller, an app and a tenant. Strangers have less of them: where little room is left, it is for callers who

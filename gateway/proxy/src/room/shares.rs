@@ -12,8 +12,9 @@ use std::{
 
 use cardea_core::{AppId, SessionId, TenantId};
 
-/// Counts in a row. Some ten holders can have a full share at once: each of the two rows then holds one in eight hundred.
-const WIDTH: usize = 8_192;
+/// Counts in a row. Some forty holders can have a full share at once, callers, apps and tenants together: each of the two rows
+/// then holds one in sixteen hundred. Only what is used of half a megabyte is ever touched.
+const WIDTH: usize = 65_536;
 
 /// Who has a share.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -22,6 +23,8 @@ pub(crate) enum Holder<'a> {
     Client(IpAddr),
     /// Whoever at this address shows something that the store must be asked about.
     Unread(IpAddr),
+    /// All of them at a tenant.
+    AllUnread(&'a TenantId),
     /// Somebody who is signed in, wherever they are.
     Session(SessionId),
     /// A service with our certificate.
@@ -98,7 +101,7 @@ mod tests {
         shares.rows[0] = [AtomicU32::new(0)].into();
         let full: Vec<_> = (0..3).map(|_| shares.take(client(1), 3)).collect();
         assert!(full.iter().all(Option::is_some) && shares.take(client(1), 3).is_none());
-        // They share the one count of the first row; in the second they fall on one in 8,192, and not all of five.
+        // They share the one count of the first row; in the second they fall on one in 65,536, and not all of five.
         assert!((2..7).any(|other| shares.take(client(other), 3).is_some()));
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Lent {
     pub(crate) rotations: Mutex<Vec<String>>,
     pub(crate) entries: Mutex<Vec<Entry>>,
     pub(crate) sessions_fail: AtomicBool,
+    pub(crate) sessions_hang: AtomicBool,
     pub(crate) assertions_fail: AtomicBool,
     pub(crate) log_full: AtomicBool,
     pub(crate) paused: AtomicBool,
@@ -75,6 +76,7 @@ impl Lent {
             rotations: Mutex::default(),
             entries: Mutex::default(),
             sessions_fail: AtomicBool::default(),
+            sessions_hang: AtomicBool::default(),
             assertions_fail: AtomicBool::default(),
             log_full: AtomicBool::default(),
             paused: AtomicBool::default(),
@@ -105,6 +107,9 @@ impl Sessions for Lent {
         Box::pin(async {
             if self.sessions_fail.load(Ordering::SeqCst) {
                 return Err(StoreFault("the store is away".to_owned()));
+            }
+            if self.sessions_hang.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
             }
             let suspended = self.suspended.load(Ordering::SeqCst);
             Ok(Found::Over(if suspended { Reason::UserSuspended } else { Reason::SessionEnded }))

@@ -1,8 +1,12 @@
 //! Room for requests in flight: whoever takes much leaves some to others.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use cardea_core::{Reason, TenantId};
+use cardea_core::{Reason, TenantId, entropy::Fixed};
+use cardea_identity::Handle;
 use cardea_proxy::{Limits, OwnApps, Site, SiteRole, Snapshot, Tenant};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -79,6 +83,25 @@ async fn whoever_is_signed_in_has_a_share_of_their_own_wherever_they_are() {
     let third = house.ask("GET /x", &at(&one, "192.0.2.3")).await;
     assert_eq!(told(&third), refused(429, Reason::TooManyRequests));
     assert_eq!(house.ask("GET /x", &at(&other, "192.0.2.1")).await.status(), 504);
+}
+
+/// A handle that was made up costs its sender nothing, and makes the store be asked.
+#[tokio::test]
+async fn questions_to_a_slow_store_leave_room_for_others() {
+    for (limits, client, no) in [
+        (shares(2, 100, 100), "192.0.2.1", refused(429, Reason::TooManyRequests)),
+        (shares(100, 100, 2), "192.0.2.2", refused(503, Reason::Overloaded)),
+    ] {
+        let house = hanging(limits).await;
+        let known = format!("cookie: {}\r\n", house.chemist());
+        house.lent.sessions_hang.store(true, Ordering::SeqCst);
+        let handle = Handle::draw(&Fixed::new(99)).expose_text();
+        let made_up = |client: &str| format!("{}cookie: cardea={handle}\r\n", from(client));
+        let _two = house.hang(&[made_up("192.0.2.1"), made_up("192.0.2.1")]).await;
+        assert_eq!(told(&house.ask("GET /x", &made_up(client)).await), no);
+        // Whom memory knows need not wait for the store.
+        assert_eq!(house.ask("GET /x", &format!("{}{known}", from("192.0.2.1"))).await.status(), 504);
+    }
 }
 
 #[tokio::test]

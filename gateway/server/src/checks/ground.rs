@@ -108,7 +108,7 @@ fn uncovered(config: &Config, hosts: &[String], source: &str) -> Vec<Diagnostic>
     }
     let bare = hosts.iter().filter(|host| !config.certificates().any(|one| one.ready.covers(host)));
     let told = bare.map(|host| {
-        Diagnostic::new(source, format!("no listener has a certificate for `{host}`: browsers warn whoever opens it"))
+        Diagnostic::new(source, format!("no listener has a certificate for `{host}`: browsers warn whoever opens it, unless a proxy before us shows its own"))
             .help(format!("add one that names it to `tls` of a listener in `{}`; `tls` may be a list", config.source))
     });
     told.collect()

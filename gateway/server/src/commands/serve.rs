@@ -23,9 +23,11 @@ pub async fn run(_arguments: Arguments, context: &Context) -> Ended {
     let allowed = descriptors::raise();
     let house = House::open(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
     let running = Running::start(house).await.map_err(start_failure)?;
+    // Before anybody can read that it is ready: from here on it drains where it is told to end.
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
     announce(&running, begun.elapsed());
-    doubt(&running.house, allowed);
-    until_told_to_stop(&running, (context, allowed), &level).await?;
+    doubt(&running.house, allowed).await;
+    until_told_to_stop(&running, (context, allowed), signals, &level).await?;
     tracing::info!("draining");
     running.finish().await;
     tracing::info!("stopped");
@@ -70,12 +72,18 @@ fn announce(running: &Running, took: Duration) {
 
 /// Says what will not work although it runs: what resources need and the configuration does not give, and connections that
 /// the system does not allow.
-fn doubt(house: &House, allowed: u64) {
-    let (state, config) = (house.state.load(), house.in_force());
-    let bundles = || state.tenants.values().map(|tenant| &tenant.bundle);
-    checks::Ground::of(&config, bundles()).log();
-    let connections = config.limits.edge.connections;
-    descriptors::log(allowed, descriptors::needed(connections, bundles()), connections);
+async fn doubt(house: &House, allowed: u64) {
+    let (state, config) = (house.state.load_full(), house.in_force());
+    let look = move || {
+        let bundles = || state.tenants.values().map(|tenant| &tenant.bundle);
+        checks::Ground::of(&config, bundles()).log();
+        let connections = config.limits.edge.connections;
+        descriptors::log(allowed, descriptors::needed(connections, bundles()), connections);
+    };
+    // Files of secrets are read: they may lie on a slow disk.
+    if let Err(broken) = tokio::task::spawn_blocking(look).await {
+        tracing::error!(%broken, "what will not work could not be looked for");
+    }
 }
 
 /// Twenty: together they cost about as much as all the rest of a decision.
@@ -84,11 +92,10 @@ const OPEN_POLICIES: usize = 20;
 async fn until_told_to_stop(
     running: &Running,
     (context, allowed): (&Context, u64),
+    [terminate, interrupt, hangup]: [std::io::Result<Signal>; 3],
     level: &logging::LogLevel,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut terminate, mut interrupt, mut hangup) = (terminate?, interrupt?, hangup?);
     let caught = |signal: &mut Signal, cx: &mut std::task::Context<'_>| signal.poll_recv(cx).is_ready();
     loop {
         let stop = std::future::poll_fn(|cx| {
@@ -102,7 +109,7 @@ async fn until_told_to_stop(
         }
         let reloaded = reload::configuration(&running.house, &context.config_path(), level).await;
         if reloaded.is_ok() {
-            doubt(&running.house, allowed);
+            doubt(&running.house, allowed).await;
         }
         match reloaded {
             Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),

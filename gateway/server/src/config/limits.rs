@@ -43,7 +43,11 @@ impl Check<'_> {
             head: self.seconds(table.head_seconds.as_ref(), 1, usual.head),
             idle: self.seconds(table.idle_seconds.as_ref(), 1, usual.idle),
             stalled: self.seconds(table.stalled_seconds.as_ref(), 5, usual.stalled),
-            own_body: self.seconds(table.own_body_seconds.as_ref(), 1, usual.own_body),
+            own_body: Duration::from_secs(self.within(
+                table.own_body_seconds.as_ref(),
+                1..=usual.decision.as_secs(),
+                usual.own_body.as_secs(),
+            )),
             header_bytes: self.within(table.header_bytes.as_ref(), 8 * 1024..=HEADER_BYTES_MAX, usual.header_bytes),
             headers: self.within(table.headers.as_ref(), 32..=HEADERS_MAX, usual.headers),
             body_bytes: self.within(table.body_bytes.as_ref(), 1..=u64::MAX, usual.body_bytes),

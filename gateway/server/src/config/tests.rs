@@ -229,6 +229,7 @@ fn every_limit_of_the_edge_can_be_said_and_none_can_be_senseless() {
     for (line, says) in [
         ("reserved_percent = 100", "too large"),
         ("client_percent = 0", "too small"),
+        ("own_body_seconds = 31", "too large"),
         ("app_percent = 101", "too large"),
         ("tenant_percent = 101", "too large"),
         ("connections = 0", "too small"),

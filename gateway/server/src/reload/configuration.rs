@@ -75,6 +75,8 @@ async fn refused(house: &Arc<House>, why: &Diagnostics) {
 
 /// Says in the state folder what is in force now.
 pub(crate) async fn say(house: &Arc<House>) {
+    // One after the other: whoever says it last says what is in force last.
+    let _turn = house.saying.lock().await;
     let state = house.state.load_full();
     let roots = state.tenants.values().flat_map(|tenant| tenant.roots.fingerprints(&house.config.folder)).collect();
     let (said, dir) = (InForce::of(&house.config, &house.in_force(), roots), house.config.state_dir.clone());

@@ -25,7 +25,7 @@ fn both(capacity: usize) -> Both<impl HttpService<Incoming, ResBody = Full<Bytes
     let watch = Arc::<Watch>::default();
     let bounds = Bounds { head: 1_000, fields: 20, time: Duration::from_secs(20) };
     let guard = Guard::new(ours, Arc::clone(&watch), bounds);
-    (client, Resting::new(guard, service_fn(echo), 20, Arc::clone(&watch)), watch)
+    (client, Resting::new(guard, service_fn(echo), 20, Arc::clone(&watch), Gauge::default()), watch)
 }
 
 fn head(method: &str, path: &str, more: &str) -> String {
@@ -41,7 +41,7 @@ async fn said(client: &mut DuplexStream) -> String {
 macro_rules! rest {
     ($serving:expr) => {
         Pin::new(&mut $serving).rest();
-        assert!(poll!(&mut $serving).is_pending() && matches!($serving.state, State::Asleep(_)));
+        assert!(poll!(&mut $serving).is_pending() && matches!($serving.state, State::Asleep(..)));
     };
 }
 
