@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::{
     enrolment,
     fresh::{self, Act},
-    recovery,
+    recovery, totp,
     visit::{Failed, Visit, see_other},
 };
 use crate::{
@@ -68,13 +68,14 @@ async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> 
         ..standing.row(visit, factor)
     });
     let may_make_codes = recovery::may_make(visit, &standing);
+    let may_have_totp = totp::is_of_use(visit, &standing.factors).await?;
     let by_mail = standing.signs_in_by_mail(visit).then(|| mail_row(visit));
     let others = standing.identities.iter().map(|linked| provider_row(visit, linked)).chain(by_mail);
     let page = Factors {
         look: &visit.look,
         person: visit.person(),
         factors: own.chain(others).collect(),
-        may_add_totp: rules.totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp),
+        may_add_totp: may_have_totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp),
         may_add_passkey: rules.passkey,
         offer_recovery: may_make_codes && codes.is_none(),
         may_renew_recovery: may_make_codes && codes.is_some(),

@@ -7,7 +7,8 @@
 //!
 //! Whoever came by a code in the mail has shown a mailbox and no more: where the account has a password, a passkey or a
 //! provider, that is asked for too, however little it adds. Else whoever reads the mail could put a passkey of their own
-//! beside the person's password, and outgrow both.
+//! beside the person's password, and outgrow both. An app's codes are asked for beside a password only, so where they are all
+//! that there is beside the mailbox, nothing is added or removed but by an administrator's link or a recovery code.
 
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ fn missing(
     match wanted {
         Assurance::Three if shown < wanted => Some("3"),
         Assurance::Two if shown < wanted => Some("2"),
+        _ if by_mail_alone && !recovered && usable.iter().any(|factor| factor.kind() == FactorKind::Totp) => Some("2"),
         _ if by_mail_alone && has_better && !recovered => Some("fresh"),
         _ if now.since(session.signed_in_at) > FRESH => Some("fresh"),
         _ => None,
@@ -160,6 +162,7 @@ mod tests {
             assert_eq!(missing(&[password()], None), Some("fresh"));
             assert_eq!(missing(&[], Some(Assurance::One)), Some("fresh"));
             assert_eq!(missing(&[password(), totp()], None), Some("2"));
+            assert_eq!(missing(&[totp()], None), Some("2"), "codes that a mailbox is never asked for");
             assert_eq!(missing(&[key(Assurance::Two)], None), Some("2"));
         }
         let with_password = session(&[Means::Email, Means::Password { factor: id(1) }]);

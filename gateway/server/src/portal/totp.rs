@@ -27,11 +27,20 @@ pub(super) async fn show(visit: Visit) -> Response {
     visit.answer(result)
 }
 
+/// Whether codes are of use to somebody: beside a password, a passkey or a provider's word. Beside a mailbox they are never
+/// asked for, and would be a lock on no door.
+pub(super) async fn is_of_use(visit: &Visit, factors: &[Factor]) -> Result<bool, Failed> {
+    let beside = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
+    let allowed = visit.tenant.bundle.tenant.factors.totp;
+    let vouched = async || visit.house.vouched(&visit.tenant, visit.user_id()).await;
+    Ok(allowed && (factors.iter().any(beside) || vouched().await?.is_some()))
+}
+
 async fn offer(visit: &Visit) -> Result<Response, Failed> {
-    if !visit.tenant.bundle.tenant.factors.totp {
+    let factors = visit.factors().await?;
+    if !is_of_use(visit, &factors).await? {
         return Err(Failed::Refused(Reason::FactorNotAllowed));
     }
-    let factors = visit.factors().await?;
     if factors.iter().any(|factor| factor.kind() == FactorKind::Totp) {
         return Ok(see_other("/factors"));
     }
@@ -66,10 +75,10 @@ pub(super) async fn confirm(visit: Visit, form: Result<Form<Typed>, FormRejectio
 
 async fn enrol(visit: &Visit, typed: &Typed) -> Result<Response, Failed> {
     let doer = visit.doer()?;
-    if !visit.tenant.bundle.tenant.factors.totp {
+    let factors = visit.factors().await?;
+    if !is_of_use(visit, &factors).await? {
         return Err(Failed::Refused(Reason::FactorNotAllowed));
     }
-    let factors = visit.factors().await?;
     if factors.iter().any(|factor| factor.kind() == FactorKind::Totp) {
         return Err(Failed::Refused(Reason::Conflict));
     }
