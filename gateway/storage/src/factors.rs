@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cardea_core::{Entropy, FactorId, TenantId, Timestamp, UserId};
-use cardea_identity::{Factor, FactorData, FactorKind, Sealer};
+use cardea_identity::{Factor, FactorData, FactorKind, Sealer, Status};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction, any::AnyRow};
 
@@ -21,7 +21,7 @@ pub enum FactorInserted {
     Done,
     /// The passkey is enrolled already, by this user or another of the pool.
     CredentialTaken,
-    /// There is no such user.
+    /// There is no such user, or none who may add one.
     NoUser,
     /// The user's factors are others by now.
     Changed,
@@ -199,19 +199,21 @@ impl Store {
     }
 }
 
-/// What keeps a factor from being added: the user is gone, or has other factors than `had`.
+/// What keeps a factor from being added: the user is gone, or, where `had` is given, is not active or has other factors. A
+/// session that adds one may be ending: whoever starts over is not active any more.
 pub(crate) async fn amiss(
     tx: &mut Transaction<'_, Any>,
     tenant: &TenantId,
     user: UserId,
     had: Option<&[FactorId]>,
 ) -> Result<Option<FactorInserted>, StoreFault> {
-    let row = sqlx::query("SELECT COUNT(*) AS users FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
+    let row = sqlx::query("SELECT status FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
         .bind(tenant.as_str())
         .bind(user.to_string())
-        .fetch_one(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await?;
-    if row.count("users")? == 0 {
+    let Some(row) = row else { return Ok(Some(FactorInserted::NoUser)) };
+    if had.is_some() && row.text("status")? != Status::Active.as_str() {
         return Ok(Some(FactorInserted::NoUser));
     }
     let Some(had) = had else { return Ok(None) };

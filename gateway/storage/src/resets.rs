@@ -1,7 +1,7 @@
 //! Starting over: all that a user could prove is taken away, in one step.
 
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
-use cardea_identity::FactorKind;
+use cardea_identity::{FactorKind, Status};
 
 use crate::{
     Store, StoreFault, TicketKind,
@@ -10,19 +10,41 @@ use crate::{
     row::Read,
 };
 
+/// What came of letting a user start over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartedOver {
+    /// These factors are gone.
+    Done(Vec<(FactorId, FactorKind)>),
+    /// The user is suspended: nothing is changed.
+    Suspended,
+    /// There is no such user.
+    NoUser,
+}
+
 impl Store {
-    /// Removes every factor of a user, with recovery codes, and takes every unused invitation back; gives the factors that
-    /// are gone, or nothing if there is no such user. Sessions are the shared state's: end them too.
-    pub async fn reset_user(
-        &self,
-        tenant: &TenantId,
-        id: UserId,
-        now: Timestamp,
-    ) -> Result<Option<Vec<(FactorId, FactorKind)>>, StoreFault> {
+    /// Removes every factor of a user, with recovery codes, and takes every unused invitation back. Whoever has no account at
+    /// a provider is invited again: without this, a mailbox alone would open where codes by e-mail do. Sessions are the shared
+    /// state's: end them too.
+    pub async fn reset_user(&self, tenant: &TenantId, id: UserId, now: Timestamp) -> Result<StartedOver, StoreFault> {
         let mut tx = self.write().await?;
-        if factors::amiss(&mut tx, tenant, id, None).await?.is_some() {
-            return Ok(None);
+        let row = sqlx::query("SELECT status FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else { return Ok(StartedOver::NoUser) };
+        if row.text("status")? == Status::Suspended.as_str() {
+            return Ok(StartedOver::Suspended);
         }
+        sqlx::query(
+            "UPDATE users SET status = 'invited', changed_at = $3 WHERE tenant = $1 AND id = $2 \
+             AND status IN ('active', 'invited') AND NOT EXISTS (SELECT 1 FROM identities WHERE user_id = $2)",
+        )
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .bind(now.as_micros())
+        .execute(&mut *tx)
+        .await?;
         let rows = sqlx::query("DELETE FROM factors WHERE tenant = $1 AND user_id = $2 RETURNING id, kind")
             .bind(tenant.as_str())
             .bind(id.to_string())
@@ -38,16 +60,17 @@ impl Store {
             .await?;
         announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
         tx.commit().await?;
-        Ok(Some(gone))
+        Ok(StartedOver::Done(gone))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use cardea_core::entropy::Fixed;
-    use cardea_identity::{Factor, FactorData};
+    use cardea_core::{ProviderId, entropy::Fixed};
+    use cardea_identity::{Factor, FactorData, LinkedIdentity};
 
     use super::*;
+    use crate::FactorInserted;
     use crate::testing::{Dir, t0, tenant, user};
 
     #[tokio::test]
@@ -66,11 +89,39 @@ mod tests {
             let factor = Factor { id, name: String::new(), data, created: t0(), last_used: None };
             store.insert_factor(&acme, user.id, &factor).await.unwrap();
         }
-        assert_eq!(store.reset_user(&tenant("north"), mira.id, t0()).await.unwrap(), None, "another tenant's user");
+        assert_eq!(store.reset_user(&tenant("north"), mira.id, t0()).await.unwrap(), StartedOver::NoUser, "another's");
         let gone = store.reset_user(&acme, mira.id, t0()).await.unwrap();
-        assert_eq!(gone, Some(vec![(ids[0], FactorKind::Password)]));
+        assert_eq!(gone, StartedOver::Done(vec![(ids[0], FactorKind::Password)]));
         assert!(store.factors(&acme, mira.id).await.unwrap().is_empty());
         assert_eq!(store.factors(&acme, ben.id).await.unwrap().len(), 1);
-        assert_eq!(store.reset_user(&acme, mira.id, t0()).await.unwrap(), Some(vec![]), "once more is no fault");
+        let status = async |id| store.user(&acme, id).await.unwrap().unwrap().status;
+        assert_eq!((status(mira.id).await, status(ben.id).await), (Status::Invited, Status::Active));
+        let again = store.reset_user(&acme, mira.id, t0()).await.unwrap();
+        assert_eq!(again, StartedOver::Done(vec![]), "once more is no fault");
+        // A session of before that is not ended yet adds nothing, though it was asked for all that there is: for nothing.
+        let data = FactorData::Password { phc: "$argon2id$".to_owned() };
+        let late =
+            Factor { id: FactorId::mint(t0(), &entropy), name: String::new(), data, created: t0(), last_used: None };
+        let added = store.insert_factor_beside(&acme, mira.id, &late, &[]).await.unwrap();
+        assert_eq!(added, FactorInserted::NoUser);
+        store.set_status(&acme, ben.id, Status::Active, Status::Suspended, t0()).await.unwrap();
+        assert_eq!(store.reset_user(&acme, ben.id, t0()).await.unwrap(), StartedOver::Suspended);
+        assert_eq!(store.factors(&acme, ben.id).await.unwrap().len(), 1, "whoever is suspended lost something");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_an_account_at_a_provider_starts_over_there() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let mira = user("acme", "mira@acme.example");
+        store.insert_user(&mira).await.unwrap();
+        let account = LinkedIdentity {
+            provider: ProviderId::parse("work").unwrap(),
+            issuer: "https://idp.example".to_owned(),
+            subject: "mira".to_owned(),
+        };
+        store.link_identity(&mira.tenant, mira.id, &account, t0()).await.unwrap();
+        assert_eq!(store.reset_user(&mira.tenant, mira.id, t0()).await.unwrap(), StartedOver::Done(vec![]));
+        assert_eq!(store.user(&mira.tenant, mira.id).await.unwrap().unwrap().status, Status::Active);
     }
 }

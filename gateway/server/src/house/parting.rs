@@ -2,7 +2,8 @@
 
 use cardea_audit::Event;
 use cardea_core::{TenantId, UserId};
-use cardea_identity::{Status, session::EndReason};
+use cardea_identity::session::EndReason;
+use cardea_storage::StartedOver;
 
 use super::{ChangeFault, Doer, House, Invited, subject};
 use crate::state::TenantState;
@@ -20,17 +21,29 @@ pub struct Reset {
 
 impl House {
     /// Lets a person start over who lost what they sign in with, or of whom somebody else may hold it: every factor and
-    /// recovery code is gone, every session ends, older links are worthless, and a new one is made. Accounts at providers
-    /// stay linked: those are the provider's to end. May be done again: what broke off half-way is made whole.
+    /// recovery code is gone, every session ends, older links are worthless, and a new one is made. Until it is used they are
+    /// invited. Accounts at providers stay linked, and open as before: those are the provider's to end. May be done again:
+    /// what broke off half-way is made whole.
     pub async fn reset_user(&self, tenant: &TenantState, id: UserId, doer: &Doer) -> Result<Reset, ChangeFault> {
-        let known = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
-        if !matches!(known.status, Status::Invited | Status::Active) {
-            return Err(ChangeFault::Conflict(format!("`{}` is suspended: activate first", known.email)));
-        }
         // First what opens the door, then those inside: a sign-in that races this has nothing to show, and what came in
-        // between the two steps goes with the second.
-        let gone = self.store.reset_user(tenant.id(), id, self.now()).await?.ok_or(ChangeFault::NotFound("user"))?;
-        let sessions = self.end_quietly(tenant.id(), id, None, EndReason::FactorChanged).await?;
+        // between the two steps goes with the second. Whoever is linked to a provider stays active: a session that was
+        // ending may have added a factor, so both are done until, after an end, there is nothing more to take.
+        let (mut gone, mut sessions, mut ended) = (Vec::new(), 0, false);
+        loop {
+            let now_gone = match self.store.reset_user(tenant.id(), id, self.now()).await? {
+                StartedOver::Done(now_gone) => now_gone,
+                StartedOver::NoUser => return Err(ChangeFault::NotFound("user")),
+                StartedOver::Suspended if ended => break,
+                StartedOver::Suspended => return Err(self.suspended(tenant.id(), id).await?),
+            };
+            if ended && now_gone.is_empty() {
+                break;
+            }
+            sessions += self.end_quietly(tenant.id(), id, None, EndReason::FactorChanged).await?;
+            gone.extend(now_gone);
+            ended = true;
+        }
+        let known = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
         let user = subject(&known);
         for (factor, kind) in &gone {
             let event = Event::FactorRemoved { user: user.clone(), factor: *factor, factor_kind: kind.as_str().into() };
@@ -40,6 +53,11 @@ impl House {
         self.record(tenant.id(), doer, Event::UserReset { user, factors, sessions }).await?;
         let invited = self.send_invitation(tenant, known, &[], doer).await?;
         Ok(Reset { invited, factors, sessions })
+    }
+
+    async fn suspended(&self, tenant: &TenantId, id: UserId) -> Result<ChangeFault, ChangeFault> {
+        let known = self.store.user(tenant, id).await?.ok_or(ChangeFault::NotFound("user"))?;
+        Ok(ChangeFault::Conflict(format!("`{}` is suspended: activate first", known.email)))
     }
 
     /// Deletes a person for good, and ends every session; tells how many ended. The id is given to nobody else, and the

@@ -196,7 +196,9 @@ async fn accept(
 ) -> Result<Enrolled, No> {
     let (house, id) = (&visit.house, visit.id());
     let Enrolled { mut user, factors } = invited;
-    let again = user.status == Status::Active;
+    // Who starts over is invited, and has sessions still where ending them broke off: none must come back to life.
+    let again =
+        user.status == Status::Active || !house.shared.sessions_of_user(id, user.id, visit.now).await?.is_empty();
     if again {
         house.end_sessions_of_user(id, user.id, None, EndReason::FactorChanged, doer).await?;
     }
