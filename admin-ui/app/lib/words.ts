@@ -45,6 +45,7 @@ const EVENTS: Record<string, string> = {
   "session-reuse": "Stale session used again",
   "user-invited": "User invited",
   "user-added": "User added",
+  "users-import-begun": "Users import begun",
   "users-imported": "Users imported",
   "user-joined": "User joined",
   "identity-linked": "Provider account linked",

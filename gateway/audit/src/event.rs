@@ -111,6 +111,14 @@ events! {
         /// Groups given at once.
         groups: Vec<GroupId>,
     }
+    /// A file of people is about to be added to the pool. Where no `users-imported` follows, adding broke off: some of its
+    /// people may be there without an entry of their own.
+    UsersImportBegun = "users-import-begun" {
+        /// SHA-256 of the file, in hex.
+        file: String,
+        /// How many people are to be added.
+        rows: u64,
+    }
     /// A file of people was read into the pool; each who is new has an entry before this one.
     UsersImported = "users-imported" {
         /// SHA-256 of the file, in hex.

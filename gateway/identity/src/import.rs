@@ -29,12 +29,14 @@ pub struct Row {
 pub struct Import {
     /// The good rows, in the file's order.
     pub rows: Vec<Row>,
-    /// What is wrong with the others, in the file's order: one for each mistake.
+    /// What is wrong with the others, in the file's order: one for each mistake, the first [`MOST_TOLD`].
     pub mistakes: Diagnostics,
     /// How many rows they are.
     pub bad: u64,
 }
 
+/// As many mistakes are kept as anybody mends in one go; all are counted.
+pub const MOST_TOLD: usize = 1000;
 /// Rows in one file: what is kept of them fits into some thirty megabytes.
 pub const MOST_ROWS: usize = 100_000;
 /// A file larger than this is cut off and refused: 640 bytes a row are an address and a name of the greatest length.
@@ -97,7 +99,7 @@ impl Columns {
         let at = |wanted: &str| names.iter().position(|name| name == wanted);
         if let Some(odd) = names.iter().find(|name| !COLUMNS.contains(&name.as_str())) {
             let one = wrong(format!("there is no column `{}`", shown(odd)));
-            return Err(match nearest(odd, COLUMNS) {
+            return Err(match near(odd, COLUMNS) {
                 Some(near) => one.help(format!("did you mean `{near}`?")),
                 None => one.help("the first line names the columns: `email`, `name`, `groups`"),
             });
@@ -128,38 +130,49 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, line: u64, record: &StringRecord) {
-        let mut mistakes = Vec::new();
+        let mut mistakes = self.mistakes();
         let row = self.row(line, record, &mut mistakes);
         match row {
-            Some(row) if mistakes.is_empty() => self.import.rows.push(row),
+            Some(row) if !mistakes.any => self.import.rows.push(row),
             _ => self.refuse(line, mistakes),
         }
     }
 
+    /// None yet, and as many as may be told still.
+    fn mistakes(&self) -> Mistakes {
+        Mistakes { told: Vec::new(), room: MOST_TOLD.saturating_sub(self.import.mistakes.0.len()), any: false }
+    }
+
     fn is_no_text(&mut self, line: u64) {
-        let one = Diagnostic::new(self.source, "the row is not text in UTF-8").help("save the file as CSV in UTF-8");
-        self.refuse(line, vec![one]);
+        let mut mistakes = self.mistakes();
+        mistakes.tell(|| {
+            Diagnostic::new(self.source, "the row is not text in UTF-8").help("save the file as CSV in UTF-8")
+        });
+        self.refuse(line, mistakes);
     }
 
-    fn refuse(&mut self, line: u64, mistakes: Vec<Diagnostic>) {
+    fn refuse(&mut self, line: u64, mistakes: Mistakes) {
         self.import.bad += 1;
-        self.import.mistakes.0.extend(mistakes.into_iter().map(|one| on_line(one, line)));
+        self.import.mistakes.0.extend(mistakes.told.into_iter().map(|one| on_line(one, line)));
     }
 
-    fn row(&mut self, line: u64, record: &StringRecord, mistakes: &mut Vec<Diagnostic>) -> Option<Row> {
+    fn row(&mut self, line: u64, record: &StringRecord, mistakes: &mut Mistakes) -> Option<Row> {
         let wrong = |message: String| Diagnostic::new(self.source, message);
         let Columns { count, email, name, groups } = self.columns;
         if record.len() != count {
-            let one = wrong(format!("the row has {} columns and not {count}", record.len()));
-            mistakes.push(one.help("put what holds a comma between quotes"));
+            mistakes.tell(|| {
+                let one = wrong(format!("the row has {} columns and not {count}", record.len()));
+                one.help("put what holds a comma between quotes")
+            });
             return None;
         }
         let said = |at: Option<usize>| at.and_then(|at| record.get(at)).unwrap_or_default().trim();
         let email = match Email::parse(said(Some(email))) {
             Ok(email) => Some(email),
             Err(error) => {
-                let one = wrong(format!("`{}` is not an address", shown(said(Some(email)))));
-                mistakes.push(one.help(error.to_string()));
+                mistakes.tell(|| {
+                    wrong(format!("`{}` is not an address", shown(said(Some(email))))).help(error.to_string())
+                });
                 None
             }
         };
@@ -167,42 +180,79 @@ impl Reading<'_> {
         let name = match said(name) {
             "" => email.as_ref().map(ToString::to_string),
             name => User::checked_name(name).map(str::to_owned).or_else(|| {
-                let one = wrong(format!("`{}` cannot be a name", shown(name)));
-                mistakes.push(one.help("a name has 1 to 120 characters, on one line"));
+                mistakes.tell(|| {
+                    let one = wrong(format!("`{}` cannot be a name", shown(name)));
+                    one.help("a name has 1 to 120 characters, on one line")
+                });
                 None
             }),
         };
         let (email, name) = (email?, name?);
         if let Some(first) = self.first.get(&email) {
-            let one = wrong(format!("`{email}` is on line {first} already"));
-            mistakes.push(one.help("keep one row for each person; every spelling of an address counts as one"));
+            mistakes.tell(|| {
+                let one = wrong(format!("`{email}` is on line {first} already"));
+                one.help("keep one row for each person; every spelling of an address counts as one")
+            });
             return None;
         }
         self.first.insert(email.clone(), line);
         Some(Row { line, email, name, groups })
     }
 
-    /// `a; b` as groups, if the tenant has them all.
-    fn groups_of(&self, text: &str, mistakes: &mut Vec<Diagnostic>) -> Vec<GroupId> {
-        let mut groups = BTreeSet::new();
+    /// `a; b` as groups, if the tenant has them all. Each word is looked at once, and of a cell that says more of them than
+    /// there are groups no more than shows that one is wrong.
+    fn groups_of(&self, text: &str, mistakes: &mut Mistakes) -> Vec<GroupId> {
+        let (mut groups, mut words) = (BTreeSet::new(), BTreeSet::new());
         for word in text.split(';').map(str::trim).filter(|word| !word.is_empty()) {
+            if !words.insert(word) {
+                continue;
+            }
+            if words.len() > self.groups.len() + 1 {
+                break;
+            }
             match GroupId::parse(word) {
                 Ok(group) if self.groups.contains(&group) => {
                     groups.insert(group);
                 }
-                _ => {
+                _ => mistakes.tell(|| {
                     let one = Diagnostic::new(self.source, format!("there is no group `{}`", shown(word)));
-                    let near = nearest(word, self.groups.iter().map(|group| group.as_str()));
-                    mistakes.push(match near {
+                    match near(word, self.groups.iter().map(|group| group.as_str())) {
                         Some(near) => one.help(format!("did you mean `{near}`?")),
                         None => one.help("name groups of the tenant, divided by `;`"),
-                    });
-                }
+                    }
+                }),
             }
         }
         groups.into_iter().collect()
     }
 }
+
+/// What is wrong with a row.
+struct Mistakes {
+    told: Vec<Diagnostic>,
+    /// How many may be told still.
+    room: usize,
+    /// Whether there is one, told or not.
+    any: bool,
+}
+
+impl Mistakes {
+    /// One more. It is made only where it is told: looking for what was meant costs something.
+    fn tell(&mut self, made: impl FnOnce() -> Diagnostic) {
+        self.any = true;
+        if self.told.len() < self.room {
+            self.told.push(made());
+        }
+    }
+}
+
+/// What a word may have meant. Not for one longer than any name: the search grows with it.
+fn near<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MOST_SHOWN { None } else { nearest(word, names) }
+}
+
+/// Characters of what a file says that are told.
+const MOST_SHOWN: usize = 80;
 
 /// A file in which every line ends by `\n` alone, the last one too, whatever system wrote it: so that lines are counted.
 struct Lines<R> {
@@ -250,7 +300,8 @@ pub fn on_line(one: Diagnostic, line: u64) -> Diagnostic {
 
 /// What a file says, short enough to be told: a quote that is never closed makes one value of all that follows.
 fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut short: String =
+        text.chars().take(MOST_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if short.len() < text.len() {
         short.push('…');
     }
@@ -362,6 +413,22 @@ mod tests {
         assert_eq!(reads(text.as_bytes()).unwrap().rows.len(), MOST_ROWS);
         text.push_str(&row(MOST_ROWS));
         assert!(reads(text.as_bytes()).unwrap_err().message.contains("more than 100000 rows"));
+    }
+
+    #[test]
+    fn a_cell_of_a_megabyte_costs_no_more_than_there_are_groups() {
+        let other: String = (0..200_000).map(|nth| format!("g{nth};")).collect();
+        for (cell, told) in [("a;".repeat(500_000), 1), (other, 3), ("a".repeat(1_000_000), 1)] {
+            let read = reads(format!("email,groups\nmira@acme.example,{cell}\n").as_bytes()).unwrap();
+            assert_eq!((read.rows.len(), read.bad, read.mistakes.0.len()), (0, 1, told));
+        }
+    }
+
+    #[test]
+    fn the_first_thousand_mistakes_are_told_and_all_are_counted() {
+        let text: String = (0..1500).map(|nth| format!("p{nth}@acme.example,raeders;wirters\n")).collect();
+        let read = reads(format!("email,groups\n{text}last@acme.example,readers\n").as_bytes()).unwrap();
+        assert_eq!((read.bad, read.mistakes.0.len(), read.rows.len()), (1500, MOST_TOLD, 1));
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub struct House {
     pub(crate) reloads: Reloads,
     /// Turns for reading policies.
     pub(crate) judging: Turns,
+    /// Turns for reading files of people.
+    importing: Turns,
     /// Turns for searching logs.
     pub(crate) searching: Turns,
     /// Changes under way.
@@ -221,6 +223,7 @@ impl House {
             observing: Observing::default(),
             reloads: Reloads::default(),
             judging: Turns::judging(),
+            importing: Turns::importing(),
             searching: Turns::searching(),
             begun: Begun::new(config.limits.edge.concurrency),
             me: Weak::clone(me),

@@ -2,6 +2,7 @@
 #![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use axum::Json;
+use bytes::Buf;
 use cardea_core::{Diagnostic, Diagnostics};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -55,9 +56,6 @@ struct AddedView {
     invitation_url: Option<String>,
 }
 
-/// As many mistakes as anybody mends in one go.
-const MOST_TOLD: usize = 1000;
-
 /// Add people from a CSV file with the columns `email`, `name` and `groups`, the last divided by `;`. Nothing is changed
 /// where a row is wrong, unless `partial` says so. Whoever is there as the file says is left alone, so it may be sent again.
 #[utoipa::path(
@@ -72,12 +70,11 @@ pub(super) async fn import(
 ) -> Answer<Json<ImportView>> {
     let ImportFilter { partial, dry_run, links } = how;
     let how = Importing { partial, dry_run, links };
-    let came = asked.house.import_users(&asked.tenant, ("people.csv", &*file), how, &asked.doer()?).await?;
-    let Imported { added, unchanged, refused, mut mistakes, applied } = came;
-    mistakes.0.truncate(MOST_TOLD);
-    if refused > 0 && !partial {
-        return Err(refusal(refused, mistakes));
+    let came = asked.house.import_users(&asked.tenant, ("people.csv", file.reader()), how, &asked.doer()?).await?;
+    if came.is_refused(how) {
+        return Err(refusal(came.refused, came.mistakes));
     }
+    let Imported { added, unchanged, refused, mistakes, applied } = came;
     let view = |Added { line, user, invited }| AddedView {
         line,
         user: UserView::of(user, &[]),

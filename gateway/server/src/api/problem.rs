@@ -130,6 +130,7 @@ impl From<ChangeFault> for Problem {
             ChangeFault::Store(fault) => fault.into(),
             ChangeFault::NotFound(what) => Self::not_found(what),
             ChangeFault::Conflict(detail) => Self::new(Reason::Conflict, detail),
+            ChangeFault::Busy => Busy.into(),
             ChangeFault::Invalid(one) => Self::bad(one.message.clone()).diagnostics(one.into()),
         }
     }

@@ -1,16 +1,16 @@
 //! A file of people becomes people of the pool: all of them, or none where one row is wrong. Done once more, it changes
 //! nothing: so whatever broke off half-way is made whole by doing it again.
 
-use std::{collections::BTreeSet, io};
+use std::io;
 
 use aws_lc_rs::digest::{self, SHA256};
 use cardea_audit::Event;
 use cardea_core::{Diagnostic, Diagnostics, UserId};
 use cardea_identity::{
     Status, User,
-    import::{self, Row, on_line},
+    import::{self, Import, MOST_TOLD, Row, on_line},
 };
-use cardea_storage::Inserted;
+use cardea_storage::{Inserted, TicketKind};
 use futures_util::future::try_join_all;
 
 use super::{ChangeFault, Doer, House, Invited, subject};
@@ -30,7 +30,8 @@ pub struct Importing {
 /// What came of a file.
 #[derive(Debug, Default)]
 pub struct Imported {
-    /// Who was added, or would be, by the lines of the file.
+    /// Who was added, or would be, by the lines of the file; with links, also whom an earlier try that broke off left
+    /// without one.
     pub added: Vec<Added>,
     /// How many were there already, just as the file says.
     pub unchanged: u64,
@@ -61,38 +62,88 @@ impl House {
     pub async fn import_users(
         &self,
         tenant: &TenantState,
-        (source, file): (&str, impl io::Read),
+        (source, file): (&str, impl io::Read + Send + 'static),
         how: Importing,
         doer: &Doer,
     ) -> Result<Imported, ChangeFault> {
-        let mut hashed = Hashed { file, context: digest::Context::new(&SHA256) };
-        let groups: BTreeSet<_> = tenant.bundle.groups.keys().collect();
-        let read = import::read(source, &mut hashed, &groups).map_err(ChangeFault::Invalid)?;
+        let (read, file) = self.read_import(tenant, source.to_owned(), file).await?;
         let mut came = Imported { refused: read.bad, mistakes: read.mistakes, ..Imported::default() };
-        let mut new = Vec::new();
+        let (mut new, mut without) = (Vec::new(), Vec::new());
         for row in read.rows {
             match self.store.user_by_email(tenant.id(), &row.email).await? {
                 None => new.push(row),
-                Some(there) if says_the_same(&there, &row) => came.unchanged += 1,
-                Some(_) => came.refuse(already(source, &row)),
+                Some(there) if !says_the_same(&there, &row) => came.refuse(already(source, &row)),
+                Some(there) if self.lacks_link(tenant, &there, how).await? => {
+                    without.push(Added { line: row.line, user: there, invited: None });
+                }
+                Some(_) => came.unchanged += 1,
             }
         }
         came.mistakes.0.sort_by_key(|one| one.line);
         came.applied = !how.dry_run && (how.partial || came.refused == 0);
         if !came.applied {
-            came.added = new.into_iter().map(|row| self.to_be(tenant, row)).collect();
+            came.added = new.into_iter().map(|row| self.to_be(tenant, row)).chain(without).collect();
             return Ok(came);
         }
+        // Durable before anybody is there: whatever breaks off from here on, the log tells by which file they came.
+        let rows = (new.len() + without.len()) as u64;
+        self.record(tenant.id(), doer, Event::UsersImportBegun { file: file.clone(), rows }).await?;
+        self.invite_all(tenant, without, doer, &mut came).await?;
         let mut rows = new.into_iter().map(|row| self.to_be(tenant, row)).peekable();
         while rows.peek().is_some() {
             let step: Vec<_> = rows.by_ref().take(STEP).collect();
             self.add(tenant, (source, step), how, doer, &mut came).await?;
         }
-        let file = hex(hashed.context.finish().as_ref());
         let Imported { unchanged, refused, .. } = came;
         let event = Event::UsersImported { file, added: came.added.len() as u64, unchanged, refused };
         self.record(tenant.id(), doer, event).await?;
         Ok(came)
+    }
+
+    /// Reads a file, and gives its hash too. Not on a thread that answers requests.
+    async fn read_import(
+        &self,
+        tenant: &TenantState,
+        source: String,
+        file: impl io::Read + Send + 'static,
+    ) -> Result<(Import, String), ChangeFault> {
+        let turn = self.importing.turn(tenant.id()).await.map_err(|_| ChangeFault::Busy)?;
+        let groups: Vec<_> = tenant.bundle.groups.keys().cloned().collect();
+        let name = source.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let mut hashed = Hashed { file, context: digest::Context::new(&SHA256) };
+            let read = import::read(&source, &mut hashed, &groups.iter().collect());
+            read.map(|read| (read, hex(hashed.context.finish().as_ref())))
+        });
+        let broken = |error: tokio::task::JoinError| {
+            ChangeFault::Invalid(Diagnostic::new(name, format!("reading broke off: {error}")))
+        };
+        reading.await.map_err(broken)?.map_err(ChangeFault::Invalid)
+    }
+
+    /// Whether somebody who is there is to have a link and has none: an earlier try broke off before it was made.
+    async fn lacks_link(&self, tenant: &TenantState, there: &User, how: Importing) -> Result<bool, ChangeFault> {
+        if !how.links || there.status != Status::Invited {
+            return Ok(false);
+        }
+        let (kind, subject) = (TicketKind::Invitation, there.id.to_string());
+        Ok(self.store.tickets(tenant.id(), kind, Some(&subject), self.now()).await?.is_empty())
+    }
+
+    /// Makes a link for each, with its entry.
+    async fn invite_all(
+        &self,
+        tenant: &TenantState,
+        people: Vec<Added>,
+        doer: &Doer,
+        came: &mut Imported,
+    ) -> Result<(), ChangeFault> {
+        for mut one in people {
+            one.invited = Some(self.send_invitation(tenant, one.user.clone(), &[], doer).await?);
+            came.added.push(one);
+        }
+        Ok(())
     }
 
     /// The user that a row makes.
@@ -135,11 +186,7 @@ impl House {
             }
         }
         if how.links {
-            for mut one in done {
-                one.invited = Some(self.send_invitation(tenant, one.user.clone(), &[], doer).await?);
-                came.added.push(one);
-            }
-            return Ok(());
+            return self.invite_all(tenant, done, doer, came).await;
         }
         let entries = done.iter().map(|Added { user, .. }| {
             let event = Event::UserAdded { user: subject(user), groups: user.groups.clone() };
@@ -154,7 +201,15 @@ impl House {
 impl Imported {
     fn refuse(&mut self, mistake: Diagnostic) {
         self.refused += 1;
-        self.mistakes.push(mistake);
+        if self.mistakes.0.len() < MOST_TOLD {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    /// Whether the file was refused as a whole, and nothing was changed. A row may turn out wrong later, when others are
+    /// added: their links must not be lost.
+    pub const fn is_refused(&self, how: Importing) -> bool {
+        self.refused > 0 && !how.partial && !self.applied
     }
 }
 
@@ -186,4 +241,19 @@ impl<R: io::Read> io::Read for Hashed<R> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_was_changed_is_said_only_where_it_is_true() {
+        let came = |refused, applied| Imported { refused, applied, ..Imported::default() };
+        let how = |partial| Importing { partial, ..Importing::default() };
+        assert!(came(1, false).is_refused(how(false)));
+        assert!(!came(1, true).is_refused(how(false)), "somebody else was quicker with one row, and others were added");
+        assert!(!came(1, false).is_refused(how(true)), "a trial that takes the good rows");
+        assert!(!came(0, true).is_refused(how(false)));
+    }
 }

@@ -30,6 +30,9 @@ pub enum ChangeFault {
     /// What stands contradicts it.
     #[error("{0}")]
     Conflict(String),
+    /// Others have the same done just now.
+    #[error("the same is being done for others: try again in a moment")]
+    Busy,
     /// What was asked for is not possible.
     #[error("{0}")]
     Invalid(Diagnostic),

@@ -41,6 +41,11 @@ impl Turns {
         Self::new(2, Duration::from_secs(2))
     }
 
+    /// For reading files of people. Two, as for policies; two seconds: the largest that the API takes is read in less.
+    pub(crate) fn importing() -> Self {
+        Self::new(2, Duration::from_secs(2))
+    }
+
     /// For searching logs. One, since there is one connection for it; as long as a search itself may take.
     pub(crate) fn searching() -> Self {
         Self::new(1, Duration::from_secs(5))

@@ -41,7 +41,7 @@ pub(super) async fn run(
         File::open(&file).map_err(|error| Failure::Misused(format!("`{source}` cannot be opened: {error}")))?;
     let how = Importing { partial, dry_run, links };
     let came = house.import_users(tenant, (&source, BufReader::new(opened)), how, doer).await?;
-    if came.refused > 0 && !partial {
+    if came.is_refused(how) {
         if !context.is_json() {
             remark(format_args!("{} rows are wrong, and nothing was changed", came.refused));
         }
