@@ -16,6 +16,7 @@ mod identities;
 mod invitations;
 mod keys;
 mod log;
+mod owed;
 mod policies;
 #[cfg(test)]
 mod pool_cost;

@@ -15,7 +15,7 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-use crate::{StoreFault, seal_up, vault::Vault};
+use crate::{StoreFault, owed, seal_up, vault::Vault};
 
 /// The durable store. Cloning shares it.
 ///
@@ -65,6 +65,7 @@ impl Store {
         let vault = Vault::new(Some(operator), Some(entropy));
         let writer = connect(&url, 1, PRAGMAS).await?;
         migrate(&writer, &vault).await?;
+        owed::settle(connect_log(&url).await?).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
         let searcher = connect(&url, 1, READER_PRAGMAS).await?;
         let store = Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default(), vault }));
@@ -123,11 +124,13 @@ impl Store {
     }
 
     /// Leaves nothing of what was deleted beside its page: brings the file up to date and cuts off the log of writes, in
-    /// which older pages lie. Waits for readers as long as any writer does; what it could not do, the next checkpoint does.
+    /// which older pages lie. Waits for readers as long as any writer does; what it could not do is told, and the next does.
     pub(crate) async fn scrub(&self) -> Result<(), StoreFault> {
         let _turn = self.turn().await?;
         let mut own = self.connect_log().await?;
-        own.execute(sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+        if !owed::cut_off(&mut own).await? {
+            tracing::warn!("the database is in use, and what was destroyed stays in the log of writes for now");
+        }
         Ok(own.close().await?)
     }
 
@@ -160,11 +163,15 @@ impl Store {
 
     /// The log's connection, opened.
     pub(crate) async fn connect_log(&self) -> Result<SqliteConnection, StoreFault> {
-        let mut connection = SqliteConnection::connect(&self.0.url).await?;
-        connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
-        connection.execute(sqlx::raw_sql(MUCH)).await?;
-        Ok(connection)
+        connect_log(&self.0.url).await
     }
+}
+
+async fn connect_log(url: &str) -> Result<SqliteConnection, StoreFault> {
+    let mut connection = SqliteConnection::connect(url).await?;
+    connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
+    connection.execute(sqlx::raw_sql(MUCH)).await?;
+    Ok(connection)
 }
 
 fn drivers() {
@@ -235,6 +242,7 @@ const SEALED: i64 = 4;
 async fn migrate(writer: &AnyPool, vault: &Vault) -> Result<(), StoreFault> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)").execute(&mut *tx).await?;
+    sqlx::query(owed::TABLE).execute(&mut *tx).await?;
     let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM migrations").fetch_one(&mut *tx).await?;
     let stands: i64 = row.try_get("version")?;
     let knows = newest();
@@ -249,12 +257,11 @@ async fn migrate(writer: &AnyPool, vault: &Vault) -> Result<(), StoreFault> {
         }
         sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(*version).execute(&mut *tx).await?;
     }
-    tx.commit().await?;
     if stands > 0 && stands < SEALED {
         // What lay open lies in pages that are free now, and in the log of writes.
-        sqlx::raw_sql("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
+        owed::note(&mut tx).await?;
     }
-    Ok(())
+    Ok(tx.commit().await?)
 }
 
 #[cfg(test)]
