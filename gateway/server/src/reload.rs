@@ -79,6 +79,11 @@ impl Feed {
         let dir = || house.config.state_dir.display().to_string();
         let changes = house.store.changes_since(self.seq).await;
         let changes = changes.map_err(|source| OpenFault::Store { dir: dir(), source })?;
+        for keys in changes.iter().filter(|announced| matches!(announced.change, Change::Keys)) {
+            // What is looked for by a mark is found only by who has the key that marks now.
+            let read = house.store.refresh_keys(keys.tenant.as_ref()).await;
+            read.map_err(|source| OpenFault::Store { dir: dir(), source })?;
+        }
         self.seq = changes.last().map_or(self.seq, |last| last.seq);
         self.pending |= take(house, &changes);
         let again = self.rounds.is_multiple_of(TRY_AGAIN) && !house.state.load().behind.is_empty();
