@@ -186,6 +186,10 @@ impl Store {
 
     /// Makes all changes of the plan in one transaction, and announces them.
     pub async fn apply(&self, plan: &Plan, with: &Applying<'_>) -> Result<Applied, StoreFault> {
+        if plan.changes.iter().any(|change| matches!(change, ResourceChange::PutTenant(_))) {
+            // No new tenant inherits what was made under its name after one before it was gone.
+            self.destroy_ownerless(with.now).await?;
+        }
         for change in &plan.changes {
             if let ResourceChange::Policies(tenant, _) = change {
                 // Before the transaction, in which a key that was made would be known before it stands.

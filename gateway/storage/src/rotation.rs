@@ -9,7 +9,7 @@ use cardea_identity::{
     FactorData, LinkedIdentity, Sealed, Sealer, TicketHash,
     sealing::{EntrySealer, KeyId},
 };
-use sqlx::{AssertSqlSafe, any::AnyRow};
+use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
@@ -166,6 +166,26 @@ impl Store {
         Ok(None)
     }
 
+    /// Destroys keys of tenants that are gone: whoever still writes in a log of theirs makes one. Tells how many there were.
+    pub async fn destroy_ownerless(&self, now: Timestamp) -> Result<usize, StoreFault> {
+        if sqlx::query(OWNERLESS).fetch_optional(self.reader()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut tx = self.write().await?;
+        let gone = sqlx::query(OWNERLESS).fetch_all(&mut *tx).await?;
+        let gone = gone.iter().map(|row| row.owner("tenant")).collect::<Result<Vec<_>, _>>()?;
+        destroy_ownerless(&mut tx).await?;
+        for tenant in &gone {
+            announce(&mut tx, tenant.as_ref(), &Change::Keys, now).await?;
+        }
+        tx.commit().await?;
+        for tenant in &gone {
+            self.vault().keep(owner(tenant.as_ref()), None);
+        }
+        self.scrub().await?;
+        Ok(gone.len())
+    }
+
     /// Seals every tenant's key again under the newest of the operator's, in one step; tells how many there are.
     pub async fn reseal_keys(&self, operator: Sealer, now: Timestamp) -> Result<u64, StoreFault> {
         let mut tx = self.write().await?;
@@ -191,6 +211,17 @@ impl Store {
         self.scrub().await?;
         Ok(count)
     }
+}
+
+/// Tenants that are not there, and have a key that is not destroyed.
+const OWNERLESS: &str = "SELECT DISTINCT tenant FROM tenant_keys \
+     WHERE tenant <> '' AND sealed <> '' AND tenant NOT IN (SELECT id FROM tenants)";
+
+/// The same in a transaction under way.
+pub(crate) async fn destroy_ownerless(tx: &mut Transaction<'_, Any>) -> Result<(), StoreFault> {
+    let sql = "UPDATE tenant_keys SET sealed = '' WHERE tenant <> '' AND tenant NOT IN (SELECT id FROM tenants)";
+    sqlx::query(sql).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// The key that a row is sealed under.

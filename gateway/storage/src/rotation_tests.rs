@@ -168,4 +168,14 @@ async fn a_deleted_tenants_key_is_nowhere_and_its_log_is_links() {
     let page = store.log(Some(&acme), &crate::LogQuery { limit: 10, ..Default::default() }).await.unwrap();
     assert_eq!(page.items.iter().map(|one| one.seq).collect::<Vec<_>>(), [450]);
     store.verify_log(Some(&acme), &[]).await.unwrap().unwrap();
+    // The key that this made goes before a tenant of that name is made, and one that is there keeps its own.
+    let old = store.sealer(Some(&acme)).await.unwrap().ids().next().unwrap();
+    assert_eq!(store.destroy_ownerless(t0()).await.unwrap(), 1);
+    assert!(!store.sealer(Some(&acme)).await.unwrap().has(old));
+    let mut tx = store.write().await.unwrap();
+    crate::tenants::put(&mut tx, &crate::testing::spec("acme")).await.unwrap();
+    tx.commit().await.unwrap();
+    let new = store.sealer(Some(&acme)).await.unwrap().ids().next().unwrap();
+    assert_eq!(store.destroy_ownerless(t0()).await.unwrap(), 0);
+    assert!(store.sealer(Some(&acme)).await.unwrap().has(new));
 }

@@ -13,6 +13,7 @@ use crate::{
     StoreFault,
     factors::Kept,
     log::hash,
+    rotation::destroy_ownerless,
     row::Read,
     sealed::{self, ACCOUNT, EMAIL, Place, account},
     vault::Vault,
@@ -45,7 +46,9 @@ pub(crate) async fn seal_what_lies_open(tx: &mut Transaction<'_, Any>, vault: &V
             }
         }
     }
-    up.identities().await
+    up.identities().await?;
+    // What is left of tenants that were deleted before is for nobody any more.
+    destroy_ownerless(up.tx).await
 }
 
 /// Gives a row other values, for columns from `$2` on. Only words of tables in the program are composed.

@@ -1,7 +1,7 @@
 //! The operator's key: 32 random bytes in a file that only the gateway may read. Made on first start.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -28,8 +28,9 @@ pub(super) fn make_folder(dir: &Path) -> Result<(), String> {
 pub(super) fn sealer(path: &Path, database: &Path, source: &dyn Entropy) -> Result<(Sealer, StickyKey), String> {
     // Asked first: whoever makes both makes the key before.
     let sealed = database.exists();
+    let next = read_next(path)?;
     let key = match std::fs::read_to_string(path) {
-        Ok(text) => read(path, &Zeroizing::new(text))?,
+        Ok(text) => parse(path, &Zeroizing::new(text))?,
         Err(error) if error.kind() == ErrorKind::NotFound && sealed => {
             let (key, database) = (path.display(), database.display());
             return Err(format!("`{key}` is not there, and what `{database}` holds is sealed under it: put it back"));
@@ -37,23 +38,44 @@ pub(super) fn sealer(path: &Path, database: &Path, source: &dyn Entropy) -> Resu
         Err(error) if error.kind() == ErrorKind::NotFound => make(path, source)?,
         Err(error) => return Err(format!("`{}` cannot be read: {error}", path.display())),
     };
-    let ring = ring(path, &key).ok_or_else(|| format!("`{}` cannot be read", next(path).display()))?;
-    Ok((ring, sticky(&key)))
+    Ok((ring(&key, next.as_ref())?, sticky(&key)))
 }
 
 /// The sealer under the key in `path`, for who only reads: none where there is no key, or none that may be read.
 pub(super) fn to_read(path: &Path) -> Option<Sealer> {
-    let text = Zeroizing::new(std::fs::read_to_string(path).ok()?);
-    ring(path, &read(path, &text).ok()?)
+    let next = read_next(path).ok()?;
+    ring(&read_file(path).ok()?, next.as_ref()).ok()
 }
 
 /// The key, and the one that is taking its place where that is under way: until all is sealed under it, both are needed.
-fn ring(path: &Path, key: &Secret<[u8; 32]>) -> Option<Sealer> {
+fn ring(key: &Secret<[u8; 32]>, next: Option<&Secret<[u8; 32]>>) -> Result<Sealer, String> {
+    Sealer::ring(std::iter::once(key).chain(next)).map_err(|error| error.to_string())
+}
+
+/// The key that is taking another's place, if one is. INVARIANT: read before the other, whose place it may take meanwhile:
+/// then it is read twice, and never missed.
+fn read_next(path: &Path) -> Result<Option<Secret<[u8; 32]>>, String> {
     let next = next(path);
     match std::fs::read_to_string(&next) {
-        Ok(text) => Sealer::ring([key, &read(&next, &Zeroizing::new(text)).ok()?]).ok(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Sealer::new(key).ok(),
-        Err(_) => None,
+        Ok(text) => parse(&next, &Zeroizing::new(text)).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("`{}` cannot be read: {error}", next.display())),
+    }
+}
+
+/// The right to replace the key in `path`, until this is let go of: of two at once, the one would take over what the other
+/// has not sealed everything under.
+pub(super) fn alone(path: &Path) -> Result<File, String> {
+    let lock = path.with_extension("key.lock");
+    let fault = |error| format!("`{}` cannot be locked: {error}", lock.display());
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "the operator's key is being replaced by another process, which holds `{}`: wait until it has ended",
+            lock.display()
+        )),
+        Err(TryLockError::Error(error)) => Err(fault(error)),
     }
 }
 
@@ -64,36 +86,54 @@ fn next(path: &Path) -> PathBuf {
 /// Makes the key that is to take the place of the one in `path`, beside it; or finds the one that was to when this was
 /// interrupted. The ring seals under it and opens under both.
 pub(super) fn prepare_next(path: &Path, source: &dyn Entropy) -> Result<Sealer, String> {
-    let (old, new) = (read_file(path)?, next(path));
-    let new = match std::fs::read_to_string(&new) {
-        Ok(text) => read(&new, &Zeroizing::new(text))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => make(&new, source)?,
-        Err(error) => return Err(format!("`{}` cannot be read: {error}", new.display())),
+    let new = match read_next(path)? {
+        Some(new) => new,
+        None => {
+            put_before(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+            make(&next(path), source)?
+        }
     };
+    let old = read_file(path)?;
     Sealer::ring([&new, &old]).map_err(|error| error.to_string())
 }
 
 /// Puts the next key in the place of the one in `path`, which stays beside it for backups of the store from before. If we
 /// crash here, both are read when the gateway starts, and the next call goes on. Gives where the old one lies.
 pub(super) fn take_over(path: &Path) -> Result<PathBuf, String> {
-    let before = path.with_extension("key.before");
-    let moved = || -> std::io::Result<()> {
-        match std::fs::remove_file(&before) {
+    let moved = || -> std::io::Result<PathBuf> {
+        let kept = kept(path);
+        match std::fs::remove_file(&kept) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        std::fs::hard_link(path, &before)?;
+        std::fs::hard_link(path, &kept)?;
         std::fs::rename(next(path), path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        put_before(path)
     };
-    moved().map_err(|error| format!("`{}` cannot be put into its place: {error}", next(path).display()))?;
+    moved().map_err(|error| format!("`{}` cannot be put into its place: {error}", next(path).display()))
+}
+
+/// Where the key that is replaced lies until the next one is in its place. INVARIANT: what lies beside as the one before
+/// is overwritten by nothing but a key that was replaced.
+fn kept(path: &Path) -> PathBuf {
+    path.with_extension("key.kept")
+}
+
+/// Gives the key that was replaced its name, if it has not got it yet.
+fn put_before(path: &Path) -> std::io::Result<PathBuf> {
+    let before = path.with_extension("key.before");
+    match std::fs::rename(kept(path), &before) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
     Ok(before)
 }
 
 fn read_file(path: &Path) -> Result<Secret<[u8; 32]>, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-    read(path, &Zeroizing::new(text))
+    parse(path, &Zeroizing::new(text))
 }
 
 fn sticky(key: &Secret<[u8; 32]>) -> StickyKey {
@@ -103,7 +143,7 @@ fn sticky(key: &Secret<[u8; 32]>) -> StickyKey {
     StickyKey::new(&derived)
 }
 
-fn read(path: &Path, text: &str) -> Result<Secret<[u8; 32]>, String> {
+fn parse(path: &Path, text: &str) -> Result<Secret<[u8; 32]>, String> {
     let shown = path.display();
     let mode = std::fs::metadata(path).map_err(|error| format!("`{shown}`: {error}"))?.permissions().mode();
     if mode & 0o077 != 0 {
@@ -137,7 +177,7 @@ fn make(path: &Path, source: &dyn Entropy) -> Result<Secret<[u8; 32]>, String> {
         Ok(()) => Ok(Secret::new(key)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let theirs = std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-            read(path, &Zeroizing::new(theirs))
+            parse(path, &Zeroizing::new(theirs))
         }
         Err(error) => Err(format!("`{}` cannot be made: {error}", path.display())),
     }
@@ -161,6 +201,36 @@ mod tests {
         std::fs::write(&path, "short").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(sealer(&path, &none, &Fixed::new(2)).unwrap_err().contains("32 bytes"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn one_replaces_the_key_at_a_time_and_a_crash_loses_none() {
+        let folder = std::env::temp_dir().join(format!("cardea-next-key-{}", std::process::id()));
+        make_folder(&folder).unwrap();
+        let path = folder.join("operator.key");
+        let before = path.with_extension("key.before");
+        sealer(&path, &folder.join("none"), &Fixed::new(1)).unwrap();
+        let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let first = text(&path);
+        let held = alone(&path).unwrap();
+        assert!(alone(&path).unwrap_err().contains("by another process"));
+        drop(held);
+        let _alone = alone(&path).unwrap();
+        let ring = prepare_next(&path, &Fixed::new(2)).unwrap();
+        let second = text(&next(&path));
+        let sealed = ring.seal("p", b"x", &Fixed::new(3)).unwrap();
+        assert_eq!(to_read(&path).unwrap().open("p", &sealed).unwrap().expose(), b"x", "under way, both open");
+        // As if it had crashed before the new key took its place, and then before the old one had its name.
+        std::fs::hard_link(&path, kept(&path)).unwrap();
+        prepare_next(&path, &Fixed::new(4)).unwrap();
+        assert!(!before.exists() && text(&next(&path)) == second);
+        std::fs::rename(next(&path), &path).unwrap();
+        prepare_next(&path, &Fixed::new(5)).unwrap();
+        assert_eq!((text(&path), text(&before)), (second.clone(), first));
+        assert_eq!(take_over(&path).unwrap(), before);
+        assert_eq!(text(&before), second);
+        assert!(!kept(&path).exists() && !next(&path).exists() && text(&path) != second);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

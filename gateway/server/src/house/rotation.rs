@@ -42,6 +42,7 @@ impl House {
     /// reads it when it first needs it.
     pub async fn turn_operator_key(&self, doer: &Doer) -> Result<OperatorTurned, RotationFault> {
         let path = self.config.operator_key();
+        let _alone = operator_key::alone(&path).map_err(RotationFault::File)?;
         let ring = operator_key::prepare_next(&path, &*self.entropy).map_err(RotationFault::File)?;
         let key = ring.ids().next().map(|id| id.to_string()).unwrap_or_default();
         let keys = self.store.reseal_keys(ring, self.now()).await?;
@@ -61,11 +62,13 @@ impl House {
         Ok(TenantTurned { made, resealed })
     }
 
-    /// Ends what changes of keys have left: seals again what is left, and destroys old keys whose time has come.
+    /// Ends what changes of keys have left: seals again what is left, and destroys old keys whose time has come, and those of
+    /// tenants that are gone.
     pub(crate) async fn end_turning(&self) -> Result<(), StoreFault> {
         for tenant in self.store.turning().await? {
             self.store.reseal(tenant.as_ref(), self.linger(), self.now()).await?;
         }
+        self.store.destroy_ownerless(self.now()).await?;
         Ok(())
     }
 

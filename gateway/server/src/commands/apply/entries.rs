@@ -13,12 +13,14 @@ use cardea_storage::{Plan, ResourceChange};
 use serde::Serialize;
 
 /// An entry for each log that is concerned; `None` is the operator's own. Guard-rails stand over every tenant, and are told
-/// in the operator's own log, too.
+/// in the operator's own log, too. That a tenant is gone is told in the operator's: its own log's key went with it, and an
+/// entry there would make another.
 pub(super) fn of(plan: &Plan, wanted: &Bundle) -> BTreeMap<Option<TenantId>, Event> {
     let mut told: BTreeMap<Option<TenantId>, (Vec<String>, Vec<Replaced>)> = BTreeMap::new();
     for (change, line) in plan.changes.iter().zip(plan.lines()) {
         let replaced = replaced(change, &plan.before);
         let logs = match owner(change) {
+            _ if matches!(change, ResourceChange::DropTenant(_)) => vec![None],
             Some(tenant) => vec![Some(tenant.clone())],
             None => std::iter::once(None).chain(wanted.tenants.keys().cloned().map(Some)).collect(),
         };
