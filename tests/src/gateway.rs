@@ -172,8 +172,22 @@ impl Gateway {
 
     /// Tells it that files have changed (SIGHUP).
     pub fn hangs_up(&self) -> anyhow::Result<()> {
+        self.is_sent("HUP")
+    }
+
+    /// Lets it do nothing at all until it goes on.
+    pub fn stands_still(&self) -> anyhow::Result<()> {
+        self.is_sent("STOP")
+    }
+
+    /// Lets it go on where it stood still.
+    pub fn goes_on(&self) -> anyhow::Result<()> {
+        self.is_sent("CONT")
+    }
+
+    fn is_sent(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.pid().context("it has ended already")?;
-        ensure!(std::process::Command::new("kill").args(["-s", "HUP", &pid.to_string()]).status()?.success());
+        ensure!(std::process::Command::new("kill").args(["-s", signal, &pid.to_string()]).status()?.success());
         Ok(())
     }
 
