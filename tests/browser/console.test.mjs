@@ -216,7 +216,7 @@ story("someone_starts_over_comes_back_and_is_deleted", async (page) => {
   const link = await dialog.getByLabel("Invitation link").inputValue();
   await isAccessible(page);
   await dialog.getByRole("button", { name: "Done" }).click();
-  await page.getByText("None. This user cannot sign in").waitFor();
+  await page.getByText("None yet: they are chosen with the invitation").waitFor();
 
   // The page that is open is of no use any more; the link is.
   await lou.getByRole("link", { name: "S-12" }).click();
@@ -230,7 +230,7 @@ story("someone_starts_over_comes_back_and_is_deleted", async (page) => {
   await button(page, "Delete Lou Lost").click();
   await isAccessible(page);
   await page.getByRole("dialog").getByRole("button", { name: "Delete Lou Lost" }).click();
-  await page.getByRole("link", { name: "Lou Lost" }).waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "Lou Lost", exact: true }).waitFor({ state: "detached" });
   assert.equal(placeOf(page), demo.at("acme", "/admin/users"));
   await again.getByRole("link", { name: "S-12" }).click();
   await again.getByRole("heading", { name: "Sign in to open Records" }).waitFor();
