@@ -42,7 +42,10 @@ fn bearers(text: &str) {
             let name = cookie::Cookie::Session.name(secure);
             let own = format!("{name}={}", handle.expose_text());
             // A pair without `=` is a cookie without a name (RFC 6265bis section 5.7), whatever its value.
-            let named = text.split(';').filter(|pair| pair.split_once('=').is_some_and(|(key, _)| key.trim() == name));
+            // What stands around its name is part of it, but for spaces and tabs.
+            let is_ours =
+                |pair: &&str| pair.split_once('=').is_some_and(|(key, _)| key.trim_matches([' ', '\t']) == name);
+            let named = text.split(';').filter(is_ours);
             assert_eq!(named.map(|pair| pair.replace([' ', '\t'], "")).collect::<Vec<_>>(), [own]);
         }
     }
