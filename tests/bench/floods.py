@@ -4,7 +4,7 @@ import subprocess, sys, time
 import peers
 from load import Side, paced
 from machine import HERE, REST, memory
-from stage import TARGET
+from stage import TARGET, Browser
 
 RATE, WITHIN = 500, 2
 KINDS = ("slow-heads", "slow-bodies", "resets", "continuations")
@@ -13,7 +13,9 @@ MEMORY = 128
 
 
 def run(stage, sides, options, table):
-    cardea, files = peers.cardea(stage), peers.cardea(stage, "files")
+    cardea = peers.cardea(stage)
+    # Of a session of its own: what is in flight of one session has a share, and the honest client's is another.
+    files = Side("", peers.cardea(stage, "files").host, 0, stage.enter(Browser(), "files"))
     paced(cardea, TARGET, RATE, 2)  # warm
     calm = {name: honest(stage, side, options) for name, side in (("cardea", cardea), ("nginx", sides.get("nginx"))) if side}
     for kind in KINDS:

@@ -153,12 +153,16 @@ class Stage(Processes):
         told = self.cardea("user", "invite", "--tenant", "lab", EMAIL, "--name", "Bench", "--group", "readers")
         browser.submit(browser.send("GET", re.search(r"https?://\S+", told).group(0)), password=PASSWORD, again=PASSWORD)
         for app in ("records", "ten", *self.open_apps()):
-            page = browser.send("GET", f"https://{app}.bench.localhost:{self.front}{TARGET}")
-            for _ in range(4):
-                if 'name="password"' in page[2]:
-                    page = browser.submit(page, password=PASSWORD)
-                elif 'name="email"' in page[2]:
-                    page = browser.submit(page, email=EMAIL)
-            if app != "sockets" and (page[0] != 200 or BODY not in page[2]):
-                sys.exit(f"bench: the signed-in request ended with {page[0]} at {page[1]}:\n{page[2][:2000]}")
-            self.cookies[app] = browser.cookie(f"{app}.bench.localhost")
+            self.cookies[app] = self.enter(browser, app)
+
+    def enter(self, browser, app):
+        """Opens an app in a browser, which signs in where it has to; gives its cookie there."""
+        page = browser.send("GET", f"https://{app}.bench.localhost:{self.front}{TARGET}")
+        for _ in range(4):
+            if 'name="password"' in page[2]:
+                page = browser.submit(page, password=PASSWORD)
+            elif 'name="email"' in page[2]:
+                page = browser.submit(page, email=EMAIL)
+        if app != "sockets" and (page[0] != 200 or BODY not in page[2]):
+            sys.exit(f"bench: the signed-in request ended with {page[0]} at {page[1]}:\n{page[2][:2000]}")
+        return browser.cookie(f"{app}.bench.localhost")
