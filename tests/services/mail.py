@@ -17,7 +17,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 port, folder = int(sys.argv[1]), sys.argv[2]
 mode = sys.argv[3] if len(sys.argv) > 3 else None
-count = 0
+count = sum(name.endswith(".json") for name in os.listdir(folder))
 
 
 def there(name):

@@ -1,7 +1,11 @@
 //! Letters: what arrives, over what, and what happens where no mail server is.
 
 use anyhow::Context;
-use cardea_tests::{Client, Gateway, MailServer, Person, Plan, Story, Upstream, gateway::PASSWORD, mail::Letter};
+use cardea_tests::{
+    Client, Gateway, MailServer, Person, Plan, Story, Upstream,
+    gateway::PASSWORD,
+    mail::{Letter, Protection},
+};
 
 const MIRA: &str = "mira@acme.example";
 
@@ -44,6 +48,26 @@ async fn an_invitation_arrives_by_mail_and_is_printed_where_that_is_asked_for() 
     Ok(())
 }
 
+/// And over nothing else: a server whose certificate nobody vouches for is handed neither the password nor the letter.
+#[tokio::test]
+async fn letters_and_the_password_go_over_tls_alone() -> Story {
+    for protection in [Protection::Implicit, Protection::Starttls] {
+        let mail = MailServer::with(protection).await?;
+        let (_upstream, gateway) = before(&mail, "").await?;
+        gateway.on.does(&["user", "--tenant", "acme", "invite", MIRA]).await?;
+        let letter = mail.letter(MIRA, about("Your invitation to Acme")).await?;
+        assert!(letter.tls, "{protection:?}");
+        // By the system's roots it is nobody's.
+        let config = gateway.on.read("cardea.toml")?;
+        let ours = |line: &&str| !(line.starts_with("ca_file") && line.contains("roots.pem"));
+        gateway.on.write("cardea.toml", &config.lines().filter(ours).collect::<Vec<_>>().join("\n"))?;
+        let (_, said, _) = gateway.on.cardea(&["user", "--tenant", "acme", "invite", "ben@acme.example"]).await?;
+        assert!(said.contains("/sign-in/invitation/"), "{protection:?}: {said}");
+        assert!(mail.letters_to("ben@acme.example")?.is_empty(), "{protection:?}");
+    }
+    Ok(())
+}
+
 /// What an administrator invites from the console arrives too, and the console still shows the link.
 #[tokio::test]
 async fn the_consoles_invitations_arrive_too() -> Story {
@@ -72,7 +96,7 @@ async fn the_consoles_invitations_arrive_too() -> Story {
 async fn a_person_is_told_of_new_browsers_and_of_changed_ways_to_sign_in() -> Story {
     let mail = MailServer::start().await?;
     let (_upstream, gateway) = before(&mail, "").await?;
-    let (mut client, mira) = gateway.person_with_codes(MIRA, &["readers"]).await?;
+    let (mut client, _) = gateway.person_with_codes(MIRA, &["readers"]).await?;
     let added = mail.letter(MIRA, about("Acme: A way to sign in was added (Authenticator app)")).await?;
     assert!(added.text.contains("/sessions") && added.text.contains("If that wasn’t you"), "{}", added.text);
     mail.letter(MIRA, about("Acme: A way to sign in was added (Password)")).await?;
@@ -107,7 +131,6 @@ async fn a_person_is_told_of_new_browsers_and_of_changed_ways_to_sign_in() -> St
     assert_eq!(news()?, 1, "told once");
     let all = serde_json::to_string(&gateway.on.log("acme").await?)?;
     assert!(!all.contains("mail-failed"), "{all}");
-    drop(mira);
     Ok(())
 }
 
@@ -123,6 +146,14 @@ async fn letters_speak_the_tenants_language_and_codes_the_readers() -> Story {
     let page = client.open(&link).await?;
     client.submit(&page, &[("password", PASSWORD), ("again", PASSWORD)]).await?;
     mail.letter(MIRA, about("Acme: Anmeldemethode hinzugefügt (Passwort)")).await?;
+    let mut reader = Client::browser();
+    reader.headers.push(("accept-language".to_owned(), "en".to_owned()));
+    let page = reader.open(&gateway.at("acme", "/")?).await?;
+    let page = reader.submit(&page, &[("email", MIRA)]).await?;
+    let form = Some(("application/x-www-form-urlencoded", String::new()));
+    reader.send(http::Method::POST, &page.url.join("/sign-in/email/send")?, form).await?;
+    let code = mail.letter(MIRA, |letter| letter.code().map(|_| letter.clone())).await?;
+    assert_eq!(code.headers.get("content-language").map(String::as_str), Some("en"));
     Ok(())
 }
 

@@ -323,6 +323,16 @@ async fn what_is_said_of_a_person_decides() -> Story {
         "{last}"
     );
 
+    // What is said no more decides no more, and nobody says it of themselves.
+    for (said, status) in [(serde_json::json!({ "clearance": 2 }), 200), (serde_json::json!({}), 403)] {
+        assert_eq!(ada.json(Method::PUT, &at, &say(said)).await?.status, 204);
+        assert_eq!(hers.open(&app).await?.status, status);
+    }
+    let (mut own, _) = mira.opens(&gateway.at("acme", "/")?).await?;
+    own.program = true;
+    assert_eq!(own.json(Method::PUT, &at, &say(serde_json::json!({ "clearance": 3 }))).await?.status, 403);
+    assert_eq!(hers.open(&app).await?.status, 403);
+
     // What is declared is exported as it was applied.
     gateway.on.does(&["export", "out"]).await?;
     assert!(gateway.on.read("out/tenants/acme/tenant.toml")?.contains("clearance = \"long\""));

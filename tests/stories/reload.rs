@@ -1,6 +1,9 @@
 //! A configuration that changes while the gateway runs: what is taken over, what waits, what is refused, and how an operator
 //! knows before.
 
+use std::time::Duration;
+
+use anyhow::Context as _;
 use cardea_tests::{Client, Gateway, Plan, Story, Upstream};
 use serde_json::Value;
 
@@ -96,7 +99,7 @@ async fn roots_that_were_replaced_are_told_of_before_they_are_read() -> Story {
         while diff(&gateway).await?.1["diff"]["roots"] != serde_json::json!([]) {}
         anyhow::Ok(())
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), read).await?
+    tokio::time::timeout(Duration::from_secs(60), read).await?
 }
 
 #[tokio::test]
@@ -111,10 +114,19 @@ async fn a_stream_goes_on_while_everything_around_it_changes() -> Story {
     gateway.on.edit("cardea.toml", "header_bytes = 8192", "header_bytes = 9000")?;
     gateway.hangs_up()?;
     gateway.counts("cardea_reloads_total{what=\"configuration\",outcome=\"taken\"} 1").await?;
+    let figure = "cardea_reloads_total{what=\"resources\",outcome=\"taken\"}";
+    let told = gateway.metrics().await?;
+    let before = told.lines().find(|line| line.starts_with(figure)).context("no figure")?;
     gateway.on.edit("resources/tenants/acme/groups/readers.toml", "Readers", "All who read")?;
     gateway.on.apply().await?;
-    // However many rounds it took to hear of all of it.
-    gateway.counts("cardea_reloads_total{what=\"resources\",outcome=\"taken\"} ").await?;
+    // However many rounds it takes to hear of all of it.
+    let heard = async {
+        while gateway.metrics().await?.lines().any(|line| line == before) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(60), heard).await??;
     assert_eq!(upstream.open_streams(), 1, "the stream was cut");
     stream.abort();
     Ok(())

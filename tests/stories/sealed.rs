@@ -61,7 +61,7 @@ async fn a_stolen_disk_tells_nobodys_address_name_or_secret() -> Story {
     let (mut client, mira) = gateway.person_with_codes("mira@acme.example", &["administrators"]).await?;
     let secret = mira.totp.clone().context("no codes")?;
 
-    // An open invitation, a search, a sign-in that fails, a request that is refused, a change of policies by a person.
+    // An open invitation, a search, a sign-in that fails, a request that is refused, policies that a person takes back.
     let invite = ["user", "--tenant", "acme", "invite", "ben@acme.example", "--name", "Benedetta Fictional"];
     gateway.on.does(&invite).await?;
     assert!(gateway.on.does(&["user", "--tenant", "acme", "list", "benedetta"]).await?.contains("ben@acme.example"));
@@ -74,6 +74,9 @@ async fn a_stolen_disk_tells_nobodys_address_name_or_secret() -> Story {
     let policies = format!("{POLICIES}\n// Written once more.\n");
     gateway.on.write("resources/tenants/acme/policies/echo.cedar", &policies)?;
     gateway.on.apply().await?;
+    client.program = true;
+    let back = client.send(Method::POST, &gateway.at("acme", "/api/v1/policies/versions/1/activate")?, None).await?;
+    assert_eq!(back.status, 200, "{}", back.body);
     let told = gateway.on.log("acme").await?;
     let whole = serde_json::to_string(&told)?;
     let who = ["mira@acme.example", "ben@acme.example", "stranger@nowhere.example"];
@@ -108,15 +111,55 @@ async fn the_demos_people_are_not_found_on_its_disk() -> Story {
             wanted.extend(forms(secret)?);
         }
     }
+    let before = wanted.len();
     let names = demo.does(&["--format", "json", "user", "--tenant", "acme", "list"]).await?;
     for name in names.split("\"name\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         wanted.push(name.as_bytes().to_vec());
     }
-    assert!(wanted.len() > people.len() + 2, "nothing to look for: {names}");
+    assert!(wanted.len() > before, "no names to look for: {names}");
     let folder = demo.kill().await?;
     let state =
         [folder.path().join("state"), folder.path().to_owned()].into_iter().find(|dir| dir.join("cardea.db").exists());
     let files = files(&state.context("no database")?)?;
     assert_eq!(found(&files, &wanted), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_are_replaced_while_people_are_at_work_and_all_is_there_afterwards() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    let (mut client, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let before = gateway.on.read("state/operator.key")?;
+
+    // The one after the other, with a gateway that runs: whoever is signed in stays so.
+    let said = gateway.on.does(&["keys", "rotate"]).await?;
+    assert!(said.contains("the operator's key is another one"), "{said}");
+    assert_ne!(gateway.on.read("state/operator.key")?, before);
+    assert_eq!(gateway.on.read("state/operator.key.before")?, before);
+    let said = gateway.on.does(&["keys", "rotate", "--all-tenants"]).await?;
+    assert!(said.contains("acme: the key is another one") && said.contains("the old one opens until"), "{said}");
+    assert_eq!(client.get(&gateway.at("echo.acme", "/secret/plan")?).await?.status, 200);
+    let ben = gateway.person("ben@acme.example", &["readers"]).await?;
+    assert_eq!(gateway.on.cardea(&["keys", "rotate", "--tenant", "nobody"]).await?.0, 2);
+    let said = gateway.on.does(&["keys", "rotate", "--tenant", "acme"]).await?;
+    assert!(said.contains("acme: the change of the key went on"), "{said}");
+    let log = gateway.on.log("acme").await?;
+    assert!(log.iter().any(|one| one["event"]["kind"] == "key-rotated" && one["event"]["purpose"] == "tenant"));
+
+    // As after a power cut; the old key opens nothing any more.
+    let on = gateway.kill().await?;
+    let gateway = on.start().await?;
+    assert_eq!(client.get(&gateway.at("echo.acme", "/secret/plan")?).await?.status, 200);
+    assert_eq!(ben.opens(&gateway.at("acme", "/")?).await?.1.status, 200);
+    let (mut again, page) = mira.opens(&gateway.at("acme", "/")?).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let portal = gateway.at("acme", "/")?;
+    mira.steps_up(&mut again, &portal, &portal).await?;
+    let on = gateway.stop().await?;
+    on.does(&["audit", "verify"]).await?;
+    on.write("state/operator.key", &before)?;
+    let (status, _, said) = on.cardea(&["user", "--tenant", "acme", "suspend", "ben@acme.example"]).await?;
+    assert!(status != 0 && said.contains("another operator's key"), "{said}");
     Ok(())
 }

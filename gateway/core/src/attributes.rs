@@ -107,7 +107,8 @@ pub fn is_name(name: &str) -> bool {
     let word = name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    word && !["id", "email", "name", "groups"].contains(&name)
+    let cedars = ["true", "false", "if", "then", "else", "in", "is", "like", "has"];
+    word && !["id", "email", "name", "groups"].contains(&name) && !cedars.contains(&name)
 }
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn names_are_words_of_policies_that_are_not_taken() {
         assert!(is_name("clearance") && is_name("cost_centre_2"));
-        for bad in ["", "Clearance", "2nd", "cost-centre", "email", "id", "größe", &"x".repeat(41)] {
+        for bad in ["", "Clearance", "2nd", "cost-centre", "email", "id", "in", "größe", &"x".repeat(41)] {
             assert!(!is_name(bad), "{bad}");
         }
     }

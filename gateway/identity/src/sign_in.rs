@@ -182,12 +182,12 @@ pub fn usable(rules: &FactorRules, enrolled: &[Factor]) -> Vec<Factor> {
 }
 
 /// Whether recovery codes would be of use to a person with these factors: there is a second factor to be lost, and
-/// something to show beside a code, a password, the mailbox or a provider's word. Who has passkeys alone recovers by an
+/// something to show beside a code: a password, or where they are `vouched_for`, the mailbox or a provider's word. Who has passkeys alone recovers by an
 /// invitation.
 pub fn may_keep_recovery_codes(rules: &FactorRules, enrolled: &[Factor], vouched_for: bool) -> bool {
     let has = |kind| allowed(rules, kind) && enrolled.iter().any(|factor| factor.kind() == kind);
     let second = has(FactorKind::Totp) || has(FactorKind::Passkey);
-    rules.recovery && second && (vouched_for || rules.email || has(FactorKind::Password))
+    rules.recovery && second && (vouched_for || has(FactorKind::Password))
 }
 
 impl Flow {

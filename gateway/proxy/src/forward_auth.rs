@@ -362,9 +362,10 @@ fn path(text: &str) -> Result<Uri, Reason> {
 
 /// `https://host[:port]/path?query`, taken apart.
 fn url(text: &str) -> Result<(bool, Authority, Uri), Reason> {
-    let (https, authority, target) = match parts(text) {
-        Some(("https", authority, target)) => (true, authority, target),
-        Some(("http", authority, target)) => (false, authority, target),
+    let (scheme, authority, target) = parts(text).ok_or(Reason::BadDescription)?;
+    let https = match scheme {
+        "https" => true,
+        "http" => false,
         _ => return Err(Reason::BadDescription),
     };
     Ok((https, host::canonical(authority)?, path(target)?))

@@ -14,7 +14,7 @@ pub struct Limits {
     /// The share of them that one client may have: an IPv4 address or an IPv6 network of 64 bits of which nobody is known, a
     /// session, a service; beyond it, `429 too-many-requests`. A tenth: four browsers with all their streams full.
     pub client_percent: u8,
-    /// The share of them that may be for one app, whose service may hang. A third, and a little more.
+    /// The share of them that may be for one app, whose service may hang. 35: two that hang leave room for the others.
     pub app_percent: u8,
     /// The share of them that may be for one tenant, with all its apps and our pages. Half: nothing that goes on at one tenant
     /// takes all from the others.

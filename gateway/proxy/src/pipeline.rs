@@ -33,6 +33,7 @@ use crate::{
     origin,
     room::{Room, Shares, Slots},
     routing,
+    seldom::Seldom,
     story::Story,
     streams::{Asked, Changed, Streams},
 };
@@ -88,6 +89,8 @@ pub struct Proxy {
     /// Tunnels, which outlive their connection's HTTP.
     pub(crate) tunnels: TaskTracker,
     misunderstood: Misunderstood,
+    /// Lines of the log that say that a store does not answer.
+    silence: Seldom,
 }
 
 impl Proxy {
@@ -106,6 +109,7 @@ impl Proxy {
             visitor: Arc::new(Principal::of(&Caller::Visitor)),
             tunnels: TaskTracker::new(),
             misunderstood: Misunderstood::default(),
+            silence: Seldom::default(),
         });
         proxy.streams.serve(Arc::downgrade(&proxy));
         registry.register_collector(Box::new(Upstreams(Arc::downgrade(&proxy))));
@@ -245,7 +249,7 @@ impl Proxy {
         let limit = limits.decision;
         let (asker, over) = within(limit, self.caller(&site, &canonical, connection, (&head.headers, limits))).await?;
         story.is_by(&asker);
-        let _part = self.part(&asker, canonical.client(), (&site, &app), limits)?;
+        let _shares = self.shares_of(&asker, canonical.client(), (&site, &app), limits)?;
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
         let access = story.stage(Stage::Access, edge);

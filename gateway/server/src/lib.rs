@@ -14,6 +14,7 @@ mod examples;
 pub mod explaining;
 pub mod ext_authz;
 mod figures;
+mod fingerprint;
 pub mod folder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -15,7 +15,7 @@ use cardea_audit::{Event, Subject};
 use cardea_core::{Language, Reason, TenantId};
 use cardea_identity::{Email, Status, factors::email::Code};
 use cardea_storage::StoreFault;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
     House,
@@ -133,14 +133,16 @@ impl Wanted {
 /// Hands letters over until the process ends.
 pub(crate) async fn deliver(house: Arc<House>) {
     let mut from = house.mail.from.lock().await;
-    while let Some(wanted) = from.recv().await {
-        hand(&house, wanted).await;
+    // The hand first: whoever is stopped while waiting for one has taken no letter out of the queue.
+    while let Ok(hand) = Arc::clone(&house.mail.hands).acquire_owned().await
+        && let Some(wanted) = from.recv().await
+    {
+        begin(&house, hand, wanted);
     }
 }
 
-/// Begins with one, as soon as a hand is free.
-async fn hand(house: &Arc<House>, wanted: Wanted) {
-    let Ok(hand) = Arc::clone(&house.mail.hands).acquire_owned().await else { return };
+/// Begins with one.
+fn begin(house: &Arc<House>, hand: OwnedSemaphorePermit, wanted: Wanted) {
     let house = Arc::clone(house);
     tokio::spawn(async move {
         let _hand = hand;
@@ -158,8 +160,10 @@ pub(crate) async fn finish(house: &Arc<House>) {
     }
     let rest = async {
         let mut from = house.mail.from.lock().await;
-        while let Ok(wanted) = from.try_recv() {
-            hand(house, wanted).await;
+        while let Ok(hand) = Arc::clone(&house.mail.hands).acquire_owned().await
+            && let Ok(wanted) = from.try_recv()
+        {
+            begin(house, hand, wanted);
         }
         let _ = house.mail.hands.acquire_many(HANDS).await;
     };

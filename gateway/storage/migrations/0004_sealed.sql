@@ -1,5 +1,6 @@
 -- Each tenant's own keys, sealed under the operator's; the operator's own log and secrets have keys under the empty name.
--- The greatest `nth` seals. Of a key that was destroyed the name stays, so that what it sealed is told from what was changed.
+-- The greatest `nth` seals. Of a key that was destroyed with its tenant the name stays, so that what it sealed is told from
+-- what was changed.
 CREATE TABLE tenant_keys (
     tenant TEXT NOT NULL,
     id BLOB NOT NULL,

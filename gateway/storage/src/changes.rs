@@ -24,7 +24,7 @@ pub enum Change {
     Session(SessionId),
     /// All of a user's sessions.
     SessionsOf(UserId),
-    /// Assertion keys.
+    /// Assertion keys, or the tenant's own key.
     Keys,
     /// CA material.
     Authority,

@@ -10,6 +10,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
+    rotation::secret_again,
     row::{Read, const_sql, number},
     sealed::{self, Place},
 };
@@ -102,12 +103,12 @@ impl Store {
         if without_step(&stands.data) != without_step(from) {
             return Ok(false);
         }
-        let kept = Kept { name: &stands.name, data: without_step(to) };
+        let sealed = sealed_up(&sealer, self.entropy()?, (id, &stands.name), to)?;
         sqlx::query("UPDATE factors SET sealed = $4, last_used_at = $5 WHERE tenant = $1 AND user_id = $2 AND id = $3")
             .bind(tenant.as_str())
             .bind(user.to_string())
             .bind(id.to_string())
-            .bind(sealed::seal(&sealer, Place::Factor(id), &kept, self.entropy()?)?)
+            .bind(sealed)
             .bind(now.as_micros())
             .execute(&mut *tx)
             .await?;
@@ -170,12 +171,12 @@ impl Store {
     ) -> Result<bool, StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         let Some(stands) = kept(&mut tx, &sealer, tenant, user, id).await? else { return Ok(false) };
-        let kept = Kept { name, data: without_step(&stands.data) };
+        let sealed = sealed_up(&sealer, self.entropy()?, (id, name), &stands.data)?;
         sqlx::query("UPDATE factors SET sealed = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3")
             .bind(tenant.as_str())
             .bind(user.to_string())
             .bind(id.to_string())
-            .bind(sealed::seal(&sealer, Place::Factor(id), &kept, self.entropy()?)?)
+            .bind(sealed)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
@@ -266,7 +267,7 @@ async fn insert(
         FactorData::Totp { last_step, .. } => last_step.map(number),
         _ => None,
     };
-    let kept = Kept { name: &factor.name, data: without_step(&factor.data) };
+    let sealed = sealed_up(sealer, entropy, (factor.id, &factor.name), &factor.data)?;
     sqlx::query(
         "INSERT INTO factors (id, tenant, user_id, kind, sealed, credential, step, created_at, last_used_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -275,7 +276,7 @@ async fn insert(
     .bind(tenant.as_str())
     .bind(user.to_string())
     .bind(factor.kind().as_str())
-    .bind(sealed::seal(sealer, Place::Factor(factor.id), &kept, entropy)?)
+    .bind(sealed)
     .bind(credential(&factor.data))
     .bind(step)
     .bind(factor.created.as_micros())
@@ -304,6 +305,18 @@ pub(crate) struct Kept<'a> {
 pub(crate) struct WasKept {
     pub(crate) name: String,
     pub(crate) data: FactorData,
+}
+
+/// What is kept of a factor, sealed; its own secret goes along to the key that seals now.
+fn sealed_up(
+    sealer: &Sealer,
+    entropy: &dyn Entropy,
+    (id, name): (FactorId, &str),
+    data: &FactorData,
+) -> Result<Vec<u8>, StoreFault> {
+    let mut data = without_step(data);
+    secret_again(id, &mut data, sealer, entropy)?;
+    sealed::seal(sealer, Place::Factor(id), &Kept { name, data }, entropy)
 }
 
 /// What is kept sealed is without the step, which has a column of its own.

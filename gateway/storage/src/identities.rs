@@ -70,8 +70,9 @@ impl Store {
         tenant: &TenantId,
         identity: &LinkedIdentity,
     ) -> Result<Option<User>, StoreFault> {
-        let sealer = self.sealer(Some(tenant)).await?;
-        let row = find(&mut *self.reader().acquire().await?, &sealer, tenant, identity).await?;
+        let (mut tx, sealer) = self.read_marks(tenant).await?;
+        let row = find(&mut tx, &sealer, tenant, identity).await?;
+        drop(tx);
         match row {
             Some(row) => self.user(tenant, row.parsed("user_id", UserId::parse)?).await,
             None => Ok(None),

@@ -155,7 +155,8 @@ impl Store {
         if now < until {
             return Ok(Some(until));
         }
-        sqlx::query("UPDATE tenant_keys SET sealed = '' WHERE tenant = $1 AND retired_at IS NOT NULL")
+        // Nothing that is whole is under them any more: their names go too, so that an entry which was changed shows as such.
+        sqlx::query("DELETE FROM tenant_keys WHERE tenant = $1 AND retired_at IS NOT NULL AND sealed <> ''")
             .bind(owner(tenant))
             .execute(&mut *tx)
             .await?;
@@ -253,13 +254,28 @@ fn identity(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<
 fn factor(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {
     let id = row.parsed("id", FactorId::parse)?;
     let WasKept { name, mut data } = sealed::open(sealer, Place::Factor(id), row.bytes("sealed")?)?;
-    match &mut data {
-        FactorData::Totp { secret, .. } => *secret = text(&format!("totp/{id}"), secret, sealer, entropy)?,
-        FactorData::Recovery { key } => *key = text(&format!("recovery/{id}"), key, sealer, entropy)?,
-        FactorData::Password { .. } | FactorData::Passkey { .. } => {}
-    }
+    secret_again(id, &mut data, sealer, entropy)?;
     let sealed = sealed::seal(sealer, Place::Factor(id), &Kept { name: &name, data }, entropy)?;
     Ok(vec![To::Bytes(sealed)])
+}
+
+/// Seals a factor's own secret again where it is under an older key. INVARIANT: whatever seals a factor brings its secret along:
+/// what seals again looks at the outer key only.
+pub(crate) fn secret_again(
+    id: FactorId,
+    data: &mut FactorData,
+    sealer: &Sealer,
+    entropy: &dyn Entropy,
+) -> Result<(), StoreFault> {
+    let (place, secret) = match data {
+        FactorData::Totp { secret, .. } => (format!("totp/{id}"), secret),
+        FactorData::Recovery { key } => (format!("recovery/{id}"), key),
+        FactorData::Password { .. } | FactorData::Passkey { .. } => return Ok(()),
+    };
+    if secret.key_id().is_some_and(|key| sealer.has(key) && Some(key) != sealer.ids().next()) {
+        *secret = text(&place, secret, sealer, entropy)?;
+    }
+    Ok(())
 }
 
 fn ticket(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {

@@ -81,6 +81,9 @@ async fn a_tenants_key_is_replaced_while_another_gateway_writes_and_reads() {
     let log = Log::start(&theirs, LogLimits::default(), TestClock::new() as Arc<dyn Clock>).await.unwrap();
     let (acme, (ada, seed)) = (tenant("acme"), filled(&theirs, &log).await);
     let old = theirs.sealer(Some(&acme)).await.unwrap().ids().next().unwrap();
+    // Knows the old key alone until it looks for somebody who is marked anew.
+    let late = dir.store().await;
+    late.sealer(Some(&acme)).await.unwrap();
 
     let (made, new) = ours.turn_key(Some(&acme), t0()).await.unwrap();
     assert!(made && new != old);
@@ -88,6 +91,9 @@ async fn a_tenants_key_is_replaced_while_another_gateway_writes_and_reads() {
     // Under way, nothing is amiss: not for who did it, nor for who has not heard of it.
     is_whole(&ours, ada, &seed).await;
     is_whole(&theirs, ada, &seed).await;
+    // What is changed now is sealed under the new key, whole: its own secret, too.
+    let phone = FactorId::mint(t0(), &Fixed::new(1));
+    assert!(theirs.rename_factor(&acme, ada, phone, "Old phone").await.unwrap());
     let bob = user("acme", "bob@x.example");
     theirs.insert_user(&bob).await.unwrap();
     let twin = cardea_identity::User { id: user("acme", "twin@x.example").id, ..user("acme", "ada@x.example") };
@@ -101,8 +107,9 @@ async fn a_tenants_key_is_replaced_while_another_gateway_writes_and_reads() {
     // Called again, as after a crash, it goes on, and makes no third key.
     assert_eq!(ours.turn_key(Some(&acme), t0()).await.unwrap(), (false, new));
     let done = ours.reseal(Some(&acme), LINGER, t0()).await.unwrap();
-    assert_eq!((done.rows, done.opens_until), (450 + 4, Some(t0().plus(LINGER))));
+    assert_eq!((done.rows, done.opens_until), (450 + 3, Some(t0().plus(LINGER))));
     is_whole(&theirs, ada, &seed).await;
+    is_whole(&late, ada, &seed).await;
     assert_eq!(ours.reseal(Some(&acme), LINGER, t0()).await.unwrap().rows, 0);
 
     let done = ours.reseal(Some(&acme), LINGER, t0().plus(LINGER)).await.unwrap();
@@ -111,6 +118,26 @@ async fn a_tenants_key_is_replaced_while_another_gateway_writes_and_reads() {
     log.record_durable(entry(1_001)).await.unwrap();
     is_whole(&ours, ada, &seed).await;
     is_whole(&theirs, ada, &seed).await;
+}
+
+/// An entry that was changed does not open, and neither does one whose key is gone: the two are still told apart.
+#[tokio::test]
+async fn an_entry_that_was_changed_shows_after_its_key_is_gone() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let log = Log::start(&store, LogLimits::default(), TestClock::new() as Arc<dyn Clock>).await.unwrap();
+    filled(&store, &log).await;
+    let acme = tenant("acme");
+    let sql = "UPDATE log SET sealed = CAST(x'00' || substr(sealed, 2) AS BLOB) WHERE tenant = 'acme' AND seq = 7";
+    let mut tx = store.write().await.unwrap();
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..2 {
+        let found = store.verify_log(Some(&acme), &[]).await.unwrap();
+        assert!(matches!(found, Err(cardea_audit::Break::Edited { seq: 7 })), "{found:?}");
+        store.turn_key(Some(&acme), t0()).await.unwrap();
+        store.reseal(Some(&acme), LINGER, t0().plus(LINGER)).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,11 @@
 use cardea_core::{TenantId, Timestamp, resources::TenantSpec};
 use sqlx::{Any, Transaction};
 
-use crate::{Store, StoreFault, row::Read};
+use crate::{
+    Store, StoreFault,
+    changes::{Change, announce},
+    row::Read,
+};
 
 impl Store {
     /// All tenants, by id.
@@ -65,5 +69,6 @@ pub(crate) async fn drop(tx: &mut Transaction<'_, Any>, id: &TenantId, now: Time
     for sql in DROP {
         sqlx::query(*sql).bind(id.as_str()).execute(&mut **tx).await?;
     }
-    Ok(())
+    // Other processes let go of its keys, and seal nothing under them for one that is made later under its name.
+    announce(tx, Some(id), &Change::Keys, now).await
 }

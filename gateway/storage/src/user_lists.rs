@@ -56,6 +56,9 @@ const STRETCH: usize = 2_000;
 /// Digits and hyphens of an id.
 const ID_LEN: usize = 36;
 
+/// Hexadecimal digits of a key's name, which stands at the end.
+const KEY_DIGITS: usize = 8;
+
 /// Comes after every id.
 const BEYOND_ALL: &str = "~";
 
@@ -101,8 +104,13 @@ impl Store {
             let row = "u.id || hex(u.person) AS row";
             let rows = self.stretch_of_users(self.searcher(), tenant, query, below.as_deref(), STRETCH, row).await?;
             let Some(last) = rows.last().and_then(|row| row.get(..ID_LEN)).map(str::to_owned) else { break };
-            let sealer = self.sealer_with(Some(tenant), rows.first().and_then(|row| key_of(row))).await?;
+            let mut sealer = self.sealer(Some(tenant)).await?;
             for row in &rows {
+                if let Some(key) = key_of(row)
+                    && !sealer.has(key)
+                {
+                    sealer = self.sealer_with(Some(tenant), Some(key)).await?;
+                }
                 if holds(&sealer, row, &part)? {
                     found.push(row[..ID_LEN].to_owned());
                 }
@@ -133,7 +141,11 @@ impl Store {
             }
             None => ("users u WHERE u.tenant = $1 AND $4 = ''", "u.id"),
         };
-        let status = if query.status.is_some() { "u.status = $3" } else { "u.status <> 'deleted' AND $3 = ''" };
+        let status = if query.status.is_some() {
+            "u.status = $3 AND u.status <> 'deleted'"
+        } else {
+            "u.status <> 'deleted' AND $3 = ''"
+        };
         let sql = format!(
             "SELECT COALESCE(group_concat(row, ' '), '') AS rows FROM \
              (SELECT {row} FROM {from} AND {order} < $2 AND {status} ORDER BY {order} DESC LIMIT $5)"
@@ -158,7 +170,8 @@ impl Store {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let sql = format!("{COLUMNS} WHERE id IN ({}) ORDER BY id DESC", marks(ids.len()));
+        // Whoever was deleted meanwhile is left out: nothing of them opens any more.
+        let sql = format!("{COLUMNS} WHERE status <> 'deleted' AND id IN ({}) ORDER BY id DESC", marks(ids.len()));
         let rows = bound(&sql, ids.iter().cloned()).fetch_all(self.reader()).await?;
         let sealer = self.opener(Some(tenant), &rows, "person").await?;
         rows.iter().map(|row| user(&sealer, row)).collect()
@@ -235,7 +248,7 @@ fn holds(sealer: &Sealer, row: &str, part: &str) -> Result<bool, StoreFault> {
 
 /// The key that a row of a search was sealed under.
 fn key_of(row: &str) -> Option<KeyId> {
-    KeyId::of(&from_hex(row.get(ID_LEN..)?)?)
+    KeyId::of(&from_hex(row.get(row.len().checked_sub(KEY_DIGITS)?..)?)?)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

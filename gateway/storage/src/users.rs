@@ -59,8 +59,9 @@ impl Store {
 
     /// The user of that address, unless deleted.
     pub async fn user_by_email(&self, tenant: &TenantId, email: &Email) -> Result<Option<User>, StoreFault> {
-        let sealer = self.sealer(Some(tenant)).await?;
-        let row = by_email(&mut *self.reader().acquire().await?, &sealer, tenant, email).await?;
+        let (mut tx, sealer) = self.read_marks(tenant).await?;
+        let row = by_email(&mut tx, &sealer, tenant, email).await?;
+        drop(tx);
         self.with_groups(tenant, row).await
     }
 

@@ -203,6 +203,18 @@ impl Store {
         Ok((tx, sealer))
     }
 
+    /// Begins to look for what is found by a mark: keys and rows as of one moment, so that what is marked anew meanwhile is not
+    /// passed over.
+    pub(crate) async fn read_marks(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<(Transaction<'static, Any>, Sealer), StoreFault> {
+        self.sealer(Some(tenant)).await?;
+        let mut tx = self.reader().begin().await?;
+        let sealer = self.sealer_in(&mut tx, Some(tenant)).await?;
+        Ok((tx, sealer))
+    }
+
     /// What seals in a transaction under way, for an owner who has a key.
     pub(crate) async fn sealer_in(
         &self,

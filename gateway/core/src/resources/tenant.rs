@@ -189,7 +189,7 @@ impl Resource for TenantSpec {
         self.factors.check_makes(source, &mut found);
         for name in self.attributes.keys().filter(|name| !attributes::is_name(name)) {
             found.push(Diagnostic::new(source, format!("`{name}` cannot be the name of an attribute")).help(
-                "write a word of lower-case letters, digits and `_`; `id`, `email`, `name` and `groups` are taken",
+                "write a word of lower-case letters, digits and `_`; `id`, `email`, `name` and `groups` are taken, and so are Cedar's own words",
             ));
         }
         if self.attributes.len() > attributes::MOST_ATTRIBUTES {

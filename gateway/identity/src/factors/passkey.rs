@@ -243,8 +243,8 @@ fn of_another_make(error: WebauthnError) -> Rejected {
     if ceremony { unverified(error) } else { Rejected::OtherMake(error.to_string()) }
 }
 
-/// What a store keeps of a passkey. It reaches assurance 2: 3 asks for a key that cannot leave its hardware, and without
-/// a verified attestation the browser's word for that is all there is.
+/// What a store keeps of a passkey. It reaches assurance 3 where its make was proven, since that asks for a key that cannot
+/// leave its hardware; else 2: without a verified attestation the browser's word for that is all there is.
 fn kept(passkey: &Passkey, reach: Assurance, copied: Option<Timestamp>) -> Result<FactorData, Rejected> {
     let credential = serde_json::to_value(passkey).map_err(|_| Rejected::Malformed)?;
     let id = credential["cred"]["cred_id"].as_str().ok_or(Rejected::Malformed)?.to_owned();

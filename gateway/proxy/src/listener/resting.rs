@@ -25,7 +25,10 @@ use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::framing::{Guard, Watch};
+use crate::{
+    framing::{Guard, Watch},
+    metrics::Counted,
+};
 
 /// Fields of a head for which hyper has room on its stack; where more are allowed it takes eight kilobytes from the heap for
 /// each head. The guard keeps to the limit itself.
@@ -40,22 +43,6 @@ pub(super) struct Resting<IO, S: HttpService<Incoming>> {
     falls_asleep: bool,
     watch: Arc<Watch>,
     asleep: Gauge,
-}
-
-/// A connection that is asleep, in the metrics.
-struct Counted(Gauge);
-
-impl Counted {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 enum State<IO, S: HttpService<Incoming>> {
@@ -120,7 +107,7 @@ where
         if parts.read_buf.is_empty() {
             let mut guard = parts.io.into_inner();
             guard.rests();
-            self.state = State::Asleep(Box::new((guard, parts.service, Counted::new(&self.asleep))));
+            self.state = State::Asleep(Box::new((guard, parts.service, Counted::one_more(&self.asleep))));
         }
     }
 }

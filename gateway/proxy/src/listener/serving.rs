@@ -25,6 +25,7 @@ use crate::{
     body::Held,
     framing::{Bounds, Flood, Frames, Guard},
     keepalive::keep_alive,
+    metrics::Counted,
     room,
 };
 
@@ -194,7 +195,7 @@ impl Serving {
         connection: &Arc<Connection>,
         (idle, last_word): (Duration, Option<Duration>),
     ) {
-        let _open = Counted::new(&self.proxy);
+        let _open = Counted::one_more(&self.proxy.metrics().connections);
         let mut quiet = Quiet::of(connection, &self.proxy.room, idle, words.rest.is_some());
         let leaving = loop {
             let turn = tokio::select! {
@@ -289,22 +290,6 @@ struct Words<C> {
     end: fn(Pin<&mut C>),
     /// To let go of what requests need, where it can.
     rest: Option<fn(Pin<&mut C>)>,
-}
-
-/// An open connection in the metrics.
-pub(super) struct Counted(Arc<Proxy>);
-
-impl Counted {
-    pub(super) fn new(proxy: &Arc<Proxy>) -> Self {
-        proxy.metrics().connections.inc();
-        Self(Arc::clone(proxy))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.metrics().connections.dec();
-    }
 }
 
 #[cfg(test)]

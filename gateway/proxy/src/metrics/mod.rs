@@ -35,6 +35,22 @@ pub(crate) struct Metrics {
     pub(crate) resting: Gauge,
 }
 
+/// One more in a gauge, until it is dropped.
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    pub(crate) fn one_more(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// What is encoded when somebody asks.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {

@@ -1,6 +1,6 @@
 //! From a request's credentials to who asks, and from a no to what would help.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use cardea_core::{Caller, Reason};
 use cardea_identity::{Handle, cookie};
@@ -8,19 +8,7 @@ use cardea_policy::{Challenge as Need, Principal};
 use http::{HeaderMap, HeaderValue};
 
 use super::{Asker, Canonical, Connection, Fail, Limits, Proxy, Site, Story, Way, cookies};
-use crate::{Door, Found, StoreFault, challenge, seldom::Seldom};
-
-/// Whoever shows something made up makes a store be asked, so lines about one that does not answer are seldom.
-static SILENT: LazyLock<Seldom> = LazyLock::new(Seldom::default);
-
-impl From<StoreFault> for Fail {
-    fn from(fault: StoreFault) -> Self {
-        if let Some(times) = SILENT.due() {
-            tracing::warn!(%fault, times, "a store did not answer");
-        }
-        Reason::StoreUnavailable.into()
-    }
-}
+use crate::{Door, Found, StoreFault, challenge};
 
 impl Proxy {
     /// Who asks. Where a handle was shown that opens nothing (any more), also what its holder may be told.
@@ -43,7 +31,7 @@ impl Proxy {
             Some(session) => Found::Live(session),
             None => {
                 let _shares = self.share_of_questions(tenant, canonical.client(), limits)?;
-                self.parts.sessions.find(tenant, &hash, now).await?
+                self.parts.sessions.find(tenant, &hash, now).await.map_err(|fault| self.silent(&fault))?
             }
         };
         let session = match found {
@@ -61,6 +49,14 @@ impl Proxy {
         } else {
             Ok((Asker::Other(Arc::clone(&self.visitor)), Some(Reason::SessionEnded)))
         }
+    }
+
+    /// A store did not answer. Whoever shows something made up makes it be asked, so lines about it are seldom.
+    pub(super) fn silent(&self, fault: &StoreFault) -> Reason {
+        if let Some(times) = self.silence.due() {
+            tracing::warn!(%fault, times, "a store did not answer");
+        }
+        Reason::StoreUnavailable
     }
 
     /// A no: a challenge where something would help.

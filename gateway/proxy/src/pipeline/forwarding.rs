@@ -96,7 +96,8 @@ impl Proxy {
     pub(super) async fn write_before(&self, story: &mut Story, way: &Way) -> Result<(), Fail> {
         if way.app.spec.audit == AuditMode::Before {
             let entry = story.before();
-            let writing = async { self.recorder().record_before(entry).await.map_err(Fail::from) };
+            let writing =
+                async { self.recorder().record_before(entry).await.map_err(|fault| self.silent(&fault).into()) };
             let written = within(way.limits().decision, writing).await;
             written.map_err(|_| Reason::LogUnavailable)?;
         }
@@ -117,14 +118,15 @@ impl Proxy {
     /// The caller's signed identity, for this app.
     pub(super) fn assertion(&self, story: &Story, way: &Way) -> Result<Option<HeaderValue>, Fail> {
         let per_request = way.app.spec.assertion == AssertionMode::Request;
-        Ok(self.parts.assertions.assertion(&AssertionFor {
+        let asserted = self.parts.assertions.assertion(&AssertionFor {
             tenant: &way.site.tenant,
             app: &way.app,
             caller: way.asker.principal().caller(),
             session: way.asker.session(),
             request: per_request.then_some((story.entry, &*way.canonical)),
             now: story.at,
-        })?)
+        });
+        Ok(asserted.map_err(|fault| self.silent(&fault))?)
     }
 
     async fn open_tunnel(

@@ -11,10 +11,6 @@ use crate::{
     room::{Holder, Share},
 };
 
-/// What a request has of the room, until its answer begins.
-#[allow(dead_code, reason = "held for what their drop does")]
-pub(super) struct Part<'a>([Share<'a>; 3]);
-
 impl Proxy {
     /// A client's and a tenant's share of the questions to the store: whoever asks may be a stranger who shows something made up,
     /// and a store may be slow. It is no part of what strangers at the same address have, who would otherwise keep out whoever is
@@ -31,15 +27,15 @@ impl Proxy {
         Ok([own, all])
     }
 
-    /// The shares of a caller, an app and a tenant. Strangers have less of them: where little room is left, it is for callers who
+    /// The shares of a caller, an app and a tenant, to be held until the answer begins. Strangers have less of them: where little room is left, it is for callers who
     /// are known, and visitors in masses do not stop their work.
-    pub(super) fn part(
+    pub(super) fn shares_of(
         &self,
         asker: &Asker,
         client: IpAddr,
         (site, app): (&Site, &App),
         limits: &Limits,
-    ) -> Result<Part<'_>, Reason> {
+    ) -> Result<[Share<'_>; 3], Reason> {
         let caller = asker.principal().caller();
         let visits = matches!(caller, Caller::Visitor);
         if visits && self.slots.taken() > limits.share(100, true) {
@@ -55,6 +51,6 @@ impl Proxy {
         let (tenant, app) = (&site.tenant.id, &app.spec.id);
         let app = share(Holder::App(tenant, app), limits.app_percent).ok_or(Reason::Overloaded)?;
         let tenant = share(Holder::Tenant(tenant), limits.tenant_percent).ok_or(Reason::Overloaded)?;
-        Ok(Part([own, app, tenant]))
+        Ok([own, app, tenant])
     }
 }

@@ -22,6 +22,7 @@ mod limits;
 mod listed;
 mod paths;
 mod reply;
+mod resting;
 mod resumption;
 mod rewriting;
 mod service;

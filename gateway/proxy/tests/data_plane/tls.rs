@@ -233,60 +233,6 @@ async fn over_http1(house: &House, config: ClientConfig, sni: &str, host: &str, 
     String::from_utf8_lossy(&reply).into_owned()
 }
 
-/// hyper gives a connection on which another protocol was asked for to nobody else, also where it was not spoken.
-#[tokio::test]
-async fn a_connection_that_asked_for_another_protocol_stays_awake() {
-    let ours = Authority::new();
-    let (_service, url) = Service::start().await;
-    let mut plan = Plan::at(&url);
-    plan.security = Security::Tls(Arc::new(ours.server(ours.issue(&[APP_HOST], &[]), None)));
-    plan.limits.idle = Duration::from_secs(4);
-    let house = plan.open().await;
-    let mut stream = connect(&house, ours.client().with_no_client_auth(), APP_HOST, b"http/1.1").await;
-    for more in
-        ["connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n", ""]
-    {
-        let get = format!("GET /public HTTP/1.1\r\nhost: {APP_HOST}\r\n{more}\r\n");
-        stream.write_all(get.as_bytes()).await.unwrap();
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"heard") {
-            assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "the connection was ended");
-        }
-        tokio::time::sleep(Duration::from_millis(2_400)).await;
-        assert_eq!(house.figure("cardea_connections_resting"), 0);
-    }
-}
-
-/// By then the gateway has let go of what requests need, and one comes that is longer than what it looks at first.
-#[tokio::test]
-async fn a_connection_that_rested_is_served_as_before() {
-    let ours = Authority::new();
-    let (service, url) = Service::start().await;
-    let mut plan = Plan::at(&url);
-    plan.security = Security::Tls(Arc::new(ours.server(ours.issue(&[APP_HOST], &[]), None)));
-    plan.limits.idle = Duration::from_secs(4);
-    let house = plan.open().await;
-    let mut stream = connect(&house, ours.client().with_no_client_auth(), APP_HOST, b"http/1.1").await;
-    let (cookie, body) = (house.chemist().replace("cardea=", "__Host-cardea="), "a".repeat(12_000));
-    let post =
-        format!("POST /x HTTP/1.1\r\nhost: {APP_HOST}\r\ncookie: {cookie}\r\ncontent-length: 12000\r\n\r\n{body}");
-    let get = format!("GET /public HTTP/1.1\r\nhost: {APP_HOST}\r\n\r\n");
-    for asked in [&post, &get, &post] {
-        // Two looks at it, and some more.
-        tokio::time::sleep(Duration::from_millis(2_400)).await;
-        assert_eq!(house.figure("cardea_connections_resting"), 1);
-        stream.write_all(asked.as_bytes()).await.unwrap();
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"heard") {
-            assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "the connection was ended");
-        }
-        assert_eq!(house.figure("cardea_connections_resting"), 0);
-        assert!(seen.starts_with(b"HTTP/1.1 200 ") && !String::from_utf8_lossy(&seen).contains("connection: close"));
-    }
-    let heard: Vec<_> = service.heard.lock().unwrap().iter().map(|heard| heard.body.len()).collect();
-    assert_eq!(heard, [12_000, 0, 12_000]);
-}
-
 #[tokio::test]
 async fn a_request_must_be_for_the_name_that_the_connection_was_opened_for() {
     let (house, ours, service) = secured(Door::Public).await;

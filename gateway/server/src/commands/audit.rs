@@ -215,10 +215,8 @@ async fn export(store: &Store, arguments: &ExportArguments, out: impl Write) -> 
 /// The head before entry `seq`.
 async fn head_before(store: &Store, tenant: Option<&TenantId>, seq: u64) -> Result<Head, Failure> {
     let Some(last) = seq.checked_sub(1) else { return Ok(Head::EMPTY) };
-    let rows = store.log_range(tenant, last, 1).await.map_err(anyhow::Error::from)?;
-    let row = rows.first().filter(|row| row.seq == last);
-    let row = row.with_context(|| format!("entry {last} of the log of `{}` is missing", name(tenant)))?;
-    Ok(Head { size: seq, link: row.link })
+    let head = store.log_head_behind(tenant, last).await.map_err(anyhow::Error::from)?;
+    Ok(head.with_context(|| format!("entry {last} of the log of `{}` is missing", name(tenant)))?)
 }
 
 /// Makes sure that there is such a log: a slip in a tenant's name must not read as an empty log.

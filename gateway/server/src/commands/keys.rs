@@ -6,7 +6,7 @@ use cardea_core::TenantId;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure};
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure, to_the_end};
 use crate::{House, house::Doer};
 
 /// Put other keys into the place of those that seal what is kept. A running gateway goes on.
@@ -56,6 +56,7 @@ async fn rotate(house: &Arc<House>, what: &Rotate, context: &Context) -> Ended {
     {
         return Err(Failure::Misused(format!("there is no tenant `{unknown}`")));
     }
+    to_the_end()?;
     if what.operator || tenants.is_empty() {
         operator(house, context).await?;
     }

@@ -136,7 +136,7 @@ pub fn answer(question: &str) -> Option<String> {
 }
 
 /// From here on neither Ctrl-C nor SIGTERM nor a closed terminal ends the process before the command has ended: it is
-/// about to change something, and a change must not be left without its entry. What it does takes milliseconds.
+/// about to change something, and a change must not be left without its entry. What it does takes milliseconds, but for sealing all again (`keys rotate`).
 pub fn to_the_end() -> Result<(), Failure> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         // Heard by nobody: that somebody could is what keeps the process alive.

@@ -4,7 +4,7 @@ mod import;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use cardea_core::{Attributes, GroupId, TenantId, diagnostic::nearest};
+use cardea_core::{Attributes, GroupId, TenantId, attributes, diagnostic::nearest};
 use cardea_identity::{Email, Status, User, session::EndReason};
 use cardea_storage::{Store, UserQuery, UserSummary};
 use serde_json::{Value, json};
@@ -211,7 +211,7 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
         }
         Change::Set { email, said } => {
             let user = find(house, &tenant, &email).await?;
-            let after = with(&tenant, user.attributes, said)?;
+            let after = with(&tenant, &user.attributes, said)?;
             house.set_attributes(&tenant, user.id, after.clone(), &doer).await?;
             let names = after.keys().cloned().collect::<Vec<_>>().join(", ");
             told(
@@ -240,10 +240,10 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
 }
 
 /// What is said of a person, with what is said now.
-fn with(tenant: &TenantState, mut all: Attributes, said: Vec<(String, String)>) -> Result<Attributes, Failure> {
+fn with(tenant: &TenantState, before: &Attributes, said: Vec<(String, String)>) -> Result<Attributes, Failure> {
     let kinds = &tenant.bundle.tenant.attributes;
     // What is declared no longer would be refused, whatever else is said.
-    all.retain(|name, value| kinds.get(name).is_some_and(|kind| value.fits(*kind)));
+    let mut all = attributes::declared(before, kinds);
     for (name, text) in said {
         let Some(kind) = kinds.get(&name) else {
             let known = kinds.keys().map(String::as_str);

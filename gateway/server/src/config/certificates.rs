@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use cardea_core::Timestamp;
 use rustls::{crypto::aws_lc_rs::default_provider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::Stamp;
+use crate::fingerprint::sha256;
 
 /// A certificate with its key, as two files hold them.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl Certificate {
             message: format!("key `{}` does not fit the certificate: {error}", key.display()),
             help: "name the key that the certificate was requested with",
         })?;
-        let fingerprint = digest(&SHA256, leaf).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = sha256(leaf);
         let ready = Arc::new(cardea_proxy::Certificate { certified: Arc::new(certified), names });
         Ok(Self { path: certificate.to_owned(), key: key.to_owned(), ready, fingerprint, expires, stamps })
     }

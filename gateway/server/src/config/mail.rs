@@ -90,8 +90,8 @@ impl Check<'_> {
 
     fn smtp(&mut self, mail: &MailTable, host: &Spanned<String>) -> Option<Post> {
         let name = host.get_ref().clone();
-        let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:".contains(&b));
-        if !fine {
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+        if !is_name && name.parse::<std::net::IpAddr>().is_err() {
             self.wrong(
                 host,
                 format!("`{name}` is not the name of a server"),

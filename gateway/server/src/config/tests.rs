@@ -78,6 +78,11 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
             "both a host and a folder",
         ),
         (
+            format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"mail.b.c:587\"\n"),
+            "cardea.toml:8:8",
+            "not the name of a server",
+        ),
+        (
             format!("{state}{plain}[mail]\nfrom = \"a@b.c\"\nhost = \"smtp://h\"\n"),
             "cardea.toml:8:8",
             "not the name of a server",

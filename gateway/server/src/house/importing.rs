@@ -14,7 +14,7 @@ use cardea_storage::{Inserted, TicketKind};
 use futures_util::future::try_join_all;
 
 use super::{ChangeFault, Doer, House, Invited, subject};
-use crate::state::TenantState;
+use crate::{fingerprint::hex, state::TenantState};
 
 /// How a file is to be taken.
 #[derive(Debug, Clone, Copy, Default)]
@@ -237,10 +237,6 @@ impl<R: io::Read> io::Read for Hashed<R> {
         self.context.update(&into[..read]);
         Ok(read)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

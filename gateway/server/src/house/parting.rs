@@ -23,7 +23,7 @@ impl House {
     /// Lets a person start over who lost what they sign in with, or of whom somebody else may hold it: every factor and
     /// recovery code is gone, every session ends, older links are worthless, and a new one is made. Until it is used they are
     /// invited. Accounts at providers stay linked, and open as before: those are the provider's to end. May be done again:
-    /// what broke off half-way is made whole.
+    /// what broke off half-way is made whole, but its entry counts only what was gone this time.
     pub async fn reset_user(&self, tenant: &TenantState, id: UserId, doer: &Doer) -> Result<Reset, ChangeFault> {
         // First what opens the door, then those inside: a sign-in that races this has nothing to show, and what came in
         // between the two steps goes with the second. Whoever is linked to a provider stays active: a session that was

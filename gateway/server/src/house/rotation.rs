@@ -6,7 +6,7 @@ use cardea_audit::Event;
 use cardea_core::TenantId;
 use cardea_storage::{LINGER, LINGER_IN_REDIS, Resealed, StoreFault};
 
-use super::{Doer, House, operator_key};
+use super::{Doer, House, operator_key, with_causes};
 
 /// What came of a new operator's key.
 #[derive(Debug)]
@@ -55,9 +55,8 @@ impl House {
     /// interrupted.
     pub async fn turn_tenant_key(&self, tenant: &TenantId, doer: &Doer) -> Result<TenantTurned, RotationFault> {
         let (made, key) = self.store.turn_key(Some(tenant), self.now()).await?;
-        if made {
-            self.record(tenant, doer, Event::KeyRotated { purpose: "tenant".into(), key: key.to_string() }).await?;
-        }
+        // Also where it goes on: whoever began it may have been stopped before this was written.
+        self.record(tenant, doer, Event::KeyRotated { purpose: "tenant".into(), key: key.to_string() }).await?;
         let resealed = self.store.reseal(Some(tenant), self.linger(), self.now()).await?;
         Ok(TenantTurned { made, resealed })
     }
@@ -66,7 +65,10 @@ impl House {
     /// tenants that are gone.
     pub(crate) async fn end_turning(&self) -> Result<(), StoreFault> {
         for tenant in self.store.turning().await? {
-            self.store.reseal(tenant.as_ref(), self.linger(), self.now()).await?;
+            // What does not open at one tenant keeps no other's change from its end.
+            if let Err(error) = self.store.reseal(tenant.as_ref(), self.linger(), self.now()).await {
+                tracing::error!(?tenant, error = %with_causes(&error), "a change of keys cannot go on now");
+            }
         }
         self.store.destroy_ownerless(self.now()).await?;
         Ok(())

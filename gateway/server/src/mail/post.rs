@@ -224,7 +224,9 @@ mod tests {
             ("ada@north.example\r\nBcc: eve@evil.example", "North", "Code"),
             ("ada@north.example>, <eve@evil.example", "North", "Code"),
         ] {
-            let Ok(text) = formatted("no-reply@north.example", to, tenant, subject) else { continue };
+            let written = formatted("no-reply@north.example", to, tenant, subject);
+            assert_eq!(written.is_ok(), to == "ada@north.example", "{written:?}");
+            let Ok(text) = written else { continue };
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert_eq!(
                 head.lines().filter(|line| line.starts_with("Bcc") || line.starts_with("MAIL")).count(),

@@ -32,8 +32,10 @@ pub(super) async fn show(visit: Visit) -> Response {
 pub(super) async fn is_of_use(visit: &Visit, factors: &[Factor]) -> Result<bool, Failed> {
     let beside = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
     let allowed = visit.tenant.bundle.tenant.factors.totp;
-    let vouched = async || visit.house.vouched(&visit.tenant, visit.user_id()).await;
-    Ok(allowed && (factors.iter().any(beside) || vouched().await?.is_some()))
+    if !allowed || visit.usable(factors).iter().any(beside) {
+        return Ok(allowed);
+    }
+    Ok(visit.house.vouched(&visit.tenant, visit.user_id()).await?.is_some())
 }
 
 async fn offer(visit: &Visit) -> Result<Response, Failed> {

@@ -19,7 +19,7 @@ use super::{
     complete::Enrolled,
     flow::{self, query_to},
     invitation, step_up,
-    visit::{No, Visit, carried, retry_after, see_other},
+    visit::{No, Visit, carried, see_other},
 };
 use crate::{
     mail::{CodeWanted, Wanted},
@@ -158,18 +158,14 @@ async fn proved(visit: &Visit, typed: &Secret<String>) -> Result<Response, No> {
 
 /// The page that was left, with what was wrong.
 async fn again(visit: &Visit, flow: &Flow, email: &Email, problem: Problem) -> Result<Response, No> {
-    let cookie = visit.keep_flow(flow).await?;
-    let mut response = match flow.awaits() {
+    let response = match flow.awaits() {
         Awaits::Factor(..) if matches!(flow.aim(), Aim::StepUp { .. }) => {
             step_up::page(visit, flow, Some(problem)).await?
         }
         Awaits::Password(_) => flow::page(visit, flow.destination(), email.as_str(), Some(problem)),
         _ => page(visit, flow, email, Some(problem)),
     };
-    if let Problem::TooMany(wait) = problem {
-        retry_after(&mut response, wait);
-    }
-    Ok(cookie.on(response))
+    visit.stays(flow, response, problem).await
 }
 
 fn page(visit: &Visit, flow: &Flow, email: &Email, problem: Option<Problem>) -> Response {

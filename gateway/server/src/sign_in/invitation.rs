@@ -178,6 +178,10 @@ pub(super) async fn choose_mail(visit: Visit, Path(token): Path<String>) -> Resp
 
 /// Spends the invitation of somebody who has shown link and mailbox both.
 pub(super) async fn accept_by_mail(visit: &Visit, hash: TicketHash, shown: &User, doer: &Doer) -> Result<Enrolled, No> {
+    // The tenant may have thought better of it since the code was asked for; the link stays good.
+    if !visit.house.sends_codes(&visit.tenant) {
+        return Err(Reason::FactorNotAllowed.into());
+    }
     let (user, factors) = visit.house.invitation(visit.id(), &hash).await?.ok_or(Reason::CodeSpent)?;
     if user.id != shown.id {
         return Err(Reason::CodeSpent.into());

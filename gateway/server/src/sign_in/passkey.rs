@@ -155,7 +155,7 @@ async fn mark_as_copied(visit: &Visit, enrolled: &Enrolled, id: FactorId) -> Res
     if let FactorData::Passkey { copied, .. } = &mut to {
         *copied = Some(visit.now);
     }
-    // It proved nothing: when it last did stays as it is.
+    // It proved nothing: when it last did stays as it is; of one that never did, it is when it was made.
     let (user, used) = (enrolled.user.id, factor.last_used.unwrap_or(factor.created));
     visit.house.store.replace_factor_data(visit.id(), user, id, &factor.data, &to, used).await?;
     Ok(())

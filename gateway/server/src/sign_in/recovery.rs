@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{
     complete::Enrolled,
     flow::query_to,
-    visit::{No, Visit, carried, retry_after, see_other},
+    visit::{No, Visit, carried, see_other},
 };
 use crate::{
     house::subject,
@@ -126,12 +126,7 @@ async fn again(
     enrolled: &Enrolled,
     problem: Problem,
 ) -> Result<Response, No> {
-    let cookie = visit.keep_flow(flow).await?;
-    let mut response = page(visit, flow, email, enrolled, Some(problem));
-    if let Problem::TooMany(wait) = problem {
-        retry_after(&mut response, wait);
-    }
-    Ok(cookie.on(response))
+    visit.stays(flow, page(visit, flow, email, enrolled, Some(problem)), problem).await
 }
 
 fn page(visit: &Visit, flow: &Flow, email: &Email, enrolled: &Enrolled, problem: Option<Problem>) -> Response {

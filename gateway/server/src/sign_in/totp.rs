@@ -15,7 +15,7 @@ use super::{
     complete::Enrolled,
     flow::query_to,
     step_up,
-    visit::{No, Visit, carried, retry_after, see_other},
+    visit::{No, Visit, carried, see_other},
 };
 use crate::pages::{Code, Page as _, Problem};
 
@@ -101,16 +101,12 @@ async fn again(
     enrolled: &Enrolled,
     problem: Problem,
 ) -> Result<Response, No> {
-    let cookie = visit.keep_flow(&flow).await?;
-    let mut response = if matches!(flow.aim(), Aim::StepUp { .. }) {
+    let response = if matches!(flow.aim(), Aim::StepUp { .. }) {
         step_up::page(visit, &flow, Some(problem)).await?
     } else {
         page(visit, &flow, email, enrolled, Some(problem))
     };
-    if let Problem::TooMany(wait) = problem {
-        retry_after(&mut response, wait);
-    }
-    Ok(cookie.on(response))
+    visit.stays(&flow, response, problem).await
 }
 
 fn page(visit: &Visit, flow: &Flow, email: &Email, enrolled: &Enrolled, problem: Option<Problem>) -> Response {

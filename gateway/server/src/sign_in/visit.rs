@@ -20,8 +20,8 @@ use cardea_proxy::{Admitted, edge::languages};
 use cardea_storage::StoreFault;
 use serde::Deserialize;
 
-pub(super) use super::answer::{SetCookie, carried, go_to, query_of, retry_after, see_other};
-use super::providers;
+pub(super) use super::answer::{SetCookie, carried, go_to, query_of, see_other};
+use super::{answer::retry_after, providers};
 use crate::{
     House,
     house::{Doer, NoPermit},
@@ -244,6 +244,14 @@ impl Visit {
         let (ticket, kept) = OneTime::issue(Purpose::Flow, self.id(), flow, sealer, self.now, &**entropy)?;
         shared.put(&kept, self.now).await?;
         Ok(SetCookie::new(cookie::set_flow(&ticket, self.house.is_secure())))
+    }
+
+    /// Answers with the page that was left, which says what was wrong; the sign-in is kept for another try.
+    pub(super) async fn stays(&self, flow: &Flow, mut page: Response, problem: Problem) -> Result<Response, No> {
+        if let Problem::TooMany(wait) = problem {
+            retry_after(&mut page, wait);
+        }
+        Ok(self.keep_flow(flow).await?.on(page))
     }
 
     /// The cookie that forgets a sign-in.

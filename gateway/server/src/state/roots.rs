@@ -6,10 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use cardea_core::resources::TenantBundle;
 
-use crate::config::Stamp;
+use crate::{config::Stamp, fingerprint};
 
 /// Each file of roots as it was just before it was read, by the name that the resources give it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +21,7 @@ struct Seen(Stamp, Option<String>);
 impl Seen {
     fn of(path: &Path) -> Self {
         let stamp = Stamp::of(path);
-        let hex = |held: &[u8]| digest(&SHA256, held).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(stamp, std::fs::read(path).ok().map(|held| hex(&held)))
+        Self(stamp, std::fs::read(path).ok().map(|held| fingerprint::sha256(&held)))
     }
 }
 

@@ -115,6 +115,13 @@ impl Store {
         })
     }
 
+    /// The head behind entry `seq`, which need not open.
+    pub async fn log_head_behind(&self, tenant: Option<&TenantId>, seq: u64) -> Result<Option<Head>, StoreFault> {
+        let sql = "SELECT link FROM log WHERE tenant = $1 AND seq = $2";
+        let row = sqlx::query(sql).bind(owner(tenant)).bind(number(seq)).fetch_optional(self.reader()).await?;
+        row.map(|row| Ok(Head { size: seq + 1, link: hash(row.bytes("link")?, "link")? })).transpose()
+    }
+
     /// The logs that there are, those of deleted tenants too.
     pub async fn logs(&self) -> Result<Vec<Option<TenantId>>, StoreFault> {
         let rows = sqlx::query("SELECT tenant FROM log_heads ORDER BY tenant").fetch_all(self.reader()).await?;
@@ -132,17 +139,27 @@ impl Store {
         for head in known {
             chain = chain.knowing(*head);
         }
+        let mut why: Option<(Option<KeyId>, Why)> = None;
         loop {
             // INVARIANT: asked by number and not by what was read last, so that a gap shows.
             let rows = self.range(tenant, chain.head().size, STRIDE).await?;
             for row in &rows {
                 let checked = match row {
                     Opened::Whole(logged) => whole(&mut chain, logged, tenant),
-                    Opened::Closed { seq, leaf, link, key } => match self.why_closed(tenant, *key).await? {
-                        Why::Destroyed => chain.take_closed(*seq, leaf, link),
-                        Why::Foreign => Err(Break::Foreign { seq: *seq }),
-                        Why::Changed => chain.take_closed(*seq, leaf, link).and(Err(Break::Edited { seq: *seq })),
-                    },
+                    Opened::Closed { seq, leaf, link, key } => {
+                        // Asked once for each key: all entries of a tenant that is gone are under a few.
+                        let known = why.filter(|(of, _)| of == key).map(|(_, why)| why);
+                        let reason = match known {
+                            Some(reason) => reason,
+                            None => self.why_closed(tenant, *key).await?,
+                        };
+                        why = Some((*key, reason));
+                        match reason {
+                            Why::Destroyed => chain.take_closed(*seq, leaf, link),
+                            Why::Foreign => Err(Break::Foreign { seq: *seq }),
+                            Why::Changed => chain.take_closed(*seq, leaf, link).and(Err(Break::Edited { seq: *seq })),
+                        }
+                    }
                 };
                 if let Err(found) = checked {
                     return Ok(Err(found));
@@ -156,6 +173,7 @@ impl Store {
 }
 
 /// Why an entry does not open.
+#[derive(Clone, Copy)]
 enum Why {
     /// Its key was destroyed, with the tenant that was.
     Destroyed,

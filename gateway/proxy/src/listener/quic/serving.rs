@@ -22,8 +22,8 @@ use crate::{
     listener::{
         Turned,
         quiet::{Quiet, Turn},
-        serving::Counted,
     },
+    metrics::Counted,
 };
 
 /// How much longer than it may be a head is read, to be refused with an answer.
@@ -51,7 +51,7 @@ pub(super) struct Serving {
 impl Serving {
     /// Serves a connection until it ends, the gateway closes, or it has asked for nothing for the idle time.
     pub(super) async fn keep(self, quic: quinn::Connection) {
-        let _open = Counted::new(&self.proxy);
+        let _open = Counted::one_more(&self.proxy.metrics().connections);
         let longest = self.settings.limits.header_bytes.saturating_mul(READ_TO_REFUSE) as u64;
         let mut builder = h3::server::builder();
         builder.max_field_section_size(longest).send_grease(false);

@@ -1,8 +1,7 @@
 //! What the entries of an apply tell: each change, with the hashes of what stood and of what stands in its place.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use cardea_audit::{Event, Replaced};
 use cardea_core::{
     TenantId,
@@ -11,6 +10,8 @@ use cardea_core::{
 use cardea_policy::Sources;
 use cardea_storage::{Plan, ResourceChange};
 use serde::Serialize;
+
+use crate::fingerprint;
 
 /// An entry for each log that is concerned; `None` is the operator's own. Guard-rails stand over every tenant, and are told
 /// in the operator's own log, too. That a tenant is gone is told in the operator's: its own log's key went with it, and an
@@ -72,12 +73,7 @@ fn some<T: Serialize>(all: &[T]) -> Option<String> {
 
 /// SHA-256, in hex, of the JSON in which the store keeps it.
 fn sha256<T: Serialize + ?Sized>(spec: &T) -> Option<String> {
-    let json = serde_json::to_vec(spec).ok()?;
-    Some(digest(&SHA256, &json).as_ref().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    Some(fingerprint::sha256(&serde_json::to_vec(spec).ok()?))
 }
 
 fn owner(change: &ResourceChange) -> Option<&TenantId> {
