@@ -130,6 +130,8 @@ async fn keys_are_replaced_while_people_are_at_work_and_all_is_there_afterwards(
     let upstream = Upstream::start().await?;
     let gateway = Plan::before(upstream.port).start().await?;
     let (mut client, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let secret = gateway.at("echo.acme", "/secret/plan")?;
+    assert_eq!(client.open(&secret).await?.status, 200);
     let before = gateway.on.read("state/operator.key")?;
 
     // The one after the other, with a gateway that runs: whoever is signed in stays so.
@@ -139,7 +141,7 @@ async fn keys_are_replaced_while_people_are_at_work_and_all_is_there_afterwards(
     assert_eq!(gateway.on.read("state/operator.key.before")?, before);
     let said = gateway.on.does(&["keys", "rotate", "--all-tenants"]).await?;
     assert!(said.contains("acme: the key is another one") && said.contains("the old one opens until"), "{said}");
-    assert_eq!(client.get(&gateway.at("echo.acme", "/secret/plan")?).await?.status, 200);
+    assert_eq!(client.get(&secret).await?.status, 200);
     let ben = gateway.person("ben@acme.example", &["readers"]).await?;
     assert_eq!(gateway.on.cardea(&["keys", "rotate", "--tenant", "nobody"]).await?.0, 2);
     let said = gateway.on.does(&["keys", "rotate", "--tenant", "acme"]).await?;
