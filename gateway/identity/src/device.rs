@@ -1,7 +1,8 @@
 //! The mark of a browser in which somebody has signed in, so that strangers' guesses at an account do not slow down the
 //! browsers of whoever owns it (see `guard`). It opens nothing: it only says under which counter a try falls.
 //!
-//! No store keeps it. The browser does, sealed, so that nobody makes one without having signed in.
+//! No store keeps it. The browser does, sealed, so that nobody makes one without having signed in. A key that was replaced
+//! opens what it sealed until it is destroyed; a sign-in until then seals it anew, and the browser stays known.
 
 use std::time::Duration;
 
@@ -119,5 +120,19 @@ mod tests {
         }
         assert_eq!(Device::open(&text, &TenantId::parse("south").unwrap(), &sealer), None);
         assert_eq!(Device::open(&text, &tenant(), &Sealer::new(&Secret::new([4; 32])).unwrap()), None);
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_still_tells_the_browser_which_then_has_a_mark_under_the_next() {
+        let (old, new, entropy) = (Secret::new([3; 32]), Secret::new([4; 32]), Fixed::new(1));
+        let before = Device::new(&entropy).remember(account(0), now());
+        let text = before.seal(&tenant(), &Sealer::new(&old).unwrap(), &entropy).unwrap();
+        let ring = Sealer::ring([&new, &old]).unwrap();
+        let found = Device::open(&text, &tenant(), &ring).unwrap();
+        assert_eq!((found.id(), found.knows(&account(0), now())), (before.id(), true));
+        let again = found.remember(account(0), now()).seal(&tenant(), &ring, &entropy).unwrap();
+        let alone = Sealer::new(&new).unwrap();
+        assert_eq!(Device::open(&again, &tenant(), &alone).unwrap().id(), before.id());
+        assert_eq!(Device::open(&text, &tenant(), &alone), None, "it was destroyed");
     }
 }

@@ -58,7 +58,7 @@ pub struct Rule {
 /// A key to count under, with its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
-    /// The key; holds no personal data in the clear.
+    /// The key: what is tried, at which account, from where. Stores keep a keyed mark of it alone.
     pub key: String,
     /// Its rule.
     pub rule: Rule,
@@ -133,7 +133,8 @@ impl Target {
 }
 
 /// An account as counters know it, whether anybody has it or not: the hash of tenant and canonical e-mail address, so
-/// that spelling, path and existence make no difference, and counters hold no personal data.
+/// that spelling, path and existence make no difference. Anybody can compute it, so it is kept nowhere but sealed, or
+/// within a keyed mark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Account(String);

@@ -1,5 +1,5 @@
-//! What is owed to the file beside its rows: a change that leaves in pages that are free what lay open notes so in its own
-//! transaction, and the file is written anew on opening, until that was done once from end to end.
+//! What is owed to the file beside its rows: a change that leaves in pages that are free, or in the log of writes, what lay open
+//! notes so in its own transaction, and the file is written anew, or the log cut off, on opening, until that was done once from end to end.
 
 use sqlx::{Any, Connection as _, Executor as _, Row as _, SqliteConnection, Transaction};
 
@@ -8,30 +8,43 @@ use crate::StoreFault;
 /// Where it is noted. Made beside the table of migrations, which stands outside the migrations itself.
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS owed (what TEXT PRIMARY KEY)";
 
-/// Notes, in the transaction that leaves something behind, that the file is to be written anew.
-pub(crate) async fn note(tx: &mut Transaction<'_, Any>) -> Result<(), StoreFault> {
-    sqlx::query("INSERT INTO owed (what) VALUES ('vacuum') ON CONFLICT (what) DO NOTHING").execute(&mut **tx).await?;
+/// Owed: that the file is written anew.
+pub(crate) const ANEW: &str = "vacuum";
+
+/// Owed: that the log of writes is cut off.
+pub(crate) const CUT_OFF: &str = "cut-off";
+
+/// Notes, in the transaction that leaves something behind, what is to be done about it.
+pub(crate) async fn note(tx: &mut Transaction<'_, Any>, what: &str) -> Result<(), StoreFault> {
+    sqlx::query("INSERT INTO owed (what) VALUES ($1) ON CONFLICT (what) DO NOTHING")
+        .bind(what)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
 /// Pays what is owed over a connection of its own. What hinders it, as a full disk or another process, is told and does not
 /// keep the file from being opened: it stays noted, and the next opening tries again.
 pub(crate) async fn settle(mut own: SqliteConnection) -> Result<(), StoreFault> {
-    if sqlx::query("SELECT what FROM owed").fetch_optional(&mut own).await?.is_some() {
-        match pay(&mut own).await {
-            Ok(true) => tracing::info!("the database was written anew: nothing is left of what lay open"),
+    let rows = sqlx::query("SELECT what FROM owed").fetch_all(&mut own).await?;
+    if !rows.is_empty() {
+        let anew = rows.iter().any(|row| row.try_get::<String, _>("what").is_ok_and(|what| what == ANEW));
+        match pay(&mut own, anew).await {
+            Ok(true) => tracing::info!(anew, "the database was cleaned: nothing is left of what lay open"),
             Ok(false) => tracing::warn!("the database is in use, and older pages stay until it is opened again"),
-            Err(error) => tracing::error!(%error, "the database cannot be written anew; tried again when it is opened"),
+            Err(error) => tracing::error!(%error, "the database cannot be cleaned; tried again when it is opened"),
         }
     }
     Ok(own.close().await?)
 }
 
-/// Writes the file anew; tells whether nothing is owed any more. The copy lies in a file, and not in memory: a log may be
+/// Cuts off the log of writes, having written the file `anew` where that is owed; tells whether nothing is owed any more. The copy lies in a file, and not in memory: a log may be
 /// larger than that.
-async fn pay(own: &mut SqliteConnection) -> Result<bool, StoreFault> {
-    own.execute(sqlx::raw_sql("PRAGMA temp_store = FILE")).await?;
-    own.execute(sqlx::raw_sql("VACUUM")).await?;
+async fn pay(own: &mut SqliteConnection, anew: bool) -> Result<bool, StoreFault> {
+    if anew {
+        own.execute(sqlx::raw_sql("PRAGMA temp_store = FILE")).await?;
+        own.execute(sqlx::raw_sql("VACUUM")).await?;
+    }
     if !cut_off(own).await? {
         return Ok(false);
     }
@@ -94,10 +107,10 @@ mod tests {
         reader.execute(sqlx::raw_sql("BEGIN; SELECT * FROM owed")).await.unwrap();
         let mut own = SqliteConnection::connect(&url).await.unwrap();
         own.execute(sqlx::raw_sql("PRAGMA busy_timeout = 10")).await.unwrap();
-        assert!(!pay(&mut own).await.unwrap());
+        assert!(!pay(&mut own, true).await.unwrap());
         reader.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
         assert!(sqlx::query("SELECT what FROM owed").fetch_optional(&mut own).await.unwrap().is_some());
-        assert!(pay(&mut own).await.unwrap());
+        assert!(pay(&mut own, true).await.unwrap());
         assert!(sqlx::query("SELECT what FROM owed").fetch_optional(&mut own).await.unwrap().is_none());
     }
 }

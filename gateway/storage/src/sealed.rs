@@ -9,6 +9,7 @@
 //! | `policy_versions` | author and note | number |
 //! | `sessions` | browser, address and proofs | id |
 //! | `log` | the entry (see [`cardea_identity::sealing::EntrySealer`]) | id, number, facets |
+//! | `tries` | nothing | a mark of what was tried, at whose account and from where |
 //! | `one_time`, `signing_keys`, `secrets` | the value, by whoever made it | hash, id |
 //! | `tenant_keys` | the tenant's key, under the operator's | tenant, id |
 //!

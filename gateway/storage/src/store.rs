@@ -233,10 +233,14 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../migrations/0002_offered_handles.sql")),
     (3, include_str!("../migrations/0003_recovery.sql")),
     (SEALED, include_str!("../migrations/0004_sealed.sql")),
+    (MARKED, include_str!("../migrations/0005_marked_tries.sql")),
 ];
 
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;
+
+/// From this version on names of tries are keyed marks.
+const MARKED: i64 = 5;
 
 /// Brings the tables up to date, in one transaction: two processes that start together do it once.
 async fn migrate(writer: &AnyPool, vault: &Vault) -> Result<(), StoreFault> {
@@ -259,7 +263,10 @@ async fn migrate(writer: &AnyPool, vault: &Vault) -> Result<(), StoreFault> {
     }
     if stands > 0 && stands < SEALED {
         // What lay open lies in pages that are free now, and in the log of writes.
-        owed::note(&mut tx).await?;
+        owed::note(&mut tx, owed::ANEW).await?;
+    } else if stands > 0 && stands < MARKED {
+        // What was deleted was overwritten in its page, and lies in the log of writes.
+        owed::note(&mut tx, owed::CUT_OFF).await?;
     }
     Ok(tx.commit().await?)
 }

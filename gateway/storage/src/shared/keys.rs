@@ -54,7 +54,7 @@ impl Keys {
         self.key(tenant, format_args!("once:{}:{hash}", purpose.as_str()))
     }
 
-    /// A text: the count, a space, the last time.
+    /// A text: the count, a space, the last time. The name is a mark.
     pub(super) fn tries(&self, tenant: &TenantId, name: &str) -> String {
         self.key(tenant, format_args!("tries:{name}"))
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
-    HandleHash, HandleRecord, Session, TicketHash,
+    HandleHash, HandleRecord, Sealer, Session, TicketHash,
     guard::Limit,
     one_time::{OneTime, Purpose},
     session::{End, EndReason},
@@ -130,6 +130,16 @@ pub trait SharedState: Send + Sync {
 
     /// Whether it answers: for readiness.
     async fn ping(&self) -> Result<(), StoreFault>;
+}
+
+/// Under which names tries of a limit's key are looked for, the one under which they are kept first. INVARIANT: no store is
+/// given the key itself: it tells an address, and of an account what a guess at it can be compared with. A mark tells
+/// nothing to who has not the tenant's key.
+///
+/// Tries that were counted before that key was replaced are found, and count on, while the old one opens. Only what was
+/// not tried in that time is forgotten with it: it begins with one more round of free tries.
+fn names_of_tries(sealer: &Sealer, key: &str) -> Vec<String> {
+    sealer.marks("tries", key)
 }
 
 /// Reads an end's reason as it was kept.

@@ -24,7 +24,7 @@ use crate::{Store, StoreFault, changes::Change, sealed::Place};
 pub struct RedisShared {
     pub(super) connection: ConnectionManager,
     pub(super) keys: Keys,
-    store: Store,
+    pub(super) store: Store,
     pub(super) scripts: Arc<Scripts>,
 }
 
@@ -283,7 +283,7 @@ impl SharedState for RedisShared {
     }
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-        Ok(self.connection.clone().del(self.keys.tries(tenant, key)).await?)
+        Ok(self.connection.clone().del(self.keys_of_tries(tenant, key).await?).await?)
     }
 
     async fn sweep(&self, _: Timestamp) -> Result<(), StoreFault> {

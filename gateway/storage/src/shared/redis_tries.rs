@@ -4,7 +4,10 @@ use ::redis::AsyncCommands as _;
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::guard::{Limit, Tries};
 
-use super::redis::{RedisShared, px};
+use super::{
+    names_of_tries,
+    redis::{RedisShared, px},
+};
 use crate::StoreFault;
 
 /// Tries at a compare-and-set among racing gateways: each round somebody wins.
@@ -20,22 +23,39 @@ impl RedisShared {
         now: Timestamp,
         to: impl Fn(Tries) -> Result<Tries, No> + Send + Sync,
     ) -> Result<Result<(), No>, StoreFault> {
-        let key = self.keys.tries(tenant, &limit.key);
+        let keys = self.keys_of_tries(tenant, &limit.key).await?;
+        let (key, before) = keys.split_first().ok_or(StoreFault::NoKey)?;
         for _ in 0..ROUNDS {
-            let stands: Option<String> = self.connection.clone().get(&key).await?;
-            let stands = stands.unwrap_or_default();
-            let tries = match to(parse(&stands)?) {
+            let stands = self.kept_tries(key).await?;
+            let mut stood = stands.clone();
+            for key in before {
+                if stood.is_empty() {
+                    stood = self.kept_tries(key).await?;
+                }
+            }
+            let tries = match to(parse(&stood)?) {
                 Ok(tries) => tries,
                 Err(no) => return Ok(Err(no)),
             };
             let next = format!("{} {}", tries.count, tries.last.as_micros());
             let px = px(tries.last.plus(limit.rule.forget), now);
-            let done: u32 = self.run(&self.scripts.swap, std::slice::from_ref(&key), &[&stands, &next, &px]).await?;
+            let done: u32 = self.run(&self.scripts.swap, std::slice::from_ref(key), &[&stands, &next, &px]).await?;
             if done == 1 {
                 return Ok(Ok(()));
             }
         }
         Err(StoreFault::Contended { what: "tries" })
+    }
+
+    /// Where tries of a limit's key are kept, or were under a key of the tenant that was replaced.
+    pub(super) async fn keys_of_tries(&self, tenant: &TenantId, key: &str) -> Result<Vec<String>, StoreFault> {
+        let names = names_of_tries(&self.store.sealer(Some(tenant)).await?, key);
+        Ok(names.iter().map(|name| self.keys.tries(tenant, name)).collect())
+    }
+
+    async fn kept_tries(&self, key: &str) -> Result<String, StoreFault> {
+        let text: Option<String> = self.connection.clone().get(key).await?;
+        Ok(text.unwrap_or_default())
     }
 }
 

@@ -8,8 +8,9 @@ use cardea_identity::{
     guard::{Limit, Tries},
     one_time::{OneTime, Purpose},
 };
-use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction, any::AnyRow};
 
+use super::names_of_tries;
 use crate::{Store, StoreFault, row::Read};
 
 pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault> {
@@ -98,20 +99,21 @@ async fn change<No>(
     limit: &Limit,
     to: impl FnOnce(Tries) -> Result<Tries, No>,
 ) -> Result<Result<(), No>, StoreFault> {
-    let mut tx = store.write().await?;
-    let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
-        .bind(tenant.as_str())
-        .bind(limit.key.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-    let stood = match row {
-        Some(row) => Tries { count: count(&row)?, last: row.time("last_at")? },
-        None => Tries::default(),
-    };
-    let tries = match to(stood) {
+    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    let names = names_of_tries(&sealer, &limit.key);
+    let (newest, before) = names.split_first().ok_or(StoreFault::NoKey)?;
+    let stands = kept(&mut tx, tenant, newest).await?;
+    let mut stood = stands;
+    for name in before {
+        if stood.is_none() {
+            stood = kept(&mut tx, tenant, name).await?;
+        }
+    }
+    let tries = match to(stood.unwrap_or_default()) {
         Ok(tries) => tries,
         Err(no) => return Ok(Err(no)),
     };
+    let stands = stands.unwrap_or_default();
     // Compare-and-set, for databases where a transaction does not shut out other writers.
     let done = sqlx::query(
         "INSERT INTO tries (tenant, name, count, last_at, forget_at) VALUES ($1, $2, $3, $4, $5) \
@@ -119,12 +121,12 @@ async fn change<No>(
          forget_at = excluded.forget_at WHERE tries.count = $6 AND tries.last_at = $7",
     )
     .bind(tenant.as_str())
-    .bind(limit.key.as_str())
+    .bind(newest.as_str())
     .bind(i64::from(tries.count))
     .bind(tries.last.as_micros())
     .bind(tries.last.plus(limit.rule.forget).as_micros())
-    .bind(i64::from(stood.count))
-    .bind(stood.last.as_micros())
+    .bind(i64::from(stands.count))
+    .bind(stands.last.as_micros())
     .execute(&mut *tx)
     .await?;
     if done.rows_affected() == 0 {
@@ -135,13 +137,25 @@ async fn change<No>(
 }
 
 pub(super) async fn forgive(store: &Store, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-    let mut tx = store.write().await?;
-    sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name = $2")
-        .bind(tenant.as_str())
-        .bind(key)
-        .execute(&mut *tx)
-        .await?;
+    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    for name in names_of_tries(&sealer, key) {
+        sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name = $2")
+            .bind(tenant.as_str())
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
+    }
     Ok(tx.commit().await?)
+}
+
+/// What is kept under a name.
+async fn kept(tx: &mut Transaction<'_, Any>, tenant: &TenantId, name: &str) -> Result<Option<Tries>, StoreFault> {
+    let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
+        .bind(tenant.as_str())
+        .bind(name)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(|row| Ok(Tries { count: count(&row)?, last: row.time("last_at")? })).transpose()
 }
 
 fn one_time(row: &AnyRow, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {

@@ -1,12 +1,18 @@
 //! Tries: each counts, a wait helps, and what is given back was never made.
 
-use cardea_identity::guard::{Limit, Rule};
+use ::redis::AsyncCommands as _;
+use cardea_identity::{
+    Email,
+    guard::{self, Account, Limit, Rule, Target},
+};
 use futures_util::future::join_all;
+use sqlx::Row as _;
 
 use super::{
     stories::{both, secs},
     *,
 };
+use crate::LINGER;
 
 pub(super) fn limit(key: &str) -> Limit {
     let rule = Rule { free: 10, first_wait: secs(30), longest_wait: secs(3_600), forget: secs(86_400) };
@@ -66,5 +72,67 @@ async fn tries_given_back_slow_nobody_down_and_each_gives_back_its_own() {
         assert_eq!(under.ours.attempt(&acme, limit, t0()).await.unwrap(), Some(secs(30)), "four back, four more");
         under.ours.give_back(&acme, &never, t0()).await.unwrap();
         assert_eq!(under.ours.attempt(&tenant("beta"), limit, t0()).await.unwrap(), None, "another tenant");
+    }
+}
+
+/// The names under which the store keeps tries, as whoever takes its file reads them.
+async fn names(under: &Under) -> Vec<String> {
+    if let Some(server) = &under._server {
+        let client = ::redis::Client::open(server.url()).unwrap();
+        return client.get_multiplexed_async_connection().await.unwrap().keys("*").await.unwrap();
+    }
+    let rows = sqlx::query("SELECT tenant, name FROM tries").fetch_all(under.store.reader()).await.unwrap();
+    rows.iter().map(|row| format!("{{{}}}:{}", row.get::<String, _>("tenant"), row.get::<String, _>("name"))).collect()
+}
+
+/// Names once told the address, and the account by a hash of tenant and e-mail address that anybody can compute.
+#[tokio::test]
+async fn names_of_tries_tell_neither_who_nor_from_where_and_no_guess_is_compared_with_them() {
+    for under in stores().await {
+        let (ada, from) = (Email::parse("ada@north.example").unwrap(), [192, 0, 2, 7].into());
+        for of in ["acme", "beta"].map(tenant) {
+            // The same keys in both: what is told apart, the tenant's key tells apart.
+            let limits = guard::limits(Target::Password, &Account::of(&acme(), &ada), from, None, t0());
+            for limit in limits.in_order() {
+                assert_eq!(under.ours.attempt(&of, limit, t0()).await.unwrap(), None, "{}", under.name);
+            }
+        }
+        let (limits, kept) =
+            (guard::limits(Target::Password, &Account::of(&acme(), &ada), from, None, t0()), names(&under).await);
+        assert_eq!(kept.len(), 6, "{kept:?}");
+        for limit in limits.in_order() {
+            let known = ["acme", "beta"].map(|of| under.store.sealer_at_hand(Some(&tenant(of))).unwrap());
+            let marks = known.map(|sealer| sealer.mark("tries", &limit.key).unwrap());
+            assert_ne!(marks[0], marks[1]);
+            assert!(marks.iter().all(|mark| kept.iter().filter(|name| name.ends_with(mark)).count() == 1), "{kept:?}");
+            let told = limit.key.split('/').filter(|part| *part != "tries" && part.len() > 3);
+            let found: Vec<_> = told.filter(|part| kept.iter().any(|name| name.contains(part))).collect();
+            assert!(found.is_empty(), "{}: {found:?} in {kept:?}", under.name);
+        }
+    }
+}
+
+/// Else whoever knows of a change of keys would guess anew, as often as there is one.
+#[tokio::test]
+async fn tries_count_on_under_a_tenants_next_key() {
+    for under in stores().await {
+        let (tried, left) = (limit("tries/password/account/x"), limit("tries/password/account/y"));
+        for _ in 0..10 {
+            for limit in [&tried, &left] {
+                assert_eq!(under.ours.attempt(&acme(), limit, t0()).await.unwrap(), None, "{}", under.name);
+            }
+        }
+        under.store.turn_key(Some(&acme()), t0()).await.unwrap();
+        assert_eq!(under.theirs.attempt(&acme(), &tried, t0()).await.unwrap(), Some(secs(30)), "{}", under.name);
+        assert_eq!(under.ours.attempt(&acme(), &tried, t0().plus(secs(30))).await.unwrap(), None);
+        // The old key is destroyed. Who went on has taken along what was counted; who did not has one more round.
+        let later = t0().plus(LINGER);
+        under.store.reseal(Some(&acme()), LINGER, later).await.unwrap();
+        assert_eq!(under.ours.attempt(&acme(), &tried, t0().plus(secs(31))).await.unwrap(), Some(secs(59)));
+        assert_eq!(under.ours.attempt(&acme(), &left, later).await.unwrap(), None);
+        // And a success forgets all of it, under whichever key it was counted.
+        under.store.turn_key(Some(&acme()), later).await.unwrap();
+        under.ours.forgive(&acme(), &tried.key).await.unwrap();
+        assert_eq!(under.ours.attempt(&acme(), &tried, t0().plus(secs(31))).await.unwrap(), None);
     }
 }
