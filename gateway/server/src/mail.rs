@@ -1,13 +1,14 @@
 //! Letters to people: codes, invitations, and notices of what changed about their account. No request waits for one: it is
-//! put in a bounded queue, and handed to the mail server beside all requests. So a sign-in page answers as fast, and the
+//! put in a bounded queue, of which each tenant has a fair share, and handed to the mail server beside all requests. So a sign-in page answers as fast, and the
 //! same, whether there is such a person, and whether the mail server works.
 //!
-//! What becomes of a letter is an entry and a figure; where it fails, a warning too, which names nobody. No letter is kept
+//! What becomes of a letter is an entry and a figure; where it fails or is dropped, a warning too, which names nobody. No letter is kept
 //! over a restart: a code that never came is asked for again, and an invitation's link is told to who made it.
 
 mod figures;
 mod letter;
 mod post;
+mod queue;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use cardea_audit::{Event, Subject};
 use cardea_core::{Language, Reason, TenantId};
 use cardea_identity::{Email, Status, factors::email::Code};
 use cardea_storage::StoreFault;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     House,
@@ -27,6 +28,7 @@ use crate::{
 use figures::{Counts, Outcome};
 pub(crate) use letter::{Letter, Notice};
 use post::Carrier;
+use queue::Queue;
 
 /// Letters that may wait. A thousand: what a slow mail server takes in a few minutes, and a megabyte.
 const WAITING: usize = 1_000;
@@ -39,8 +41,7 @@ const LAST_LETTERS: std::time::Duration = std::time::Duration::from_secs(15);
 pub(crate) struct Mail {
     /// None where no mail is configured: then no letter is written.
     carrier: Option<Carrier>,
-    to: mpsc::Sender<Wanted>,
-    from: Mutex<mpsc::Receiver<Wanted>>,
+    queue: Queue,
     hands: Arc<Semaphore>,
     pub(crate) counts: Counts,
 }
@@ -89,28 +90,14 @@ pub(crate) struct Addressed {
 impl Mail {
     /// Prepares to send; whether the mail server is there is found out with the first letter.
     pub(crate) fn open(config: Option<&MailConfig>) -> Result<Self, String> {
-        let (to, from) = mpsc::channel(WAITING);
         let carrier = config.map(Carrier::open).transpose()?;
         let hands = Arc::new(Semaphore::new(HANDS as usize));
-        Ok(Self { carrier, to, from: Mutex::new(from), hands, counts: Counts::default() })
+        Ok(Self { carrier, queue: Queue::new(WAITING), hands, counts: Counts::default() })
     }
 
     /// Whether letters are sent at all.
     pub(crate) const fn is_on(&self) -> bool {
         self.carrier.is_some()
-    }
-
-    /// Puts a letter in the queue. Where it is full the letter is dropped: whoever asked is told nothing else, since they
-    /// would be told of somebody else's letters.
-    pub(crate) fn send(&self, wanted: Wanted) {
-        if !self.is_on() {
-            return;
-        }
-        let (kind, tenant) = (wanted.kind(), wanted.tenant().clone());
-        if self.to.try_send(wanted).is_err() {
-            self.counts.count(kind, Outcome::Dropped);
-            tracing::warn!(%tenant, letter = kind, waiting = WAITING, "a letter was dropped: too many wait");
-        }
     }
 }
 
@@ -132,11 +119,9 @@ impl Wanted {
 
 /// Hands letters over until the process ends.
 pub(crate) async fn deliver(house: Arc<House>) {
-    let mut from = house.mail.from.lock().await;
     // The hand first: whoever is stopped while waiting for one has taken no letter out of the queue.
-    while let Ok(hand) = Arc::clone(&house.mail.hands).acquire_owned().await
-        && let Some(wanted) = from.recv().await
-    {
+    while let Ok(hand) = Arc::clone(&house.mail.hands).acquire_owned().await {
+        let wanted = house.mail.queue.next().await;
         begin(&house, hand, wanted);
     }
 }
@@ -159,9 +144,8 @@ pub(crate) async fn finish(house: &Arc<House>) {
         return;
     }
     let rest = async {
-        let mut from = house.mail.from.lock().await;
         while let Ok(hand) = Arc::clone(&house.mail.hands).acquire_owned().await
-            && let Ok(wanted) = from.try_recv()
+            && let Some(wanted) = house.mail.queue.next_now()
         {
             begin(house, hand, wanted);
         }
@@ -169,6 +153,9 @@ pub(crate) async fn finish(house: &Arc<House>) {
     };
     if tokio::time::timeout(LAST_LETTERS, rest).await.is_err() {
         tracing::warn!("letters were left unsent when the time for them was over");
+        while let Some(wanted) = house.mail.queue.next_now() {
+            house.dropped(wanted, "the gateway ended before its turn came");
+        }
     }
 }
 
@@ -181,6 +168,30 @@ impl House {
     /// Whether a tenant's people may sign in by a code in the mail: it says so, and there is a way for letters.
     pub(crate) fn sends_codes(&self, tenant: &TenantState) -> bool {
         tenant.bundle.tenant.factors.email && self.mail.is_on()
+    }
+
+    /// Puts a letter in the queue. Where that is full, one is dropped: whoever asked is told nothing else, since they would be
+    /// told of somebody else's letters.
+    pub(crate) fn send_letter(&self, wanted: Wanted) {
+        if self.mail.is_on()
+            && let Some(dropped) = self.mail.queue.put(wanted)
+        {
+            self.dropped(dropped, "too many letters wait");
+        }
+    }
+
+    /// Notes that a letter will not be sent.
+    fn dropped(&self, wanted: Wanted, why: &'static str) {
+        let kind = wanted.kind();
+        self.mail.counts.count(kind, Outcome::Dropped);
+        tracing::warn!(tenant = %wanted.tenant(), letter = kind, cause = why, "a letter was dropped");
+        match wanted {
+            Wanted::Code(one) => self.note(&one.tenant, &one.by, no_code(&one.email, None, why)),
+            Wanted::Letter(one) => {
+                let event = Event::MailFailed { user: one.user, letter: kind.into(), detail: why.into() };
+                self.note(&one.tenant, &one.by, event);
+            }
+        }
     }
 
     /// Tells a person what an event changed about their account, where it is of that kind.
@@ -196,12 +207,12 @@ impl House {
     pub(crate) fn notify(&self, tenant: &TenantId, user: Subject, notice: Notice) {
         let Some(state) = self.tenant(tenant) else { return };
         let letter = Letter::Notice { notice, at: self.now() };
-        self.mail.send(Wanted::Letter(Box::new(addressed(&state, user, letter, Doer::gateway()))));
+        self.send_letter(Wanted::Letter(Box::new(addressed(&state, user, letter, Doer::gateway()))));
     }
 
     /// Sends the link of an invitation to the person whom it is for.
     pub(crate) fn mail_invitation(&self, tenant: &TenantState, invited: &Invited, by: Doer) {
-        self.mail.send(Wanted::Letter(Box::new(invitation(tenant, invited, by))));
+        self.send_letter(Wanted::Letter(Box::new(invitation(tenant, invited, by))));
     }
 
     /// The same, for who waits to hear what became of it.
@@ -231,15 +242,7 @@ impl House {
                 return;
             }
         };
-        let event = Event::SignInRefused {
-            email: Some(email.to_string()),
-            user: user.map(|user| user.id),
-            factor: Some("email".into()),
-            provider: None,
-            reason: Reason::FactorRejected,
-            detail: format!("no code was sent: {detail}"),
-        };
-        self.note(&tenant, &by, event);
+        self.note(&tenant, &by, no_code(&email, user, detail));
     }
 
     /// To whom a code for that address goes, or why it goes to nobody.
@@ -290,6 +293,18 @@ impl House {
         self.mail.counts.count(kind, outcome);
         self.note(&tenant, &by, event);
         handed
+    }
+}
+
+/// That whoever asked for a code gets none.
+fn no_code(email: &Email, user: Option<Subject>, why: &str) -> Event {
+    Event::SignInRefused {
+        email: Some(email.to_string()),
+        user: user.map(|user| user.id),
+        factor: Some("email".into()),
+        provider: None,
+        reason: Reason::FactorRejected,
+        detail: format!("no code was sent: {why}"),
     }
 }
 

@@ -23,6 +23,7 @@ mod changes;
 mod explaining;
 mod going_away;
 mod invitation;
+mod letters;
 mod own_pages;
 mod reading;
 mod reload;
@@ -58,12 +59,17 @@ impl Stage {
 
     /// As [`Stage::set`], with faults injected into the writing of entries.
     async fn on(disk: Option<Arc<dyn FaultHook>>) -> Self {
+        Self::configured("", disk).await
+    }
+
+    /// As [`Stage::set`], with more in its configuration.
+    async fn configured(more: &str, disk: Option<Arc<dyn FaultHook>>) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let nth = NTH.fetch_add(1, Ordering::SeqCst);
         let folder = std::env::temp_dir().join(format!("cardea-house-{}-{nth}", std::process::id()));
-        let text = "[state]\ndir = \"state\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\nplain = true\n";
+        let text = format!("[state]\ndir = \"state\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\nplain = true\n{more}");
         let clock = Arc::new(Moved(AtomicI64::new(1_800_000_000_000_000)));
-        let config = Config::parse("cardea.toml", text, &folder, clock.now()).unwrap();
+        let config = Config::parse("cardea.toml", &text, &folder, clock.now()).unwrap();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let entropy = Arc::new(Fixed::new(u64::from(nth)));
         let house = House::built(config, Arc::clone(&clock) as _, entropy, disk).await.unwrap();

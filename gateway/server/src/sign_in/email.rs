@@ -91,7 +91,7 @@ async fn await_code(
 ) -> Result<Response, No> {
     let cookie = visit.keep_flow(flow).await?;
     let (tenant, language, by) = (visit.id().clone(), visit.look.w.language, visit.noting());
-    visit.house.mail.send(Wanted::Code(Box::new(CodeWanted { tenant, email, code, language, invited, by })));
+    visit.house.send_letter(Wanted::Code(Box::new(CodeWanted { tenant, email, code, language, invited, by })));
     Ok(cookie.on(see_other(HERE)))
 }
 
