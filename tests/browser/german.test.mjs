@@ -2,16 +2,13 @@
 // fits a telephone, and shuts nobody out.
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { giveAuthenticator, isAccessible, openBrowser, openWindow, placeOf, tell } from "./lib/chromium.mjs";
+import { giveAuthenticator, look, openBrowser, openWindow, placeOf, tell } from "./lib/chromium.mjs";
 import { startDemo } from "./lib/demo.mjs";
 
 const PASSWORD = "sieben grüne Flaschen an der Wand";
 const TELEPHONE = { viewport: { width: 390, height: 844 } };
-/** Where pictures of the pages go, for whoever wants to look at them. */
-const PICTURES = process.env.CARDEA_TEST_PICTURES;
 /** What the tenant wrote, in whatever language. */
 const NAMES = /Acme Laboratories|Studies and their records|\S+@\S+/g;
 /** Words that would have stayed English. */
@@ -52,8 +49,7 @@ async function isGerman(page, picture) {
     all.filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1 && getComputedStyle(one).display !== "inline").map((one) => one.outerHTML),
   );
   assert.deepEqual(cut, [], `something is cut off at ${page.url()}`);
-  await isAccessible(page);
-  if (PICTURES) await page.screenshot({ path: join(PICTURES, `${picture}-${page.viewportSize().width}.png`), fullPage: true });
+  await look(page, `german-${picture}`);
 }
 
 /** What anybody else of the tenant's would have to do. */

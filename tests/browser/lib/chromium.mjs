@@ -2,8 +2,9 @@
 // show in red: errors, reports of the content security policy, requests that failed.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
@@ -60,10 +61,13 @@ export async function isAccessible(page) {
   assert.deepEqual(told, [], `axe at ${page.url()}`);
 }
 
-/** Pictures of a page as it is read by day and by night, on a desk and on a phone, where somebody asks for them. */
+/**
+ * Looks at a page as it is read by day and by night, on a phone and on a desk: nobody is shut out, nothing lies beyond its edge.
+ * Pictures of all four go into the folder that `CARDEA_TEST_SHOTS` names, where somebody asks for them.
+ */
 export async function look(page, name) {
-  await isAccessible(page);
-  const folder = process.env.CARDEA_TEST_PICTURES;
+  const folder = process.env.CARDEA_TEST_SHOTS;
+  if (folder) mkdirSync(folder, { recursive: true });
   const size = page.viewportSize();
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
@@ -72,12 +76,47 @@ export async function look(page, name) {
       await isAccessible(page);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       assert.ok(!wide, `${name} is wider than ${width}`);
-      if (folder) await page.screenshot({ path: `${folder}/${name}-${colorScheme}-${width}.png`, fullPage: true });
+      if (folder) await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`), fullPage: true });
     }
   }
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize(size);
 }
+
+/** Every stop of the keyboard is seen: it is in view, and drawn otherwise than when the focus was elsewhere. */
+async function isSeen(page) {
+  const told = await page.evaluate(() => {
+    const [one, drawn] = [document.activeElement, (it) => (({ outlineStyle, outlineWidth, outlineColor, boxShadow, clipPath }) => [outlineStyle === "none" ? "" : outlineStyle + outlineWidth + outlineColor, boxShadow, clipPath].join())(getComputedStyle(it))];
+    if (!one || one === document.body) return null;
+    const focused = drawn(one);
+    const { top, bottom, left, right, width, height } = one.getBoundingClientRect();
+    // What it looks like without, as its own copy does, which nobody can come to.
+    const copy = one.cloneNode(true);
+    copy.inert = true;
+    copy.removeAttribute("id");
+    one.after(copy);
+    const plain = drawn(copy);
+    copy.remove();
+    const inView = width > 2 && height > 2 && bottom > 0 && right > 0 && top < innerHeight && left < innerWidth;
+    return { what: one.outerHTML.slice(0, 200), differs: focused !== plain, inView };
+  });
+  if (told) assert.ok(told.differs && told.inView, `the focus is not seen at ${page.url()}: ${JSON.stringify(told)}`);
+}
+
+/** Goes on by Tab to what is asked for, and sees each stop on the way. */
+export async function tabTo(page, target) {
+  await target.waitFor();
+  for (let stops = 0; stops < 60; stops++) {
+    await isSeen(page);
+    if (await target.evaluate((one) => one === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`${target} is not reached by Tab at ${page.url()}`);
+}
+
+/** From here on, whoever uses a pointer is a complaint. */
+export const withoutPointer = (page) =>
+  page.context().addInitScript(() => addEventListener("pointerdown", () => console.error("a pointer was used"), { capture: true }));
 
 /** A device that holds passkeys and knows its person: user verification, discoverable credentials. */
 export async function giveAuthenticator(page) {
