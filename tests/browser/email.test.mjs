@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 
 import { look, openBrowser, openWindow, placeOf, tell } from "./lib/chromium.mjs";
 import { startDemo } from "./lib/demo.mjs";
+import { startGateway } from "./lib/gateway.mjs";
 import { codeTo, lettersTo, linkTo } from "./lib/letters.mjs";
 
 let demo, browser;
@@ -84,4 +85,45 @@ test("an_invitation_needs_nothing_but_the_mailbox", async () => {
     assert.equal(placeOf(page), demo.at("acme", "/"));
   });
   await page.leave();
+});
+
+test("a_tenant_without_passwords_asks_for_the_mailbox_and_nothing_else", async () => {
+  const factors = "[factors]\npassword = false\npasskey = false\ntotp = false\nrecovery = false\nemail = true\n";
+  const tenant = (at) => `id = "lab"\nname = "Lab"\nsign_in_host = "${new URL(at("lab")).hostname}"\n${factors}`;
+  const mail = '\n[mail]\nfrom = "cardea@lab.example"\nfolder = "letters"\n';
+  const gateway = await startGateway((at) => ({ "resources/tenants/lab/tenant.toml": tenant(at) }), mail);
+  const [page, email, letters] = [await openWindow(browser), "maja@lab.example", gateway.file("letters")];
+  const asksForNothingElse = async () => assert.equal(await page.locator("input[type=password]").count(), 0, page.url());
+  try {
+    assert.match(await gateway.cardea("user", "invite", email, "--name", "Maja Mailbox"), /^an invitation was sent to/);
+    await tell(page, async () => {
+      await page.goto(await linkTo(letters, email));
+      await page.getByRole("button", { name: "E-mail me the first code" }).waitFor();
+      await asksForNothingElse();
+      await look(page, "mail-only-1-invitation");
+      await page.getByRole("button", { name: "E-mail me the first code" }).click();
+      await codeField(page).fill(await codeTo(letters, email));
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Hello, Maja Mailbox" }).waitFor();
+      await page.goto(gateway.at("lab", "/factors"));
+      await page.getByText("Codes by e-mail").waitFor();
+      await look(page, "mail-only-2-factors");
+      await page.getByRole("button", { name: "Sign out", exact: true }).click();
+      await page.getByRole("link", { name: "Sign in again" }).click();
+
+      await page.getByLabel("E-mail address").waitFor();
+      await look(page, "mail-only-3-sign-in");
+      await page.getByLabel("E-mail address").fill(email);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Check your e-mail" }).waitFor();
+      await asksForNothingElse();
+      await look(page, "mail-only-4-code");
+      await codeField(page).fill(await codeTo(letters, email, 2));
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Hello, Maja Mailbox" }).waitFor();
+    });
+  } finally {
+    await page.leave();
+    await gateway.stop();
+  }
 });
