@@ -19,6 +19,7 @@ mod machines;
 mod mail;
 mod observed;
 mod oidc;
+mod passphrase;
 mod policies;
 mod pools;
 mod protocols;

@@ -2,6 +2,7 @@
 //! under any key of it. And marks: keyed hashes, by which a store finds what it cannot read.
 
 mod entries;
+mod lock;
 
 use std::{fmt, sync::Arc};
 
@@ -17,6 +18,7 @@ use cardea_core::{Entropy, Secret, entropy};
 use serde::{Deserialize, Serialize};
 
 pub use entries::EntrySealer;
+pub use lock::{Lock, LockFault};
 
 /// Seals under the newest key of a ring and opens under all of them. Cloning shares the ring.
 #[derive(Clone)]

@@ -52,7 +52,7 @@ enum Command {
     Policy(commands::policy::Arguments),
     /// Invite, list, suspend and activate people; end their sessions.
     User(commands::user::Arguments),
-    /// Put other keys into the place of those that seal what is kept.
+    /// Put other keys into the place of those that seal what is kept; seal the first under a passphrase.
     Keys(commands::keys::Arguments),
     /// Issue enrolment tokens; list certificates and roots.
     Cert(commands::cert::Arguments),

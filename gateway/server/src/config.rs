@@ -22,6 +22,7 @@ use std::{
 use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp, resources::SecretRef};
 use cardea_proxy::observe::Observers;
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
 pub use certificates::Certificate;
 pub use change::{KeyChange, keys_between, same_doors};
@@ -39,6 +40,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Where everything that the gateway keeps lies.
     pub state_dir: PathBuf,
+    /// Where the passphrase of the operator's key is; a person is asked, or systemd, where absent.
+    pub passphrase: Option<SecretRef>,
     /// Where browsers and programs connect.
     pub listeners: Vec<ListenerConfig>,
     /// Health, readiness and metrics. Loopback unless told otherwise: metrics name tenants and apps.
@@ -276,14 +279,14 @@ impl Config {
 }
 
 /// Reads what a reference points to, without trailing line ends.
-fn read_secret(folder: &Path, at: &SecretRef) -> Result<Secret<String>, String> {
-    let text = match at {
+pub(crate) fn read_secret(folder: &Path, at: &SecretRef) -> Result<Secret<String>, String> {
+    let text = Zeroizing::new(match at {
         SecretRef::File(path) => {
             let path = folder.join(path);
             std::fs::read_to_string(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?
         }
         SecretRef::Env(name) => std::env::var(name).map_err(|_| format!("the environment has no `{name}`"))?,
-    };
+    });
     Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 

@@ -9,6 +9,7 @@ mod freshness;
 mod importing;
 mod in_force;
 mod keys;
+mod open_fault;
 mod operator_key;
 mod parting;
 mod people;
@@ -33,13 +34,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cardea_audit::{Entry, Event};
-use cardea_core::{Clock, Diagnostics, Entropy, EntryId, TenantId, Timestamp};
+use cardea_core::{Clock, Entropy, EntryId, TenantId, Timestamp};
 use cardea_identity::Sealer;
 use cardea_proxy::{Proxy, upstream::StickyKey};
 use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
 
 use crate::{
-    ca::{Ca, CaFault},
+    ca::Ca,
     config::Config,
     figures::Reloads,
     mail::{self, Mail},
@@ -55,6 +56,8 @@ pub(crate) use doubled::in_pairs as stands_twice;
 pub use importing::{Added, Imported, Importing};
 use keys::KeyRing;
 pub use keys::KeysFault;
+pub use open_fault::OpenFault;
+pub(crate) use operator_key::OperatorKey;
 pub use parting::Reset;
 pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
@@ -85,6 +88,8 @@ pub struct House {
     pub entropy: Arc<dyn Entropy>,
     /// All tenants, prepared; swapped whole.
     pub state: ArcSwap<State>,
+    /// What seals all that seals.
+    operator: Arc<OperatorKey>,
     /// Under which sticky cookies name addresses; derived from the operator's key.
     sticky: StickyKey,
     /// Calls to others: providers' discovery, keys and tokens.
@@ -133,37 +138,6 @@ pub struct House {
 /// Fifteen seconds to write the last entries: three times what one try waits for another process to let go of the file.
 const LAST_WRITES: Duration = Duration::from_secs(15);
 
-/// Why the house cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenFault {
-    /// The store.
-    #[error("the store in `{dir}` cannot be opened: {source}")]
-    Store {
-        /// The state folder.
-        dir: String,
-        /// Why.
-        source: StoreFault,
-    },
-    /// The operator's key.
-    #[error("{0}")]
-    Key(String),
-    /// What the store holds does not fit together.
-    #[error("{0}")]
-    Resources(#[from] Diagnostics),
-    /// Keys of assertions.
-    #[error(transparent)]
-    Keys(#[from] KeysFault),
-    /// The internal CA.
-    #[error(transparent)]
-    Ca(#[from] CaFault),
-    /// Calls to others.
-    #[error(transparent)]
-    Outgoing(#[from] crate::outgoing::CallFault),
-    /// Letters.
-    #[error("{0}")]
-    Mail(String),
-}
-
 impl House {
     /// Opens everything below the state folder and prepares what the store holds: a gateway that could serve.
     pub async fn open(
@@ -203,10 +177,11 @@ impl House {
         let dir = config.state_dir.display().to_string();
         let store_fault = |source| OpenFault::Store { dir: dir.clone(), source };
         operator_key::make_folder(&config.state_dir).map_err(OpenFault::Key)?;
-        let (key, database) = (config.operator_key(), config.database());
-        let (sealer, sticky) = operator_key::sealer(&key, &database, &*entropy).map_err(OpenFault::Key)?;
+        let (operator, database) = (Arc::new(OperatorKey::of(&config)), config.database());
+        let (sealer, sticky) = operator.sealer(&database, &*entropy)?;
         let store = Store::open(&database, sealer, Arc::clone(&entropy)).await.map_err(store_fault)?;
-        store.reread_operator_by(move || operator_key::to_read(&key));
+        let reread = Arc::clone(&operator);
+        store.reread_operator_by(move || reread.reread());
         let shared: Arc<dyn SharedState> = match &config.redis {
             Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
             None => Arc::new(SqlShared::new(store.clone())),
@@ -249,6 +224,7 @@ impl House {
             log,
             clock,
             entropy,
+            operator,
             sticky,
         }))
     }

@@ -15,7 +15,7 @@ use cardea_core::TenantId;
 use cardea_storage::Store;
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json};
+use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure};
 use crate::house::store_to_read;
 
 /// Read and verify the log.
@@ -97,7 +97,7 @@ async fn open(context: &Context) -> Result<Store, Failure> {
         let message = format!("there is no store at `{}`: nothing has been recorded yet", database.display());
         return Err(Failure::Misused(message));
     }
-    Ok(store_to_read(&config).await.map_err(anyhow::Error::from)?)
+    store_to_read(&config).await.map_err(open_failure)
 }
 
 async fn verify_store(store: &Store, arguments: &VerifyArguments, context: &Context) -> Ended {

@@ -9,7 +9,7 @@ use cardea_storage::Store;
 use serde_json::json;
 
 use super::{Context, Ended, Failure, Outcome, draw, say, say_json};
-use crate::{checks, config::Config, folder};
+use crate::{checks, config::Config, folder, house::OperatorKey};
 
 /// Check the configuration, the resources, the policies and their tests, without changing anything. Resources come from
 /// DIR, else from the folder that the configuration names, else from the store.
@@ -34,13 +34,14 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let dir = arguments.dir.or_else(|| config.as_ref().and_then(|config| config.resources.clone()));
     let bundle = bundle(dir.as_deref(), config.as_ref()).await?;
     let Some(bundle) = bundle else {
-        return told(context, "configuration is fine; there are no resources yet", &checks::Checked::default(), 0);
+        let nothing = ("configuration is fine; there are no resources yet", 0);
+        return told(context, nothing, &checks::Checked::default(), config.as_ref());
     };
     let mut checked = checks::bundle(&bundle, config.as_ref(), context.clock.now());
     placed(&mut checked, dir.as_deref());
     let (tenants, tests) = (bundle.tenants.len(), checked.count());
     let line = format!("{} and {} are fine", counted(tenants, "tenant"), counted(tests, "policy test"));
-    told(context, &line, &checked, tenants)
+    told(context, (&line, tenants), &checked, config.as_ref())
 }
 
 /// A number of things: `1 tenant`, `2 tenants`.
@@ -59,14 +60,24 @@ async fn bundle(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<Bu
     Ok(Some(bundle))
 }
 
-fn told(context: &Context, fine: &str, checked: &checks::Checked, tenants: usize) -> Ended {
+fn told(
+    context: &Context,
+    (fine, tenants): (&str, usize),
+    checked: &checks::Checked,
+    config: Option<&Config>,
+) -> Ended {
+    // What whoever starts the gateway will be asked.
+    let key = config.and_then(|config| OperatorKey::of(config).told());
     let passed = checked.passed();
     if context.is_json() {
         say_json(&json!({
             "ok": passed, "tenants": tenants, "diagnostics": checked.diagnostics, "warnings": checked.warnings,
-            "tests": checked.tests,
+            "tests": checked.tests, "operator_key": key,
         }))?;
     } else if passed {
+        if let Some(key) = key {
+            super::remark(key);
+        }
         warn(checked);
         say(fine);
     } else {

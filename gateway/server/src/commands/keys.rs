@@ -1,15 +1,19 @@
-//! `cardea keys`: another key in the place of the one that seals, while the gateway runs.
+//! `cardea keys`: another key in the place of the one that seals, while the gateway runs; and a passphrase for the first of all.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use cardea_core::TenantId;
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure, to_the_end};
-use crate::{House, house::Doer};
+use crate::{
+    House,
+    house::{Doer, OperatorKey},
+};
 
-/// Put other keys into the place of those that seal what is kept. A running gateway goes on.
+/// Put other keys into the place of those that seal what is kept, or seal the first of them under a passphrase. A running gateway
+/// goes on.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -21,6 +25,20 @@ enum Act {
     /// Make another operator's key, or with `--tenant` or `--all-tenants` another key of these, and seal again what was sealed
     /// under the old one. What is interrupted goes on when it is called again.
     Rotate(Rotate),
+    /// Seal the operator's key under a passphrase, or under another one: without it nothing that lies in the state folder opens
+    /// while the gateway is off. From then on `serve` and the commands take it from what `[keys] passphrase` names, from systemd's
+    /// credential `cardea-passphrase`, or ask at the terminal. Where there is no key yet, one is made that never lay open.
+    Protect(Protect),
+    /// Take the passphrase off again: the operator's key then lies open in its file.
+    Unprotect,
+}
+
+#[derive(Debug, clap::Args)]
+struct Protect {
+    /// Take the new passphrase from this file, such as `/dev/stdin`. Else, where the key is not sealed yet, it is
+    /// the one that the next start will be given; else it is asked for at the terminal.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,12 +58,64 @@ struct Rotate {
 
 /// Does it.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let Act::Rotate(what) = arguments.act;
-    let house = House::open_to_change(context.config()?, Arc::clone(&context.clock), Arc::clone(&context.entropy));
+    let config = context.config()?;
+    if let Act::Protect(what) = &arguments.act {
+        let (key, database) = (OperatorKey::of(&config), config.database());
+        if !key.is_there() && !database.exists() {
+            let passphrase = key.wished(what.passphrase_file.as_deref()).map_err(anyhow::Error::from)?;
+            key.begin_sealed(&database, &passphrase, &*context.entropy).map_err(anyhow::Error::from)?;
+            return protected(1, context);
+        }
+    }
+    let house = House::open_to_change(config, Arc::clone(&context.clock), Arc::clone(&context.entropy));
     let house = house.await.map_err(open_failure)?;
-    let ended = rotate(&house, &what, context).await;
+    let ended = match arguments.act {
+        Act::Rotate(what) => rotate(&house, &what, context).await,
+        Act::Protect(what) => protect(&house, &what, context).await,
+        Act::Unprotect => unprotect(&house, context).await,
+    };
     house.close().await;
     ended
+}
+
+async fn protect(house: &House, what: &Protect, context: &Context) -> Ended {
+    let passphrase = house.operator_key().wished(what.passphrase_file.as_deref()).map_err(anyhow::Error::from)?;
+    let lay_open = !house.operator_key().is_sealed();
+    to_the_end()?;
+    let files = house.protect_operator_key(&passphrase, &Doer::operator()).await.map_err(anyhow::Error::from)?;
+    let ended = protected(files, context);
+    if !context.is_json() {
+        remark(
+            "a gateway that runs goes on: from now on it is to be given this passphrase, or to be started again before the next \
+             `cardea keys rotate`",
+        );
+        if lay_open {
+            remark(
+                "the key lay open until now, perhaps in backups, too: `cardea keys rotate` makes one that never did",
+            );
+        }
+    }
+    ended
+}
+
+fn protected(files: usize, context: &Context) -> Ended {
+    if context.is_json() {
+        say_json(&json!({ "operator_key": "sealed", "files": files }))?;
+    } else {
+        say("the operator's key is sealed under a passphrase: without it nothing opens");
+    }
+    Ok(Outcome::Done)
+}
+
+async fn unprotect(house: &House, context: &Context) -> Ended {
+    to_the_end()?;
+    let files = house.unprotect_operator_key(&Doer::operator()).await.map_err(anyhow::Error::from)?;
+    if context.is_json() {
+        say_json(&json!({ "operator_key": "open", "files": files }))?;
+    } else {
+        say("the operator's key lies open in its file");
+    }
+    Ok(Outcome::Done)
 }
 
 async fn rotate(house: &Arc<House>, what: &Rotate, context: &Context) -> Ended {

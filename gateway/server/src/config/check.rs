@@ -52,6 +52,8 @@ impl<'a> Check<'a> {
             source: self.source.to_owned(),
             folder: self.folder.to_owned(),
             state_dir: self.state_dir(&file.state.dir),
+            // Looked up when it is needed: it may be a pipe, and whoever only checks is told of it, and not asked.
+            passphrase: file.keys.passphrase,
             ops,
             machines: file.machines.as_ref().map(|machines| *machines.address.get_ref()),
             ext_authz: file.ext_authz.as_ref().map(|table| self.ext_authz(table, file.machines.is_some())),

@@ -32,6 +32,8 @@ pub(super) struct File {
     pub forwarded: Option<Spanned<String>>,
     pub state: StateTable,
     #[serde(default)]
+    pub keys: KeysTable,
+    #[serde(default)]
     pub listeners: Vec<Spanned<ListenerTable>>,
     #[serde(default)]
     pub tls: WatchTable,
@@ -87,6 +89,12 @@ pub(super) enum PublicScheme {
 #[serde(deny_unknown_fields)]
 pub(super) struct StateTable {
     pub dir: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeysTable {
+    pub passphrase: Option<SecretRef>,
 }
 
 #[derive(Debug, Deserialize)]

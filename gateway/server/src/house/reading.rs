@@ -5,7 +5,7 @@ use cardea_core::Timestamp;
 use cardea_proxy::upstream::StickyKey;
 use cardea_storage::{Store, StoreFault};
 
-use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, operator_key, transport};
+use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, OperatorKey, transport};
 use crate::{
     config::Config,
     state::{Sheet, State},
@@ -23,16 +23,17 @@ pub struct Reading {
 impl Reading {
     /// Opens what is there; makes nothing that is not.
     pub async fn open(config: &Config, now: Timestamp) -> Result<Self, OpenFault> {
-        let fault = fault(config);
-        let store = store_to_read(config).await.map_err(&fault)?;
-        let state = state(&store, config, now).await.map_err(fault)?;
+        let store = store_to_read(config).await?;
+        let state = state(&store, config, now).await.map_err(fault(config))?;
         Ok(Self { store, state })
     }
 }
 
-/// Opens the store only to read it: with the operator's key where it may be read, else without what is sealed.
-pub async fn store_to_read(config: &Config) -> Result<Store, StoreFault> {
-    Store::open_to_read(&config.database(), operator_key::to_read(&config.operator_key())).await
+/// Opens the store only to read it: with the operator's key where it may be read, else without what is sealed. Who may read it
+/// has to know its passphrase, if there is one.
+pub async fn store_to_read(config: &Config) -> Result<Store, OpenFault> {
+    let operator = if config.database().exists() { OperatorKey::of(config).to_read()? } else { None };
+    Store::open_to_read(&config.database(), operator).await.map_err(fault(config))
 }
 
 impl House {

@@ -3,10 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use cardea_audit::Event;
-use cardea_core::TenantId;
+use cardea_core::{Secret, TenantId};
 use cardea_storage::{LINGER, LINGER_IN_REDIS, Resealed, StoreFault};
 
-use super::{Doer, House, operator_key, with_causes};
+use super::{Doer, House, operator_key::KeyFault, with_causes};
 
 /// What came of a new operator's key.
 #[derive(Debug)]
@@ -37,16 +37,48 @@ pub enum RotationFault {
     Store(#[from] StoreFault),
 }
 
+impl From<KeyFault> for RotationFault {
+    fn from(fault: KeyFault) -> Self {
+        Self::File(fault.to_string())
+    }
+}
+
 impl House {
+    /// Seals the operator's key, and those beside it, under a passphrase; tells how many files that were. Who runs goes on: the
+    /// key is the same.
+    pub async fn protect_operator_key(&self, passphrase: &Secret<String>, doer: &Doer) -> Result<usize, RotationFault> {
+        let _alone = self.operator.alone()?;
+        let files = self.operator.protect(passphrase, &*self.entropy)?;
+        self.tell_of_key("~ operator.key: sealed under a passphrase", doer).await?;
+        Ok(files)
+    }
+
+    /// Takes the passphrase off the operator's key, and those beside it.
+    pub async fn unprotect_operator_key(&self, doer: &Doer) -> Result<usize, RotationFault> {
+        let _alone = self.operator.alone()?;
+        let files = self.operator.unprotect()?;
+        self.tell_of_key("~ operator.key: sealed no more", doer).await?;
+        Ok(files)
+    }
+
+    async fn tell_of_key(&self, change: &str, doer: &Doer) -> Result<(), StoreFault> {
+        let event = Event::ConfigurationChanged { changes: vec![change.to_owned()], waiting: Vec::new() };
+        self.record_own(doer, event).await
+    }
+
+    /// Where the operator's key lies, and who is asked for its passphrase.
+    pub(crate) fn operator_key(&self) -> &super::OperatorKey {
+        &self.operator
+    }
+
     /// Makes another operator's key, seals every tenant's key under it, and puts it into its place. A gateway that runs
     /// reads it when it first needs it.
     pub async fn turn_operator_key(&self, doer: &Doer) -> Result<OperatorTurned, RotationFault> {
-        let path = self.config.operator_key();
-        let _alone = operator_key::alone(&path).map_err(RotationFault::File)?;
-        let ring = operator_key::prepare_next(&path, &*self.entropy).map_err(RotationFault::File)?;
+        let _alone = self.operator.alone()?;
+        let ring = self.operator.prepare_next(&*self.entropy)?;
         let key = ring.ids().next().map(|id| id.to_string()).unwrap_or_default();
         let keys = self.store.reseal_keys(ring, self.now()).await?;
-        let before = operator_key::take_over(&path).map_err(RotationFault::File)?;
+        let before = self.operator.take_over()?;
         self.record_own(doer, Event::KeyRotated { purpose: "operator".into(), key }).await?;
         Ok(OperatorTurned { keys, before })
     }

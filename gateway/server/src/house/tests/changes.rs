@@ -173,7 +173,7 @@ async fn roots_that_are_replaced_are_read_anew_and_only_theirs() {
     add(house, tenant_with_roots("south", "south.pem")).await;
     feed.round(house).await;
     let before = (way(house, &north()), way(house, &south));
-    look(house, Diagnostics::default()).await;
+    look(house, cardea_core::Diagnostics::default()).await;
     assert!(Arc::ptr_eq(&before.0, &way(house, &north())), "nothing was replaced");
 
     // At a look, on SIGHUP though nothing else can be read, and with whatever else is changed.
@@ -182,7 +182,7 @@ async fn roots_that_are_replaced_are_read_anew_and_only_theirs() {
         let (old, others) = (way(house, &north()), way(house, &south));
         roots("north.pem", &format!("{pem}\n"));
         match by {
-            "look" => drop(look(house, Diagnostics::default()).await),
+            "look" => drop(look(house, cardea_core::Diagnostics::default()).await),
             "sighup" => drop(configuration(house, &sighup, &logging::start(&LogConfig::default())).await.unwrap_err()),
             _ => {
                 add(house, tenant_with_roots("east", "south.pem")).await;
@@ -196,7 +196,7 @@ async fn roots_that_are_replaced_are_read_anew_and_only_theirs() {
     // What cannot be read keeps what was there, and the tenant is behind.
     let old = way(house, &north());
     roots("north.pem", "none");
-    look(house, Diagnostics::default()).await;
+    look(house, cardea_core::Diagnostics::default()).await;
     assert!(Arc::ptr_eq(&old, &way(house, &north())));
     assert!(house.state.load().behind.contains_key(&north()));
     stage.strike().await;
