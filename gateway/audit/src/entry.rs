@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use cardea_core::{AppId, Caller, EntryId, SessionId, TenantId, Timestamp};
+use cardea_core::{AppId, Caller, EntryId, SessionId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::Event;
@@ -64,6 +64,8 @@ pub struct Facets<'a> {
     pub app: Option<&'a AppId>,
     /// A short label of who did it: `user:<id>`, `visitor`, `operator`, ….
     pub caller: Cow<'static, str>,
+    /// Whose account it tells of; see [`Event::person`].
+    pub person: Option<UserId>,
     /// The reason of a refusal or fault.
     pub reason: Option<&'static str>,
     /// The verdict's code, where a question was put.
@@ -103,6 +105,7 @@ impl Entry {
             event: self.event.code(),
             app: self.event.app(),
             caller: self.actor.label(),
+            person: self.event.person(),
             reason: self.event.reason().map(|reason| reason.code()),
             verdict: self.event.verdict().map(|verdict| verdict.code()),
         }

@@ -72,7 +72,7 @@ events! {
     SignedOut = "sign-out" {
         /// Who.
         user: Subject,
-        /// Whether all of the person's sessions ended, or this one.
+        /// Whether all of the person's sessions ended, or only this one, or all others.
         everywhere: bool,
         /// How many sessions ended.
         sessions: u64,
@@ -399,6 +399,30 @@ impl Event {
     pub fn app(&self) -> Option<&AppId> {
         match self {
             Self::Request(request) => request.app.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whose account it tells of, where that person is shown it: sign-ins, sessions, ways to sign in, and what others did to
+    /// the account. Requests are not among it, since they are many; nor are letters, which the person has.
+    pub const fn person(&self) -> Option<UserId> {
+        match self {
+            Self::SignedIn { user, .. }
+            | Self::SteppedUp { user, .. }
+            | Self::SignedOut { user, .. }
+            | Self::SessionEnded { user, .. }
+            | Self::UserJoined { user, .. }
+            | Self::IdentityLinked { user, .. }
+            | Self::UserSuspended { user, .. }
+            | Self::UserActivated { user }
+            | Self::UserReset { user, .. }
+            | Self::GroupsChanged { user, .. }
+            | Self::FactorAdded { user, .. }
+            | Self::FactorRemoved { user, .. }
+            | Self::FactorChanged { user, .. }
+            | Self::RecoveryUsed { user, .. } => Some(user.id),
+            Self::SessionReuse { user, .. } | Self::FactorRefused { user, .. } => Some(*user),
+            Self::SignInRefused { user, .. } => *user,
             _ => None,
         }
     }

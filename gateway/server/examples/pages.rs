@@ -4,9 +4,10 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorRow, Factors, Failure, Invitation, Look, MailCode,
-    NameFactor, Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor,
-    SessionRow, Sessions, SignIn, SignedOut, StepUp, assets, factors::FactorKind, step_up::Need, totp, when::When,
+    Activity, ActivityRow, AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorRow, Factors, Failure,
+    Invitation, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery,
+    RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp, activity::Tone, assets,
+    factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Language, Reason, Timestamp};
 
@@ -56,6 +57,7 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         look,
         email: "",
         problem: None,
+        over: false,
         carried: CARRIED,
         app: None,
         passkey: true,
@@ -244,6 +246,23 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         "name-factor",
         &NameFactor { look, person, factor: rows[1].clone(), problem: Some(Problem::BadName) },
     )?;
+    let activity = |what: String, tone, seconds, times, by_administrator| ActivityRow {
+        what,
+        tone,
+        at: ago(seconds),
+        times,
+        by_administrator,
+        browser: if by_administrator { String::new() } else { look.w.browser("Firefox on Linux") },
+        address: if by_administrator { String::new() } else { "2001:db8:1234:5678:9abc:def0:1234:5678".to_owned() },
+    };
+    let a = &look.w.activity;
+    let happened = vec![
+        activity(a.signed_in.with(look.w.factors.passkey), Tone::Good, 30, 1, false),
+        activity(a.refused_with.with(look.w.factors.password), Tone::Mind, 400, 12, false),
+        activity(a.added.with(LONG), Tone::Plain, 90_000, 1, false),
+        activity(a.groups.to_string(), Tone::Plain, 200_000, 1, true),
+    ];
+    out.page(name, "activity", &Activity { look, person, rows: happened, newer: None, older: Some(2) })?;
     let session = |current, browser: &str, address: &str, assurance, seen| SessionRow {
         id: "019ab000-0000-7000-8000-000000000002".to_owned(),
         current,

@@ -234,6 +234,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (3, include_str!("../migrations/0003_recovery.sql")),
     (SEALED, include_str!("../migrations/0004_sealed.sql")),
     (MARKED, include_str!("../migrations/0005_marked_tries.sql")),
+    (6, include_str!("../migrations/0006_activity.sql")),
 ];
 
 /// From this version on personal data and secrets are sealed.

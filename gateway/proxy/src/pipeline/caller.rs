@@ -76,7 +76,11 @@ impl Proxy {
         let lead = canonical.navigation() && reason != Reason::UserSuspended;
         let entropy = &*self.parts.entropy;
         let port = way.limits().public_port;
-        let (challenge, flow_cookie) = challenge::of(need, site, canonical, headers, port, entropy);
+        let (mut challenge, flow_cookie) = challenge::of(need, site, canonical, headers, port, entropy);
+        if reason == Reason::SessionEnded {
+            // Whoever was at work a moment ago reads why they are asked again.
+            challenge.url.push_str("&ended=yes");
+        }
         Fail { challenge: Some(challenge), flow_cookie, lead, ..reason.into() }
     }
 

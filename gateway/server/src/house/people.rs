@@ -138,7 +138,7 @@ impl House {
         let ended = self.end_quietly(tenant, user, except, why).await?;
         let user = self.subject_of(tenant, user).await?;
         let event = match why {
-            EndReason::SignedOut => Event::SignedOut { user, everywhere: true, sessions: ended },
+            EndReason::SignedOut => Event::SignedOut { user, everywhere: except.is_none(), sessions: ended },
             _ => Event::SessionEnded { user, session: None, cause: why.as_str().into(), sessions: ended },
         };
         self.record(tenant, doer, event).await?;

@@ -8,6 +8,7 @@
 //! return page.respond();
 //! ```
 
+pub mod activity;
 pub mod assets;
 pub mod colour;
 pub mod email;
@@ -37,6 +38,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+pub use activity::{Activity, ActivityRow};
 pub use email::MailCode;
 pub use factors::{FactorRow, Factors, NameFactor, RemoveFactor};
 pub use failure::Failure;

@@ -14,6 +14,8 @@ pub struct SignIn<'a> {
     pub email: &'a str,
     /// Why the form is shown again.
     pub problem: Option<Problem>,
+    /// Whether a session has just ended, which the person hears of before they are asked again.
+    pub over: bool,
     /// Hidden fields (`to`, `flow`, …) that the form and the passkey request send along.
     pub carried: Carried<'a>,
     /// The app that the person wants to reach, by its name.

@@ -57,6 +57,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         look,
         email: HOSTILE,
         problem,
+        over: false,
         carried,
         app: Some(HOSTILE),
         passkey: true,
@@ -118,7 +119,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     let key = HOSTILE;
     let codes = [HOSTILE.to_owned()];
     type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
-    let all: [(&'static str, Draw<'_>); 20] = [
+    let all: [(&'static str, Draw<'_>); 21] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, mail: true, back: HOSTILE };
@@ -166,6 +167,19 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         }),
         ("sessions", {
             let page = Sessions { look, person, sessions: vec![session], done: Some(HOSTILE.to_owned()) };
+            Box::new(move || page.render())
+        }),
+        ("activity", {
+            let row = ActivityRow {
+                what: HOSTILE.to_owned(),
+                tone: activity::Tone::Mind,
+                at: when(),
+                times: 2,
+                by_administrator: true,
+                browser: HOSTILE.to_owned(),
+                address: HOSTILE.to_owned(),
+            };
+            let page = Activity { look, person, rows: vec![row], newer: Some(1), older: Some(3) };
             Box::new(move || page.render())
         }),
         ("portal", Box::new(move || portal.render())),

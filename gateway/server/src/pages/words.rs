@@ -81,11 +81,11 @@ words! {
     /// Words that many pages share.
     common: Common {
         skip, continue_, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
-        apps, factors, sessions, console, navigation, not_you, signed_in_as, assurance_1,
+        apps, factors, sessions, activity, console, navigation, not_you, signed_in_as, assurance_1,
         assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward,
     }
     /// The sign-in page.
-    sign_in: SignInWords { title, title_app, continue_with, use_passkey, new_here }
+    sign_in: SignInWords { title, title_app, over, continue_with, use_passkey, new_here }
     /// The password page.
     password: PasswordWords { title, submit, forgotten, forgotten_answer }
     /// The page for a one-time code.
@@ -129,8 +129,14 @@ words! {
     }
     /// The list of sessions.
     sessions: SessionsWords {
-        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, done_ended, browser_at,
+        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, end_others, end_others_lead, done_ended, done_others, browser_at,
         some_browser, some_program, unknown_browser,
+    }
+    /// What lately happened to the account.
+    activity: ActivityWords {
+        title, lead, empty, signed_in, confirmed, refused, refused_with, recovery_used, reused, signed_out,
+        signed_out_everywhere, session_ended, joined, linked, suspended, activated, reset, groups, added, removed, changed,
+        times, by_administrator, pages, newer, older,
     }
     /// The portal.
     portal: PortalWords {

@@ -1,6 +1,7 @@
 //! The portal: what a person can open, how they sign in, and where they are signed in. Each handler acts for the
 //! person of the request's session only; no address names another.
 
+mod activity;
 mod apps;
 mod enrolment;
 mod factors;
@@ -31,6 +32,8 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/factors/recovery", get(recovery::show).post(recovery::confirm))
         .route("/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
         .route("/factors/{id}/name", get(factors::ask_name).post(factors::rename))
+        .route("/activity", get(activity::show))
         .route("/sessions", get(sessions::show))
         .route("/sessions/{id}/end", post(sessions::end))
+        .route("/sessions/end-others", post(sessions::end_others))
 }

@@ -1,4 +1,4 @@
-//! `GET /sessions`, `POST /sessions/{id}/end`: where the person is signed in, and ending it there.
+//! `GET /sessions`, `POST /sessions/{id}/end`, `POST /sessions/end-others`: where the person is signed in, and ending it there.
 
 use axum::{
     extract::{Path, Query, rejection::QueryRejection},
@@ -19,7 +19,12 @@ pub(super) struct Shown {
 /// Lists the person's sessions, this one first.
 pub(super) async fn show(visit: Visit, shown: Result<Query<Shown>, QueryRejection>) -> Response {
     let done = shown.ok().and_then(|Query(shown)| shown.done);
-    let done = (done.as_deref() == Some("ended")).then(|| visit.look.w.sessions.done_ended.to_string());
+    let words = &visit.look.w.sessions;
+    let done = match done.as_deref() {
+        Some("ended") => Some(words.done_ended.to_string()),
+        Some("others") => Some(words.done_others.to_string()),
+        _ => None,
+    };
     let result = list(&visit, done).await;
     visit.answer(result)
 }
@@ -64,4 +69,17 @@ async fn end_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
     }
     visit.house.end_session(visit.tenant_id(), id, EndReason::SignedOut, &doer).await?;
     Ok(see_other("/sessions?done=ended"))
+}
+
+/// Ends all of the person's sessions but this one.
+pub(super) async fn end_others(visit: Visit) -> Response {
+    let result = end_all_others(&visit).await;
+    visit.answer(result)
+}
+
+async fn end_all_others(visit: &Visit) -> Result<Response, Failed> {
+    let (doer, spared) = (visit.doer()?, Some(visit.live.id));
+    let (tenant, user) = (visit.tenant_id(), visit.user_id());
+    visit.house.end_sessions_of_user(tenant, user, spared, EndReason::SignedOut, &doer).await?;
+    Ok(see_other("/sessions?done=others"))
 }

@@ -21,17 +21,30 @@ pub(super) struct Identity {
     flow: Option<String>,
 }
 
-/// `GET /sign-in`: who is signed in already goes on at once; that is how one sign-in serves all apps.
-pub(super) async fn show(visit: Visit, Query(onward): Query<Onward>) -> Response {
-    visit.answer(shown(&visit, &onward).await)
+/// `GET /sign-in`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    to: Option<String>,
+    #[serde(default)]
+    flow: Option<String>,
+    /// Said where a session was shown that is over. Anybody can make such a link: it changes nothing but a sentence.
+    #[serde(default)]
+    ended: Option<String>,
 }
 
-async fn shown(visit: &Visit, onward: &Onward) -> Result<Response, No> {
-    let destination = visit.destination(onward)?;
+/// `GET /sign-in`: who is signed in already goes on at once; that is how one sign-in serves all apps.
+pub(super) async fn show(visit: Visit, Query(asked): Query<Asked>) -> Response {
+    visit.answer(shown(&visit, asked).await)
+}
+
+async fn shown(visit: &Visit, asked: Asked) -> Result<Response, No> {
+    let over = asked.ended.is_some();
+    let destination = visit.destination(&Onward { to: asked.to, flow: asked.flow })?;
     if let Some(session) = visit.admitted.session() {
         return Ok(see_other(&visit.leave(session.id, &destination).await?));
     }
-    Ok(page(visit, &destination, "", None))
+    Ok(drawn(visit, &destination, "", None, over))
 }
 
 /// `POST /sign-in`: the password is asked for next, whoever it is; a code by e-mail where there are no passwords.
@@ -64,6 +77,10 @@ fn provider_of<'a>(visit: &'a Visit, email: &Email) -> Option<&'a ProviderSpec> 
 
 /// The page, with what was typed and what was wrong with it.
 pub(super) fn page(visit: &Visit, destination: &Destination, email: &str, problem: Option<Problem>) -> Response {
+    drawn(visit, destination, email, problem, false)
+}
+
+fn drawn(visit: &Visit, destination: &Destination, email: &str, problem: Option<Problem>, over: bool) -> Response {
     let rules = &visit.tenant.bundle.tenant.factors;
     let onward = carried(destination);
     // `begin` tells the passkey's request that it starts a sign-in and does not continue one.
@@ -74,6 +91,7 @@ pub(super) fn page(visit: &Visit, destination: &Destination, email: &str, proble
         look: &visit.look,
         email,
         problem,
+        over,
         carried: &fields,
         app: visit.tenant.app_at(destination.to.host()).map(|app| app.name.as_str()),
         passkey: rules.passkey,

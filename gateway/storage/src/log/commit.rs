@@ -82,7 +82,7 @@ const LAST_TRIES: u32 = 20;
 /// Rows in one statement. Powers of four, so that few statements are prepared and each is used again.
 const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 14;
 
 /// What was contended where another process has changed the key of a log.
 const KEY: &str = "the log's key";
@@ -289,6 +289,7 @@ async fn insert(
                     .bind(words.of(facets.event))
                     .bind(facets.app.map(AppId::shared))
                     .bind(facets.caller.into_owned())
+                    .bind(facets.person.map(|person| person.to_string()))
                     .bind(facets.reason.map(|reason| words.of(reason)))
                     .bind(facets.verdict.map(|verdict| words.of(verdict)))
                     .bind(i64::from(entry.is_admission()))
@@ -308,7 +309,7 @@ fn insert_sql(rows: usize) -> Arc<str> {
     let row = format!("({})", ["?"; COLUMNS].join(", "));
     // A statement that fails takes back the rows before it, and SQLite keeps a copy of each page for that. Here a failure
     // takes back the whole group (its transaction is dropped), so the copies would be for nothing: `OR FAIL` makes none.
-    let sql = "INSERT OR FAIL INTO log (tenant, seq, id, at, event, app, caller, reason, verdict, admission, sealed, leaf, link) VALUES ";
+    let sql = "INSERT OR FAIL INTO log (tenant, seq, id, at, event, app, caller, person, reason, verdict, admission, sealed, leaf, link) VALUES ";
     format!("{sql}{}", vec![row; rows].join(", ")).into()
 }
 

@@ -1,7 +1,7 @@
 //! Reading the logs: single entries, ranges for exports, verification.
 
 use cardea_audit::{Break, Chain, Entry, Hash, Head, Row};
-use cardea_core::{EntryId, TenantId};
+use cardea_core::{EntryId, TenantId, UserId};
 use cardea_identity::sealing::{EntrySealer, KeyId};
 use sqlx::any::AnyRow;
 
@@ -70,6 +70,28 @@ impl Store {
         rows.retain(|row| row.text("tenant").is_ok_and(|of| of == owner(tenant)));
         let found = self.opened(tenant, &rows).await?.into_iter().filter_map(Opened::whole);
         Ok(found.min_by_key(|logged| logged.seq))
+    }
+
+    /// The entries that tell of a person's account, newest first, without the first `skip`: what the person is shown. By an
+    /// index that holds no requests, so that it costs what it finds, however long the log.
+    pub async fn log_about(
+        &self,
+        tenant: &TenantId,
+        person: UserId,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Logged>, StoreFault> {
+        // Not by the tenant: its order would lead SQLite through the tenant's whole log.
+        let sql =
+            "SELECT tenant, seq, sealed, leaf, link FROM log WHERE person = $1 ORDER BY seq DESC LIMIT $2 OFFSET $3";
+        let mut rows = sqlx::query(sql)
+            .bind(person.to_string())
+            .bind(i64::from(limit))
+            .bind(i64::from(skip))
+            .fetch_all(self.reader())
+            .await?;
+        rows.retain(|row| row.text("tenant").is_ok_and(|of| of == tenant.as_str()));
+        Ok(self.opened(Some(tenant), &rows).await?.into_iter().filter_map(Opened::whole).collect())
     }
 
     /// Entries from `seq` on, oldest first, at most `limit`: for exports. One that does not open is a fault.

@@ -1,7 +1,7 @@
 //! Searches: they find what is there stretch by stretch, and take nothing from requests.
 
 use super::*;
-use crate::log::search::Patience;
+use crate::{log::search::Patience, row::Read as _, testing::user};
 
 fn text(text: &str, limit: u32) -> LogQuery {
     LogQuery { text: Some(text.to_owned()), limit, ..LogQuery::default() }
@@ -64,4 +64,31 @@ async fn whoever_searches_keeps_no_request_waiting_and_is_told_when_it_takes_too
     );
     drop(endless);
     assert_eq!(desk.store.log(Some(&acme), &text("page", 10)).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_finds_what_happened_to_their_account_and_nobody_elses() {
+    let desk = desk(LogLimits::default()).await;
+    let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+    let about = |nth: u64, of: &str, user: &cardea_identity::User| {
+        let user = cardea_audit::Subject { id: user.id, email: user.email.to_string() };
+        Entry { event: Event::SignedOut { user, everywhere: false, sessions: nth }, ..entry_of(Some(of), nth) }
+    };
+    for nth in 0..40 {
+        desk.log.record(entry(nth));
+    }
+    for (nth, of, user) in [(40, "acme", &ada), (41, "acme", &bob), (42, "acme", &ada), (43, "beta", &ada)] {
+        desk.log.record(about(nth, of, user));
+    }
+    desk.log.flush().await.unwrap();
+    let ask = async |skip: u32, limit: u32| {
+        let found = desk.store.log_about(&tenant("acme"), ada.id, skip, limit).await.unwrap();
+        found.iter().map(|logged| logged.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(0, 10).await, [42, 40], "newest first; not Bob's, no requests, nothing of another tenant's log");
+    assert_eq!(ask(0, 2).await.len() + ask(2, 2).await.len(), 2);
+    let sql = "EXPLAIN QUERY PLAN SELECT seq FROM log WHERE person = 'x' ORDER BY seq DESC LIMIT 1 OFFSET 0";
+    let plan = sqlx::query(sql).fetch_all(desk.store.reader()).await.unwrap();
+    let plan: Vec<_> = plan.iter().map(|row| row.text("detail").unwrap()).collect();
+    assert!(plan.iter().all(|step| step.contains("log_by_person")), "{plan:?}");
 }
