@@ -193,7 +193,7 @@ pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection)
         SiteRole::SignIn => match first {
             "ca" => &own.machines,
             "access" => &own.decisions,
-            "" | "factors" | "sessions" => &own.portal,
+            "" | "factors" | "sessions" | "activity" => &own.portal,
             "admin" | "api" => &own.console,
             _ => &own.sign_in,
         },
