@@ -55,6 +55,8 @@ pub struct Tenant {
     pub name: String,
     /// Accent colour of its pages.
     pub accent: Option<String>,
+    /// The name under which its logo is served.
+    pub logo: Option<Arc<str>>,
     /// The language of its pages where a reader asks for none of ours.
     pub language: Language,
     /// The host of its sign-in pages.

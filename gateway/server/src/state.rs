@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use cardea_audit::PolicyRef;
 use cardea_core::{
     Diagnostic, Diagnostics, TenantId, Timestamp,
-    resources::{AppSpec, Bundle, PolicyText, TenantBundle, TenantSpec, UpstreamSpec},
+    resources::{AppSpec, Bundle, Logo, PolicyText, TenantBundle, TenantSpec, UpstreamSpec},
 };
 use cardea_policy::{AppModel, Engine, Sources, built_in};
 use cardea_proxy::{
@@ -19,7 +20,7 @@ use cardea_proxy::{
     upstream::{Standing, StickyKey, TenantRoom, Transport, Upstream},
 };
 
-use crate::{checks::path_of, config::Config};
+use crate::{checks::path_of, config::Config, pages::assets};
 
 pub(crate) use roots::Roots;
 
@@ -59,12 +60,28 @@ pub struct TenantState {
     pub engine: Arc<Engine>,
     /// The tenant as the request path knows it.
     pub route: Arc<Tenant>,
+    /// What stands beside its name on its pages.
+    pub(crate) logo: Option<ServedLogo>,
     /// What its services share.
     pub(crate) standing: Standing,
     /// What its services are checked by.
     pub(crate) roots: Roots,
     /// Its apps as the request path knows them.
     apps: Vec<Arc<App>>,
+}
+
+/// A logo as it is served: by a name that changes with it.
+#[derive(Debug)]
+pub(crate) struct ServedLogo {
+    pub(crate) name: Arc<str>,
+    pub(crate) mime: &'static str,
+    pub(crate) bytes: Bytes,
+}
+
+impl ServedLogo {
+    fn new(Logo { mime, ending, bytes }: Logo) -> Self {
+        Self { name: assets::with_hash(&format!("logo.{ending}"), &bytes).into(), mime, bytes: bytes.into() }
+    }
 }
 
 /// How the connection to an app's service is protected: by the tenant's CA, other roots, or not at all.
@@ -203,10 +220,12 @@ fn tenant(
     })?;
     let engine = Arc::new(engine);
     let policy = PolicyRef { version, hash: engine.hash().into() };
+    let logo = spec.logo.as_deref().and_then(|text| Logo::parse(text).ok()).map(ServedLogo::new);
     let route = Arc::new(Tenant {
         id: spec.id.clone(),
         name: spec.name.clone(),
         accent: spec.accent.clone(),
+        logo: logo.as_ref().map(|logo| Arc::clone(&logo.name)),
         language: spec.language,
         sign_in_host: spec.sign_in_host.as_str().into(),
         sign_in_origin: sheet.config.origin(&spec.sign_in_host),
@@ -220,7 +239,7 @@ fn tenant(
     let new = || Standing { room: TenantRoom::new(spec.upstreams.connections), key: sheet.sticky.clone() };
     let standing = same.map_or_else(new, |old| old.standing.clone());
     let apps = apps(bundle, &engine, sheet.transports, &standing, before.map(|old| (&**old, &roots)))?;
-    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, standing, roots, apps }))
+    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, logo, standing, roots, apps }))
 }
 
 /// The tenant as it was, and what its services are checked by now.

@@ -4,6 +4,7 @@
 mod app;
 mod bundle;
 mod group;
+mod logo;
 mod policy;
 mod provider;
 mod read;
@@ -16,6 +17,7 @@ pub use app::{
 };
 pub use bundle::{Bundle, TenantBundle};
 pub use group::GroupSpec;
+pub use logo::Logo;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
 pub use provider::{JoinRule, ProviderSpec, SecretRef};
 pub use read::{place_by_value, read_toml};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Resource;
+use super::{Logo, Resource};
 use crate::{Assurance, AttributeKinds, Diagnostic, Diagnostics, Language, TenantId, attributes};
 
 /// A tenant as an administrator writes it (`tenants/<id>/tenant.toml`).
@@ -21,6 +21,10 @@ pub struct TenantSpec {
     /// Accent colour of its pages, `#rrggbb`; Cardea's own where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accent: Option<String>,
+    /// Its logo, which stands beside its name on its pages: a PNG, JPEG or WebP as a `data:` address; the first letter of its
+    /// name where absent. See [`Logo`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo: Option<String>,
     /// The language of its pages for readers whose browsers ask for none that the pages speak.
     #[serde(default, skip_serializing_if = "is_default")]
     pub language: Language,
@@ -157,6 +161,12 @@ impl Resource for TenantSpec {
         {
             found.push(
                 Diagnostic::new(source, format!("accent `{accent}` is not a colour")).help("write it as `#rrggbb`"),
+            );
+        }
+        if let Some(Err(amiss)) = self.logo.as_deref().map(Logo::parse) {
+            found.push(
+                Diagnostic::new(source, format!("the logo cannot be shown: {amiss}"))
+                    .help("write `data:image/png;base64,` and what `base64 -w0 logo.png` prints; PNG, JPEG or WebP, at most 64 KiB"),
             );
         }
         if !self.factors.password && !self.factors.passkey && self.factors.totp {

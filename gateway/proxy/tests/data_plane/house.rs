@@ -162,6 +162,7 @@ pub(crate) fn snapshot(spec: &AppSpec, upstream: Option<Arc<Upstream>>, policies
         id: TenantId::parse("acme").unwrap(),
         name: "Acme".to_owned(),
         accent: None,
+        logo: None,
         language: Language::English,
         sign_in_host: SIGN_IN_HOST.into(),
         sign_in_origin: format!("http://{SIGN_IN_HOST}"),

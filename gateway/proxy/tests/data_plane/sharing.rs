@@ -156,6 +156,7 @@ impl House {
             id: TenantId::parse("other").unwrap(),
             name: "Other".to_owned(),
             accent: None,
+            logo: None,
             language: acme.language,
             sign_in_host: OTHERS_HOST.into(),
             sign_in_origin: format!("http://{OTHERS_HOST}"),

@@ -163,6 +163,7 @@ impl Faces for House {
     fn page(&self, failure: &Failure) -> Response<Body> {
         let look = failure.tenant.as_ref().map_or_else(Look::bare, |tenant| {
             Look::anywhere(&tenant.name, tenant.accent.as_deref(), &tenant.sign_in_origin)
+                .with_logo(tenant.logo.as_ref())
         });
         let house = failure.tenant.as_ref().map_or_else(Language::default, |tenant| tenant.language);
         let look = look.speaking(failure.languages.choose(house));

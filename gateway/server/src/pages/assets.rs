@@ -76,7 +76,8 @@ pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     }
 }
 
-fn respond(mime: &'static str, tag: &str, body: Body, asked: &HeaderMap) -> Response {
+/// An asset as it is answered: kept for ever, since its name changes with it, and unable to run anything.
+pub(crate) fn respond(mime: &'static str, tag: &str, body: Body, asked: &HeaderMap) -> Response {
     let tag = HeaderValue::from_str(&format!("\"{tag}\"")).unwrap_or(HeaderValue::from_static("\"\""));
     let known = asked.get(header::IF_NONE_MATCH).is_some_and(|have| *have == tag);
     let mut response = Response::new(if known { Body::empty() } else { body });
@@ -115,7 +116,8 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     all.into_iter().map(|(name, mime, bytes)| Asset { name, mime, bytes, hashed: with_hash(name, bytes) }).collect()
 });
 
-fn with_hash(name: &str, bytes: &[u8]) -> String {
+/// A name that changes with what it names: `pages-3f9a….css` for `pages.css`.
+pub(crate) fn with_hash(name: &str, bytes: &[u8]) -> String {
     let hash = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, bytes));
     let short: String = hash.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     name.rsplit_once('.').map_or_else(|| name.to_owned(), |(stem, end)| format!("{stem}-{short}.{end}"))

@@ -1,5 +1,7 @@
 //! How a tenant's pages look: its name, its accent, where its style sheets are and where its forms may end.
 
+use std::sync::Arc;
+
 use axum::http::HeaderValue;
 use cardea_core::{Language, Languages, resources::TenantSpec};
 
@@ -15,6 +17,7 @@ pub struct Look {
     /// Where the portal is: `/` on the sign-in host, its whole address elsewhere; none where no tenant is known.
     pub home: Option<String>,
     accent: Option<String>,
+    logo: Option<Arc<str>>,
     prefix: &'static str,
     policy: HeaderValue,
     bare: bool,
@@ -29,6 +32,7 @@ impl Look {
             w: Words::of(Language::English),
             home: Some("/".to_owned()),
             accent: accent.map(str::to_owned),
+            logo: None,
             prefix: assets::AT_SIGN_IN_HOST,
             policy: headers::content_security_policy(form_targets),
             bare: false,
@@ -39,6 +43,12 @@ impl Look {
     pub fn of(tenant: &TenantSpec, form_targets: &[String], reader: Languages) -> Self {
         let look = Self::new(&tenant.name, tenant.accent.as_deref(), form_targets);
         look.speaking(reader.choose(tenant.language))
+    }
+
+    /// The same look with the logo that is served by this name.
+    #[must_use]
+    pub fn with_logo(self, logo: Option<&Arc<str>>) -> Self {
+        Self { logo: logo.cloned(), ..self }
     }
 
     /// The same look in a language.
@@ -66,6 +76,7 @@ impl Look {
             w: Words::of(Language::English),
             home: None,
             accent: None,
+            logo: None,
             prefix: assets::AT_APP_HOST,
             policy: headers::bare_policy(assets::bare_style_sha256()),
             bare: true,
@@ -96,6 +107,11 @@ impl Look {
     pub fn accent_sheet(&self) -> Option<String> {
         let digits = self.accent.as_deref()?.strip_prefix('#')?;
         Some(format!("{}/accent-{}.css", self.prefix, digits.to_ascii_lowercase()))
+    }
+
+    /// The address of the tenant's logo, where it has one.
+    pub fn logo(&self) -> Option<String> {
+        self.logo.as_ref().map(|name| format!("{}/logo/{name}", self.prefix))
     }
 
     /// The first letter of the tenant's name, for its mark.

@@ -54,7 +54,8 @@ impl FromRequestParts<Arc<House>> for Visit {
         let live = admitted.session().cloned().ok_or_else(broken)?;
         let tenant = house.tenant(&admitted.tenant().id).ok_or_else(broken)?;
         // The portal's forms end at its own host, step-ups included.
-        let look = Look::of(&tenant.bundle.tenant, &[], languages(&parts.headers));
+        let look =
+            Look::of(&tenant.bundle.tenant, &[], languages(&parts.headers)).with_logo(tenant.route.logo.as_ref());
         Ok(Self { house: Arc::clone(house), tenant, live, look, admitted, headers: parts.headers.clone() })
     }
 }

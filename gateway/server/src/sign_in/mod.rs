@@ -14,6 +14,7 @@ mod flow;
 mod hand_over;
 mod invitation;
 mod keys;
+mod logo;
 mod oauth2_proxy;
 mod oidc;
 mod pace;
@@ -61,6 +62,8 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/sign-in/invitation/{token}/passkey", post(invitation::choose_passkey))
         .route("/sign-out", post(sign_out::here))
         .route("/sign-out/everywhere", post(sign_out::everywhere))
+        .route("/assets/logo/{name}", get(logo::show))
+        .route("/.cardea/assets/logo/{name}", get(logo::show))
         .route("/.cardea/callback", get(hand_over::receive))
         .route("/.cardea/sign-out", get(sign_out::at_app).post(sign_out::at_app))
         .route("/.cardea/session", get(hand_over::who_am_i))

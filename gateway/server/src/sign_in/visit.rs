@@ -135,7 +135,7 @@ fn look(house: &House, tenant: &TenantState, admitted: &Admitted, reader: Langua
     let hosts = tenant.bundle.apps.values().flat_map(|app| &app.hosts);
     let mut targets: Vec<_> = hosts.map(|host| house.config.origin(host)).collect();
     targets.extend(tenant.bundle.providers.values().flat_map(|spec| providers::form_targets(house, tenant, spec)));
-    let look = Look::of(&tenant.bundle.tenant, &targets, reader);
+    let look = Look::of(&tenant.bundle.tenant, &targets, reader).with_logo(tenant.route.logo.as_ref());
     let sign_in_host = &tenant.bundle.tenant.sign_in_host;
     let here = &admitted.site().host;
     if **here == **sign_in_host { look } else { look.at_app_host(&house.config.origin(sign_in_host)) }
@@ -166,6 +166,11 @@ impl Visit {
     pub(super) fn agent(&self) -> String {
         let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         cookie::agent_label(agent.unwrap_or_default())
+    }
+
+    /// The request's headers.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// A header of the request, if it is plain text.
