@@ -107,6 +107,12 @@ async fn a_handle_works_at_its_own_host_and_while_it_lives() {
     let foreign = house.sign_in(SIGN_IN_HOST, "chemists", Assurance::Two);
     let reply = house.ask("GET /x", &format!("cookie: {foreign}\r\n")).await;
     assert_eq!((reply.status(), reply.reason().as_deref()), (401, Some("session-ended")));
+    // A person is told so where they are led; who never had a session is not.
+    for (cookie, told) in [(format!("cookie: {foreign}\r\n"), true), (String::new(), false)] {
+        let led = house.ask("GET /x", &format!("accept: text/html\r\n{cookie}")).await;
+        let location = led.header("location").unwrap();
+        assert_eq!(location.ends_with("&ended=yes"), told, "{location}");
+    }
     for cookie in
         ["cardea=", "cardea=x", "cardea=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "__Host-cardea=x", "cardea=%00"]
     {
