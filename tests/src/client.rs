@@ -211,7 +211,8 @@ impl Client {
     }
 
     fn learn(&mut self, url: &Url) {
-        let invitation = url.path().strip_prefix("/sign-in/invitation/").and_then(|rest| rest.split('/').next());
+        let link = ["/sign-in/invitation/", "/factors/link/"].iter().find_map(|at| url.path().strip_prefix(at));
+        let invitation = link.and_then(|rest| rest.split('/').next());
         let values = url.query_pairs().filter(|(name, _)| matches!(&**name, "code" | "state" | "nonce"));
         self.secrets.extend(values.map(|(_, value)| value.into_owned()).chain(invitation.map(str::to_owned)));
     }

@@ -52,7 +52,12 @@ impl Letter {
 
     /// The link that stands in it.
     pub fn link(&self) -> Option<url::Url> {
-        self.text.lines().find(|line| line.contains("/sign-in/invitation/"))?.trim().parse().ok()
+        self.text
+            .lines()
+            .find(|line| line.contains("/sign-in/invitation/") || line.contains("/factors/link/"))?
+            .trim()
+            .parse()
+            .ok()
     }
 }
 

@@ -11,6 +11,7 @@ mod declared;
 mod demo;
 mod echo;
 mod email;
+mod enrolment;
 mod factors;
 mod first_day;
 mod hand_over;

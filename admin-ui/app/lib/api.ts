@@ -115,6 +115,7 @@ export const api = {
   inviteAgain: (id: string) => call<T.Invited>("POST", `/users/${at(id)}/invite`),
   suspend: (id: string) => call<void>("POST", `/users/${at(id)}/suspend`),
   resetUser: (id: string) => call<{ invitation_url: string }>("POST", `/users/${at(id)}/reset`),
+  enrolUser: (id: string) => call<T.FactorLink>("POST", `/users/${at(id)}/enrol`),
   deleteUser: (id: string) => call<void>("DELETE", `/users/${at(id)}`),
   activateUser: (id: string) => call<void>("POST", `/users/${at(id)}/activate`),
   setGroups: (id: string, groups: string[]) => call<void>("PUT", `/users/${at(id)}/groups`, { groups }),

@@ -68,6 +68,11 @@ export interface Invited {
   mailed: boolean;
 }
 
+export interface FactorLink {
+  url: string;
+  mailed: boolean;
+}
+
 export interface App {
   id: string;
   name: string;

@@ -167,6 +167,20 @@ events! {
         /// Sessions that ended.
         sessions: u64,
     }
+    /// An administrator made a link by which a user may add a first factor beyond the only one.
+    FactorLinkMade = "factor-link-made" {
+        /// Who.
+        user: Subject,
+        /// Until when the link may be used.
+        expires: Timestamp,
+    }
+    /// Such a link was used: its session may add a factor.
+    FactorLinkUsed = "factor-link-used" {
+        /// Who.
+        user: Subject,
+        /// The session that took the place of the one in which it was shown.
+        session: SessionId,
+    }
     /// A user is gone for good, with factors, groups and sessions.
     UserDeleted = "user-deleted" {
         /// Who.
@@ -234,18 +248,18 @@ events! {
         /// How many of it are left.
         left: u64,
     }
-    /// A letter to a person was handed to the mail server: a code, an invitation, or a notice.
+    /// A letter to a person was handed to the mail server: a code, an invitation, a link for another factor, or a notice.
     MailSent = "mail-sent" {
         /// To whom.
         user: Subject,
-        /// `code`, `invitation` or `notice`.
+        /// `code`, `invitation`, `factor-link` or `notice`.
         letter: Arc<str>,
     }
     /// A letter to a person could not be handed to the mail server; nobody tries again.
     MailFailed = "mail-failed" {
         /// To whom it was to go.
         user: Subject,
-        /// `code`, `invitation` or `notice`.
+        /// `code`, `invitation`, `factor-link` or `notice`.
         letter: Arc<str>,
         /// Why, without what the server said: that may name others.
         detail: String,

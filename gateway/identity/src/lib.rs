@@ -6,6 +6,7 @@ pub mod assertion;
 pub mod assurance;
 pub mod cookie;
 pub mod device;
+pub mod enrolment;
 pub mod factors;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

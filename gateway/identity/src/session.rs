@@ -37,6 +37,10 @@ pub struct Session {
     /// Where it was begun, so that a person knows their own sessions from a stranger's. Gone with the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
+    /// Whether an administrator's link stands behind it: it began with an invitation, or a link for another factor was shown
+    /// in it. So it may give its account a first factor beyond the only one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_link: bool,
     /// When and why it ended, if it has.
     pub ended: Option<End>,
     /// Grows by one with each change.
@@ -174,6 +178,7 @@ impl Session {
             expires: now.plus(rules.absolute()),
             agent,
             client,
+            by_link: false,
             ended: None,
             version: 0,
         })
@@ -196,6 +201,12 @@ impl Session {
             version: 0,
             ..self.clone()
         }
+    }
+
+    /// The session that takes this one's place once an administrator's link was shown in it; a new id, as after a step-up.
+    #[must_use]
+    pub fn linked(&self, now: Timestamp, entropy: &dyn Entropy) -> Self {
+        Self { by_link: true, ..self.stepped_up(&[], now, entropy) }
     }
 
     /// The same session, ended; the first end stands.

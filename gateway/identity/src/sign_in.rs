@@ -36,6 +36,9 @@ pub struct Flow {
     destination: Destination,
     aim: Aim,
     state: State,
+    /// Whose link for another factor it was begun with: they get in with what they have, below the tenant's minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    enrols: Option<UserId>,
 }
 
 /// What is to come of it.
@@ -193,20 +196,27 @@ pub fn may_keep_recovery_codes(rules: &FactorRules, enrolled: &[Factor], vouched
 impl Flow {
     /// Begins a sign-in that ends at `destination`.
     pub const fn begin(tenant: TenantId, destination: Destination) -> Self {
-        Self { tenant, destination, aim: Aim::SignIn, state: State::Identity }
+        Self { tenant, destination, aim: Aim::SignIn, state: State::Identity, enrols: None }
+    }
+
+    /// The same sign-in, begun with a link by which `user` may add a factor. Whoever else signs in by it does so as without.
+    #[must_use]
+    pub const fn to_enrol(mut self, user: UserId) -> Self {
+        self.enrols = Some(user);
+        self
     }
 
     /// Begins a step-up of a session of `user`.
     pub fn step_up(user: &User, session: SessionId, proofs: Vec<Proof>, need: Need, destination: Destination) -> Self {
         let aim = Aim::StepUp { session, user: user.id, proofs, need };
         let state = State::Factor { user: user.id, email: user.email.clone(), proofs: vec![], ceremony: None };
-        Self { tenant: user.tenant.clone(), destination, aim, state }
+        Self { tenant: user.tenant.clone(), destination, aim, state, enrols: None }
     }
 
     /// Begins with an invitation that was just accepted.
     pub fn invited(user: &User, destination: Destination) -> Self {
         let state = State::Factor { user: user.id, email: user.email.clone(), proofs: vec![], ceremony: None };
-        Self { tenant: user.tenant.clone(), destination, aim: Aim::Invitation, state }
+        Self { tenant: user.tenant.clone(), destination, aim: Aim::Invitation, state, enrols: None }
     }
 
     /// The tenant.
@@ -324,7 +334,7 @@ impl Flow {
             _ => vec![],
         };
         let proofs = [before, vec![Proof { means, at: now }]].concat();
-        if self.is_complete(&proofs, known.rules) {
+        if self.is_complete(&proofs, &known) {
             let Self { destination, aim, .. } = self;
             return Ok(Step::Done(Done { user: known.user.id, proofs, aim, destination }));
         }
@@ -375,7 +385,7 @@ impl Flow {
         if fits { Ok(()) } else { Err(Reason::SignInExpired) }
     }
 
-    fn is_complete(&self, proofs: &[Proof], rules: &FactorRules) -> bool {
+    fn is_complete(&self, proofs: &[Proof], known: &Known<'_>) -> bool {
         // A recovery code ends the asking, at whatever assurance there is: it leads to where factors are changed, and the
         // session opens no more than before.
         if proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. })) {
@@ -384,7 +394,11 @@ impl Flow {
         match &self.aim {
             // A provider's people are the provider's to check; `minimum` is about the pool's own factors.
             Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. })) => true,
-            Aim::SignIn => assurance::of(proofs) >= Some(rules.minimum),
+            Aim::SignIn => {
+                let (shown, minimum) = (assurance::of(proofs), Some(known.rules.minimum));
+                let has_no_more = || assurance::reachable(proofs, &usable(known.rules, known.factors), None) < minimum;
+                shown >= minimum || shown.is_some() && self.enrols == Some(known.user.id) && has_no_more()
+            }
             Aim::Invitation => assurance::of(proofs).is_some(),
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
                 assurance::of(&assurance::joined(before, proofs)) >= Some(*level)

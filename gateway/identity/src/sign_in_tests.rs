@@ -64,6 +64,20 @@ fn who_has_no_second_factor_is_told_so() {
     assert_eq!(refused.unwrap_err(), Reason::FactorNotAllowed);
 }
 
+/// Where a tenant asks for two factors and a person has one, an administrator's link lets them in to add the second; it asks
+/// nobody for less than they have, and opens nothing to another.
+#[test]
+fn a_link_lets_its_person_in_with_all_that_they_have() {
+    let (ada, bob) = (user("ada@north.example"), user("bob@north.example"));
+    let (rules, both) = (needs(Assurance::Two), [password_factor(), totp_factor()]);
+    let step = |user: &User, factors: &[Factor], owner: &User| {
+        at_password(user).to_enrol(owner.id).proven(known(user, factors, &rules), password(factors), now())
+    };
+    assert!(matches!(step(&ada, &both[..1], &ada), Ok(Step::Done(_))));
+    assert!(matches!(step(&ada, &both, &ada), Ok(Step::Ask(_))), "the second is asked for");
+    assert_eq!(step(&bob, &both[..1], &ada).unwrap_err(), Reason::FactorNotAllowed, "another's link");
+}
+
 /// Requirement P5: every step out of order is refused.
 #[test]
 fn steps_out_of_order_are_refused() {

@@ -223,7 +223,7 @@ impl Drop for Story {
 }
 
 /// Our own addresses whose next segment is a secret: whoever reads it could use it.
-const BEFORE_A_SECRET: &[&str] = &["/sign-in/invitation/"];
+const BEFORE_A_SECRET: &[&str] = &["/sign-in/invitation/", "/factors/link/"];
 
 /// A path as it may be told. INVARIANT: no path comes into an entry, a log line or a metric but through here. A tenant's
 /// own app is told whole: what its addresses mean is not ours to guess.
@@ -264,6 +264,7 @@ mod tests {
             ("/sign-in/invitation/c2VjcmV0/passkey/options", "/sign-in/invitation/…/passkey/options"),
             ("/sign-in/invitation/", "/sign-in/invitation/"),
             ("/sign-in/invitation", "/sign-in/invitation"),
+            ("/factors/link/c2VjcmV0", "/factors/link/…"),
             ("/sign-in/totp", "/sign-in/totp"),
             ("/", "/"),
         ] {

@@ -4,9 +4,9 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    Activity, ActivityRow, AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorRow, Factors, Failure,
-    Invitation, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal, Problem, ProviderButton, Recovery,
-    RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp, activity::Tone, assets,
+    Activity, ActivityRow, AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorLink, FactorRow, Factors,
+    Failure, Invitation, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal, Problem, ProviderButton,
+    Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp, activity::Tone, assets,
     factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Language, Reason, Timestamp};
@@ -115,6 +115,7 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         password: false,
         mail: false,
         recovery: need == Need::Two,
+        needs_link: false,
         providers: Vec::new(),
         problem: None,
         carried: CARRIED,
@@ -190,6 +191,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         since: ago(7300),
         administrator: true,
         offer_second: false,
+        needs_link: false,
         recovery_used: Some(ago(400)),
         copied: Some("Work key".to_owned()),
         done: None,
@@ -223,6 +225,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         may_add_passkey: true,
         offer_recovery: false,
         may_renew_recovery: true,
+        needs_link: true,
         recovering: true,
         done: Some(look.w.factors.done_added.to_string()),
         problem: None,
@@ -240,6 +243,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
             ..factors
         },
     )?;
+    out.page(name, "factor-link", &FactorLink { look, person, action: "/factors/link/x" })?;
     out.page(name, "remove-factor", &RemoveFactor { look, person, factor: rows[1].clone(), weakens: true })?;
     out.page(
         name,

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     House,
     config::MailConfig,
-    house::{Doer, Invited, subject, with_causes},
+    house::{Doer, FactorLink, Invited, subject, with_causes},
     state::TenantState,
 };
 
@@ -225,6 +225,27 @@ impl House {
         self.deliver(invitation(tenant, invited, by)).await
     }
 
+    /// Sends a link for another factor to whom it is for, or notice of it where no letter may carry it. Tells whether the link
+    /// is on its way.
+    pub(crate) fn mail_factor_link(&self, tenant: &TenantState, link: &FactorLink, by: Doer) -> bool {
+        if link.by_letter {
+            self.send_letter(Wanted::Letter(Box::new(factor_link(tenant, link, by))));
+        } else {
+            self.notify(tenant.id(), subject(&link.user), Notice::LinkMade);
+        }
+        self.mail.is_on() && link.by_letter
+    }
+
+    /// The same as a letter, for who waits to hear what became of it.
+    pub(crate) async fn mail_factor_link_now(
+        &self,
+        tenant: &TenantState,
+        link: &FactorLink,
+        by: Doer,
+    ) -> Result<(), String> {
+        self.deliver(factor_link(tenant, link, by)).await
+    }
+
     /// Sends a code, if there is somebody who may have one; else an entry says why not.
     async fn answer_for_code(&self, wanted: CodeWanted) {
         let CodeWanted { tenant, email, code, language, invited, by } = wanted;
@@ -311,6 +332,11 @@ fn no_code(email: &Email, user: Option<Subject>, why: &str) -> Event {
 fn invitation(tenant: &TenantState, invited: &Invited, by: Doer) -> Addressed {
     let letter = Letter::Invitation { url: invited.url.clone(), expires: invited.expires };
     addressed(tenant, subject(&invited.user), letter, by)
+}
+
+fn factor_link(tenant: &TenantState, link: &FactorLink, by: Doer) -> Addressed {
+    let letter = Letter::FactorLink { url: link.url.clone(), expires: link.expires };
+    addressed(tenant, subject(&link.user), letter, by)
 }
 
 /// A letter that nobody asked for: in the tenant's language, since we know of no other.

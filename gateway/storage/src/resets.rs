@@ -22,7 +22,7 @@ pub enum StartedOver {
 }
 
 impl Store {
-    /// Removes every factor of a user, with recovery codes, and takes every unused invitation back. Whoever has no account at
+    /// Removes every factor of a user, with recovery codes, and takes every unused link back. Whoever has no account at
     /// a provider is invited again: without this, a mailbox alone would open where codes by e-mail do. Sessions are the shared
     /// state's: end them too.
     pub async fn reset_user(&self, tenant: &TenantId, id: UserId, now: Timestamp) -> Result<StartedOver, StoreFault> {
@@ -52,9 +52,10 @@ impl Store {
             .await?;
         let gone = rows.iter().map(|row| Ok((row.parsed("id", FactorId::parse)?, factors::kind(row)?)));
         let gone = gone.collect::<Result<Vec<_>, StoreFault>>()?;
-        sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3 AND used_at IS NULL")
+        sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3) AND subject = $4 AND used_at IS NULL")
             .bind(tenant.as_str())
             .bind(TicketKind::Invitation.as_str())
+            .bind(TicketKind::Factor.as_str())
             .bind(id.to_string())
             .execute(&mut *tx)
             .await?;

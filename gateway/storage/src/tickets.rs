@@ -18,6 +18,8 @@ use crate::{
 pub enum TicketKind {
     /// Lets a person into the pool.
     Invitation,
+    /// Lets a person add a first factor beyond the only one.
+    Factor,
     /// Lets a service enrol for its certificate.
     Enrolment,
 }
@@ -50,6 +52,7 @@ impl TicketKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invitation => "invitation",
+            Self::Factor => "factor",
             Self::Enrolment => "enrolment",
         }
     }
@@ -181,6 +184,7 @@ fn ticket(sealer: &Sealer, row: &AnyRow) -> Result<TicketRecord, StoreFault> {
         tenant: row.parsed("tenant", TenantId::parse)?,
         kind: match row.text("kind")?.as_str() {
             "invitation" => TicketKind::Invitation,
+            "factor" => TicketKind::Factor,
             "enrolment" => TicketKind::Enrolment,
             other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
         },
@@ -241,6 +245,7 @@ mod tests {
         for (what, tenant, kind, hash, now) in [
             ("another tenant", tenant("beta"), made.kind, made.hash, t0()),
             ("another kind", made.tenant.clone(), TicketKind::Invitation, made.hash, t0()),
+            ("a third kind", made.tenant.clone(), TicketKind::Factor, made.hash, t0()),
             ("another token", made.tenant.clone(), made.kind, TicketHash::from_bytes([2; 32]), t0()),
             ("too late", made.tenant.clone(), made.kind, made.hash, made.expires),
         ] {

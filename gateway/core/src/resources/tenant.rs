@@ -78,9 +78,26 @@ pub struct FactorRules {
     pub recovery: bool,
     /// The least assurance at which a sign-in from the pool completes, and at which its sessions open apps and the console.
     pub minimum: Assurance,
+    /// What must stand behind the first factor that lifts an account beyond what its only proof gives.
+    pub enrol: Enrol,
     /// The makes of passkey that may be enrolled, each proven by its maker's word; any passkey where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attested: Vec<AttestedMake>,
+}
+
+/// What must stand behind the first factor that lifts an account above assurance 1. Where there is none yet, whoever stole the
+/// password, or reads the mailbox, shows as much as the person does; so a sign-in alone cannot say whose app or passkey it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enrol {
+    /// A link of an administrator's, who made sure whom they give it to: an invitation, or `cardea user enrol`; or a session of
+    /// assurance 2, by a provider's word. The default, after NIST SP 800-63B-4 section 4.1: an authenticator is bound by who has
+    /// proven as much as it will be worth.
+    #[default]
+    Link,
+    /// A sign-in. This is trust on first use, and what it costs is this: until a person has enrolled a second factor, whoever
+    /// holds the one that they have may enroll theirs, and is then the only one who can show two.
+    SignIn,
 }
 
 /// Authenticators of one maker that prove what they are when they are enrolled (WebAuthn attestation). Their keys cannot
@@ -105,6 +122,7 @@ impl Default for FactorRules {
             email: false,
             recovery: true,
             minimum: Assurance::One,
+            enrol: Enrol::Link,
             attested: Vec::new(),
         }
     }

@@ -25,7 +25,7 @@ impl Flow {
     /// Begins with an invitation whose person wants no factor but the mailbox; it is accepted once the code is shown.
     pub fn invited_by_mail(user: &User, destination: Destination, invitation: TicketHash, sent: Sent) -> Self {
         let state = State::Email { email: user.email.clone(), code: Some(sent), invitation: Some(invitation) };
-        Self { tenant: user.tenant.clone(), destination, aim: Aim::Invitation, state }
+        Self { tenant: user.tenant.clone(), destination, aim: Aim::Invitation, state, enrols: None }
     }
 
     /// The invitation that is accepted by the code, if this began with one.

@@ -61,6 +61,7 @@ fn described() -> OpenApiRouter<Arc<House>> {
         .routes(routes!(users::activate))
         .routes(routes!(users::invite_again))
         .routes(routes!(users::reset))
+        .routes(routes!(users::enrol))
         .routes(routes!(users::set_groups))
         .routes(routes!(users::set_attributes))
         .routes(routes!(sessions::end_all))

@@ -114,6 +114,17 @@ pub(super) struct InvitedView {
     mailed: bool,
 }
 
+/// A link by which a person adds a first factor beyond the only one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FactorLinkView {
+    /// To be handed to the person, who signs in with what they have; shown this once.
+    url: String,
+    /// Until when it may be used.
+    expires_at: String,
+    /// Whether it is sent to the person by e-mail, too: not where a code in that mailbox is all that they sign in with.
+    mailed: bool,
+}
+
 /// The groups that a person is to be in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -290,6 +301,23 @@ pub(super) async fn reset(asked: Asked, Named(id): Named<UserId>) -> Answer<Json
     let Invited { user, url, .. } = asked.house.reset_user(&asked.tenant, id, &asked.doer()?).await?.invited;
     // Handed over by whoever made sure who asks: the mailbox may be what was lost.
     Ok(Json(InvitedView { user: UserView::of(user, &[]), invitation_url: url, mailed: false }))
+}
+
+/// Make a link by which a person adds a first factor beyond the only one; what they have stays, older links are worthless.
+#[utoipa::path(
+    post, path = "/users/{id}/enrol", tag = "people", params(("id" = String, Path)),
+    responses(
+        (status = 200, body = FactorLinkView),
+        (status = 409, description = "not joined, suspended, oneself, or with two factors already"),
+    )
+)]
+pub(super) async fn enrol(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<FactorLinkView>> {
+    if asked.user()?.id == id {
+        return Err(Problem::new(Reason::Conflict, "you cannot vouch for yourself: ask another administrator"));
+    }
+    let link = asked.house.make_factor_link(&asked.tenant, id, &asked.doer()?).await?;
+    let mailed = asked.house.mail_factor_link(&asked.tenant, &link, asked.noting());
+    Ok(Json(FactorLinkView { url: link.url, expires_at: text(link.expires), mailed }))
 }
 
 /// Delete a person for good, and end every session of theirs.

@@ -13,12 +13,12 @@ use super::{Context, Ended, Failure, Outcome, remark, say, say_json, to_the_end}
 use crate::{
     House,
     commands::serve::open_failure,
-    house::{ChangeFault, Doer, Invited, Reading, Reset},
+    house::{ChangeFault, Doer, FactorLink, Invited, Reading, Reset},
     state::{State, TenantState},
 };
 
-/// Invite, import, list, suspend, reset and delete people of a tenant's pool, and end their sessions. A running gateway takes each
-/// change over within a second.
+/// Invite, import, list, suspend, reset and delete people of a tenant's pool, let them add factors, and end their sessions. A
+/// running gateway takes each change over within a second.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The tenant; may be left out where there is only one.
@@ -83,6 +83,16 @@ enum Change {
         /// E-mail address.
         #[arg(value_parser = email)]
         email: Email,
+    },
+    /// Let a person who has one way to sign in add a second. The link, by which they sign in with what they have and add it, is sent
+    /// to them; it is printed where no mail is configured, it cannot be sent, or a code in that mailbox is all that they have.
+    Enrol {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// Print the link, and send no more than notice of it.
+        #[arg(long)]
+        print: bool,
     },
     /// Say something of a person by the attributes that the tenant declares; policies read it.
     Set {
@@ -209,6 +219,18 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
                 }),
             )
         }
+        Change::Enrol { email, print } => {
+            let user = find(house, &tenant, &email).await?;
+            let mut link = house.make_factor_link(&tenant, user.id, &doer).await?;
+            link.by_letter &= !print;
+            let mailed = mailed_factor_link(house, &tenant, &link, doer).await;
+            let sent = format!("a link to add a way to sign in was sent to {email}");
+            told(
+                context,
+                if mailed { &sent } else { &link.url },
+                &json!({ "url": link.url, "expires_at": link.expires.to_string(), "mailed": mailed }),
+            )
+        }
         Change::Set { email, said } => {
             let user = find(house, &tenant, &email).await?;
             let after = with(&tenant, &user.attributes, said)?;
@@ -306,6 +328,18 @@ async fn mailed(house: &House, tenant: &TenantState, invited: &Invited, doer: Do
     let sent = house.mail_invitation_now(tenant, invited, doer).await;
     if let Err(cause) = &sent {
         remark(format_args!("the invitation could not be sent ({cause}): hand the link over yourself"));
+    }
+    sent.is_ok()
+}
+
+/// Sends the link, or notice of it where no letter may carry it; the same as above.
+async fn mailed_factor_link(house: &House, tenant: &TenantState, link: &FactorLink, doer: Doer) -> bool {
+    if !house.sends_letters() || !link.by_letter {
+        return house.mail_factor_link(tenant, link, doer);
+    }
+    let sent = house.mail_factor_link_now(tenant, link, doer).await;
+    if let Err(cause) = &sent {
+        remark(format_args!("the link could not be sent ({cause}): hand it over yourself"));
     }
     sent.is_ok()
 }

@@ -265,27 +265,38 @@ impl House {
         factors: &[Factor],
         doer: &Doer,
     ) -> Result<Invited, ChangeFault> {
-        let now = self.now();
-        let ticket = Ticket::draw(&*self.entropy);
+        let (ticket, expires) = self.keep_link(tenant, &user, factors, TicketKind::Invitation, doer).await?;
+        let event = Event::UserInvited { user: subject(&user), groups: user.groups.clone(), expires };
+        self.record(tenant.id(), doer, event).await?;
+        let origin = self.config.origin(&tenant.bundle.tenant.sign_in_host);
+        let url = format!("{origin}/sign-in/invitation/{}", ticket.expose_text());
+        Ok(Invited { user, url, expires })
+    }
+
+    /// Draws the token of a link for a person with these factors, and keeps what it stands for.
+    pub(super) async fn keep_link(
+        &self,
+        tenant: &TenantState,
+        user: &User,
+        factors: &[Factor],
+        kind: TicketKind,
+        doer: &Doer,
+    ) -> Result<(Ticket, Timestamp), StoreFault> {
+        let (now, ticket) = (self.now(), Ticket::draw(&*self.entropy));
         let expires = now.plus(Purpose::Invitation.life());
-        let payload = serde_json::to_value(Invitation::new(&user, factors)).map_err(StoreFault::from)?;
         let record = TicketRecord {
             hash: ticket.hash(),
             tenant: tenant.id().clone(),
-            kind: TicketKind::Invitation,
+            kind,
             subject: user.id.to_string(),
-            payload,
+            payload: serde_json::to_value(Invitation::new(user, factors))?,
             author: doer.name(),
             created: now,
             expires,
             used: None,
         };
         self.store.insert_ticket(&record).await?;
-        let event = Event::UserInvited { user: subject(&user), groups: user.groups.clone(), expires };
-        self.record(tenant.id(), doer, event).await?;
-        let origin = self.config.origin(&tenant.bundle.tenant.sign_in_host);
-        let url = format!("{origin}/sign-in/invitation/{}", ticket.expose_text());
-        Ok(Invited { user, url, expires })
+        Ok((ticket, expires))
     }
 
     /// The person whom an invitation's link opens the door for, with their factors; the link stays good.

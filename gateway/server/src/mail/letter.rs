@@ -24,6 +24,13 @@ pub(crate) enum Letter {
         /// Until when it may be used.
         expires: Timestamp,
     },
+    /// The link by which a factor is added.
+    FactorLink {
+        /// The link.
+        url: String,
+        /// Until when it may be used.
+        expires: Timestamp,
+    },
     /// Something that changed about the person's account.
     Notice {
         /// What.
@@ -46,6 +53,8 @@ pub(crate) enum Notice {
     RecoveryMade,
     /// A recovery code was used; so many are left.
     RecoveryUsed(u64),
+    /// An administrator made a link by which a factor is added, and hands it over.
+    LinkMade,
     /// Somebody signed in from a browser that was not known to the account.
     NewBrowser {
         /// Which, as `cardea_identity::cookie::agent_label` calls it.
@@ -79,13 +88,14 @@ impl Letter {
     /// A code.
     pub(super) const CODE: &'static str = "code";
     /// Every kind, for figures.
-    pub(super) const KINDS: [&'static str; 3] = [Self::CODE, "invitation", "notice"];
+    pub(super) const KINDS: [&'static str; 4] = [Self::CODE, "invitation", "factor-link", "notice"];
 
     /// What kind it is, for entries and figures.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Code { .. } => Self::CODE,
             Self::Invitation { .. } => "invitation",
+            Self::FactorLink { .. } => "factor-link",
             Self::Notice { .. } => "notice",
         }
     }
@@ -102,6 +112,10 @@ impl Letter {
             Self::Invitation { url, expires } => (
                 m.invitation_subject.with(tenant),
                 vec![m.invitation_lead.with(tenant), url.clone(), m.invitation_hint.with(moment(*expires))],
+            ),
+            Self::FactorLink { url, expires } => (
+                m.factor_link_subject.with(tenant),
+                vec![m.factor_link_lead.with(tenant), url.clone(), m.factor_link_hint.with(moment(*expires))],
             ),
             Self::Notice { notice, at } => {
                 let facts = [notice.facts(w), vec![m.when.with(moment(*at))]].concat().join("\n");
@@ -137,6 +151,7 @@ impl Notice {
             Self::Changed(kind) => m.changed.with(factor(w, kind)),
             Self::RecoveryMade => m.recovery_made.to_string(),
             Self::RecoveryUsed(_) => m.recovery_used.to_string(),
+            Self::LinkMade => m.link_made.to_string(),
             Self::NewBrowser { .. } => m.new_browser.to_string(),
         }
     }

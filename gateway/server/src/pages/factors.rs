@@ -22,6 +22,8 @@ pub struct Factors<'a> {
     pub offer_recovery: bool,
     /// Whether there are recovery codes, which new ones may replace.
     pub may_renew_recovery: bool,
+    /// Whether nothing is added but by an administrator's link, so that the page says how to get one.
+    pub needs_link: bool,
     /// Whether the person is in by a recovery code, and has not replaced what is lost yet.
     pub recovering: bool,
     /// What has just been done, said in one sentence.
@@ -30,6 +32,19 @@ pub struct Factors<'a> {
     pub problem: Option<Problem>,
 }
 page!(Factors, problem);
+
+/// `GET /factors/link/{token}`: what an administrator's link is for, and the button that spends it.
+#[derive(Debug, Template)]
+#[template(path = "factor-link.html")]
+pub struct FactorLink<'a> {
+    /// The tenant's look.
+    pub look: &'a Look,
+    /// Who is signed in.
+    pub person: Person<'a>,
+    /// The link's own path.
+    pub action: &'a str,
+}
+page!(FactorLink);
 
 /// One factor of the list.
 #[derive(Debug, Clone)]

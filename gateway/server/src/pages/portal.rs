@@ -22,6 +22,8 @@ pub struct Portal<'a> {
     pub administrator: bool,
     /// Whether a second factor is still missing, so that the portal offers one.
     pub offer_second: bool,
+    /// Whether it is added by an administrator's link only, so that the portal says how to get one.
+    pub needs_link: bool,
     /// When a recovery code was used, if that was lately: whoever did not do it learns of it here.
     pub recovery_used: Option<When>,
     /// The name of a passkey of which a copy seems to exist.

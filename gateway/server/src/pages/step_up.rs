@@ -40,6 +40,8 @@ pub struct StepUp<'a> {
     pub mail: bool,
     /// Whether the person has recovery codes that may be used here.
     pub recovery: bool,
+    /// Whether a factor is added by an administrator's link only.
+    pub needs_link: bool,
     /// Providers that can confirm it.
     pub providers: Vec<ProviderButton<'a>>,
     /// Why the form is shown again.

@@ -74,6 +74,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         password: true,
         mail: true,
         recovery: true,
+        needs_link: true,
         providers: provider(),
         problem,
         carried,
@@ -99,6 +100,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         since: when(),
         administrator: true,
         offer_second: true,
+        needs_link: true,
         recovery_used: Some(when()),
         copied: Some("Work key".to_owned()),
         done: Some(HOSTILE.to_owned()),
@@ -111,6 +113,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         may_add_passkey: true,
         offer_recovery: true,
         may_renew_recovery: true,
+        needs_link: true,
         recovering: true,
         done: Some(HOSTILE.to_owned()),
         problem,
@@ -119,7 +122,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     let key = HOSTILE;
     let codes = [HOSTILE.to_owned()];
     type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
-    let all: [(&'static str, Draw<'_>); 21] = [
+    let all: [(&'static str, Draw<'_>); 22] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, mail: true, back: HOSTILE };
@@ -157,6 +160,10 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
             Box::new(move || page.render())
         }),
         ("factors", Box::new(move || factors.render())),
+        ("factor-link", {
+            let page = FactorLink { look, person, action: HOSTILE };
+            Box::new(move || page.render())
+        }),
         ("remove-factor", {
             let page = RemoveFactor { look, person, factor: factor(), weakens: true };
             Box::new(move || page.render())

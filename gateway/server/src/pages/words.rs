@@ -95,7 +95,7 @@ words! {
     /// Letters.
     mail: MailWords {
         code_subject, code_lead, code_hint, invitation_subject, invitation_lead, invitation_hint, added, removed, changed,
-        recovery_made, recovery_used, recovery_left, new_browser, browser, client, when, review,
+        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, new_browser, browser, client, when, review,
     }
     /// Setting up an app for codes.
     totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
@@ -110,7 +110,7 @@ words! {
     }
     /// The step-up page.
     step_up: StepUpWords {
-        title, why_two, why_three, why_fresh, why_unavailable, unavailable_title, use_passkey, set_up, not_now,
+        title, why_two, why_three, why_fresh, why_unavailable, unavailable_title, needs_link, use_passkey, set_up, not_now,
         nothing_lost,
     }
     /// The invitation and what follows it.
@@ -125,8 +125,10 @@ words! {
         rename_label, last, add, add_passkey, add_totp, empty, remove_title, remove_lead, remove_weakens,
         remove_submit, name_title, name, name_hint, name_submit, done_added, done_removed, done_named, passkey_hint,
         totp_hint, email, recovery, recovery_left, done_recovery, recovering, offer_recovery_title, offer_recovery,
-        offer_recovery_submit, renew_recovery, renew_recovery_hint,
+        offer_recovery_submit, renew_recovery, renew_recovery_hint, needs_link,
     }
+    /// A link by which a factor is added.
+    factor_link: FactorLinkWords { title, lead }
     /// The list of sessions.
     sessions: SessionsWords {
         title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, end_others, end_others_lead, done_ended, done_others, browser_at,
@@ -140,7 +142,7 @@ words! {
     }
     /// The portal.
     portal: PortalWords {
-        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit,
+        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit, offer_needs_link,
         recovery_used, recovery_used_hint, copied, copied_hint,
     }
     /// After signing out.

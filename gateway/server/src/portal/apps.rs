@@ -8,7 +8,7 @@ use cardea_identity::{Factor, FactorData};
 use cardea_policy::{Facts, Question, built_in};
 
 use super::{
-    recovery,
+    fresh, recovery,
     visit::{Failed, Visit},
 };
 use crate::pages::{AppCard, Page, Portal, when::When};
@@ -28,6 +28,8 @@ async fn portal(visit: &Visit) -> Result<Response, Failed> {
     apps.sort_by_key(|app| app.name.to_lowercase());
     let host = visit.admitted().canonical().host();
     let factors = visit.factors().await?;
+    let offer_second = visit.live.reachable < Assurance::Two && (rules.passkey || rules.totp);
+    let needs_link = offer_second && fresh::needs_link(visit, &factors).await?;
     let used = recovery::set_of(&factors).and_then(|codes| codes.last_used);
     let console = (built_in::console(), host.as_ref(), "/admin/");
     let page = Portal {
@@ -37,7 +39,8 @@ async fn portal(visit: &Visit) -> Result<Response, Failed> {
         assurance: visit.live.assurance.level(),
         since: When::new(visit.live.signed_in_at, visit.now()),
         administrator: opens(visit, &console.0, console.1, console.2).is_some(),
-        offer_second: visit.live.reachable < Assurance::Two && (rules.passkey || rules.totp),
+        offer_second,
+        needs_link,
         recovery_used: used.filter(|at| visit.now().since(*at) < TOLD).map(|at| When::new(at, visit.now())),
         copied: copied(visit, &factors),
         done: None,

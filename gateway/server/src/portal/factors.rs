@@ -69,16 +69,19 @@ async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> 
     });
     let may_make_codes = recovery::may_make(visit, &standing);
     let may_have_totp = totp::is_of_use(visit, &standing.factors).await?;
+    let may_have_totp = may_have_totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp);
+    let needs_link = (rules.passkey || may_have_totp) && fresh::needs_link(visit, &standing.factors).await?;
     let by_mail = standing.signs_in_by_mail(visit).then(|| mail_row(visit));
     let others = standing.identities.iter().map(|linked| provider_row(visit, linked)).chain(by_mail);
     let page = Factors {
         look: &visit.look,
         person: visit.person(),
         factors: own.chain(others).collect(),
-        may_add_totp: may_have_totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp),
-        may_add_passkey: rules.passkey,
-        offer_recovery: may_make_codes && codes.is_none(),
-        may_renew_recovery: may_make_codes && codes.is_some(),
+        may_add_totp: may_have_totp && !needs_link,
+        may_add_passkey: rules.passkey && !needs_link,
+        offer_recovery: may_make_codes && codes.is_none() && !needs_link,
+        may_renew_recovery: may_make_codes && codes.is_some() && !needs_link,
+        needs_link,
         recovering: visit.live.assurance < Assurance::Two && visit.live.factors.contains(&Means::RECOVERY),
         done,
         problem,

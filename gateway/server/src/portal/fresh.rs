@@ -9,19 +9,17 @@
 //! provider, that is asked for too, however little it adds. Else whoever reads the mail could put a passkey of their own
 //! beside the person's password, and outgrow both. An app's codes are asked for beside a password only, so where they are all
 //! that there is beside the mailbox, nothing is added or removed but by an administrator's link or a recovery code.
-
-use std::time::Duration;
+//!
+//! Whoever can show one factor and no more adds none on its strength alone: see `cardea_identity::enrolment`.
 
 use cardea_core::{Assurance, FactorId, Reason, Timestamp};
 use cardea_identity::{
     Factor, FactorKind, Session,
     assurance::{self, Means},
+    enrolment::{self, Adding, FRESH},
 };
 
 use super::visit::{Failed, Visit};
-
-/// Ten minutes: long enough to find the phone, shorter than a coffee break.
-const FRESH: Duration = Duration::from_secs(600);
 
 /// What is to be done with a factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +39,40 @@ pub(super) struct Proven {
 
 /// Goes on if the visitor's sign-in is strong and fresh enough; else sends them to a step-up that leads back to `back`.
 pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<Proven, Failed> {
-    let session = visit.house.shared.session(visit.tenant_id(), visit.live.id).await?;
-    let session = session.ok_or(Failed::Refused(Reason::SessionEnded))?;
-    // Who came by a provider has shown its word, for what it is worth; of whoever else is linked to one, it is still to be
-    // shown: a stolen password must not outgrow a person whose second factor lies there.
-    let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
-    let vouched = if came_by_word { None } else { visit.house.vouched(&visit.tenant, visit.live.user.id).await? };
-    match missing(&session, act, &visit.usable(factors), vouched, visit.now()) {
-        None => Ok(Proven { had: factors.iter().map(|factor| factor.id).collect() }),
-        Some(need) => Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back))),
+    let (session, usable) = (session(visit).await?, visit.usable(factors));
+    let vouched = enrolment::unheard(&session, visit.house.vouched(&visit.tenant, visit.user_id()).await?);
+    let first = |need| Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back)));
+    let rules = &visit.tenant.bundle.tenant.factors;
+    let adding = Adding { session: &session, usable: &usable, vouched, rules, now: visit.now() };
+    if act == Act::Add
+        && let Err(reason) = enrolment::may_lift(&adding)
+    {
+        // Who has lost the second factor, and struck it off, may have codes left that open the way.
+        let kept = usable.iter().any(|factor| factor.kind() == FactorKind::Recovery);
+        return if kept { first("2") } else { Err(Failed::Refused(reason)) };
     }
+    match missing(&session, act, &usable, vouched, visit.now()) {
+        None => Ok(Proven { had: factors.iter().map(|factor| factor.id).collect() }),
+        Some(need) => first(need),
+    }
+}
+
+/// Goes on if the visitor has signed in lately; else sends them to a step-up that leads back to `back`.
+pub(super) fn signed_in(visit: &Visit, back: &str) -> Result<(), Failed> {
+    if visit.now().since(visit.live.signed_in_at) <= FRESH {
+        return Ok(());
+    }
+    Err(Failed::First(step_up("fresh", &visit.admitted().tenant().sign_in_origin, back)))
+}
+
+/// Whether the visitor adds a factor by an administrator's link only.
+pub(super) async fn needs_link(visit: &Visit, factors: &[Factor]) -> Result<bool, Failed> {
+    Ok(visit.house.needs_link(&visit.tenant, &session(visit).await?, factors, visit.now()).await?)
+}
+
+async fn session(visit: &Visit) -> Result<Session, Failed> {
+    let session = visit.house.shared.session(visit.tenant_id(), visit.live.id).await?;
+    session.ok_or(Failed::Refused(Reason::SessionEnded))
 }
 
 /// What the session lacks, as a step-up's address names it.
@@ -62,7 +84,7 @@ fn missing(
     now: Timestamp,
 ) -> Option<&'static str> {
     let best = assurance::reachable(&session.proofs, usable, vouched).unwrap_or(session.assurance);
-    let recovered = assurance::recovered(&session.proofs).is_some_and(|at| now.since(at) <= FRESH);
+    let recovered = enrolment::recovers(session, now);
     let shown = if recovered { session.assurance.max(Assurance::Two) } else { session.assurance };
     let wanted = match act {
         Act::Add => best,
@@ -75,6 +97,8 @@ fn missing(
     match wanted {
         Assurance::Three if shown < wanted => Some("3"),
         Assurance::Two if shown < wanted => Some("2"),
+        // Who has nothing else to show is vouched for by the link.
+        _ if session.by_link && by_mail_alone && !has_better && now.since(session.signed_in_at) <= FRESH => None,
         _ if by_mail_alone && !recovered && usable.iter().any(|factor| factor.kind() == FactorKind::Totp) => Some("2"),
         _ if by_mail_alone && has_better && !recovered => Some("fresh"),
         _ if now.since(session.signed_in_at) > FRESH => Some("fresh"),
@@ -91,6 +115,8 @@ fn step_up(need: &str, origin: &str, back: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use cardea_core::{TenantId, UserId, entropy::Fixed, resources::SessionRules};
     use cardea_identity::{FactorData, Sealer, assurance::Proof, factors::totp::Seed, session::Start};
@@ -165,6 +191,13 @@ mod tests {
             assert_eq!(missing(&[totp()], None), Some("2"), "codes that a mailbox is never asked for");
             assert_eq!(missing(&[key(Assurance::Two)], None), Some("2"));
         }
+        // A link vouches for who has nothing else to show, and never in place of what they have.
+        let linked = by_mail.linked(START, &Fixed::new(8));
+        let missing_of = |usable: &[Factor], at| missing(&linked, Act::Add, usable, None, at);
+        assert_eq!(missing_of(&[totp()], after(1)), None);
+        assert_eq!(missing_of(&[totp()], after(601)), Some("2"));
+        assert_eq!(missing_of(&[password()], after(1)), Some("fresh"));
+        assert_eq!(missing_of(&[password(), totp()], after(1)), Some("2"));
         let with_password = session(&[Means::Email, Means::Password { factor: id(1) }]);
         assert_eq!(missing(&with_password, Act::Add, &[password()], None, after(1)), None);
         let recovered = session(&[Means::Email, Means::Recovery { factor: id(4) }]);

@@ -6,6 +6,7 @@ mod apps;
 mod enrolment;
 mod factors;
 mod fresh;
+mod link;
 mod passkey;
 mod recovery;
 mod sessions;
@@ -30,6 +31,7 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/factors/passkey", get(passkey::show).post(passkey::finish))
         .route("/factors/passkey/options", post(passkey::options))
         .route("/factors/recovery", get(recovery::show).post(recovery::confirm))
+        .route("/factors/link/{token}", get(link::show).post(link::accept))
         .route("/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
         .route("/factors/{id}/name", get(factors::ask_name).post(factors::rename))
         .route("/activity", get(activity::show))

@@ -62,7 +62,7 @@ async fn identified(visit: &Visit, form: Identity) -> Result<Response, No> {
         let query = query_to(&destination, &[("email", address.as_str())]);
         return Ok(see_other(&format!("/sign-in/with/{}{query}", provider.id)));
     }
-    let flow = visit.begin_flow(destination)?.identified(address)?;
+    let flow = visit.begin_flow(destination).await?.identified(address)?;
     if !visit.tenant.bundle.tenant.factors.password && visit.house.sends_codes(&visit.tenant) {
         return email::send_for(visit, flow).await;
     }

@@ -51,7 +51,7 @@ async fn sent(visit: &Visit, id: &str, query: Sending) -> Result<Response, No> {
     let flow = if query.step.is_some() {
         visit.take_flow().await?
     } else {
-        visit.begin_flow(visit.destination(&Onward { to: query.to, flow: query.flow })?)?
+        visit.begin_flow(visit.destination(&Onward { to: query.to, flow: query.flow })?).await?
     };
     let hint = query.email.and_then(|email| Email::parse(&email).ok());
     let (fresh, assurance) = match flow.aim() {

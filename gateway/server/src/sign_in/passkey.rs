@@ -71,7 +71,7 @@ async fn asked(visit: &Visit, request: Request) -> Result<Response, No> {
     let flow = if request.begin.is_some() { None } else { visit.taken().await? };
     let flow = match flow {
         Some(flow) => flow,
-        None => visit.begin_flow(visit.destination(&request.onward)?)?,
+        None => visit.begin_flow(visit.destination(&request.onward)?).await?,
     };
     let (options, ceremony) = match flow.awaits() {
         Awaits::Factor(user, _) => {

@@ -59,6 +59,7 @@ pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -
     let Some((_, enrolled)) = visit.signed_in().await? else { return Err(Reason::SessionEnded.into()) };
     let shown_so_far = joined(proofs, flow.proofs());
     let ways = Ways::of(visit, &enrolled, &shown_so_far, *need).await?;
+    let needs_link = ways.none() && needs_link(visit, &enrolled).await?;
     let onward = carried(flow.destination());
     let fields = onward.each_ref().map(|(name, value)| (*name, value.as_str()));
     let shown = StepUp {
@@ -76,6 +77,7 @@ pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -
         password: ways.password,
         mail: ways.mail,
         recovery: ways.recovery,
+        needs_link,
         providers: ways
             .providers
             .iter()
@@ -86,6 +88,13 @@ pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -
         back: "/",
     };
     Ok(shown.respond())
+}
+
+/// Whether this person sets up nothing but by an administrator's link.
+async fn needs_link(visit: &Visit, enrolled: &Enrolled) -> Result<bool, No> {
+    let live = visit.admitted.session().ok_or(Reason::SessionEnded)?;
+    let session = visit.house.shared.session(visit.id(), live.id).await?.ok_or(Reason::SessionEnded)?;
+    Ok(visit.house.needs_link(&visit.tenant, &session, &enrolled.factors, visit.now).await?)
 }
 
 /// What this person can show that leads there.

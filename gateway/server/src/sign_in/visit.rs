@@ -24,7 +24,7 @@ pub(super) use super::answer::{SetCookie, carried, go_to, query_of, see_other};
 use super::{answer::retry_after, providers};
 use crate::{
     House,
-    house::{Doer, NoPermit},
+    house::{Doer, FACTOR_LINK, NoPermit},
     pages::{Failure, Look, Problem, Words, headers},
     state::TenantState,
 };
@@ -236,10 +236,24 @@ impl Visit {
         Ok(kept.open(Purpose::Flow, self.id(), &self.house.sealer(self.id()).await?, self.now)?)
     }
 
-    /// Begins a sign-in, to be kept.
-    pub(super) fn begin_flow(&self, destination: Destination) -> Result<Flow, No> {
+    /// Begins a sign-in, to be kept. Where it leads to a link for another factor, the link's person gets in with what they have.
+    pub(super) async fn begin_flow(&self, destination: Destination) -> Result<Flow, No> {
         self.pace()?;
-        Ok(Flow::begin(self.id().clone(), destination))
+        let enrols = match self.link_of(&destination.to) {
+            Some(ticket) => self.house.factor_link(&self.tenant, &ticket.hash()).await?,
+            None => None,
+        };
+        let flow = Flow::begin(self.id().clone(), destination);
+        Ok(match enrols {
+            Some(user) => flow.to_enrol(user),
+            None => flow,
+        })
+    }
+
+    fn link_of(&self, to: &ReturnTo) -> Option<Ticket> {
+        let token = to.path().strip_prefix(FACTOR_LINK)?;
+        let ours = to.host() == self.tenant.bundle.tenant.sign_in_host;
+        Ticket::parse(token).ok().filter(|_| ours)
     }
 
     /// Keeps the sign-in for its next step, under a new ticket; gives the cookie.

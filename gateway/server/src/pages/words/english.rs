@@ -20,6 +20,7 @@ pub static ENGLISH: Words = Words {
     step_up: STEP_UP,
     invitation: INVITATION,
     factors: FACTORS,
+    factor_link: FACTOR_LINK,
     sessions: SESSIONS,
     activity: ACTIVITY,
     portal: PORTAL,
@@ -116,6 +117,14 @@ const MAIL: MailWords = MailWords {
     recovery_made: Text("New recovery codes were made"),
     recovery_used: Text("A recovery code was used"),
     recovery_left: Text("Codes left: {}"),
+    factor_link_subject: Text("{}: add a way to sign in"),
+    factor_link_lead: Text(
+        "Your administrator at {} asks you to add a second way to sign in. Open this link, sign in as you always do, and add it:",
+    ),
+    factor_link_hint: Text(
+        "It works once, until {}, and for you alone. If you know nothing of it, don’t open it and tell your administrator.",
+    ),
+    link_made: Text("Your administrator made a link with which a way to sign in can be added to your account"),
     new_browser: Text("Sign-in from a new browser"),
     browser: Text("Browser: {}"),
     client: Text("Network address: {}"),
@@ -178,6 +187,9 @@ const STEP_UP: StepUpWords = StepUpWords {
     why_fresh: Text("It has been a while since you signed in. This step wants a proof from the last few minutes."),
     why_unavailable: Text("{} asks for a stronger proof than your account has yet."),
     unavailable_title: Text("Set up a stronger sign-in first"),
+    needs_link: Text(
+        "To add one, ask your administrator for a link. With it you sign in as you always do, and add it.",
+    ),
     use_passkey: Text("Use a passkey"),
     set_up: Text("Set up another way to sign in"),
     not_now: Text("Not now"),
@@ -253,6 +265,14 @@ const FACTORS: FactorsWords = FactorsWords {
     offer_recovery_submit: Text("Make codes"),
     renew_recovery: Text("Make new recovery codes"),
     renew_recovery_hint: Text("They take the place of those that you have."),
+    needs_link: Text(
+        "To add a second way to sign in, ask your administrator for a link. So nobody who has stolen the only one that you have can add theirs.",
+    ),
+};
+
+const FACTOR_LINK: FactorLinkWords = FactorLinkWords {
+    title: Text("Add a way to sign in"),
+    lead: Text("Your administrator at {} lets you add a second way to sign in. What you have stays as it is."),
 };
 
 const SESSIONS: SessionsWords = SessionsWords {
@@ -315,6 +335,7 @@ const PORTAL: PortalWords = PortalWords {
     offer_title: Text("Add a second way to sign in"),
     offer: Text("Some apps ask for a second proof. With a passkey that is one touch."),
     offer_submit: Text("Set it up"),
+    offer_needs_link: Text("Some apps ask for a second proof. To add one, ask your administrator for a link."),
     recovery_used: Text("A recovery code of yours was used {}"),
     recovery_used_hint: Text(
         "If that wasn’t you, sign out everywhere, change your ways to sign in and tell your administrator.",

@@ -20,6 +20,7 @@ pub static GERMAN: Words = Words {
     step_up: STEP_UP,
     invitation: INVITATION,
     factors: FACTORS,
+    factor_link: FACTOR_LINK,
     sessions: SESSIONS,
     activity: ACTIVITY,
     portal: PORTAL,
@@ -128,6 +129,16 @@ const MAIL: MailWords = MailWords {
     recovery_made: Text("Neue Wiederherstellungscodes erstellt"),
     recovery_used: Text("Wiederherstellungscode verwendet"),
     recovery_left: Text("Verbleibende Codes: {}"),
+    factor_link_subject: Text("{}: Anmeldemethode hinzufügen"),
+    factor_link_lead: Text(
+        "Ihre Administration bei {} bittet Sie, eine zweite Anmeldemethode hinzuzufügen. Öffnen Sie diesen Link, melden Sie sich wie gewohnt an und fügen Sie sie hinzu:",
+    ),
+    factor_link_hint: Text(
+        "Er gilt nur einmal, bis {}, und nur für Sie. Wenn Sie nichts davon wissen, öffnen Sie ihn nicht und sagen Sie Ihrer Administration Bescheid.",
+    ),
+    link_made: Text(
+        "Ihre Administration hat einen Link erstellt, mit dem sich Ihrem Konto eine Anmeldemethode hinzufügen lässt",
+    ),
     new_browser: Text("Anmeldung in einem neuen Browser"),
     browser: Text("Im Browser: {}"),
     client: Text("Netzwerkadresse: {}"),
@@ -203,6 +214,9 @@ const STEP_UP: StepUpWords = StepUpWords {
     ),
     why_unavailable: Text("{} verlangt einen stärkeren Nachweis, als Ihr Konto bisher bietet."),
     unavailable_title: Text("Richten Sie zuerst eine stärkere Anmeldung ein"),
+    needs_link: Text(
+        "Bitten Sie Ihre Administration um einen Link dafür. Damit melden Sie sich wie gewohnt an und fügen einen hinzu.",
+    ),
     use_passkey: Text("Passkey verwenden"),
     set_up: Text("Anmeldemethode einrichten"),
     not_now: Text("Nicht jetzt"),
@@ -288,6 +302,16 @@ const FACTORS: FactorsWords = FactorsWords {
     offer_recovery_submit: Text("Codes erstellen"),
     renew_recovery: Text("Neue Wiederherstellungscodes erstellen"),
     renew_recovery_hint: Text("Sie ersetzen Ihre bisherigen."),
+    needs_link: Text(
+        "Für eine zweite Anmeldemethode bitten Sie Ihre Administration um einen Link. So kann niemand, der Ihre einzige gestohlen hat, eine eigene hinzufügen.",
+    ),
+};
+
+const FACTOR_LINK: FactorLinkWords = FactorLinkWords {
+    title: Text("Anmeldemethode hinzufügen"),
+    lead: Text(
+        "Ihre Administration bei {} lässt Sie eine zweite Anmeldemethode hinzufügen. Was Sie haben, bleibt, wie es ist.",
+    ),
 };
 
 const SESSIONS: SessionsWords = SessionsWords {
@@ -352,6 +376,9 @@ const PORTAL: PortalWords = PortalWords {
     offer_title: Text("Zweite Anmeldemethode hinzufügen"),
     offer: Text("Manche Apps verlangen einen zweiten Nachweis. Mit einem Passkey genügt eine Berührung."),
     offer_submit: Text("Einrichten"),
+    offer_needs_link: Text(
+        "Manche Apps verlangen einen zweiten Nachweis. Bitten Sie Ihre Administration um einen Link, um einen hinzuzufügen.",
+    ),
     recovery_used: Text("Ein Wiederherstellungscode von Ihnen wurde verwendet: {}"),
     recovery_used_hint: Text(
         "Wenn Sie das nicht waren: Melden Sie sich überall ab, ändern Sie Ihre Anmeldemethoden und sagen Sie Ihrer Administration Bescheid.",

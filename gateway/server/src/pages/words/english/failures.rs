@@ -112,6 +112,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Your organisation has switched it off.",
             "Go back and choose another way to sign in.",
         ),
+        Reason::LinkRequired => say(
+            "Adding this takes a link from your administrator",
+            "You have one way to sign in so far. Whoever had stolen it could add theirs just as well, so it does not add another by itself.",
+            "Ask your administrator for a link. With it you sign in as you always do, and add what you like.",
+        ),
         Reason::TooManyAttempts => say(
             "Too many tries",
             "There were more tries than is usual for one person, so there is a short pause.",

@@ -112,6 +112,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Ihre Organisation hat sie abgeschaltet.",
             "Gehen Sie zurück und wählen Sie eine andere Methode.",
         ),
+        Reason::LinkRequired => say(
+            "Dafür brauchen Sie einen Link Ihrer Administration",
+            "Sie haben bisher eine einzige Anmeldemethode. Wer sie gestohlen hätte, könnte damit genauso gut eine eigene hinzufügen; darum reicht sie allein dafür nicht.",
+            "Bitten Sie Ihre Administration um einen Link. Damit melden Sie sich wie gewohnt an und fügen hinzu, was Sie möchten.",
+        ),
         Reason::TooManyAttempts => say(
             "Zu viele Versuche",
             "Es waren mehr Versuche, als für eine Person üblich ist, deshalb gibt es eine kurze Pause.",

@@ -1,0 +1,169 @@
+//! Whether somebody may give their account its first factor beyond the only one (NIST SP 800-63B-4 section 4.1).
+//!
+//! An account with one factor can ask for no more than that one, and whoever stole it shows just as much as the person does:
+//! the thief of a password, or the reader of a mailbox, would add an app of their own, and be the only one who can show two.
+//! So what lifts an account rests on more than its only proof: on an administrator's link, on a session that holds
+//! assurance 2 by somebody else's word, or on the tenant's saying that a sign-in is enough.
+
+use std::time::Duration;
+
+use cardea_core::{
+    Assurance, Reason, Timestamp,
+    resources::{Enrol, FactorRules},
+};
+
+use crate::{
+    assurance::{self, Means},
+    pool::Factor,
+    session::Session,
+};
+
+/// How long a sign-in, or a recovery code, counts as one of now where factors are changed. Ten minutes: long enough to find the
+/// phone, shorter than a coffee break.
+pub const FRESH: Duration = Duration::from_secs(600);
+
+/// Who wants to add a factor, and to what.
+#[derive(Debug, Clone, Copy)]
+pub struct Adding<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// What the person has enrolled, and the tenant takes.
+    pub usable: &'a [Factor],
+    /// The best word of a provider that could still be asked; see [`unheard`].
+    pub vouched: Option<Assurance>,
+    /// What the tenant says.
+    pub rules: &'a FactorRules,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Refuses what would lift an account on the strength of its only proof. Where the account can show two factors already, this
+/// says nothing: they are asked for.
+pub fn may_lift(adding: &Adding<'_>) -> Result<(), Reason> {
+    let Adding { session, usable, vouched, rules, now } = *adding;
+    let lifts = assurance::reachable(&session.proofs, usable, vouched) < Some(Assurance::Two);
+    let shown = if recovers(session, now) { Assurance::Two } else { session.assurance };
+    if !lifts || shown >= Assurance::Two || session.by_link || rules.enrol == Enrol::SignIn {
+        return Ok(());
+    }
+    Err(Reason::LinkRequired)
+}
+
+/// Whether a recovery code opens the way to the factors now.
+pub fn recovers(session: &Session, now: Timestamp) -> bool {
+    assurance::recovered(&session.proofs).is_some_and(|at| now.since(at) <= FRESH)
+}
+
+/// Of `vouched`, what is still to be shown in this session. Who came by a provider has shown its word, for what it is worth; of
+/// whoever else is linked to one, it is still to be asked for: a stolen password must not outgrow a person whose second factor
+/// lies there.
+pub fn unheard(session: &Session, vouched: Option<Assurance>) -> Option<Assurance> {
+    let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
+    vouched.filter(|_| !came_by_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use cardea_core::{FactorId, ProviderId, entropy::Fixed, resources::SessionRules};
+
+    use super::*;
+    use crate::{
+        assurance::Proof,
+        session::Start,
+        testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor, user},
+    };
+
+    fn id() -> FactorId {
+        FactorId::mint(now(), &Fixed::new(5))
+    }
+
+    fn password() -> Means {
+        Means::Password { factor: id() }
+    }
+
+    fn word(assurance: Assurance) -> Means {
+        Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance }
+    }
+
+    fn session(means: &[Means]) -> Session {
+        let proofs = means.iter().map(|means| Proof { means: means.clone(), at: now() }).collect();
+        let rules = SessionRules::default();
+        let start = Start {
+            tenant: tenant(),
+            user: user("ada@north.example").id,
+            proofs,
+            agent: String::new(),
+            client: None,
+            rules: &rules,
+            now: now(),
+        };
+        Session::begin(start, &Fixed::new(4)).unwrap()
+    }
+
+    fn asks(session: &Session, usable: &[Factor], enrol: Enrol, after: u64) -> Result<(), Reason> {
+        let rules = FactorRules { enrol, ..FactorRules::default() };
+        let now = now().plus(Duration::from_secs(after));
+        may_lift(&Adding { session, usable, vouched: None, rules: &rules, now })
+    }
+
+    #[test]
+    fn the_only_proof_lifts_no_account() {
+        let kept = [Means::Recovery { factor: id() }];
+        for (what, means, usable) in [
+            ("a password alone", vec![password()], vec![password_factor()]),
+            ("a mailbox alone", vec![Means::Email], vec![]),
+            ("a mailbox, beside a password", vec![Means::Email], vec![password_factor()]),
+            ("both together", vec![Means::Email, password()], vec![password_factor()]),
+            ("a mailbox beside an app that it is not asked for", vec![Means::Email], vec![totp_factor()]),
+            ("a provider's word of 1", vec![word(Assurance::One)], vec![]),
+            (
+                "a passkey that checked nobody",
+                vec![Means::Passkey { factor: id(), user_verified: false, bound: false }],
+                vec![passkey_factor(Assurance::One)],
+            ),
+            ("codes that were kept and not shown", vec![password()], vec![password_factor(), recovery_factor()]),
+        ] {
+            let begun = session(&means);
+            assert_eq!(asks(&begun, &usable, Enrol::Link, 1), Err(Reason::LinkRequired), "{what}");
+            // The person with the link, and where the tenant trusts the first use.
+            assert_eq!(asks(&begun.linked(now(), &Fixed::new(6)), &usable, Enrol::Link, 1), Ok(()), "{what}");
+            assert_eq!(asks(&begun, &usable, Enrol::SignIn, 1), Ok(()), "{what}");
+            // A recovery code opens the way for as long as it does.
+            let recovered = session(&[&means[..], &kept[..]].concat());
+            assert_eq!(asks(&recovered, &usable, Enrol::Link, 600), Ok(()), "{what}");
+            assert_eq!(asks(&recovered, &usable, Enrol::Link, 601), Err(Reason::LinkRequired), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_providers_word_of_two_lifts_one() {
+        assert_eq!(asks(&session(&[word(Assurance::Two)]), &[], Enrol::Link, 1), Ok(()));
+        let both = session(&[password(), Means::Totp { factor: id() }]);
+        assert_eq!(asks(&both, &[password_factor()], Enrol::Link, 1), Ok(()), "the app was taken away just now");
+    }
+
+    #[test]
+    fn whoever_can_show_two_is_asked_for_them_and_for_no_link() {
+        let thief = session(&[password()]);
+        for more in [totp_factor(), passkey_factor(Assurance::Two)] {
+            assert_eq!(asks(&thief, &[password_factor(), more], Enrol::Link, 1), Ok(()), "the second is asked for");
+        }
+        let rules = FactorRules::default();
+        let adding = |vouched| Adding { session: &thief, usable: &[], vouched, rules: &rules, now: now() };
+        assert_eq!(may_lift(&adding(Some(Assurance::Two))), Ok(()), "the provider is asked");
+        assert_eq!(may_lift(&adding(Some(Assurance::One))), Err(Reason::LinkRequired));
+        assert_eq!(unheard(&thief, Some(Assurance::Two)), Some(Assurance::Two));
+        assert_eq!(unheard(&session(&[word(Assurance::One)]), Some(Assurance::Two)), None, "it has been heard");
+    }
+
+    #[test]
+    fn a_session_of_before_there_were_links_has_none_and_a_step_up_keeps_one() {
+        let begun = session(&[password()]);
+        let mut stored = serde_json::to_value(&begun).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("by_link").is_none(), "what is not there is not kept");
+        assert!(!serde_json::from_value::<Session>(stored).unwrap().by_link);
+        let linked = begun.linked(now(), &Fixed::new(6));
+        assert!(linked.by_link && linked.id != begun.id && linked.signed_in_at == begun.signed_in_at);
+        assert!(linked.stepped_up(&[], now(), &Fixed::new(7)).by_link);
+    }
+}

@@ -1,0 +1,60 @@
+//! `/factors/link/{token}`: an administrator's link is shown in the session of the person whom it is for. From then on that
+//! session may give the account a first factor beyond the only one.
+
+use axum::{
+    extract::Path,
+    http::{HeaderValue, header::SET_COOKIE},
+    response::Response,
+};
+use cardea_core::Reason;
+use cardea_identity::{Ticket, TicketHash};
+
+use super::{
+    fresh,
+    visit::{Failed, Visit, see_other},
+};
+use crate::{
+    house::{FACTOR_LINK, Linking},
+    pages::{FactorLink, Page},
+};
+
+/// Says what the link is for; it stays good.
+pub(super) async fn show(visit: Visit, Path(token): Path<String>) -> Response {
+    let result = offer(&visit, &token).await;
+    visit.answer(result)
+}
+
+async fn offer(visit: &Visit, token: &str) -> Result<Response, Failed> {
+    opened(visit, token).await?;
+    Ok(FactorLink { look: &visit.look, person: visit.person(), action: &format!("{FACTOR_LINK}{token}") }.respond())
+}
+
+/// The link, if it is this person's and they have just signed in. Another's is as if it were spent.
+async fn opened(visit: &Visit, token: &str) -> Result<TicketHash, Failed> {
+    let ticket = Ticket::parse(token).map_err(|_| Failed::Refused(Reason::CodeSpent))?.hash();
+    if visit.house.factor_link(&visit.tenant, &ticket).await? != Some(visit.user_id()) {
+        return Err(Failed::Refused(Reason::CodeSpent));
+    }
+    fresh::signed_in(visit, &format!("{FACTOR_LINK}{token}"))?;
+    Ok(ticket)
+}
+
+/// Spends it.
+pub(super) async fn accept(visit: Visit, Path(token): Path<String>) -> Response {
+    let result = link(&visit, &token).await;
+    visit.answer(result)
+}
+
+async fn link(visit: &Visit, token: &str) -> Result<Response, Failed> {
+    let doer = visit.doer()?;
+    let ticket = opened(visit, token).await?;
+    let user = visit.user().await?;
+    let (house, now) = (&visit.house, visit.now());
+    let linking = Linking { tenant: &visit.tenant, user: &user, session: visit.live.id, ticket: &ticket, now };
+    let linked = house.link_session(&linking, doer).await?.ok_or(Failed::Refused(Reason::CodeSpent))?;
+    let cookie = house.hand(&linked, &visit.live.host, now).await?;
+    let mut response = see_other("/factors");
+    let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failed::Refused(Reason::Internal))?;
+    response.headers_mut().append(SET_COOKIE, cookie);
+    Ok(response)
+}
