@@ -27,8 +27,8 @@ impl Proxy {
         Ok([own, all])
     }
 
-    /// The shares of a caller, an app and a tenant, to be held until the answer begins. Strangers have less of them: where little room is left, it is for callers who
-    /// are known, and visitors in masses do not stop their work.
+    /// The shares of a caller, an app and a tenant, to be held until the answer begins. Strangers have less of them: where
+    /// little room is left, it is for callers who are known, and visitors in masses do not stop their work.
     pub(super) fn shares_of(
         &self,
         asker: &Asker,

@@ -200,17 +200,17 @@ impl Committer {
 
     /// Gets what seals the logs of this group's entries. Before the turn to write, since a key may have to be made.
     async fn learn_sealers(&mut self) -> Result<(), StoreFault> {
-        for Pending { entry, .. } in &self.group {
-            if self.sealers.contains_key(&entry.tenant) {
+        for (tenant, _) in runs(&self.group) {
+            if self.sealers.contains_key(tenant) {
                 continue;
             }
             if self.outdated {
-                self.store.refresh_keys(entry.tenant.as_ref()).await?;
+                self.store.refresh_keys(tenant.as_ref()).await?;
             }
-            let sealer = self.store.sealer(entry.tenant.as_ref()).await?;
+            let sealer = self.store.sealer(tenant.as_ref()).await?;
             let key = sealer.ids().next().map(|id| id.as_bytes().to_vec()).unwrap_or_default();
-            let sealer = EntrySealer::new(sealer, owner(entry.tenant.as_ref()));
-            self.sealers.insert(entry.tenant.clone(), Sealing { key, sealer });
+            let sealer = EntrySealer::new(sealer, owner(tenant.as_ref()));
+            self.sealers.insert(tenant.clone(), Sealing { key, sealer });
         }
         self.outdated = false;
         Ok(())
@@ -232,26 +232,34 @@ async fn place<'a>(
 ) -> Result<(Vec<Placed<'a>>, Moves), StoreFault> {
     let mut moves = Moves::new();
     let mut placed = Vec::with_capacity(group.len());
-    for Pending { entry, .. } in group {
-        let sealing = sealers.get_mut(&entry.tenant).ok_or(StoreFault::NoKey)?;
-        let head = match moves.get_mut(&entry.tenant) {
+    for (tenant, run) in runs(group) {
+        let sealing = sealers.get_mut(tenant).ok_or(StoreFault::NoKey)?;
+        let head = match moves.get_mut(tenant) {
             Some((_, head)) => head,
             None => {
-                still_seals(tx, entry.tenant.as_ref(), &sealing.key).await?;
-                let head = match known.get(&entry.tenant) {
+                still_seals(tx, tenant.as_ref(), &sealing.key).await?;
+                let head = match known.get(tenant) {
                     Some(head) => *head,
-                    None => read_head(tx, entry.tenant.as_ref()).await?,
+                    None => read_head(tx, tenant.as_ref()).await?,
                 };
-                &mut moves.entry(entry.tenant.clone()).or_insert((head, head)).1
+                &mut moves.entry(tenant.clone()).or_insert((head, head)).1
             }
         };
-        let mut sealed = entry.body()?;
-        let leaf = chain::leaf(&sealed);
-        *head = head.after(&leaf);
-        sealing.sealer.seal(head.size - 1, &head.link, &mut sealed)?;
-        placed.push(Placed { entry, head: *head, leaf, sealed });
+        for Pending { entry, .. } in run {
+            let mut sealed = entry.body()?;
+            let leaf = chain::leaf(&sealed);
+            *head = head.after(&leaf);
+            sealing.sealer.seal(head.size - 1, &head.link, &mut sealed)?;
+            placed.push(Placed { entry, head: *head, leaf, sealed });
+        }
     }
     Ok((placed, moves))
+}
+
+/// The group by owners, in its order: entries that follow one another in the same log are looked up for once.
+fn runs(group: &[Pending]) -> impl Iterator<Item = (&Owner, &[Pending])> {
+    let runs = group.chunk_by(|one, next| one.entry.tenant == next.entry.tenant);
+    runs.filter_map(|run| Some((&run.first()?.entry.tenant, run)))
 }
 
 /// INVARIANT: the key is the one that stands in this transaction, as wherever something is sealed.
