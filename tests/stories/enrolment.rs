@@ -230,15 +230,18 @@ async fn who_reads_the_mailbox_adds_nothing_and_no_letter_vouches_for_a_mailbox(
     assert_eq!(said, format!("a link to add a way to sign in was sent to {MIRA}"));
     let ours = |letter: &Letter| letter.link().filter(|link| link.path().starts_with("/factors/link/"));
     let link = mail.letter(MIRA, ours).await?;
-    // Who reads it, and gets in by a code alone, is asked for the password.
+    // Who reads it, and gets in by a code alone, is asked for the password, and does not use it up.
     let mut reader = Client::browser();
-    by_code(&mut reader, MIRA, 2).await?;
+    let signed_in = by_code(&mut reader, MIRA, 2).await?;
+    assert_eq!(presses(&mut reader, &signed_in, link.path()).await?.url.path(), "/sign-in/step-up");
     let page = reader.open(&link).await?;
-    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(page.url.path(), "/sign-in/step-up", "{}", page.body);
+    adds_nothing(&gateway, &mut reader, "who reads the mailbox, and the link in it").await?;
+    let page = reader.open(&link).await?;
+    let page = reader.submit(&page, &[("password", PASSWORD)]).await?;
+    assert_eq!((page.status, &page.url), (http::StatusCode::OK, &link), "{}", page.body);
     presses(&mut reader, &page, link.path()).await?;
     let page = reader.open(&gateway.at("acme", "/factors/passkey")?).await?;
-    assert_eq!(page.url.path(), "/sign-in/step-up", "{}", page.body);
-    let page = reader.submit(&page, &[("password", PASSWORD)]).await?;
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors/passkey"), "{}", page.body);
     drop(mira);
 

@@ -430,6 +430,10 @@ impl Event {
             | Self::UserSuspended { user, .. }
             | Self::UserActivated { user }
             | Self::UserReset { user, .. }
+            | Self::UserInvited { user, .. }
+            | Self::AttributesChanged { user, .. }
+            | Self::FactorLinkMade { user, .. }
+            | Self::FactorLinkUsed { user, .. }
             | Self::GroupsChanged { user, .. }
             | Self::FactorAdded { user, .. }
             | Self::FactorRemoved { user, .. }

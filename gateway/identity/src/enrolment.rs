@@ -13,7 +13,7 @@ use cardea_core::{
 };
 
 use crate::{
-    assurance::{self, Means},
+    assurance::{self, Means, Proof},
     pool::Factor,
     session::Session,
 };
@@ -49,6 +49,13 @@ pub fn may_lift(adding: &Adding<'_>) -> Result<(), Reason> {
     Err(Reason::LinkRequired)
 }
 
+/// Whether a link for another factor is of use to whoever shows these proofs: only if they show, beside the mailbox that the
+/// link may have gone to, all that the person has. Who has nothing but the mailbox is given the link by hand.
+pub fn may_use_link(proofs: &[Proof], usable: &[Factor]) -> bool {
+    let beside: Vec<_> = proofs.iter().filter(|proof| proof.means != Means::Email).cloned().collect();
+    assurance::of(&beside) >= assurance::reachable(&[], usable, None)
+}
+
 /// Whether a recovery code opens the way to the factors now.
 pub fn recovers(session: &Session, now: Timestamp) -> bool {
     assurance::recovered(&session.proofs).is_some_and(|at| now.since(at) <= FRESH)
@@ -68,7 +75,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        assurance::Proof,
         session::Start,
         testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor, user},
     };
@@ -136,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_of_use_to_nobody_who_only_reads_the_mailbox_that_it_went_to() {
+        let mail = [Proof { means: Means::Email, at: now() }];
+        let both = [Proof { means: password(), at: now() }, mail[0].clone()];
+        let own = [password_factor()];
+        assert!(!may_use_link(&mail, &own) && may_use_link(&both, &own) && may_use_link(&both[..1], &own));
+        assert!(may_use_link(&mail, &[]), "where there is nothing else, the link is handed over");
+        assert!(may_use_link(&mail, &[recovery_factor()]));
+    }
+
+    #[test]
     fn a_providers_word_of_two_lifts_one() {
         assert_eq!(asks(&session(&[word(Assurance::Two)]), &[], Enrol::Link, 1), Ok(()));
         let both = session(&[password(), Means::Totp { factor: id() }]);
@@ -165,5 +181,8 @@ mod tests {
         let linked = begun.linked(now(), &Fixed::new(6));
         assert!(linked.by_link && linked.id != begun.id && linked.signed_in_at == begun.signed_in_at);
         assert!(linked.stepped_up(&[], now(), &Fixed::new(7)).by_link);
+        // Once it lifted something it is used up: both taken away again, the session lifts nothing more.
+        let app = Proof { means: Means::Totp { factor: id() }, at: now() };
+        assert!(!linked.stepped_up(&[app], now(), &Fixed::new(8)).by_link);
     }
 }

@@ -191,9 +191,12 @@ impl Session {
     pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
         let signs_in = proofs.iter().any(|proof| !matches!(proof.means, Means::Recovery { .. }));
         let proofs = assurance::joined(&self.proofs, proofs);
+        let assurance = assurance::of(&proofs).unwrap_or(self.assurance);
         Self {
             id: SessionId::mint(now, entropy),
-            assurance: assurance::of(&proofs).unwrap_or(self.assurance),
+            assurance,
+            // Whoever shows two needs no link from then on: should they take both away, it lifts nothing again.
+            by_link: self.by_link && assurance < Assurance::Two,
             proofs,
             signed_in_at: if signs_in { now } else { self.signed_in_at },
             last_seen: now,

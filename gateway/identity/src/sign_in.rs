@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     assurance::{self, Means, Proof},
+    enrolment::may_use_link,
     factors::{email::Sent, passkey::Ceremony},
     oidc::Attempt,
     pool::{Email, Factor, FactorKind, User},
@@ -396,8 +397,11 @@ impl Flow {
             Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. })) => true,
             Aim::SignIn => {
                 let (shown, minimum) = (assurance::of(proofs), Some(known.rules.minimum));
-                let has_no_more = || assurance::reachable(proofs, &usable(known.rules, known.factors), None) < minimum;
-                shown >= minimum || shown.is_some() && self.enrols == Some(known.user.id) && has_no_more()
+                let by_link = || {
+                    let usable = usable(known.rules, known.factors);
+                    may_use_link(proofs, &usable) && assurance::reachable(proofs, &usable, None) < minimum
+                };
+                shown >= minimum || shown.is_some() && self.enrols == Some(known.user.id) && by_link()
             }
             Aim::Invitation => assurance::of(proofs).is_some(),
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {

@@ -9,6 +9,7 @@ use crate::{
     changes::{Change, announce},
     row::Read,
     sealed::{self, ACCOUNT, Place, account},
+    tickets,
 };
 
 /// What came of linking.
@@ -59,6 +60,8 @@ impl Store {
         .bind(now.as_micros())
         .execute(&mut *tx)
         .await?;
+        // Whoever signs in by a provider needs no link, and a letter that lies in the mailbox still must open nothing.
+        tickets::drop_links(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
         Ok(Linked::Done)
@@ -115,7 +118,12 @@ async fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Dir, t0, tenant, user};
+    use crate::{
+        TicketKind, TicketRecord,
+        testing::{Dir, t0, tenant, user},
+    };
+    use cardea_core::entropy::Fixed;
+    use cardea_identity::Ticket;
 
     fn at(issuer: &str, subject: &str) -> LinkedIdentity {
         LinkedIdentity {
@@ -143,6 +151,45 @@ mod tests {
             assert_eq!(store.user_by_identity(&acme, &other).await.unwrap(), None);
         }
         assert_eq!(store.user_by_identity(&tenant("beta"), &account).await.unwrap(), None);
+    }
+
+    /// Whoever was invited by a letter and signs in by a provider leaves the letter unused: it replaced all that they sign in with,
+    /// for whoever reads the mailbox.
+    #[tokio::test]
+    async fn who_signs_in_by_a_provider_leaves_no_link_that_opens_something() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+        let mut kept = Vec::new();
+        for (nth, (person, kind)) in
+            [(&ada, TicketKind::Invitation), (&ada, TicketKind::Factor), (&bob, TicketKind::Invitation)]
+                .into_iter()
+                .enumerate()
+        {
+            let ticket = TicketRecord {
+                hash: Ticket::draw(&Fixed::new(nth as u64 + 1)).hash(),
+                tenant: tenant("acme"),
+                kind,
+                subject: person.id.to_string(),
+                payload: serde_json::json!({}),
+                author: "operator".to_owned(),
+                created: t0(),
+                expires: t0().plus(std::time::Duration::from_secs(60)),
+                used: None,
+            };
+            store.insert_ticket(&ticket).await.unwrap();
+            kept.push(ticket);
+        }
+        for person in [&ada, &bob] {
+            store.insert_user(person).await.unwrap();
+        }
+        store.link_identity(&tenant("acme"), ada.id, &at("https://idp.example", "1"), t0()).await.unwrap();
+        let mut there = Vec::new();
+        for ticket in &kept {
+            let found = store.peek_ticket(&ticket.tenant, ticket.kind, &ticket.hash, t0()).await.unwrap();
+            there.push(found.is_some());
+        }
+        assert_eq!(there, [false, false, true]);
     }
 
     #[tokio::test]

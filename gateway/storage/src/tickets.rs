@@ -1,7 +1,7 @@
 //! Tickets: one-time tokens that live for days, invitations and enrolment tokens. Taken by exactly one of any number
 //! of racing takers; kept after that, so that a second use can be told from an unknown token.
 
-use cardea_core::{TenantId, Timestamp};
+use cardea_core::{TenantId, Timestamp, UserId};
 use cardea_identity::{Sealer, TicketHash};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -152,6 +152,22 @@ impl Store {
         tx.commit().await?;
         Ok(done.rows_affected())
     }
+}
+
+/// Makes every link of a person worthless, once the transaction ends well.
+pub(crate) async fn drop_links(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3) AND subject = $4 AND used_at IS NULL")
+        .bind(tenant.as_str())
+        .bind(TicketKind::Invitation.as_str())
+        .bind(TicketKind::Factor.as_str())
+        .bind(user.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Takes a ticket, once the transaction ends well.

@@ -211,7 +211,7 @@ const DELETE: &[&str] = &[
     "DELETE FROM memberships WHERE user_id = $1",
     "DELETE FROM factors WHERE user_id = $1",
     "DELETE FROM identities WHERE user_id = $1",
-    "DELETE FROM tickets WHERE kind = 'invitation' AND subject = $1",
+    "DELETE FROM tickets WHERE kind IN ('invitation', 'factor') AND subject = $1",
 ];
 
 /// Commits a change of one user, if there was one.

@@ -164,8 +164,11 @@ impl UserView {
 impl InvitedView {
     /// Sends the link, where letters are sent, and shows it.
     fn of(invited: Invited, asked: &Asked) -> Self {
-        asked.house.mail_invitation(&asked.tenant, &invited, asked.noting());
-        Self { user: UserView::of(invited.user, &[]), invitation_url: invited.url, mailed: asked.house.sends_letters() }
+        let mailed = asked.house.sends_letters() && invited.by_letter();
+        if mailed {
+            asked.house.mail_invitation(&asked.tenant, &invited, asked.noting());
+        }
+        Self { user: UserView::of(invited.user, &[]), invitation_url: invited.url, mailed }
     }
 }
 
@@ -282,9 +285,12 @@ pub(super) async fn activate(asked: Asked, Named(id): Named<UserId>) -> Answer<S
 /// Make a new invitation link; older ones are worthless from now on.
 #[utoipa::path(
     post, path = "/users/{id}/invite", tag = "people", params(("id" = String, Path)),
-    responses((status = 200, body = InvitedView), (status = 409, description = "suspended"))
+    responses((status = 200, body = InvitedView), (status = 409, description = "suspended, or oneself"))
 )]
 pub(super) async fn invite_again(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<InvitedView>> {
+    if asked.user()?.id == id {
+        return Err(Problem::new(Reason::Conflict, "you cannot invite yourself: your factors are in your portal"));
+    }
     let invited = asked.house.invite_again(&asked.tenant, id, &asked.doer()?).await?;
     Ok(Json(InvitedView::of(invited, &asked)))
 }

@@ -325,6 +325,12 @@ async fn mailed(house: &House, tenant: &TenantState, invited: &Invited, doer: Do
     if !house.sends_letters() {
         return false;
     }
+    if !invited.by_letter() {
+        remark(format_args!(
+            "the link replaces what they sign in with, so no letter carries it: hand it over yourself"
+        ));
+        return false;
+    }
     let sent = house.mail_invitation_now(tenant, invited, doer).await;
     if let Err(cause) = &sent {
         remark(format_args!("the invitation could not be sent ({cause}): hand the link over yourself"));

@@ -1,6 +1,8 @@
 //! The link by which somebody with one factor adds the first beyond it: an administrator's word for them, which takes nothing
 //! away. Whoever opens it signs in with what they have, so that it is of no use to anybody else.
 
+use std::fmt;
+
 use cardea_audit::Event;
 use cardea_core::{Assurance, Caller, SessionId, Timestamp, UserId};
 use cardea_identity::{
@@ -20,7 +22,7 @@ use crate::state::TenantState;
 pub(crate) const FACTOR_LINK: &str = "/factors/link/";
 
 /// A link just made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FactorLink {
     /// For whom.
     pub user: User,
@@ -31,6 +33,13 @@ pub struct FactorLink {
     /// Whether a letter may carry it. Not where a code in the same mailbox is all that the person signs in with: then whoever
     /// reads the mail would hold both, and the link would vouch for nobody.
     pub by_letter: bool,
+}
+
+/// Without the link, which opens something.
+impl fmt::Debug for FactorLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FactorLink({}, until {})", self.user.id, self.expires)
+    }
 }
 
 /// Who shows a link, and where.

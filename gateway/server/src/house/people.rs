@@ -1,6 +1,6 @@
 //! What is done to people and their sessions, in one place each: the change, the eviction from memory, the entry.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use cardea_audit::{Event, Subject};
 use cardea_core::{
@@ -39,7 +39,7 @@ pub enum ChangeFault {
 }
 
 /// A person just invited.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Invited {
     /// Who.
     pub user: User,
@@ -47,6 +47,21 @@ pub struct Invited {
     pub url: String,
     /// Until when it may be used.
     pub expires: Timestamp,
+}
+
+impl Invited {
+    /// Whether a letter may carry the link. Of who has joined it replaces whatever they sign in with, so that a mailbox would be
+    /// all that it takes: it is handed over by whoever made sure who asks.
+    pub fn by_letter(&self) -> bool {
+        self.user.status == Status::Invited
+    }
+}
+
+/// Without the link, which opens an account.
+impl fmt::Debug for Invited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invited({}, until {})", self.user.id, self.expires)
+    }
 }
 
 /// How an entry names a user.
@@ -136,6 +151,10 @@ impl House {
         doer: &Doer,
     ) -> Result<u64, StoreFault> {
         let ended = self.end_quietly(tenant, user, except, why).await?;
+        if ended == 0 && except.is_some() {
+            // Nothing happened: said again and again it would push out of sight what did.
+            return Ok(0);
+        }
         let user = self.subject_of(tenant, user).await?;
         let event = match why {
             EndReason::SignedOut => Event::SignedOut { user, everywhere: except.is_none(), sessions: ended },

@@ -137,7 +137,7 @@ words! {
     /// What lately happened to the account.
     activity: ActivityWords {
         title, lead, empty, signed_in, confirmed, refused, refused_with, recovery_used, reused, signed_out,
-        signed_out_everywhere, session_ended, joined, linked, suspended, activated, reset, groups, added, removed, changed,
+        signed_out_everywhere, session_ended, joined, linked, suspended, activated, reset, invited, attributes, link_made, link_used, groups, added, removed, changed,
         times, by_administrator, pages, newer, older,
     }
     /// The portal.

@@ -51,11 +51,12 @@ async fn list(visit: &Visit, page: u32) -> Result<Response, Failed> {
 
 fn row(visit: &Visit, entry: &Entry) -> Option<ActivityRow> {
     let (what, tone) = told(visit, &entry.event)?;
-    let by_others = match &entry.actor {
-        Actor::Caller(Caller::User(user)) => user.id != visit.user_id(),
-        Actor::Caller(_) => false,
-        ours => *ours == Actor::OPERATOR,
-    };
+    let by_others = is_an_administrators(&entry.event)
+        && match &entry.actor {
+            Actor::Caller(Caller::User(user)) => user.id != visit.user_id(),
+            Actor::Caller(_) => false,
+            ours => *ours == Actor::OPERATOR,
+        };
     // Where an administrator sits is no business of the person's.
     let client = entry.client.as_ref().filter(|_| !by_others);
     let agent = client.and_then(|client| client.agent.as_deref());
@@ -68,6 +69,20 @@ fn row(visit: &Visit, entry: &Entry) -> Option<ActivityRow> {
         browser: agent.map(|agent| visit.look.w.browser(&cookie::agent_label(agent))).unwrap_or_default(),
         address: client.map(|client| client.address.to_string()).unwrap_or_default(),
     })
+}
+
+/// Whether others may do it to an account, being administrators. Whoever is signed in as somebody else and tries a password, or
+/// a code, is none: where that came from is shown.
+const fn is_an_administrators(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::SignedIn { .. }
+            | Event::SteppedUp { .. }
+            | Event::SignInRefused { .. }
+            | Event::FactorRefused { .. }
+            | Event::RecoveryUsed { .. }
+            | Event::SessionReuse { .. }
+    )
 }
 
 /// An event in words, and whether it is one to look at twice.
@@ -96,6 +111,10 @@ fn told(visit: &Visit, event: &Event) -> Option<(String, Tone)> {
         Event::UserSuspended { .. } => (a.suspended.to_string(), Tone::Plain),
         Event::UserActivated { .. } => (a.activated.to_string(), Tone::Plain),
         Event::UserReset { .. } => (a.reset.to_string(), Tone::Mind),
+        Event::UserInvited { .. } => (a.invited.to_string(), Tone::Mind),
+        Event::AttributesChanged { .. } => (a.attributes.to_string(), Tone::Plain),
+        Event::FactorLinkMade { .. } => (a.link_made.to_string(), Tone::Mind),
+        Event::FactorLinkUsed { .. } => (a.link_used.to_string(), Tone::Mind),
         Event::GroupsChanged { .. } => (a.groups.to_string(), Tone::Plain),
         Event::FactorAdded { factor_kind, name, .. } => (a.added.with(named(name, factor_kind)), Tone::Plain),
         Event::FactorRemoved { factor_kind, .. } => (a.removed.with(kind(factor_kind)), Tone::Plain),

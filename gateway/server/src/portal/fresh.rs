@@ -62,7 +62,12 @@ pub(super) fn signed_in(visit: &Visit, back: &str) -> Result<(), Failed> {
     if visit.now().since(visit.live.signed_in_at) <= FRESH {
         return Ok(());
     }
-    Err(Failed::First(step_up("fresh", &visit.admitted().tenant().sign_in_origin, back)))
+    Err(again(visit, back))
+}
+
+/// Asks for a proof of now, and comes back.
+pub(super) fn again(visit: &Visit, back: &str) -> Failed {
+    Failed::First(step_up("fresh", &visit.admitted().tenant().sign_in_origin, back))
 }
 
 /// Whether the visitor adds a factor by an administrator's link only.
@@ -70,7 +75,8 @@ pub(super) async fn needs_link(visit: &Visit, factors: &[Factor]) -> Result<bool
     Ok(visit.house.needs_link(&visit.tenant, &session(visit).await?, factors, visit.now()).await?)
 }
 
-async fn session(visit: &Visit) -> Result<Session, Failed> {
+/// The session as the store has it.
+pub(super) async fn session(visit: &Visit) -> Result<Session, Failed> {
     let session = visit.house.shared.session(visit.tenant_id(), visit.live.id).await?;
     session.ok_or(Failed::Refused(Reason::SessionEnded))
 }

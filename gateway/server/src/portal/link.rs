@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use cardea_core::Reason;
-use cardea_identity::{Ticket, TicketHash};
+use cardea_identity::{Ticket, TicketHash, enrolment::may_use_link, sign_in::usable};
 
 use super::{
     fresh,
@@ -29,13 +29,20 @@ async fn offer(visit: &Visit, token: &str) -> Result<Response, Failed> {
     Ok(FactorLink { look: &visit.look, person: visit.person(), action: &format!("{FACTOR_LINK}{token}") }.respond())
 }
 
-/// The link, if it is this person's and they have just signed in. Another's is as if it were spent.
+/// The link, if it is this person's, and they have just shown what they have beside the mailbox that it may have gone to.
+/// Another's is as if it were spent.
 async fn opened(visit: &Visit, token: &str) -> Result<TicketHash, Failed> {
     let ticket = Ticket::parse(token).map_err(|_| Failed::Refused(Reason::CodeSpent))?.hash();
     if visit.house.factor_link(&visit.tenant, &ticket).await? != Some(visit.user_id()) {
         return Err(Failed::Refused(Reason::CodeSpent));
     }
-    fresh::signed_in(visit, &format!("{FACTOR_LINK}{token}"))?;
+    let here = format!("{FACTOR_LINK}{token}");
+    fresh::signed_in(visit, &here)?;
+    let factors = visit.house.store.factors(visit.tenant_id(), visit.user_id()).await?;
+    let usable = usable(&visit.tenant.bundle.tenant.factors, &factors);
+    if !may_use_link(&fresh::session(visit).await?.proofs, &usable) {
+        return Err(fresh::again(visit, &here));
+    }
     Ok(ticket)
 }
 

@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 
 use super::{Key, KeyFault};
 
+/// How the name of a file ends that takes the place of another, before the number of the process.
+const NEW: &str = ".new-";
+
 /// Where the key lies that is to take another's place.
 pub(super) fn next(path: &Path) -> PathBuf {
     path.with_extension("key.next")
@@ -93,8 +96,27 @@ fn written(path: &Path, text: &str) -> std::io::Result<()> {
 
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
+    name.push(format!("{NEW}{}", std::process::id()));
     path.with_file_name(name)
+}
+
+/// Takes away what whoever crashed while writing a key left beside it: it may hold one that lies open. Only for who is alone
+/// with the key.
+pub(super) fn sweep(path: &Path) -> Result<(), KeyFault> {
+    let (Some(folder), Some(key)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    let swept = || -> std::io::Result<()> {
+        for one in std::fs::read_dir(folder)? {
+            let one = one?;
+            let name = one.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with(key) && name.contains(NEW)) {
+                std::fs::remove_file(one.path())?;
+            }
+        }
+        flush_folder(path)
+    };
+    swept().map_err(|error| fault(path, "has something left beside it that cannot be taken away", &error))
 }
 
 fn flush_folder(path: &Path) -> std::io::Result<()> {

@@ -66,6 +66,7 @@ impl OperatorKey {
     pub(crate) fn protect(&self, passphrase: &Secret<String>, source: &dyn Entropy) -> Result<usize, KeyFault> {
         let lock = Lock::new(passphrase, source).map_err(|fault| KeyFault::Sealed(fault.to_string()))?;
         let keys = self.open_all(Some(passphrase))?;
+        file::sweep(&self.path)?;
         for (path, key) in &keys {
             file::replace(path, &text(path, key, Some(&lock), source)?)?;
         }

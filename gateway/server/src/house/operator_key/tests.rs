@@ -150,7 +150,11 @@ fn who_is_interrupted_while_protecting_begins_again() {
     let open = names.map(|name| dir.text(name));
     let ring = |key: &OperatorKey| key.to_read().unwrap().unwrap().ids().collect::<Vec<_>>();
     let ids = ring(&key);
+    // What another left when it crashed while it wrote.
+    let left = dir.path("operator.key.next.new-77");
+    std::fs::write(&left, &open[1]).unwrap();
     assert_eq!(key.protect(&passphrase(RIGHT), &Fixed::new(4)).unwrap(), 3);
+    assert!(!left.exists(), "a key lies open still");
     let shut = names.map(|name| dir.text(name));
     for done in 0..3 {
         for (nth, name) in names.iter().enumerate() {
