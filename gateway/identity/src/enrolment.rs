@@ -182,7 +182,8 @@ mod tests {
         assert!(linked.by_link && linked.id != begun.id && linked.signed_in_at == begun.signed_in_at);
         assert!(linked.stepped_up(&[], now(), &Fixed::new(7)).by_link);
         // Once it lifted something it is used up: both taken away again, the session lifts nothing more.
-        let app = Proof { means: Means::Totp { factor: id() }, at: now() };
+        let another = FactorId::mint(now(), &Fixed::new(9));
+        let app = Proof { means: Means::Totp { factor: another }, at: now() };
         assert!(!linked.stepped_up(&[app], now(), &Fixed::new(8)).by_link);
     }
 }
