@@ -88,6 +88,31 @@ async fn the_consoles_invitations_arrive_too() -> Story {
     let newest = mail.letter(MIRA, |letter| letter.link().filter(|newest| *newest != link)).await?;
     assert_eq!(again["invitation_url"], newest.as_str());
     assert_eq!(Client::browser().open(&link).await?.status, 400, "the older link opens nothing");
+
+    // A link that replaces what somebody has goes by no letter, since whoever reads the mailbox would be in; nor does anybody
+    // replace their own without showing it.
+    gateway.person("ben@acme.example", &["readers"]).await?;
+    let all = gateway.on.does(&["--format", "json", "user", "--tenant", "acme", "list"]).await?;
+    let all: Vec<serde_json::Value> = all.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let at = |email: &str| {
+        let found = all.iter().find(|one| one["email"] == email).and_then(|one| one["id"].as_str());
+        gateway.at("acme", &format!("/api/v1/users/{}/invite", found.context("not there")?))
+    };
+    let links = |email: &str| -> anyhow::Result<usize> {
+        Ok(mail.letters_to(email)?.iter().filter(|letter| letter.link().is_some()).count())
+    };
+    let before = links("ben@acme.example")?;
+    let handed = client.json(http::Method::POST, &at("ben@acme.example")?, &serde_json::json!({})).await?.json()?;
+    assert_eq!(handed["mailed"], false, "{handed}");
+    let (status, out, err) = gateway.on.cardea(&["user", "--tenant", "acme", "invite", "ben@acme.example"]).await?;
+    assert!(status == 0 && out.contains("/sign-in/invitation/") && err.contains("no letter carries it"), "{out}{err}");
+    let own = client.json(http::Method::POST, &at("ada@acme.example")?, &serde_json::json!({})).await?;
+    assert_eq!(own.status, 409, "{}", own.body);
+    // Letters of a tenant go in their order: what was to come would have come before this one.
+    let new = serde_json::json!({ "email": "carl@acme.example", "name": "Carl" });
+    client.json(http::Method::POST, &gateway.at("acme", "/api/v1/users")?, &new).await?;
+    mail.letter("carl@acme.example", |letter| letter.link()).await?;
+    assert_eq!(links("ben@acme.example")?, before);
     Ok(())
 }
 
