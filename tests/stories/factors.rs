@@ -389,3 +389,27 @@ async fn strangers_with_a_thousand_codes_keep_nobody_out() -> Story {
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/secret"), "{}", page.body);
     Ok(())
 }
+
+/// A colleague's tries were once told as an administrator's, without the place that they came from.
+#[tokio::test]
+async fn who_tries_from_a_session_of_their_own_is_not_taken_for_an_administrator() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let ben = gateway.person("ben@acme.example", &["readers"]).await?;
+    let (mut his, _) = ben.opens(&gateway.at("acme", "/")?).await?;
+    let typed = Some(("application/x-www-form-urlencoded", "email=mira%40acme.example".to_owned()));
+    let asked = his.send(Method::POST, &gateway.at("acme", "/sign-in")?, typed).await?;
+    let page = his.follow(asked).await?;
+    let page = his.submit(&page, &[("password", "a wrong passphrase of his")]).await?;
+    assert_eq!(page.status, 401, "{}", page.body);
+    // Waits until the entry is there.
+    let log = gateway.on.log("acme").await?;
+    assert!(log.iter().any(|one| one["event"]["kind"] == "sign-in-refused"));
+    let (mut hers, _) = mira.opens(&gateway.at("acme", "/")?).await?;
+    let shown = hers.open(&gateway.at("acme", "/activity")?).await?.body;
+    assert!(shown.contains("Refused: Password"), "{shown}");
+    let refused =
+        shown.split("Refused: Password").nth(1).and_then(|rest| rest.split("</li>").next()).context("no row")?;
+    assert!(refused.contains("127.0.0.1") && !refused.contains("By an administrator"), "{refused}");
+    Ok(())
+}
