@@ -1,9 +1,10 @@
 //! Letters to people: codes, invitations, and notices of what changed about their account. No request waits for one: it is
-//! put in a bounded queue, of which each tenant has a fair share, and handed to the mail server beside all requests. So a sign-in page answers as fast, and the
-//! same, whether there is such a person, and whether the mail server works.
+//! put in a bounded queue, of which each tenant has a fair share, and handed to the mail server beside all requests. So a
+//! sign-in page answers as fast, and the same, whether there is such a person, and whether the mail server works.
 //!
-//! What becomes of a letter is an entry and a figure; where it fails or is dropped, a warning too, which names nobody. No letter is kept
-//! over a restart: a code that never came is asked for again, and an invitation's link is told to who made it.
+//! What becomes of a letter is an entry and a figure; where it fails or is dropped, a warning too, which names nobody. No
+//! letter is kept over a restart: a code that never came is asked for again, and an invitation's link is told to who made
+//! it.
 
 mod figures;
 mod letter;
@@ -210,9 +211,13 @@ impl House {
         self.send_letter(Wanted::Letter(Box::new(addressed(&state, user, letter, Doer::gateway()))));
     }
 
-    /// Sends the link of an invitation to the person whom it is for.
-    pub(crate) fn mail_invitation(&self, tenant: &TenantState, invited: &Invited, by: Doer) {
-        self.send_letter(Wanted::Letter(Box::new(invitation(tenant, invited, by))));
+    /// Sends the link of an invitation to the person whom it is for, where a letter may carry it. Tells whether it is on its way.
+    pub(crate) fn mail_invitation(&self, tenant: &TenantState, invited: &Invited, by: Doer) -> bool {
+        let goes = self.mail.is_on() && invited.by_letter();
+        if goes {
+            self.send_letter(Wanted::Letter(Box::new(invitation(tenant, invited, by))));
+        }
+        goes
     }
 
     /// The same, for who waits to hear what became of it.
@@ -222,6 +227,9 @@ impl House {
         invited: &Invited,
         by: Doer,
     ) -> Result<(), String> {
+        if !invited.by_letter() {
+            return Err("it replaces what they sign in with, so no letter carries it".to_owned());
+        }
         self.deliver(invitation(tenant, invited, by)).await
     }
 

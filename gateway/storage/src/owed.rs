@@ -1,5 +1,6 @@
-//! What is owed to the file beside its rows: a change that leaves in pages that are free, or in the log of writes, what lay open
-//! notes so in its own transaction, and the file is written anew, or the log cut off, on opening, until that was done once from end to end.
+//! What is owed to the file beside its rows: a change that leaves in pages that are free, or in the log of writes, what lay
+//! open notes so in its own transaction, and the file is written anew, or the log cut off, on opening, until that was done
+//! once from end to end.
 
 use sqlx::{Any, Connection as _, Executor as _, Row as _, SqliteConnection, Transaction};
 
@@ -38,8 +39,8 @@ pub(crate) async fn settle(mut own: SqliteConnection) -> Result<(), StoreFault> 
     Ok(own.close().await?)
 }
 
-/// Cuts off the log of writes, having written the file `anew` where that is owed; tells whether nothing is owed any more. The copy lies in a file, and not in memory: a log may be
-/// larger than that.
+/// Cuts off the log of writes, having written the file `anew` where that is owed; tells whether nothing is owed any more.
+/// The copy lies in a file, and not in memory: a log may be larger than that.
 async fn pay(own: &mut SqliteConnection, anew: bool) -> Result<bool, StoreFault> {
     if anew {
         own.execute(sqlx::raw_sql("PRAGMA temp_store = FILE")).await?;

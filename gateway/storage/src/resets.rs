@@ -4,10 +4,11 @@ use cardea_core::{FactorId, TenantId, Timestamp, UserId};
 use cardea_identity::{FactorKind, Status};
 
 use crate::{
-    Store, StoreFault, TicketKind,
+    Store, StoreFault,
     changes::{Change, announce},
     factors,
     row::Read,
+    tickets,
 };
 
 /// What came of letting a user start over.
@@ -52,13 +53,7 @@ impl Store {
             .await?;
         let gone = rows.iter().map(|row| Ok((row.parsed("id", FactorId::parse)?, factors::kind(row)?)));
         let gone = gone.collect::<Result<Vec<_>, StoreFault>>()?;
-        sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3) AND subject = $4 AND used_at IS NULL")
-            .bind(tenant.as_str())
-            .bind(TicketKind::Invitation.as_str())
-            .bind(TicketKind::Factor.as_str())
-            .bind(id.to_string())
-            .execute(&mut *tx)
-            .await?;
+        tickets::drop_links(&mut tx, tenant, id).await?;
         announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
         tx.commit().await?;
         Ok(StartedOver::Done(gone))

@@ -110,7 +110,7 @@ pub(super) struct InvitedView {
     user: UserView,
     /// To be handed to the person; shown this once, good for three days.
     invitation_url: String,
-    /// Whether it is sent to the person by e-mail, too. Whether it arrives is told by an entry, `mail-sent` or `mail-failed`.
+    /// Whether it is sent to the person by e-mail, too: not to one who has joined. Whether it arrives is told by an entry, `mail-sent` or `mail-failed`.
     mailed: bool,
 }
 
@@ -164,10 +164,7 @@ impl UserView {
 impl InvitedView {
     /// Sends the link, where letters are sent, and shows it.
     fn of(invited: Invited, asked: &Asked) -> Self {
-        let mailed = asked.house.sends_letters() && invited.by_letter();
-        if mailed {
-            asked.house.mail_invitation(&asked.tenant, &invited, asked.noting());
-        }
+        let mailed = asked.house.mail_invitation(&asked.tenant, &invited, asked.noting());
         Self { user: UserView::of(invited.user, &[]), invitation_url: invited.url, mailed }
     }
 }
