@@ -1,7 +1,7 @@
 //! Tickets: one-time tokens that live for days, invitations and enrolment tokens. Taken by exactly one of any number
 //! of racing takers; kept after that, so that a second use can be told from an unknown token.
 
-use cardea_core::{TenantId, Timestamp, UserId};
+use cardea_core::{Entropy, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealer, TicketHash};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -62,21 +62,22 @@ impl Store {
     /// Keeps a new ticket.
     pub async fn insert_ticket(&self, ticket: &TicketRecord) -> Result<(), StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(&ticket.tenant)).await?;
-        let kept = (&ticket.payload, &ticket.author);
-        sqlx::query(
-            "INSERT INTO tickets (hash, tenant, kind, subject, sealed, created_at, expires_at, used_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(ticket.hash.to_string())
-        .bind(ticket.tenant.as_str())
-        .bind(ticket.kind.as_str())
-        .bind(ticket.subject.as_str())
-        .bind(sealed::seal(&sealer, Place::Ticket(&ticket.hash), &kept, self.entropy()?)?)
-        .bind(ticket.created.as_micros())
-        .bind(ticket.expires.as_micros())
-        .bind(ticket.used.map(Timestamp::as_micros))
-        .execute(&mut *tx)
-        .await?;
+        insert(&mut tx, (&sealer, self.entropy()?), ticket).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Keeps a new ticket in the place of all unused ones of its kind and subject, in one step: of two that are made at once,
+    /// one is good afterwards.
+    pub async fn renew_ticket(&self, ticket: &TicketRecord) -> Result<(), StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(&ticket.tenant)).await?;
+        sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3 AND used_at IS NULL")
+            .bind(ticket.tenant.as_str())
+            .bind(ticket.kind.as_str())
+            .bind(ticket.subject.as_str())
+            .execute(&mut *tx)
+            .await?;
+        insert(&mut tx, (&sealer, self.entropy()?), ticket).await?;
+        // If we crash before this, the older ones are as good as before.
         Ok(tx.commit().await?)
     }
 
@@ -138,20 +139,29 @@ impl Store {
         let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
         rows.iter().map(|row| ticket(&sealer, row)).collect()
     }
+}
 
-    /// Takes back all unused tickets of a subject, as before a new invitation; tells how many.
-    pub async fn revoke_tickets_of(
-        &self,
-        tenant: &TenantId,
-        kind: TicketKind,
-        subject: &str,
-    ) -> Result<u64, StoreFault> {
-        let mut tx = self.write().await?;
-        let sql = "DELETE FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3 AND used_at IS NULL";
-        let done = sqlx::query(sql).bind(tenant.as_str()).bind(kind.as_str()).bind(subject).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(done.rows_affected())
-    }
+async fn insert(
+    tx: &mut Transaction<'_, Any>,
+    (sealer, entropy): (&Sealer, &dyn Entropy),
+    ticket: &TicketRecord,
+) -> Result<(), StoreFault> {
+    let kept = (&ticket.payload, &ticket.author);
+    sqlx::query(
+        "INSERT INTO tickets (hash, tenant, kind, subject, sealed, created_at, expires_at, used_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(ticket.hash.to_string())
+    .bind(ticket.tenant.as_str())
+    .bind(ticket.kind.as_str())
+    .bind(ticket.subject.as_str())
+    .bind(sealed::seal(sealer, Place::Ticket(&ticket.hash), &kept, entropy)?)
+    .bind(ticket.created.as_micros())
+    .bind(ticket.expires.as_micros())
+    .bind(ticket.used.map(Timestamp::as_micros))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Makes every link of a person worthless, once the transaction ends well.
@@ -281,8 +291,26 @@ mod tests {
         assert_eq!(store.tickets(&one.tenant, one.kind, Some("records"), t0()).await.unwrap().len(), 2);
         assert_eq!(store.tickets(&one.tenant, one.kind, Some("other"), t0()).await.unwrap().len(), 0);
         store.take_ticket(&two.tenant, two.kind, &two.hash, t0()).await.unwrap().unwrap();
-        assert_eq!(store.revoke_tickets_of(&one.tenant, one.kind, "other").await.unwrap(), 0);
-        assert_eq!(store.revoke_tickets_of(&one.tenant, one.kind, "records").await.unwrap(), 1);
+        let others = TicketRecord { subject: "other".to_owned(), ..record(3) };
+        store.renew_ticket(&others).await.unwrap();
+        assert_eq!(store.tickets(&one.tenant, one.kind, Some("records"), t0()).await.unwrap().len(), 1, "another's");
+        store.renew_ticket(&record(4)).await.unwrap();
         assert_eq!(store.take_ticket(&one.tenant, one.kind, &one.hash, t0()).await.unwrap(), None);
+        assert_eq!(store.tickets(&one.tenant, one.kind, None, t0()).await.unwrap().len(), 2);
+    }
+
+    /// Two administrators, or one who presses twice: both links were good, since each had ended the older ones before.
+    #[tokio::test]
+    async fn of_links_that_are_made_at_once_one_is_good() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let made: Vec<_> = (1..9).map(record).collect();
+        let mut racing = tokio::task::JoinSet::new();
+        for ticket in made.clone() {
+            let store = store.clone();
+            racing.spawn(async move { store.renew_ticket(&ticket).await.unwrap() });
+        }
+        racing.join_all().await;
+        assert_eq!(store.tickets(&made[0].tenant, made[0].kind, None, t0()).await.unwrap().len(), 1);
     }
 }

@@ -82,7 +82,6 @@ impl House {
         if reachable(&[], &own, None) >= Some(Assurance::Two) {
             return conflict("can show two factors, and adds others by these: let who lost them start over");
         }
-        self.store.revoke_tickets_of(tenant.id(), TicketKind::Factor, &id.to_string()).await?;
         let (ticket, expires) = self.keep_link(tenant, &user, &factors, TicketKind::Factor, doer).await?;
         self.record(tenant.id(), doer, Event::FactorLinkMade { user: subject(&user), expires }).await?;
         let origin = self.config.origin(&tenant.bundle.tenant.sign_in_host);
