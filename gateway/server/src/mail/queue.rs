@@ -32,8 +32,9 @@ impl Queue {
         Self { lines: Mutex::default(), room, more: Notify::new() }
     }
 
-    /// Puts a letter at the end of its tenant's line. Where there is no room, the longest line gives up its youngest letter,
-    /// which is returned: this one, where no line is longer than its own.
+    /// Puts a letter at the end of its tenant's line. Where there is no room, the longest line gives up its youngest code, or
+    /// where it has none its youngest letter, which is returned: this one, where no line is longer than its own. A code that
+    /// does not come is asked for again; what happened to an account is told once, and a stranger can ask for codes at will.
     pub(super) fn put(&self, wanted: Wanted) -> Option<Wanted> {
         let mut lines = self.lines();
         let tenant = wanted.tenant().clone();
@@ -86,10 +87,12 @@ impl Lines {
         Some(wanted)
     }
 
-    /// The youngest letter of the longest line; of two, that of whoever came last.
+    /// The youngest code of the longest line, else its youngest letter; of two lines, that of whoever came last.
     fn give_up(&mut self, came_last: &TenantId) -> Option<Wanted> {
         let longest = self.of.iter().max_by_key(|(tenant, line)| (line.len(), *tenant == came_last))?.0.clone();
-        let wanted = self.of.get_mut(&longest)?.pop_back()?;
+        let line = self.of.get_mut(&longest)?;
+        let code = line.iter().rposition(|wanted| matches!(wanted, Wanted::Code(_)));
+        let wanted = line.remove(code.unwrap_or(line.len() - 1))?;
         self.waiting -= 1;
         if self.of.get(&longest).is_some_and(VecDeque::is_empty) {
             self.of.remove(&longest);
@@ -105,10 +108,11 @@ mod tests {
     use cardea_core::{Language, Timestamp, UserId, entropy::Fixed};
 
     use super::{
-        super::{Addressed, Letter, Notice},
+        super::{Addressed, CodeWanted, Letter, Notice},
         *,
     };
     use crate::house::Doer;
+    use cardea_identity::{Email, factors::email};
 
     fn letter(tenant: &str, nth: u32) -> Wanted {
         let at = Timestamp::from_micros(0);
@@ -149,6 +153,37 @@ mod tests {
         }
         let hers: Vec<_> = came.iter().filter(|to| to.ends_with("@acme.example")).cloned().collect();
         assert_eq!(hers, ["p0@acme.example", "p1@acme.example", "p2@acme.example"], "in their order: {came:?}");
+    }
+
+    #[tokio::test]
+    async fn codes_that_a_stranger_asks_for_keep_no_notice_out() {
+        let queue = Queue::new(10);
+        let code = |nth: u64| {
+            let (code, _) = email::draw(Timestamp::from_micros(0), &Fixed::new(nth + 1));
+            Wanted::Code(Box::new(CodeWanted {
+                tenant: TenantId::parse("acme").unwrap(),
+                email: Email::parse(&format!("p{nth}@acme.example")).unwrap(),
+                code,
+                language: Language::English,
+                invited: false,
+                by: Doer::gateway(),
+            }))
+        };
+        for nth in 0..20 {
+            assert_eq!(queue.put(code(nth)).is_some(), nth >= 10);
+        }
+        for nth in 0..10 {
+            let dropped = queue.put(letter("acme", nth)).unwrap();
+            assert!(matches!(dropped, Wanted::Code(_)), "a notice made room for codes");
+            assert!(matches!(queue.put(code(30)), Some(Wanted::Code(_))));
+        }
+        assert_eq!(
+            queue.put(letter("acme", 99)).map(to).as_deref(),
+            Some("p99@acme.example"),
+            "notices alone: the youngest"
+        );
+        let came: Vec<_> = std::iter::from_fn(|| queue.next_now()).map(to).collect();
+        assert_eq!(came, (0..10).map(|nth| format!("p{nth}@acme.example")).collect::<Vec<_>>());
     }
 
     #[tokio::test]
