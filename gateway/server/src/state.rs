@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use cardea_audit::PolicyRef;
 use cardea_core::{
     Diagnostic, Diagnostics, TenantId, Timestamp,
@@ -60,8 +59,6 @@ pub struct TenantState {
     pub engine: Arc<Engine>,
     /// The tenant as the request path knows it.
     pub route: Arc<Tenant>,
-    /// What stands beside its name on its pages.
-    pub(crate) logo: Option<ServedLogo>,
     /// What its services share.
     pub(crate) standing: Standing,
     /// What its services are checked by.
@@ -70,18 +67,11 @@ pub struct TenantState {
     apps: Vec<Arc<App>>,
 }
 
-/// A logo as it is served: by a name that changes with it.
-#[derive(Debug)]
-pub(crate) struct ServedLogo {
-    pub(crate) name: Arc<str>,
-    pub(crate) mime: &'static str,
-    pub(crate) bytes: Bytes,
-}
-
-impl ServedLogo {
-    fn new(Logo { mime, ending, bytes }: Logo) -> Self {
-        Self { name: assets::with_hash(&format!("logo.{ending}"), &bytes).into(), mime, bytes: bytes.into() }
-    }
+/// The name by which a logo is served: it changes with it. The picture itself lies in the tenant's own text, and nowhere else:
+/// browsers keep it, so that it is read out of there seldom.
+fn logo_name(spec: &TenantSpec) -> Option<Arc<str>> {
+    let Logo { ending, bytes, .. } = Logo::parse(spec.logo.as_deref()?).ok()?;
+    Some(assets::with_hash(&format!("logo.{ending}"), &bytes).into())
 }
 
 /// How the connection to an app's service is protected: by the tenant's CA, other roots, or not at all.
@@ -220,12 +210,11 @@ fn tenant(
     })?;
     let engine = Arc::new(engine);
     let policy = PolicyRef { version, hash: engine.hash().into() };
-    let logo = spec.logo.as_deref().and_then(|text| Logo::parse(text).ok()).map(ServedLogo::new);
     let route = Arc::new(Tenant {
         id: spec.id.clone(),
         name: spec.name.clone(),
         accent: spec.accent.clone(),
-        logo: logo.as_ref().map(|logo| Arc::clone(&logo.name)),
+        logo: logo_name(spec),
         language: spec.language,
         sign_in_host: spec.sign_in_host.as_str().into(),
         sign_in_origin: sheet.config.origin(&spec.sign_in_host),
@@ -239,7 +228,7 @@ fn tenant(
     let new = || Standing { room: TenantRoom::new(spec.upstreams.connections), key: sheet.sticky.clone() };
     let standing = same.map_or_else(new, |old| old.standing.clone());
     let apps = apps(bundle, &engine, sheet.transports, &standing, before.map(|old| (&**old, &roots)))?;
-    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, logo, standing, roots, apps }))
+    Ok(Arc::new(TenantState { bundle: bundle.clone(), policy, engine, route, standing, roots, apps }))
 }
 
 /// The tenant as it was, and what its services are checked by now.
