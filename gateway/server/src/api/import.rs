@@ -61,7 +61,11 @@ struct AddedView {
 #[utoipa::path(
     post, path = "/users/import", tag = "people", params(ImportFilter),
     request_body(content = String, content_type = "text/csv"),
-    responses((status = 200, body = ImportView), (status = 422, description = "a row is wrong: `diagnostics` says which and why"))
+    responses(
+        (status = 200, body = ImportView),
+        (status = 413, description = "the file is larger than `own_body_bytes`: send it in parts, or import it at the machine"),
+        (status = 422, description = "a row is wrong: `diagnostics` says which and why"),
+    )
 )]
 pub(super) async fn import(
     asked: Asked,

@@ -121,7 +121,7 @@ async fn verify_store(store: &Store, arguments: &VerifyArguments, context: &Cont
                 "{name}: {closed} entries went with their tenant's key: only their links can be checked"
             ));
         }
-        found.push((name(log.as_ref()), checked));
+        found.push(Verified { log: name(log.as_ref()), checked, closed: Some(closed) });
     }
     told(&found, context)
 }
@@ -137,8 +137,14 @@ fn verify_file(file: &Path, heads: &[Head], context: &Context) -> Ended {
     for head in heads {
         let input = BufReader::new(File::open(file).with_context(unreadable)?);
         match export::verify(input, head) {
-            Ok((heading, head)) => last = Some((name(heading.tenant.as_ref()), Ok(head))),
-            Err(ExportFault::Broken(found)) => return told(&[(file.display().to_string(), Err(found))], context),
+            Ok((heading, head)) => {
+                let log = name(heading.tenant.as_ref());
+                last = Some(Verified { log, checked: Ok(head), closed: None });
+            }
+            Err(ExportFault::Broken(found)) => {
+                let log = file.display().to_string();
+                return told(&[Verified { log, checked: Err(found), closed: None }], context);
+            }
             Err(ExportFault::Read(error)) => return Err(anyhow::Error::from(error).context(unreadable()).into()),
             Err(other) => return malformed(file, &other, context),
         }
@@ -156,20 +162,34 @@ fn malformed(file: &Path, fault: &ExportFault, context: &Context) -> Ended {
     Ok(Outcome::No)
 }
 
+/// How a log stands.
+struct Verified {
+    log: String,
+    checked: Result<Head, Break>,
+    /// How many of its entries nobody can read any more; not known of a file.
+    closed: Option<u64>,
+}
+
 /// Says of each log how it stands.
-fn told(logs: &[(String, Result<Head, Break>)], context: &Context) -> Ended {
-    let whole = logs.iter().all(|(_, checked)| checked.is_ok());
+fn told(logs: &[Verified], context: &Context) -> Ended {
+    let whole = logs.iter().all(|one| one.checked.is_ok());
     if context.is_json() {
         let logs: Vec<_> = logs
             .iter()
-            .map(|(log, checked)| match checked {
-                Ok(head) => json!({ "log": log, "ok": true, "entries": head.size, "head": head }),
-                Err(found) => json!({ "log": log, "ok": false, "message": found.to_string() }),
+            .map(|Verified { log, checked, closed }| {
+                let mut told = match checked {
+                    Ok(head) => json!({ "log": log, "ok": true, "entries": head.size, "head": head }),
+                    Err(found) => json!({ "log": log, "ok": false, "message": found.to_string() }),
+                };
+                if let Some(closed) = closed {
+                    told["closed_entries"] = (*closed).into();
+                }
+                told
             })
             .collect();
         say_json(&json!({ "ok": whole, "logs": logs }))?;
     } else {
-        for (log, checked) in logs {
+        for Verified { log, checked, .. } in logs {
             match checked {
                 Ok(head) => say(format_args!("{log}: {} entries are whole, head {head}", head.size)),
                 Err(found) => remark(format_args!("{log}: {found}")),
