@@ -127,7 +127,8 @@ fn thumbprint(point: &[u8]) -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(sha256(canonical.as_bytes())))
 }
 
-fn place(tenant: &TenantId, id: &str) -> String {
+/// What a signing key is bound to, for whoever seals it again.
+pub fn place(tenant: &TenantId, id: &str) -> String {
     format!("signing-key/{tenant}/{id}")
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use cardea_core::{Entropy, FactorId, ProviderId, SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
     FactorData, LinkedIdentity, Sealed, Sealer, TicketHash,
+    factors::{recovery, totp},
+    keys,
     sealing::{EntrySealer, KeyId},
 };
 use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyRow};
@@ -268,8 +270,8 @@ pub(crate) fn secret_again(
     entropy: &dyn Entropy,
 ) -> Result<(), StoreFault> {
     let (place, secret) = match data {
-        FactorData::Totp { secret, .. } => (format!("totp/{id}"), secret),
-        FactorData::Recovery { key } => (format!("recovery/{id}"), key),
+        FactorData::Totp { secret, .. } => (totp::place(id), secret),
+        FactorData::Recovery { key } => (recovery::place(id), key),
         FactorData::Password { .. } | FactorData::Passkey { .. } => return Ok(()),
     };
     if secret.key_id().is_some_and(|key| sealer.has(key) && Some(key) != sealer.ids().next()) {
@@ -297,7 +299,7 @@ fn bytes(row: &AnyRow, place: Place<'_>, sealer: &Sealer, entropy: &dyn Entropy)
 }
 
 fn signing_key(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {
-    let place = sealed::signing_key(&row.text("tenant")?, &row.text("id")?);
+    let place = keys::place(&row.parsed("tenant", TenantId::parse)?, &row.text("id")?);
     let sealed = text(&place, &Sealed::from_stored(row.text("sealed")?), sealer, entropy)?;
     Ok(vec![To::Text(sealed.as_str().to_owned())])
 }

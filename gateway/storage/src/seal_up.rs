@@ -4,8 +4,13 @@
 use std::collections::HashMap;
 
 use cardea_audit::Entry;
-use cardea_core::{Entropy, FactorId, ProviderId, SessionId, UserId};
-use cardea_identity::{Email, FactorData, LinkedIdentity, Sealed, Sealer, TicketHash, sealing::EntrySealer};
+use cardea_core::{Entropy, FactorId, ProviderId, SessionId, TenantId, UserId};
+use cardea_identity::{
+    Email, FactorData, LinkedIdentity, Sealed, Sealer, TicketHash,
+    factors::{recovery, totp},
+    keys,
+    sealing::EntrySealer,
+};
 use serde_json::Value;
 use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyRow};
 
@@ -150,11 +155,9 @@ fn factor(row: &AnyRow, sealer: &Sealer, vault: &Vault) -> Result<Vec<To>, Store
     let (id, name) = (row.parsed("id", FactorId::parse)?, row.text("name")?);
     let data = match row.json("data")? {
         FactorData::Totp { secret, .. } => {
-            FactorData::Totp { secret: again(&format!("totp/{id}"), &secret, sealer, vault)?, last_step: None }
+            FactorData::Totp { secret: again(&totp::place(id), &secret, sealer, vault)?, last_step: None }
         }
-        FactorData::Recovery { key } => {
-            FactorData::Recovery { key: again(&format!("recovery/{id}"), &key, sealer, vault)? }
-        }
+        FactorData::Recovery { key } => FactorData::Recovery { key: again(&recovery::place(id), &key, sealer, vault)? },
         other => other,
     };
     json(sealer, Place::Factor(id), &Kept { name: &name, data }, vault.entropy()?)
@@ -194,7 +197,7 @@ fn entry(row: &AnyRow, sealer: &Sealer, _: &Vault) -> Result<Vec<To>, StoreFault
 }
 
 fn signing_key(row: &AnyRow, sealer: &Sealer, vault: &Vault) -> Result<Vec<To>, StoreFault> {
-    let place = sealed::signing_key(&row.text("tenant")?, &row.text("id")?);
+    let place = keys::place(&row.parsed("tenant", TenantId::parse)?, &row.text("id")?);
     let sealed = again(&place, &Sealed::from_stored(row.text("sealed")?), sealer, vault)?;
     Ok(vec![To::Text(sealed.as_str().to_owned())])
 }

@@ -93,11 +93,6 @@ pub(crate) fn person_text(sealer: &Sealer, id: &str, sealed: Vec<u8>) -> Result<
     String::from_utf8(plain).map_err(|why| StoreFault::corrupt("person", why))
 }
 
-/// What a signing key is bound to by whoever makes it (see [`cardea_identity::keys`]).
-pub(crate) fn signing_key(tenant: &str, id: &str) -> String {
-    format!("signing-key/{tenant}/{id}")
-}
-
 /// What any other secret is bound to by whoever makes it.
 pub fn secret(tenant: Option<&TenantId>, purpose: &str, id: &str) -> String {
     format!("{}/{purpose}/{id}", tenant.map_or("operator", TenantId::as_str))

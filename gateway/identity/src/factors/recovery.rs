@@ -125,7 +125,8 @@ impl fmt::Display for CodeHash {
     }
 }
 
-fn place(factor: FactorId) -> String {
+/// What a set's key is bound to, for whoever seals it again.
+pub fn place(factor: FactorId) -> String {
     format!("recovery/{factor}")
 }
 

@@ -99,7 +99,8 @@ fn escape(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-fn place(factor: FactorId) -> String {
+/// What a secret is bound to, for whoever seals it again.
+pub fn place(factor: FactorId) -> String {
     format!("totp/{factor}")
 }
 
