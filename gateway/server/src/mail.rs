@@ -228,7 +228,7 @@ impl House {
         by: Doer,
     ) -> Result<(), String> {
         if !invited.by_letter() {
-            return Err("it replaces what they sign in with, so no letter carries it".to_owned());
+            return Err("it replaces what they sign in with, or had, so no letter carries it".to_owned());
         }
         self.deliver(invitation(tenant, invited, by)).await
     }

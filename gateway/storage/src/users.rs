@@ -11,6 +11,7 @@ use crate::{
     changes::{Change, announce},
     row::{Read, const_sql},
     sealed::{self, EMAIL},
+    tickets,
 };
 
 /// What came of adding a user.
@@ -87,6 +88,10 @@ impl Store {
                 .bind(now.as_micros())
                 .execute(&mut *tx)
                 .await?;
+        // A link that was made before must not open the door when it is unlocked again.
+        if to == Status::Suspended && done.rows_affected() > 0 {
+            tickets::drop_links(&mut tx, tenant, id).await?;
+        }
         finish(tx, tenant, id, done.rows_affected(), now).await
     }
 

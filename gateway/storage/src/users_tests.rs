@@ -1,6 +1,8 @@
 use super::*;
-use crate::UserQuery;
 use crate::testing::{Dir, t0, tenant, user};
+use crate::{TicketKind, TicketRecord, UserQuery};
+use cardea_core::entropy::Fixed;
+use cardea_identity::Ticket;
 use std::time::Duration;
 
 fn group(name: &str) -> GroupId {
@@ -73,6 +75,38 @@ async fn of_two_who_suspend_one_does_it() {
     let changes = store.changes_since(before).await.unwrap();
     assert_eq!(changes.iter().map(|c| &c.change).collect::<Vec<_>>(), [&Change::User(ada.id)]);
     assert!(!store.set_status(&tenant("beta"), ada.id, Status::Suspended, Status::Active, later).await.unwrap());
+}
+
+/// A link that was made before the suspension opened the account again once that was lifted.
+#[tokio::test]
+async fn a_suspension_ends_the_links_of_whom_it_is_about() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+    let mut kept = Vec::new();
+    for (nth, person) in [(1, &ada), (2, &bob)] {
+        store.insert_user(person).await.unwrap();
+        let ticket = TicketRecord {
+            hash: Ticket::draw(&Fixed::new(nth)).hash(),
+            tenant: tenant("acme"),
+            kind: TicketKind::Invitation,
+            subject: person.id.to_string(),
+            payload: serde_json::json!({}),
+            author: "operator".to_owned(),
+            created: t0(),
+            expires: t0().plus(Duration::from_secs(60)),
+            used: None,
+        };
+        store.insert_ticket(&ticket).await.unwrap();
+        kept.push(ticket.hash);
+    }
+    let acme = tenant("acme");
+    assert!(!store.set_status(&acme, ada.id, Status::Invited, Status::Suspended, t0()).await.unwrap(), "she is active");
+    let good = async |hash| store.peek_ticket(&acme, TicketKind::Invitation, hash, t0()).await.unwrap().is_some();
+    assert!(good(&kept[0]).await, "nothing happened, and a link is gone");
+    assert!(store.set_status(&acme, ada.id, Status::Active, Status::Suspended, t0()).await.unwrap());
+    assert!(store.set_status(&acme, ada.id, Status::Suspended, Status::Active, t0()).await.unwrap());
+    assert_eq!((good(&kept[0]).await, good(&kept[1]).await), (false, true));
 }
 
 #[tokio::test]

@@ -50,10 +50,10 @@ pub struct Invited {
 }
 
 impl Invited {
-    /// Whether a letter may carry the link. Of who has joined it replaces whatever they sign in with, so that a mailbox would be
-    /// all that it takes: it is handed over by whoever made sure who asks.
+    /// Whether a letter may carry the link. Of who has joined it replaces whatever they sign in with, and of who was here before
+    /// and starts over, what they had: a mailbox would be all that it takes. It is handed over by whoever made sure who asks.
     pub fn by_letter(&self) -> bool {
-        self.user.status == Status::Invited
+        self.user.status == Status::Invited && self.user.last_seen.is_none()
     }
 }
 
@@ -272,7 +272,6 @@ impl House {
         if !matches!(user.status, Status::Invited | Status::Active) {
             return Err(ChangeFault::Conflict(format!("`{}` is suspended: activate first", user.email)));
         }
-        self.store.revoke_tickets_of(tenant.id(), TicketKind::Invitation, &id.to_string()).await?;
         let factors = self.store.factors(tenant.id(), id).await?;
         self.send_invitation(tenant, user, &factors, doer).await
     }
@@ -292,7 +291,7 @@ impl House {
         Ok(Invited { user, url, expires })
     }
 
-    /// Draws the token of a link for a person with these factors, and keeps what it stands for.
+    /// Draws the token of a link for a person with these factors, and keeps what it stands for in the place of older ones.
     pub(super) async fn keep_link(
         &self,
         tenant: &TenantState,
@@ -314,7 +313,7 @@ impl House {
             expires,
             used: None,
         };
-        self.store.insert_ticket(&record).await?;
+        self.store.renew_ticket(&record).await?;
         Ok((ticket, expires))
     }
 

@@ -102,11 +102,15 @@ async fn confirm(visit: &Visit, id: &str) -> Result<Response, Failed> {
     if !row.removable {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
-    fresh::require(visit, Act::Remove, &standing.factors, &format!("{HERE}/{id}/remove")).await?;
+    fresh::require(visit, removing(factor), &standing.factors, &format!("{HERE}/{id}/remove")).await?;
     let reach = |factors: &[Factor]| assurance::reachable(&[], factors, None);
     let weakens = reach(&visit.usable(&standing.factors)) >= Some(Assurance::Two)
         && reach(&visit.usable(&standing.without(factor.id))) < Some(Assurance::Two);
     Ok(RemoveFactor { look: &visit.look, person: visit.person(), factor: row, weakens }.respond())
+}
+
+const fn removing(factor: &Factor) -> Act {
+    if matches!(factor.kind(), FactorKind::Recovery) { Act::RemoveCodes } else { Act::Remove }
 }
 
 /// Removes one, and ends the sessions elsewhere that rest on it.
@@ -119,7 +123,7 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
     let doer = visit.doer()?;
     let standing = Standing::read(visit).await?;
     let factor = standing.find(id)?;
-    fresh::require(visit, Act::Remove, &standing.factors, &format!("{HERE}/{id}/remove")).await?;
+    fresh::require(visit, removing(factor), &standing.factors, &format!("{HERE}/{id}/remove")).await?;
     if !standing.row(visit, factor).removable {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }

@@ -28,6 +28,8 @@ pub(super) enum Act {
     Add,
     /// One less.
     Remove,
+    /// Recovery codes gone.
+    RemoveCodes,
 }
 
 /// The visitor has proven enough for what they are about to do, as long as their factors are those that it was judged by.
@@ -96,6 +98,10 @@ fn missing(
         Act::Add => best,
         // Who has lost the only key of assurance 3 must still be able to strike it off.
         Act::Remove => best.min(Assurance::Two),
+        // Who has one factor left beside the codes has them for the day when somebody holds that one, too: whoever shows
+        // nothing else takes no way back away.
+        Act::RemoveCodes if session.by_link => best.min(Assurance::Two),
+        Act::RemoveCodes => Assurance::Two,
     };
     let by_mail_alone = session.proofs.iter().all(|proof| matches!(proof.means, Means::Email | Means::Recovery { .. }));
     let has_better = vouched.is_some()
@@ -253,6 +259,22 @@ mod tests {
             &Fixed::new(8),
         );
         assert_eq!(missing(&raised, Act::Add, &[password(), totp()], None, after(700)), Some("fresh"));
+    }
+
+    /// Whoever has lost the second factor, and struck it off, has a password and the codes. Their thief has the password.
+    #[test]
+    fn a_stolen_password_takes_nobodys_recovery_codes_away() {
+        let by_password = session(&[Means::Password { factor: id(1) }]);
+        let left = [password()];
+        assert_eq!(missing(&by_password, Act::RemoveCodes, &left, None, after(1)), Some("2"));
+        assert_eq!(missing(&by_password, Act::RemoveCodes, &[password(), totp()], None, after(1)), Some("2"));
+        let shown = session(&[Means::Password { factor: id(1) }, Means::Recovery { factor: id(4) }]);
+        assert_eq!(missing(&shown, Act::RemoveCodes, &left, None, after(600)), None);
+        assert_eq!(missing(&shown, Act::RemoveCodes, &left, None, after(601)), Some("2"));
+        let by_both = session(&[Means::Password { factor: id(1) }, Means::Totp { factor: id(2) }]);
+        assert_eq!(missing(&by_both, Act::RemoveCodes, &[password(), totp()], None, after(1)), None);
+        let linked = by_password.linked(START, &Fixed::new(8));
+        assert_eq!(missing(&linked, Act::RemoveCodes, &left, None, after(1)), None, "an administrator vouches");
     }
 
     #[test]
