@@ -8,7 +8,7 @@
 //
 // A refusal is problem+json: its `detail` (else the page's own words) is shown, its `location` followed if there is one.
 
-/** The conditional request under way, if any: a browser runs one request at a time. */
+/** The conditional request under way, if any, and its end: a browser runs one request at a time. */
 let waiting = null;
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
@@ -19,11 +19,12 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    waiting?.abort();
-    waiting = null;
     void run(form);
   });
-  if (form.dataset.passkey === "conditional") void offer(form);
+  if (form.dataset.passkey === "conditional") {
+    const abort = new AbortController();
+    waiting = { abort, ended: offer(form, abort.signal) };
+  }
 }
 
 /** Runs the ceremony that the person asked for, and says how it went. */
@@ -32,6 +33,7 @@ async function run(form) {
   button.disabled = true;
   say(form, "waiting");
   try {
+    if (await stopped()) return;
     const options = await post(form.dataset.options, fields(form));
     const credential = form.dataset.passkey === "create" ? await create(options) : await get(options);
     await finish(form, options, credential);
@@ -42,18 +44,29 @@ async function run(form) {
   }
 }
 
+/**
+ * Gives the conditional request up and waits for its end, since the next one would be refused before it, and an answer to it that
+ * comes late would take the next one's place. Tells whether a passkey was chosen there and leads on already.
+ */
+async function stopped() {
+  const before = waiting;
+  waiting = null;
+  before?.abort.abort();
+  return (await before?.ended) ?? false;
+}
+
 /** Lets the browser offer a passkey in the e-mail field. Silent: whoever types an address never hears of it. */
-async function offer(form) {
-  if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
-  const abort = new AbortController();
-  waiting = abort;
+async function offer(form, signal) {
   try {
+    if (!(await PublicKeyCredential.isConditionalMediationAvailable?.()) || signal.aborted) return false;
     const options = await post(form.dataset.options, fields(form));
-    if (abort.signal.aborted) return;
-    const credential = await get(options, { mediation: "conditional", signal: abort.signal });
+    if (signal.aborted) return false;
+    const credential = await get(options, { mediation: "conditional", signal });
     await finish(form, options, credential);
+    return true;
   } catch (error) {
     if (error instanceof Refused && error.answered) explain(form, error);
+    return false;
   }
 }
 
