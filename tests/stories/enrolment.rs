@@ -13,24 +13,24 @@ use url::Url;
 const MIRA: &str = "mira@acme.example";
 const BEN: &str = "ben@acme.example";
 
-async fn house(factors: &str) -> anyhow::Result<(Upstream, Gateway)> {
+pub(crate) async fn house(factors: &str) -> anyhow::Result<(Upstream, Gateway)> {
     let upstream = Upstream::start().await?;
     let gateway = Plan::before(upstream.port).file("tenants/acme/tenant.toml", &tenant(factors)).start().await?;
     Ok((upstream, gateway))
 }
 
-fn tenant(factors: &str) -> String {
+pub(crate) fn tenant(factors: &str) -> String {
     format!("id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[factors]\n{factors}")
 }
 
 /// Makes a link as the operator does; it is handed over.
-async fn link_for(gateway: &Gateway, email: &str) -> anyhow::Result<Url> {
+pub(crate) async fn link_for(gateway: &Gateway, email: &str) -> anyhow::Result<Url> {
     let arguments = ["--format", "json", "user", "--tenant", "acme", "enrol", "--print", email];
     let said: Value = serde_json::from_str(&gateway.on.does(&arguments).await?)?;
     Ok(Url::parse(said["url"].as_str().context("no link")?)?)
 }
 
-async fn presses(client: &mut Client, page: &Reply, to: &str) -> anyhow::Result<Reply> {
+pub(crate) async fn presses(client: &mut Client, page: &Reply, to: &str) -> anyhow::Result<Reply> {
     let body = Some(("application/x-www-form-urlencoded", String::new()));
     let sent = client.send(Method::POST, &page.url.join(to)?, body).await?;
     client.follow(sent).await
@@ -67,7 +67,7 @@ async fn adds_nothing(gateway: &Gateway, client: &mut Client, who: &str) -> Stor
 }
 
 /// Opens a link, signs in as far as is asked, and presses the button.
-async fn follows(client: &mut Client, person: &Person, link: &Url) -> anyhow::Result<Reply> {
+pub(crate) async fn follows(client: &mut Client, person: &Person, link: &Url) -> anyhow::Result<Reply> {
     let page = client.open(link).await?;
     let page = person.answer(client, page).await?;
     anyhow::ensure!(page.status == 200 && page.url == *link, "{} {} {}", page.url, page.status, page.body);

@@ -20,6 +20,7 @@ mod machines;
 mod mail;
 mod observed;
 mod oidc;
+mod owed;
 mod passphrase;
 mod policies;
 mod pools;

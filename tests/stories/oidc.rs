@@ -94,6 +94,19 @@ impl World {
 }
 
 #[tokio::test]
+async fn a_providers_people_owe_the_pool_no_second_factor() -> Story {
+    let world = World::of("open", "[factors]\nmust_enrol = true\n").await?;
+    let echo = world.gateway.at("echo.acme", "/x")?;
+    for _ in 0..2 {
+        let (mut client, page) = world.signs_in(&echo, "rita").await?;
+        assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+        let portal = client.open(&world.gateway.at("acme", "/")?).await?;
+        assert_eq!((portal.status.as_u16(), portal.url.path()), (200, "/"), "{}", portal.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_providers_people_are_below_no_minimum_of_the_pool() -> Story {
     let world = World::of("open", "[factors]\nminimum = 2\n").await?;
     let echo = world.gateway.at("echo.acme", "/x")?;

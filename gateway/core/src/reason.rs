@@ -99,6 +99,8 @@ reasons! {
     FactorNotAllowed = "factor-not-allowed", 403, Refused;
     /// A first factor beyond the only one is added by an administrator's link, and this session has none behind it.
     LinkRequired = "link-required", 403, Refused;
+    /// The tenant asks for a second factor, and the person has yet to add one.
+    SecondFactorRequired = "second-factor-required", 403, Refused;
     /// Too many tries; the answer says when the next may be.
     TooManyAttempts = "too-many-attempts", 429, Refused;
     /// The client, or whoever is signed in, has as many requests in flight as one may have.

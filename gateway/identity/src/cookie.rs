@@ -1,5 +1,7 @@
 //! The cookies: their names, their attributes, and how they are read. Nothing else in the gateway writes one.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use crate::{
     device::KNOWN_FOR,
     token::{Handle, Ticket},
@@ -14,6 +16,8 @@ pub enum Cookie {
     Flow,
     /// Holds the mark of a browser in which somebody has signed in.
     Device,
+    /// Holds the address to which somebody goes once they have added the factor that is asked for first.
+    Onward,
 }
 
 impl Cookie {
@@ -27,6 +31,8 @@ impl Cookie {
             (Self::Flow, false) => "cardea-flow",
             (Self::Device, true) => "__Host-cardea-device",
             (Self::Device, false) => "cardea-device",
+            (Self::Onward, true) => "__Host-cardea-onward",
+            (Self::Onward, false) => "cardea-onward",
         }
     }
 
@@ -73,6 +79,18 @@ pub fn set_flow(ticket: &Ticket, secure: bool) -> String {
 /// The `Set-Cookie` value that lets a browser be known again: it outlives the session and the browser's end.
 pub fn set_device(sealed: &str, secure: bool) -> String {
     format!("{}; Max-Age={}", Cookie::Device.set(secure, sealed), KNOWN_FOR.as_secs())
+}
+
+/// The `Set-Cookie` value that keeps an address for after an enrolment. It ends with the browser, and is judged anew when it
+/// comes back, as any address to return to is: nothing rests on who has written it.
+pub fn set_onward(to: &str, secure: bool) -> String {
+    Cookie::Onward.set(secure, &URL_SAFE_NO_PAD.encode(to))
+}
+
+/// The address that a browser kept; unchecked.
+pub fn onward<'a>(headers: impl IntoIterator<Item = &'a str>, secure: bool) -> Option<String> {
+    let kept = URL_SAFE_NO_PAD.decode(Cookie::Onward.find(secure, headers)?).ok()?;
+    String::from_utf8(kept).ok()
 }
 
 /// The handle that a browser showed. What is no handle is as good as none.
@@ -154,6 +172,15 @@ mod tests {
         let set = set_device("x", true);
         assert_eq!(set, "__Host-cardea-device=x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=7776000");
         assert_eq!(Cookie::Device.find(true, ["__Host-cardea-device=x"]), Some("x"));
+    }
+
+    #[test]
+    fn an_address_is_kept_whatever_a_cookie_may_not_hold() {
+        let to = "https://lab.acme.example/a;b,c?d=\"e\"&f=g";
+        let set = set_onward(to, true);
+        let sent = set.split("; ").next().unwrap();
+        assert_eq!(onward([sent], true).as_deref(), Some(to));
+        assert_eq!(onward(["__Host-cardea-onward=%"], true), None);
     }
 
     #[test]

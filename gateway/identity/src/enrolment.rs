@@ -14,7 +14,7 @@ use cardea_core::{
 
 use crate::{
     assurance::{self, Means, Proof},
-    pool::Factor,
+    pool::{Factor, FactorKind},
     session::Session,
 };
 
@@ -59,6 +59,19 @@ pub fn may_use_link(proofs: &[Proof], usable: &[Factor]) -> bool {
 /// Whether a recovery code opens the way to the factors now.
 pub fn recovers(session: &Session, now: Timestamp) -> bool {
     assurance::recovered(&session.proofs).is_some_and(|at| now.since(at) <= FRESH)
+}
+
+/// Whether the tenant's `factors.must_enrol` stands between this session and all but the pages where a second factor is added:
+/// its person can show no more than one, could add another, and did not join in this very session. `reachable` is the best
+/// that they could show.
+///
+/// Whoever came by a provider's word is the provider's to check, and nobody is held who could add nothing: codes of an app are
+/// of use beside a password or a passkey only.
+pub fn is_owed(session: &Session, usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
+    let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
+    let stands_alone = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
+    let could_add = rules.passkey || rules.totp && usable.iter().any(stands_alone);
+    rules.must_enrol && !session.joined && !came_by_word && could_add && reachable < Assurance::Two
 }
 
 /// Of `vouched`, what is still to be shown in this session. Who came by a provider has shown its word, for what it is worth; of
@@ -149,6 +162,35 @@ mod tests {
         assert!(!may_use_link(&mail, &own) && may_use_link(&both, &own) && may_use_link(&both[..1], &own));
         assert!(may_use_link(&mail, &[]), "where there is nothing else, the link is handed over");
         assert!(may_use_link(&mail, &[recovery_factor()]));
+    }
+
+    #[test]
+    fn a_second_factor_is_owed_by_whoever_has_one_and_could_have_two() {
+        let must = FactorRules { must_enrol: true, ..FactorRules::default() };
+        let without = |passkey, totp| FactorRules { passkey, totp, ..must.clone() };
+        let by_mail = [Means::Email];
+        let (one, two) = (Assurance::One, Assurance::Two);
+        for (means, usable, reach, rules, owed, what) in [
+            (&[password()][..], vec![password_factor()], one, &must, true, "a password alone"),
+            (&[password()], vec![password_factor()], one, &FactorRules::default(), false, "nobody asks for it"),
+            (&[password()], vec![password_factor(), totp_factor()], two, &must, false, "both are there"),
+            (&[password()], vec![passkey_factor(two)], two, &must, false, "a passkey that checks its person is both"),
+            (&[password()], vec![password_factor()], two, &must, false, "a provider's word of 2 could be asked for"),
+            (&[password()], vec![password_factor(), recovery_factor()], one, &must, true, "kept codes are no factor"),
+            (&[word(one)], vec![], one, &must, false, "a provider's person"),
+            (&[word(one)], vec![password_factor()], one, &must, false, "who came by a provider, with a password too"),
+            (&by_mail, vec![], one, &must, true, "a mailbox alone"),
+            (&by_mail, vec![], one, &without(false, true), false, "a mailbox, beside which no code is of use"),
+            (&[password()], vec![password_factor()], one, &without(false, true), true, "an app could be added"),
+            (&[password()], vec![password_factor()], one, &without(true, false), true, "a passkey could be added"),
+        ] {
+            let begun = session(means);
+            assert_eq!(is_owed(&begun, &usable, reach, rules), owed, "{what}");
+            let joined = Session { joined: true, ..begun };
+            assert!(!is_owed(&joined, &usable, reach, rules), "{what}, in the session of an invitation");
+            let raised = joined.stepped_up(&[], now(), &Fixed::new(7));
+            assert!(raised.joined, "a step-up in it is no next sign-in");
+        }
     }
 
     #[test]

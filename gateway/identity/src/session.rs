@@ -41,6 +41,9 @@ pub struct Session {
     /// in it. So it may give its account a first factor beyond the only one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_link: bool,
+    /// Whether its person joined in it, by an invitation: what the tenant asks of them at the next sign-in is not asked in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
     /// When and why it ended, if it has.
     pub ended: Option<End>,
     /// Grows by one with each change.
@@ -179,6 +182,7 @@ impl Session {
             agent,
             client,
             by_link: false,
+            joined: false,
             ended: None,
             version: 0,
         })

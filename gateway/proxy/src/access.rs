@@ -7,7 +7,7 @@ use cardea_core::{Assurance, Caller, EntryId, SessionId, TenantId, Timestamp, ca
 use cardea_identity::{HandleHash, Session};
 use cardea_policy::{Challenge, Facts, Principal, Question, Target, Verdict};
 
-use crate::{Canonical, Permit, Tenant};
+use crate::{App, Canonical, OwnApp, Permit, Tenant};
 
 /// A live session with all that a decision needs, prebuilt. Kept in memory by the server, shared by requests.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct LiveSession {
     /// Whether they have enrolled nothing that would raise this above 1, or to the tenant's minimum, and could: a refusal
     /// then says so.
     pub lacks_second_factor: bool,
+    /// Whether the tenant wants a second factor of them first: until it is there, nothing opens but where it is added.
+    pub owes_second_factor: bool,
     principal: Principal,
     factor_words: Vec<Arc<str>>,
 }
@@ -71,6 +73,7 @@ impl LiveSession {
             rotate_at: opened.rotate_at,
             reachable,
             lacks_second_factor: false,
+            owes_second_factor: false,
         }
     }
 
@@ -128,6 +131,17 @@ impl Asker {
 pub(crate) enum Answer {
     Allowed(Permit),
     Denied(Option<Challenge>),
+}
+
+/// Whether something else comes first: the second factor that the tenant wants of whoever asks. Then nothing is asked of the
+/// policies, and nothing opens but the pages where it is added, and those by which one signs in, steps up and signs out.
+pub(crate) fn is_held(asker: &Asker, app: &App, canonical: &Canonical) -> bool {
+    let owes = asker.session().is_some_and(|session| session.owes_second_factor);
+    owes && match app.own {
+        Some(OwnApp::SignIn) => false,
+        Some(OwnApp::Portal) => canonical.segments().next() != Some("factors"),
+        _ => true,
+    }
 }
 
 /// Puts the question. What is not plainly allowed is denied, and a challenge is computed only then.

@@ -76,7 +76,7 @@ pub(crate) struct Fail {
     pub(crate) challenge: Option<Challenge>,
     /// The cookie that binds the challenge to this browser.
     pub(crate) flow_cookie: Option<HeaderValue>,
-    /// Whether a browser that opens a page is led to the challenge at once.
+    /// Whether a browser that opens a page is led at once to what meets the challenge, or else to where a factor is added.
     pub(crate) lead: bool,
     /// Where a second factor is added.
     pub(crate) add_factor: Option<String>,
@@ -119,7 +119,8 @@ impl Failure {
             problem["challenge"] = json!({ "need": challenge.need.need(), "url": challenge.url });
         }
         if let Some(url) = &self.add_factor {
-            problem["help"] = format!("a second factor may help: add one at `{url}`").into();
+            let may = if self.reason == Reason::SecondFactorRequired { "comes first" } else { "may help" };
+            problem["help"] = format!("a second factor {may}: add one at `{url}`").into();
         }
         let mut response = Response::new(Body::full(problem.to_string()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -147,9 +148,10 @@ fn retry_after(reason: Reason) -> Option<Duration> {
 
 /// Answers a failure. Every header that failures have in common is set here.
 pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, faces: &dyn Faces) -> Response<Body> {
-    let lead = failure.challenge.as_ref().filter(|_| fail.lead);
+    let meets = failure.challenge.as_ref().map(|challenge| &challenge.url).or(failure.add_factor.as_ref());
+    let lead = meets.filter(|_| fail.lead);
     let mut response = match (lead, reader) {
-        (Some(challenge), _) => led_to(&challenge.url),
+        (Some(url), _) => led_to(url),
         (None, Reader::Person) => faces.page(failure),
         (None, Reader::Program) => failure.problem(),
         (None, Reader::Grpc) => grpc::answer(failure),

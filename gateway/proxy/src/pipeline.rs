@@ -274,6 +274,10 @@ impl Proxy {
         if app.own.is_some_and(|own| own != routing::OwnApp::Machines) {
             origin::check_change(canonical, headers).inspect_err(|_| story.is_anothers(canonical, headers))?;
         }
+        if access::is_held(asker, app, canonical) {
+            let fail = self.held(way, headers);
+            return Err(Fail { lead: fail.lead && !story.is_scripts(), ..fail });
+        }
         let (method, path) = (canonical.method().as_str(), canonical.path());
         let preflight = story.crossing.as_ref().is_some_and(|crossing| crossing.preflight);
         let target = if preflight { app.model.preflight(path) } else { app.model.locate(method, path) };
@@ -390,7 +394,8 @@ impl Proxy {
             },
         };
         let Some(target) = app.model.locate(canonical.method().as_str(), canonical.path()) else { return Ok(false) };
-        Ok(access::still_allowed(&site.tenant, &asker, &target, canonical, now))
+        let held = access::is_held(&asker, &app, canonical);
+        Ok(!held && access::still_allowed(&site.tenant, &asker, &target, canonical, now))
     }
 }
 

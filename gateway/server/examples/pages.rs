@@ -227,6 +227,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         may_renew_recovery: true,
         needs_link: true,
         recovering: true,
+        owed: true,
         done: Some(look.w.factors.done_added.to_string()),
         problem: None,
     };
@@ -238,6 +239,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
             factors: Vec::new(),
             offer_recovery: true,
             recovering: false,
+            owed: false,
             done: None,
             problem: Some(Problem::LastFactor),
             ..factors

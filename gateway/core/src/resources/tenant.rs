@@ -80,6 +80,11 @@ pub struct FactorRules {
     pub minimum: Assurance,
     /// What must stand behind the first factor that lifts an account beyond what its only proof gives.
     pub enrol: Enrol,
+    /// Whether people with one factor add a second one by the sign-in after that in which they joined: until they have, that
+    /// session opens nothing but the pages where it is done. Off, since under [`Enrol::Link`] it makes work for
+    /// administrators. It is not asked of whoever signs in by a provider, whose people are the provider's to check.
+    #[serde(skip_serializing_if = "is_default")]
+    pub must_enrol: bool,
     /// The makes of passkey that may be enrolled, each proven by its maker's word; any passkey where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attested: Vec<AttestedMake>,
@@ -123,6 +128,7 @@ impl Default for FactorRules {
             recovery: true,
             minimum: Assurance::One,
             enrol: Enrol::Link,
+            must_enrol: false,
             attested: Vec::new(),
         }
     }
@@ -213,6 +219,12 @@ impl Resource for TenantSpec {
                 .help("write `email = false`, or a minimum of 1; policies may ask for 2"),
             ),
             _ => {}
+        }
+        if self.factors.must_enrol && !self.factors.passkey && !(self.factors.totp && self.factors.password) {
+            found.push(
+                Diagnostic::new(source, "factors.must_enrol is set, but nobody could add a second factor")
+                    .help("allow `passkey`, or `totp` beside `password`; or leave `must_enrol` away"),
+            );
         }
         self.factors.check_makes(source, &mut found);
         for name in self.attributes.keys().filter(|name| !attributes::is_name(name)) {
@@ -306,6 +318,26 @@ mod tests {
             );
             let found = read_resource::<TenantSpec>("tenant.toml", &text).err().map(|found| found.to_string());
             assert!(found.as_ref().is_some_and(|found| found.contains(amiss)), "{lines}: {found:?}");
+        }
+    }
+
+    fn amiss(lines: &str) -> Option<String> {
+        let text = format!("id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n{lines}\n");
+        read_resource::<TenantSpec>("tenant.toml", &text).err().map(|found| found.to_string())
+    }
+
+    #[test]
+    fn a_second_factor_is_asked_for_only_where_one_can_be_added() {
+        for (factors, wrong) in [
+            ("must_enrol = true", false),
+            ("must_enrol = true\npasskey = false", false),
+            ("must_enrol = true\ntotp = false", false),
+            ("must_enrol = true\ntotp = false\npasskey = false", true),
+            ("must_enrol = true\npassword = false\npasskey = false\ntotp = false\nemail = true", true),
+        ] {
+            let found = amiss(&format!("[factors]\n{factors}"));
+            let told = found.as_ref().is_some_and(|found| found.contains("nobody could add a second factor"));
+            assert_eq!(told, wrong, "{factors}: {found:?}");
         }
     }
 

@@ -84,6 +84,19 @@ impl Proxy {
         Fail { challenge: Some(challenge), flow_cookie, lead, ..reason.into() }
     }
 
+    /// The second factor comes first: where it is added, from where the way leads on to what was asked for.
+    pub(super) fn held(&self, way: &Way, headers: &HeaderMap) -> Fail {
+        let Way { site, canonical, .. } = way;
+        let lead = canonical.navigation();
+        let mut url = format!("{}/factors", site.tenant.sign_in_origin);
+        if lead {
+            let to = challenge::return_address(canonical, headers, way.limits().public_port);
+            url.push_str("?to=");
+            url.extend(url::form_urlencoded::byte_serialize(to.as_bytes()));
+        }
+        Fail { add_factor: Some(url), lead, ..Reason::SecondFactorRequired.into() }
+    }
+
     /// The cookie with the session's next handle, where this one is due. After the answer, so that a client that has
     /// gone by then loses nothing; a store that fails now has only put it off.
     pub(super) async fn rotated(&self, story: &Story, way: &Way, headers: &HeaderMap) -> Option<HeaderValue> {

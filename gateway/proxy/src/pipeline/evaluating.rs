@@ -102,6 +102,9 @@ impl Proxy {
         let asker = self.asker((user, inquiry.session), &site, canonical).await;
         let asker = asker.map_err(|_| Reason::StoreUnavailable)?;
         found.session = asker.session().map(|session| session.id);
+        if access::is_held(&asker, app, canonical) {
+            return Err(Reason::SecondFactorRequired);
+        }
         let (answer, decision) = access::decide(&site.tenant, &asker, &target, canonical, (found.entry, found.at));
         found.decision = Some(decision);
         match answer {

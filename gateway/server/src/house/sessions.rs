@@ -8,7 +8,7 @@ use cardea_core::{
     resources::{FactorRules, ProviderSpec},
 };
 use cardea_identity::{
-    HandleHash, HandleRecord, Session, Status, User, assurance,
+    HandleHash, HandleRecord, Session, Status, User, assurance, enrolment,
     session::{EndReason, Standing, judge},
     sign_in,
 };
@@ -179,6 +179,7 @@ impl House {
         let reachable = reachable.max(session.assurance);
         let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
         live.lacks_second_factor = may_reach_more(reachable, factors);
+        live.owes_second_factor = enrolment::is_owed(session, &enrolled, reachable, factors);
         Ok(Arc::new(live))
     }
 

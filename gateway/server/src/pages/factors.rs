@@ -26,6 +26,8 @@ pub struct Factors<'a> {
     pub needs_link: bool,
     /// Whether the person is in by a recovery code, and has not replaced what is lost yet.
     pub recovering: bool,
+    /// Whether the tenant wants a second factor before anything else.
+    pub owed: bool,
     /// What has just been done, said in one sentence.
     pub done: Option<String>,
     /// What could not be done.

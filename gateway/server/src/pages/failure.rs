@@ -54,8 +54,10 @@ impl<'a> Failure<'a> {
             why: words.why.with(app),
             next: match self.add_factor {
                 // First what they can do by themselves.
-                Some(_) => format!("{} {}", self.look.w.failure_steps.factor_may_help, words.next),
-                None => words.next.to_string(),
+                Some(_) if self.reason == Reason::Denied => {
+                    format!("{} {}", self.look.w.failure_steps.factor_may_help, words.next)
+                }
+                _ => words.next.to_string(),
             },
             signed_in_as: self.signed_in_as.map(str::to_owned),
             steps: self.steps(),
@@ -96,6 +98,7 @@ fn tone(reason: Reason) -> Tone {
     match reason {
         Reason::SignInRequired
         | Reason::StepUpRequired
+        | Reason::SecondFactorRequired
         | Reason::SessionEnded
         | Reason::SignInExpired
         | Reason::CodeSpent

@@ -115,6 +115,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         may_renew_recovery: true,
         needs_link: true,
         recovering: true,
+        owed: true,
         done: Some(HOSTILE.to_owned()),
         problem,
     };

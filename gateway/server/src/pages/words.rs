@@ -124,7 +124,7 @@ words! {
         title, lead, password, totp, passkey, provider, added, last_used, never_used, remove, remove_label, rename,
         rename_label, last, add, add_passkey, add_totp, empty, remove_title, remove_lead, remove_weakens,
         remove_submit, name_title, name, name_hint, name_submit, done_added, done_removed, done_named, passkey_hint,
-        totp_hint, email, recovery, recovery_left, done_recovery, recovering, offer_recovery_title, offer_recovery,
+        totp_hint, email, recovery, recovery_left, done_recovery, recovering, owed, offer_recovery_title, offer_recovery,
         offer_recovery_submit, renew_recovery, renew_recovery_hint, needs_link,
     }
     /// A link by which a factor is added.

@@ -34,6 +34,8 @@ const HERE: &str = "/factors";
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Done {
     done: Option<String>,
+    /// Where they were going, from where something opened nothing yet.
+    to: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,15 +46,16 @@ pub(super) struct Named {
 /// Lists them.
 pub(super) async fn show(visit: Visit, done: Result<Query<Done>, QueryRejection>) -> Response {
     let words = &visit.look.w.factors;
-    let done = done.ok().and_then(|Query(done)| match done.done.as_deref() {
+    let Done { done, to } = done.map(|Query(done)| done).unwrap_or_default();
+    let done = match done.as_deref() {
         Some("added") => Some(words.done_added.to_string()),
         Some("removed") => Some(words.done_removed.to_string()),
         Some("named") => Some(words.done_named.to_string()),
         Some("recovery") => Some(words.done_recovery.to_string()),
         _ => None,
-    });
+    };
     let result = list(&visit, done, None).await;
-    visit.answer(result)
+    visit.keep_onward(to.as_deref(), visit.answer(result))
 }
 
 async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> Result<Response, Failed> {
@@ -82,6 +85,7 @@ async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> 
         offer_recovery: may_make_codes && codes.is_none() && !needs_link,
         may_renew_recovery: may_make_codes && codes.is_some() && !needs_link,
         needs_link,
+        owed: visit.live.owes_second_factor,
         recovering: visit.live.assurance < Assurance::Two && visit.live.factors.contains(&Means::RECOVERY),
         done,
         problem,

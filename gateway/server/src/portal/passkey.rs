@@ -94,7 +94,8 @@ async fn enrol(visit: &Visit, answer: Answer) -> Result<Response, Failed> {
     let id = FactorId::mint(visit.now(), &*visit.house.entropy);
     let factor = Factor { id, name, data, created: visit.now(), last_used: None };
     let opens = enrolment::enrol(visit, &factor, proven, doer).await?;
-    Ok(opens.on(visit.json(StatusCode::OK, &json!({ "location": "/factors?done=added" }))))
+    let answer = visit.json(StatusCode::OK, &json!({ "location": visit.after_adding() }));
+    Ok(visit.gone_onward(opens.on(answer)))
 }
 
 fn site(visit: &Visit) -> Result<Site<'_>, Failed> {

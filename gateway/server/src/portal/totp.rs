@@ -111,7 +111,7 @@ async fn enrol(visit: &Visit, typed: &Typed) -> Result<Response, Failed> {
         last_used: None,
     };
     let opens = enrolment::enrol(visit, &factor, proven, doer).await?;
-    Ok(opens.on(see_other("/factors?done=added")))
+    Ok(visit.gone_onward(opens.on(see_other(&visit.after_adding()))))
 }
 
 fn seed_of(what: What) -> Result<Seed, Failed> {

@@ -9,7 +9,12 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use cardea_core::{Language, Reason, TenantId, Timestamp, UserId};
-use cardea_identity::{Factor, User, sign_in};
+use cardea_identity::{
+    Factor, User,
+    cookie::{self, Cookie},
+    return_to::{Origins, ReturnTo},
+    sign_in,
+};
 use cardea_proxy::{Admitted, LiveSession, edge::languages};
 use cardea_storage::StoreFault;
 use serde_json::json;
@@ -27,6 +32,8 @@ pub(super) struct Visit {
     pub(super) tenant: Arc<TenantState>,
     pub(super) live: Arc<LiveSession>,
     pub(super) look: Look,
+    /// Where the visitor was going when a second factor had to be added first.
+    onward: Option<ReturnTo>,
     admitted: Admitted,
     headers: HeaderMap,
 }
@@ -53,11 +60,27 @@ impl FromRequestParts<Arc<House>> for Visit {
         let admitted = parts.extensions.get::<Admitted>().cloned().ok_or_else(broken)?;
         let live = admitted.session().cloned().ok_or_else(broken)?;
         let tenant = house.tenant(&admitted.tenant().id).ok_or_else(broken)?;
-        // The portal's forms end at its own host, step-ups included.
+        let onward = kept_onward(house, &tenant, &live, &parts.headers);
+        // The portal's forms end at its own host, step-ups included; but for the one that adds what had to come first.
+        let targets: Vec<_> = onward.iter().map(|to| to.origin().to_owned()).collect();
         let look =
-            Look::of(&tenant.bundle.tenant, &[], languages(&parts.headers)).with_logo(tenant.route.logo.as_ref());
-        Ok(Self { house: Arc::clone(house), tenant, live, look, admitted, headers: parts.headers.clone() })
+            Look::of(&tenant.bundle.tenant, &targets, languages(&parts.headers)).with_logo(tenant.route.logo.as_ref());
+        Ok(Self { house: Arc::clone(house), tenant, live, look, onward, admitted, headers: parts.headers.clone() })
     }
+}
+
+/// The address that the browser kept, where one is still to be gone to: an address of the tenant's, as after a sign-in.
+fn kept_onward(house: &House, tenant: &TenantState, live: &LiveSession, headers: &HeaderMap) -> Option<ReturnTo> {
+    if !live.owes_second_factor {
+        return None;
+    }
+    let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let kept = cookie::onward(sent, house.is_secure())?;
+    origins(house).check(&kept, |host| tenant.has_host(host)).ok()
+}
+
+fn origins(house: &House) -> Origins<'_> {
+    Origins { scheme: house.config.scheme(), port: house.config.public_port }
 }
 
 impl Visit {
@@ -69,6 +92,30 @@ impl Visit {
     /// Who it is.
     pub(super) fn user_id(&self) -> UserId {
         self.live.user.id
+    }
+
+    /// Where the visitor goes once they have added a factor: where they were going, or back to the list.
+    pub(super) fn after_adding(&self) -> String {
+        self.onward.as_ref().map_or_else(|| "/factors?done=added".to_owned(), ToString::to_string)
+    }
+
+    /// Forgets where they were going, with the answer that leads there.
+    pub(super) fn gone_onward(&self, mut response: Response) -> Response {
+        if self.onward.is_some() {
+            append_cookie(&mut response, &Cookie::Onward.clear(self.house.is_secure()));
+        }
+        response
+    }
+
+    /// Keeps where they were going until a second factor is there. Only an address of the tenant's, and nothing for whoever
+    /// owes none.
+    pub(super) fn keep_onward(&self, to: Option<&str>, mut response: Response) -> Response {
+        let ours = |host: &str| self.tenant.has_host(host);
+        let to = to.filter(|_| self.live.owes_second_factor).map(|to| origins(&self.house).check(to, ours));
+        if let Some(Ok(to)) = to {
+            append_cookie(&mut response, &cookie::set_onward(&to.to_string(), self.house.is_secure()));
+        }
+        response
     }
 
     /// When the request came.
@@ -164,6 +211,12 @@ impl Visit {
         let mut response = (status, Json(body)).into_response();
         headers::secure(response.headers_mut(), self.look.content_security_policy());
         response
+    }
+}
+
+fn append_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
 }
 

@@ -121,7 +121,8 @@ impl Visit {
         let (agent, client) = (self.agent(), Some(self.admitted.client()));
         let start = Start { tenant: self.id().clone(), user: user.id, proofs, agent, client, rules, now: self.now };
         let mut session = Session::begin(start, &**entropy).ok_or(Reason::FactorRejected)?;
-        session.by_link = *aim == Aim::Invitation;
+        session.joined = *aim == Aim::Invitation;
+        session.by_link = session.joined;
         // By what the pool asks of its own people, others come in below it: by a link, or a recovery code.
         let short = provider.is_none() || assurance::recovered(&session.proofs).is_some();
         if short && session.assurance < self.tenant.bundle.tenant.factors.minimum {

@@ -258,6 +258,9 @@ const FACTORS: FactorsWords = FactorsWords {
     recovering: Text(
         "You are in with a recovery code. Add a new way to sign in now, and remove what you have lost. Until then, whatever asks for two proofs stays closed.",
     ),
+    owed: Text(
+        "Your organisation asks for a second way to sign in. Until you have added one, nothing else opens; after that you go on to where you were going.",
+    ),
     offer_recovery_title: Text("Make recovery codes"),
     offer_recovery: Text(
         "Ten codes on paper, for the day on which your phone or key is lost. Without them you would have to ask your administrator.",

@@ -295,6 +295,9 @@ const FACTORS: FactorsWords = FactorsWords {
     recovering: Text(
         "Sie sind mit einem Wiederherstellungscode angemeldet. Fügen Sie jetzt eine neue Methode hinzu und entfernen Sie, was Sie verloren haben. Bis dahin bleibt zu, was zwei Nachweise verlangt.",
     ),
+    owed: Text(
+        "Ihre Organisation verlangt eine zweite Anmeldemethode. Bis Sie eine hinzugefügt haben, öffnet sich nichts anderes; danach geht es weiter, wohin Sie wollten.",
+    ),
     offer_recovery_title: Text("Wiederherstellungscodes erstellen"),
     offer_recovery: Text(
         "Zehn Codes auf Papier für den Tag, an dem Telefon oder Schlüssel verloren sind. Ohne sie müssten Sie Ihre Administration bitten.",

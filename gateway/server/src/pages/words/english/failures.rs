@@ -117,6 +117,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "You have one way to sign in so far. Whoever had stolen it could add theirs just as well, so it does not add another by itself.",
             "Ask your administrator for a link. With it you sign in as you always do, and add what you like.",
         ),
+        Reason::SecondFactorRequired => say(
+            "Add a second factor first",
+            "Your organisation asks for a second way to sign in, and you have one so far.",
+            "Add one now. After that, everything is open to you as before.",
+        ),
         Reason::TooManyAttempts => say(
             "Too many tries",
             "There were more tries than is usual for one person, so there is a short pause.",

@@ -117,6 +117,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Sie haben bisher eine einzige Anmeldemethode. Wer sie gestohlen hätte, könnte damit genauso gut eine eigene hinzufügen; darum reicht sie allein dafür nicht.",
             "Bitten Sie Ihre Administration um einen Link. Damit melden Sie sich wie gewohnt an und fügen hinzu, was Sie möchten.",
         ),
+        Reason::SecondFactorRequired => say(
+            "Zuerst brauchen Sie einen zweiten Faktor",
+            "Ihre Organisation verlangt eine zweite Anmeldemethode, und Sie haben bisher eine.",
+            "Fügen Sie jetzt eine hinzu. Danach steht Ihnen alles offen wie zuvor.",
+        ),
         Reason::TooManyAttempts => say(
             "Zu viele Versuche",
             "Es waren mehr Versuche, als für eine Person üblich ist, deshalb gibt es eine kurze Pause.",
