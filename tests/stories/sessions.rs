@@ -285,3 +285,34 @@ async fn of_two_racing_step_ups_one_wins() -> Story {
     }
     Ok(())
 }
+
+/// Twelve hours for one factor and a day for two: whoever shows the second has the day, from when they began.
+#[tokio::test]
+async fn a_session_has_the_limits_of_the_assurance_that_it_has_risen_to() -> Story {
+    let upstream = Upstream::start().await?;
+    let rules = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n\
+                 [session]\nabsolute_hours = 12\n[session.assurance_2]\nabsolute_hours = 24\nidle_minutes = 30\n";
+    let gateway = Plan::before(upstream.port).file("tenants/acme/tenant.toml", rules).start().await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let (portal, who) = (gateway.at("acme", "/")?, gateway.at("acme", "/.cardea/session")?);
+    let (mut client, _) = mira.opens(&portal).await?;
+    let times = async |client: &mut Client| -> anyhow::Result<(String, String, u64)> {
+        let told = client.get(&who).await?.json()?;
+        let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+        Ok((text("signed_in_at"), text("expires_at"), told["assurance"].as_u64().unwrap_or_default()))
+    };
+    let (began, ends, one) = times(&mut client).await?;
+    // 2026-11-27T05:27:02…: twelve hours later the hour alone is another, and perhaps the day.
+    assert!(one == 1 && began[13..] == ends[13..] && began[11..13] != ends[11..13], "{began} {ends}");
+    mira.steps_up(&mut client, &portal, &portal).await?;
+    let (again, ends, two) = times(&mut client).await?;
+    assert!(two == 2 && again > began, "{again}");
+    assert!(began[10..] == ends[10..] && began[..10] != ends[..10], "it counts from elsewhere: {began} {ends}");
+    // Written back, it is what it was.
+    gateway.on.does(&["export", "exported"]).await?;
+    let exported = gateway.on.read("exported/tenants/acme/tenant.toml")?;
+    assert!(exported.contains("[session.assurance_2]"), "{exported}");
+    let said = gateway.on.does(&["apply", "exported", "--yes"]).await?;
+    assert!(said.contains("nothing to change"), "{said}");
+    Ok(())
+}

@@ -44,6 +44,9 @@ pub struct Session {
     /// Whether its person joined in it, by an invitation: what the tenant asks of them at the next sign-in is not asked in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
+    /// Since when it has its assurance, where that is not how it began: the absolute limit of that assurance counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risen_at: Option<Timestamp>,
     /// When and why it ended, if it has.
     pub ended: Option<End>,
     /// Grows by one with each change.
@@ -149,10 +152,11 @@ pub fn judge(handle: &HandleRecord, session: &Session, rules: &SessionRules, now
     if let Some(end) = session.ended {
         return Standing::Ended(end.why);
     }
-    if now >= session.expires || now >= session.created.plus(rules.absolute()) {
+    let since = session.risen_at.unwrap_or(session.created);
+    if now >= session.expires || now >= since.plus(rules.absolute(session.assurance)) {
         return Standing::Ended(EndReason::Absolute);
     }
-    if now.since(session.last_seen) >= rules.idle() {
+    if now.since(session.last_seen) >= rules.idle(session.assurance) {
         return Standing::Ended(EndReason::Idle);
     }
     match handle.superseded_at {
@@ -178,11 +182,12 @@ impl Session {
             signed_in_at: now,
             created: now,
             last_seen: now,
-            expires: now.plus(rules.absolute()),
+            expires: now.plus(rules.absolute(assurance)),
             agent,
             client,
             by_link: false,
             joined: false,
+            risen_at: None,
             ended: None,
             version: 0,
         })
@@ -210,6 +215,21 @@ impl Session {
         }
     }
 
+    /// The same, under the limits of the assurance that it has risen to from `before`.
+    ///
+    /// What is longer for the higher assurance counts from the beginning, as if it had begun there. What is shorter counts from
+    /// now, since it might be over already, and ends no later than the session would have: no step-up buys time by being
+    /// weaker first.
+    #[must_use]
+    pub fn risen_from(mut self, before: &Self, rules: &SessionRules, now: Timestamp) -> Self {
+        if self.assurance > before.assurance {
+            let most = rules.absolute(self.assurance);
+            self.expires = self.created.plus(most).max(before.expires.min(now.plus(most)));
+            self.risen_at = Some(now);
+        }
+        self
+    }
+
     /// The session that takes this one's place once an administrator's link was shown in it; a new id, as after a step-up.
     #[must_use]
     pub fn linked(&self, now: Timestamp, entropy: &dyn Entropy) -> Self {
@@ -228,7 +248,7 @@ impl Session {
 
     /// Whether `last_seen` is old enough to be worth a write: a sixtieth of the idle limit, at least a second.
     pub fn needs_touch(&self, rules: &SessionRules, now: Timestamp) -> bool {
-        now.since(self.last_seen) >= (rules.idle() / 60).max(Duration::from_secs(1))
+        now.since(self.last_seen) >= (rules.idle(self.assurance) / 60).max(Duration::from_secs(1))
     }
 
     /// The factors' names as policies see them: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`; sorted, each once.

@@ -3,7 +3,7 @@ use crate::{
     assurance::Means,
     testing::{now, tenant, user},
 };
-use cardea_core::{FactorId, entropy::Fixed};
+use cardea_core::{FactorId, entropy::Fixed, resources::SessionLimits};
 
 fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
@@ -14,15 +14,17 @@ fn proof(means: fn(FactorId) -> Means) -> Proof {
 }
 
 fn begun() -> (Session, HandleRecord, SessionRules) {
-    let rules = SessionRules::default();
+    begun_under(&SessionRules::default())
+}
+
+fn begun_under(rules: &SessionRules) -> (Session, HandleRecord, SessionRules) {
     let ada = user("ada@north.example");
     let proofs = vec![proof(|factor| Means::Password { factor })];
     let client = Some([192, 0, 2, 7].into());
-    let start =
-        Start { tenant: tenant(), user: ada.id, proofs, agent: String::new(), client, rules: &rules, now: now() };
+    let start = Start { tenant: tenant(), user: ada.id, proofs, agent: String::new(), client, rules, now: now() };
     let session = Session::begin(start, &Fixed::new(3)).unwrap();
     let (_, handle) = HandleRecord::issue(&session, "records.north.example", now(), &Fixed::new(4));
-    (session, handle, rules)
+    (session, handle, rules.clone())
 }
 
 #[test]
@@ -98,6 +100,55 @@ fn a_step_up_makes_another_session_that_lives_no_longer() {
     assert_eq!((raised.assurance, raised.signed_in_at), (Assurance::Two, later));
     assert_eq!(raised.expires, session.expires);
     assert_eq!(raised.factor_names(), ["password", "totp"]);
+}
+
+/// One table: what is for each assurance, when the session rises, how long it lasts from its beginning.
+#[test]
+fn a_session_that_rises_is_under_the_limits_of_what_it_has_risen_to() {
+    let hours = |count: u32| Some(SessionLimits { absolute_hours: Some(count), idle_minutes: None });
+    for (one, two, rises, lasts, what) in [
+        (12, 12, 6, 12, "the same for both"),
+        (2, 12, 1, 12, "longer above: as if it had begun there"),
+        (720, 12, 1, 13, "shorter above: from when it rose"),
+        (720, 12, 700, 712, "however late"),
+        (14, 12, 13, 14, "and never beyond what it had"),
+    ] {
+        let rules = SessionRules { assurance_1: hours(one), assurance_2: hours(two), ..SessionRules::default() };
+        let (begun, handle, _) = begun_under(&rules);
+        let at = now().plus(minutes(60 * rises));
+        let raised = begun.stepped_up(&[proof(|factor| Means::Totp { factor })], at, &Fixed::new(6));
+        let mut raised = raised.risen_from(&begun, &rules, at);
+        assert_eq!(raised.expires, now().plus(minutes(60 * lasts)), "{what}");
+        let end = raised.expires;
+        raised.last_seen = end;
+        let handle = HandleRecord { session: raised.id, issued_at: end, ..handle };
+        let before = end.minus(Duration::from_secs(1));
+        assert_eq!(judge(&handle, &raised, &rules, before), Standing::Live, "{what}");
+        assert_eq!(judge(&handle, &raised, &rules, end), Standing::Ended(EndReason::Absolute), "{what}");
+        // Another proof of the same worth changes nothing of it; nor does one by which it rises no further.
+        let again = raised.stepped_up(&[proof(|factor| Means::Password { factor })], before, &Fixed::new(7));
+        assert_eq!(again.risen_from(&raised, &rules, before).expires, end, "{what}");
+        // What the tenant makes shorter counts at once, from the same moment.
+        let shorter = SessionRules { assurance_2: hours(1), ..rules };
+        let late = raised.risen_at.unwrap().plus(minutes(60));
+        assert_eq!(judge(&handle, &raised, &shorter, late), Standing::Ended(EndReason::Absolute), "{what}");
+    }
+}
+
+#[test]
+fn each_assurance_has_its_idle_limit() {
+    let idle = Some(SessionLimits { idle_minutes: Some(15), absolute_hours: None });
+    let rules = SessionRules { assurance_2: idle, ..SessionRules::default() };
+    let (begun, handle, _) = begun_under(&rules);
+    let raised = begun.stepped_up(&[proof(|factor| Means::Totp { factor })], now(), &Fixed::new(6));
+    let raised = raised.risen_from(&begun, &rules, now());
+    let at = |session: &Session, after| judge(&handle, session, &rules, now().plus(minutes(after)));
+    assert_eq!(at(&begun, 59), Standing::Rotate);
+    assert_eq!(at(&begun, 60), Standing::Ended(EndReason::Idle));
+    assert_eq!(at(&raised, 14), Standing::Live);
+    assert_eq!(at(&raised, 15), Standing::Ended(EndReason::Idle));
+    assert!(raised.needs_touch(&rules, now().plus(Duration::from_secs(15))));
+    assert!(!begun.needs_touch(&rules, now().plus(Duration::from_secs(15))));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub use logo::Logo;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
 pub use provider::{JoinRule, ProviderSpec, SecretRef};
 pub use read::{place_by_value, read_toml};
-pub use tenant::{AttestedMake, Enrol, FactorRules, SessionRules, TenantSpec, UpstreamRules};
+pub use tenant::{AttestedMake, Enrol, FactorRules, SessionLimits, SessionRules, TenantSpec, UpstreamRules};
 
 use crate::Diagnostics;
 

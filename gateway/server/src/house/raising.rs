@@ -37,12 +37,8 @@ impl House {
         let Some(before) = before.filter(|before| before.ended.is_none() && before.user == user.id) else {
             return Ok(None);
         };
-        let mut session = before.stepped_up(proofs, now, &*self.entropy);
-        let rules = &tenant.bundle.tenant;
-        if before.assurance < rules.factors.minimum && session.assurance >= rules.factors.minimum {
-            // It was cut short for as long as it was below.
-            session.expires = session.created.plus(rules.session.absolute());
-        }
+        let rules = &tenant.bundle.tenant.session;
+        let session = before.stepped_up(proofs, now, &*self.entropy).risen_from(&before, rules, now);
         // INVARIANT: one step. Of racing step-ups one goes on, and what a sign-out or an administrator has ended meanwhile
         // does not go on as another. If we crash after it, the person signs in again: nobody holds a handle yet.
         let end = End { at: now, why: EndReason::Replaced };

@@ -24,6 +24,7 @@ mod explaining;
 mod going_away;
 mod invitation;
 mod letters;
+mod limits;
 mod own_pages;
 mod reading;
 mod reload;

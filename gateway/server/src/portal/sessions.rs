@@ -31,9 +31,9 @@ pub(super) async fn show(visit: Visit, shown: Result<Query<Shown>, QueryRejectio
 
 async fn list(visit: &Visit, done: Option<String>) -> Result<Response, Failed> {
     let now = visit.now();
-    let idle = visit.tenant.bundle.tenant.session.idle();
+    let rules = &visit.tenant.bundle.tenant.session;
     let mut open = visit.house.shared.sessions_of_user(visit.tenant_id(), visit.user_id(), now).await?;
-    open.retain(|session| session.id == visit.live.id || now.since(session.last_seen) < idle);
+    open.retain(|session| session.id == visit.live.id || now.since(session.last_seen) < rules.idle(session.assurance));
     open.sort_by_key(|session| (session.id != visit.live.id, std::cmp::Reverse(session.last_seen)));
     let sessions = open.iter().map(|session| row(visit, session)).collect();
     Ok(Sessions { look: &visit.look, person: visit.person(), sessions, done }.respond())
