@@ -23,10 +23,12 @@ pub mod quic;
 mod quiet;
 mod resting;
 mod serving;
+mod turns;
 
 pub(crate) use crowd::{Crowd, Place, counted_as};
 pub(crate) use opening::Turned;
 use serving::Serving;
+pub(crate) use turns::Turns;
 
 /// How a listener's connections are protected.
 #[derive(Clone)]

@@ -28,7 +28,7 @@ use crate::{
     failure::{self, Fail, Reader},
     framing,
     headers::{self, cookies, outbound},
-    listener::Crowd,
+    listener::{Crowd, Turns},
     metrics::{Metrics, Stage, Upstreams},
     origin,
     room::{Room, Shares, Slots},
@@ -83,6 +83,8 @@ pub struct Proxy {
     pub(crate) room: Arc<Room>,
     /// Who is in it.
     pub(crate) crowd: Arc<Crowd>,
+    /// What handshakes take, so that a crowd of them keeps no request waiting.
+    pub(crate) turns: Turns,
     streams: Arc<Streams>,
     metrics: Metrics,
     visitor: Arc<Principal>,
@@ -102,6 +104,7 @@ impl Proxy {
             slots: Slots::default(),
             shares: Shares::default(),
             crowd: Arc::default(),
+            turns: Turns::default(),
             room: Room::of(snapshot.settings.limits.connections),
             snapshot: ArcSwap::from_pointee(snapshot),
             streams: Streams::new(metrics.open_streams.clone()),

@@ -115,7 +115,7 @@ impl Serving {
         limits: &Limits,
     ) -> Option<BoxFuture<'_, ()>> {
         let handshakes = &self.proxy.metrics().handshakes;
-        let stream = match tokio::time::timeout(limits.handshake, tls.accept(stream)).await {
+        let stream = match tokio::time::timeout(limits.handshake, self.proxy.turns.in_turns(tls.accept(stream))).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 handshakes.failed(&error);
