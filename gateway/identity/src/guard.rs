@@ -2,7 +2,7 @@
 //! like known ones.
 //!
 //! Two things must hold at once: nobody guesses often at one account, from however many networks; and nobody who only
-//! guesses keeps its owner out. So a try at a password, or at a code by e-mail, falls under one of two sets of counters:
+//! guesses keeps its owner out. So a try at what can be guessed falls under one of two sets of counters:
 //!
 //! ```text
 //! a browser in which somebody has signed in to the account:     account + browser ▸ account, all such browsers
@@ -11,8 +11,8 @@
 //!
 //! A stranger only ever fills the second set. It slows down whoever signs in from a browser that is new to the account,
 //! and no other. Each set ends free guessing at fifty: a hundred in all, which is what SP 800-63B-4 section 3.2.2 allows
-//! in a row; after that at most one an hour gets through until a success or a quiet day. A one-time code, or a recovery
-//! code, is asked for after the password only, so its account has one counter, wherever a try comes from.
+//! in a row; after that at most one an hour gets through until a success or a quiet day. One-time codes and recovery codes are no
+//! exception, though they are asked for after another proof: whoever has stolen that one must not keep the owner from the rest.
 //!
 //! Letters with codes are counted in the same way, and more tightly, since each lands in somebody's mailbox: a stranger fills
 //! it with so many, and no more, and does not keep its owner from asking for one where they have signed in before.
@@ -26,7 +26,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cardea_core::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{device::Device, pool::Email, token::sha256};
+use crate::{
+    device::Device,
+    pool::Email,
+    token::{TicketHash, sha256},
+};
 
 /// What was tried under one key so far.
 ///
@@ -166,9 +170,12 @@ impl Limits {
 pub fn limits(target: Target, account: &Account, address: IpAddr, device: Option<&Device>, now: Timestamp) -> Limits {
     let limit = |of: &str, rule| Limit { key: format!("tries/{}/account/{}{of}", target.as_str(), account.0), rule };
     let (from_here, in_all) = match target {
-        Target::Password | Target::Email => (PER_ACCOUNT, PER_ACCOUNT_IN_ALL),
+        Target::Password | Target::Email | Target::Totp | Target::Recovery => (PER_ACCOUNT, PER_ACCOUNT_IN_ALL),
         Target::Letter => (LETTERS, LETTERS_IN_ALL),
-        _ => return single(target, address, limit("", PER_ACCOUNT)),
+        Target::Passkey | Target::Invitation => {
+            // Nobody can guess them, so that counting is all there is to it.
+            return Limits { address: Some(by_address(target, address)), account: vec![limit("", PER_ACCOUNT)] };
+        }
     };
     match device.filter(|device| device.knows(account, now)) {
         Some(device) => Limits {
@@ -182,9 +189,10 @@ pub fn limits(target: Target, account: &Account, address: IpAddr, device: Option
     }
 }
 
-/// The limits of what is asked for after another proof only.
-fn single(target: Target, address: IpAddr, account: Limit) -> Limits {
-    Limits { address: Some(by_address(target, address)), account: vec![account] }
+/// The limit of letters to somebody who holds an invitation link. Its own: whoever has no link cannot fill it, and who is
+/// invited has signed in nowhere yet, so that strangers' wishes for that mailbox would keep them from joining.
+pub fn by_link(link: &TicketHash) -> Limit {
+    Limit { key: format!("tries/{}/link/{link}", Target::Letter.as_str()), rule: LETTERS }
 }
 
 /// The limit of the client's address alone, for proofs that name no account.

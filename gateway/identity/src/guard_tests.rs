@@ -133,21 +133,34 @@ fn who_is_refused_by_address_raises_no_accounts_counter() {
     assert!(counters.guess(&limits(Target::Password, &ada, from(2), None, now()), now()));
 }
 
-/// AuthQuake: ten thousand codes from a hundred networks and browsers are guesses at one account.
+/// AuthQuake: ten thousand codes from a hundred networks are guesses at one account. And whoever has stolen the proof before,
+/// and guesses at the next, keeps no owner out where they have signed in.
 #[test]
-fn codes_are_counted_for_the_account_wherever_they_come_from() {
+fn codes_are_counted_for_the_account_and_keep_no_owner_out() {
     let (ada, mut counters) = (account("ada@north.example"), Counters::default());
-    let device = Device::new(&Fixed::new(1)).remember(ada.clone(), now());
+    let hers = Device::new(&Fixed::new(1)).remember(ada.clone(), now());
     // Each kind has its own: guesses at one keep nobody from the other.
     for target in [Target::Totp, Target::Recovery] {
-        let through = (0..10_000)
-            .filter(|nth| {
-                let device = (nth % 2 == 0).then_some(&device);
-                counters.guess(&limits(target, &ada, from(nth % 100), device, now()), now())
-            })
-            .count();
-        assert_eq!(through, 10, "{target:?}");
+        let mut through = |networks: u32, device: Option<&Device>| {
+            let one = |nth: &u32| counters.guess(&limits(target, &ada, from(nth % networks), device, now()), now());
+            (0..10_000).filter(one).count()
+        };
+        assert_eq!(through(1, None), 10, "{target:?} from one place");
+        assert_eq!(through(100, None), 40, "{target:?} from all places, with those before");
+        assert_eq!(through(100, Some(&hers)), 10, "{target:?} from a browser of hers");
     }
+}
+
+/// Strangers who want letters for a mailbox keep nobody from joining who holds the link for it.
+#[test]
+fn letters_by_an_invitation_link_are_counted_for_the_link() {
+    let (ada, mut counters) = (account("ada@north.example"), Counters::default());
+    let link = TicketHash::from_bytes([7; 32]);
+    for nth in 0..100 {
+        counters.guess(&limits(Target::Letter, &ada, from(nth), None, now()), now());
+    }
+    let by_link = || Limits { address: None, account: vec![by_link(&link)] };
+    assert_eq!((0..100).filter(|_| counters.guess(&by_link(), now())).count(), 5);
 }
 
 /// A stranger fills a mailbox with so many letters, and no more, and the browsers of its owner may still ask for one.

@@ -37,14 +37,25 @@ impl User {
     /// `text` without space around it, if it can be a name. 120 characters: longer than the longest name seen, short
     /// enough for a table.
     pub fn checked_name(text: &str) -> Option<&str> {
-        let name = text.trim();
-        ((1..=120).contains(&name.chars().count()) && !name.chars().any(char::is_control)).then_some(name)
+        legible(text, 120)
     }
 
     /// Whether the person may sign in and use sessions. Everything but `Active` is a no.
     pub fn may_enter(&self) -> bool {
         self.status == Status::Active
     }
+}
+
+/// `text` without space around it, if it is a name of 1 to `most` characters that shows itself as it is: none of them ends a
+/// line, hides, or reverses others.
+pub fn legible(text: &str, most: usize) -> Option<&str> {
+    let name = text.trim();
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let seen = name.chars().any(|c| !matches!(c, '\u{200c}' | '\u{200d}'));
+    ((1..=most).contains(&name.chars().count()) && seen && !name.contains(odd)).then_some(name)
 }
 
 /// Where a person stands in the pool.

@@ -62,6 +62,10 @@ impl Origins<'_> {
             return Err(Foreign);
         }
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        // Once dots are resolved, too: `/..//elsewhere` begins with one slash only until then.
+        if path.starts_with("//") {
+            return Err(Foreign);
+        }
         Ok(ReturnTo { host: host.to_owned(), origin, path: path.to_owned() })
     }
 }
@@ -139,6 +143,9 @@ mod tests {
             "https:///evil.example",
             "https:\\\\evil.example",
             "https://evil.example/",
+            "https://records.north.example:8443/..//evil.example",
+            "https://records.north.example:8443/x/..//evil.example",
+            "https://records.north.example:8443/%2e%2e//evil.example",
             "https://evil.example:8443/",
             "https://records.north.example/",
             "https://records.north.example:443/",

@@ -235,6 +235,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (SEALED, include_str!("../migrations/0004_sealed.sql")),
     (MARKED, include_str!("../migrations/0005_marked_tries.sql")),
     (6, include_str!("../migrations/0006_activity.sql")),
+    (7, include_str!("../migrations/0007_suspended_from.sql")),
 ];
 
 /// From this version on personal data and secrets are sealed.

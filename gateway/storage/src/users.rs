@@ -79,20 +79,29 @@ impl Store {
             return Ok(false);
         }
         let mut tx = self.write().await?;
-        let done =
-            sqlx::query("UPDATE users SET status = $4, changed_at = $5 WHERE tenant = $1 AND id = $2 AND status = $3")
-                .bind(tenant.as_str())
-                .bind(id.to_string())
-                .bind(from.as_str())
-                .bind(to.as_str())
-                .bind(now.as_micros())
-                .execute(&mut *tx)
-                .await?;
+        let sql = "UPDATE users SET status = $4, changed_at = $5, suspended_from = $6 \
+                   WHERE tenant = $1 AND id = $2 AND status = $3";
+        let done = sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .bind(from.as_str())
+            .bind(to.as_str())
+            .bind(now.as_micros())
+            .bind((to == Status::Suspended).then(|| from.as_str()))
+            .execute(&mut *tx)
+            .await?;
         // A link that was made before must not open the door when it is unlocked again.
         if to == Status::Suspended && done.rows_affected() > 0 {
             tickets::drop_links(&mut tx, tenant, id).await?;
         }
         finish(tx, tenant, id, done.rows_affected(), now).await
+    }
+
+    /// What a suspended user was before, where that was noted.
+    pub async fn suspended_from(&self, tenant: &TenantId, id: UserId) -> Result<Option<Status>, StoreFault> {
+        let sql = "SELECT suspended_from FROM users WHERE tenant = $1 AND id = $2 AND suspended_from IS NOT NULL";
+        let row = sqlx::query(sql).bind(tenant.as_str()).bind(id.to_string()).fetch_optional(self.reader()).await?;
+        row.map(|row| status_in(&row, "suspended_from")).transpose()
     }
 
     /// Puts a user into exactly these groups; gives those before, or nothing if there is no such user.
@@ -355,7 +364,11 @@ fn apart(mut text: String) -> Result<(String, Attributes), StoreFault> {
 
 /// The status in a row.
 pub(crate) fn status(row: &AnyRow) -> Result<Status, StoreFault> {
-    row.parsed("status", |text| Status::parse(text).ok_or_else(|| format!("unknown status `{text}`")))
+    status_in(row, "status")
+}
+
+fn status_in(row: &AnyRow, column: &'static str) -> Result<Status, StoreFault> {
+    row.parsed(column, |text| Status::parse(text).ok_or_else(|| format!("unknown status `{text}`")))
 }
 
 #[cfg(test)]

@@ -233,7 +233,8 @@ pub(super) async fn invite(asked: Asked, Sent(new): Sent<NewUser>) -> Answer<(St
 }
 
 fn checked_name(name: &str) -> Answer<&str> {
-    User::checked_name(name).ok_or_else(|| Problem::bad("a name has 1 to 120 characters"))
+    User::checked_name(name)
+        .ok_or_else(|| Problem::bad("a name has 1 to 120 characters, on one line, and none that hides or turns others"))
 }
 
 /// One person, with factors and sessions.

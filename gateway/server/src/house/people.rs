@@ -195,16 +195,20 @@ impl House {
         Ok(sessions)
     }
 
-    /// Lets a suspended user sign in again. Who never chose a factor is invited still.
+    /// Lets a suspended user sign in again, as what they were before: who was invited is invited still.
     pub async fn activate_user(&self, tenant: &TenantId, id: UserId, doer: &Doer) -> Result<User, ChangeFault> {
         let mut user = self.store.user(tenant, id).await?.ok_or(ChangeFault::NotFound("user"))?;
         // INVARIANT: before the door opens. What a suspension left behind must not come back to life.
         if user.status == Status::Suspended {
             self.end_quietly(tenant, id, None, EndReason::Suspended).await?;
         }
-        let known =
-            !self.store.factors(tenant, id).await?.is_empty() || !self.store.identities(tenant, id).await?.is_empty();
-        let to = if known { Status::Active } else { Status::Invited };
+        let to = match self.store.suspended_from(tenant, id).await? {
+            Some(before) => before,
+            // Suspended before that was noted: whoever has something to sign in with was active.
+            None if !self.store.factors(tenant, id).await?.is_empty() => Status::Active,
+            None if !self.store.identities(tenant, id).await?.is_empty() => Status::Active,
+            None => Status::Invited,
+        };
         if !self.store.set_status(tenant, id, Status::Suspended, to, self.now()).await? {
             return Err(ChangeFault::Conflict(format!("`{}` is not suspended", user.email)));
         }

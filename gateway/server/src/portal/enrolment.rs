@@ -11,6 +11,7 @@ use cardea_identity::{
     assurance::{self, Means, Proof},
     factors::{passkey, recovery::CodeHash},
     one_time::{OneTime, Purpose},
+    pool,
 };
 use cardea_storage::FactorInserted;
 use serde::{Deserialize, Serialize};
@@ -129,13 +130,7 @@ async fn rise(visit: &Visit, user: &User, factor: &Factor, doer: Doer) -> Result
 
 /// A name as it is kept: trimmed, of 1 to 80 characters, none of which hides or reverses others.
 pub(super) fn name(text: &str) -> Option<String> {
-    let name = text.trim();
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let fits = (1..=NAME_MOST).contains(&name.chars().count()) && !name.contains(odd);
-    fits.then(|| name.to_owned())
+    pool::legible(text, NAME_MOST).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -147,7 +142,7 @@ mod tests {
         assert_eq!(name("  Work laptop ").as_deref(), Some("Work laptop"));
         assert_eq!(name("נייד").as_deref(), Some("נייד"));
         assert!(name(&"x".repeat(80)).is_some());
-        for bad in ["", "   ", "a\nb", "a\u{202e}b", "\u{200b}", &"x".repeat(81)] {
+        for bad in ["", "   ", "a\nb", "a\u{202e}b", "a\u{2028}b", "\u{200b}", "\u{200d}", &"x".repeat(81)] {
             assert_eq!(name(bad), None, "{bad:?}");
         }
     }

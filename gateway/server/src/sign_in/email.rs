@@ -52,12 +52,12 @@ pub(super) async fn send_for(visit: &Visit, flow: Flow) -> Result<Response, No> 
         Awaits::Factor(user, email) if may_confirm(visit, &flow, user).await? => email.clone(),
         _ => return Err(Reason::SignInExpired.into()),
     };
-    let invited = flow.invitation().is_some();
-    match draw(visit, &email).await? {
+    let link = flow.invitation();
+    match draw(visit, &email, link).await? {
         Err(problem) => again(visit, &flow, &email, problem).await,
         Ok((code, sent)) => {
             let flow = flow.mailed(sent)?;
-            await_code(visit, &flow, (email, code, invited)).await
+            await_code(visit, &flow, (email, code, link.is_some())).await
         }
     }
 }
@@ -72,12 +72,20 @@ async fn may_confirm(visit: &Visit, flow: &Flow, user: UserId) -> Result<bool, N
     Ok(visit.known(&enrolled).confirms_by_mail())
 }
 
-/// A code for that address, unless too many were asked for.
-async fn draw(visit: &Visit, email: &Email) -> Result<Result<(email::Code, Sent), Problem>, No> {
+/// A code for that address, unless too many were asked for: with the link of an invitation, or without any.
+async fn draw(
+    visit: &Visit,
+    email: &Email,
+    link: Option<TicketHash>,
+) -> Result<Result<(email::Code, Sent), Problem>, No> {
     if !visit.house.sends_codes(&visit.tenant) {
         return Err(Reason::FactorNotAllowed.into());
     }
-    Ok(match visit.limited(Target::Letter, email).await? {
+    let limited = match link {
+        Some(link) => visit.limited_by_link(&link).await?,
+        None => visit.limited(Target::Letter, email).await?,
+    };
+    Ok(match limited {
         Some(wait) => Err(Problem::TooMany(wait)),
         None => Ok(email::draw(visit.now, &*visit.house.entropy)),
     })
@@ -98,7 +106,7 @@ async fn await_code(
 /// A first code for somebody who is invited, and wants no other factor.
 pub(super) async fn begin_invited(visit: &Visit, link: TicketHash, invited: &Enrolled) -> Result<Response, No> {
     let email = invited.user.email.clone();
-    let (code, sent) = match draw(visit, &email).await? {
+    let (code, sent) = match draw(visit, &email, Some(link)).await? {
         Ok(drawn) => drawn,
         Err(Problem::TooMany(wait)) => return Err(No::Wait(wait)),
         Err(_) => return Err(Reason::FactorNotAllowed.into()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cardea_identity::{
-    Email,
+    Email, TicketHash,
     cookie::{self, Cookie},
     device::Device,
     guard::{self, Account, Limits, Target},
@@ -52,6 +52,11 @@ impl Visit {
         let known = self.device().map(|device| device.id().to_owned());
         let place = known.unwrap_or_else(|| guard::network(self.admitted.client()));
         self.house.pace.step(&place, self.now).map_err(No::Wait)
+    }
+
+    /// Counts a letter that is asked for with an invitation link; the wait, if it comes too soon.
+    pub(super) async fn limited_by_link(&self, link: &TicketHash) -> Result<Option<Duration>, No> {
+        Ok(self.house.shared.attempt(self.id(), &guard::by_link(link), self.now).await?)
     }
 
     /// Counts a try by the client's address alone, where no account is named yet.
