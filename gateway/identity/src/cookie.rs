@@ -21,6 +21,9 @@ pub enum Cookie {
 }
 
 impl Cookie {
+    /// Every one: what services neither see nor set.
+    pub const ALL: [Self; 4] = [Self::Session, Self::Flow, Self::Device, Self::Onward];
+
     /// Its name. Over TLS it has the `__Host-` prefix, so that no sibling host can plant one (RFC 6265bis section
     /// 4.1.3.2); browsers refuse that prefix over plain HTTP, which only loopback listeners speak.
     pub const fn name(self, secure: bool) -> &'static str {

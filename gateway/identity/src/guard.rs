@@ -12,7 +12,9 @@
 //! A stranger only ever fills the second set. It slows down whoever signs in from a browser that is new to the account,
 //! and no other. Each set ends free guessing at fifty: a hundred in all, which is what SP 800-63B-4 section 3.2.2 allows
 //! in a row; after that at most one an hour gets through until a success or a quiet day. One-time codes and recovery codes are no
-//! exception, though they are asked for after another proof: whoever has stolen that one must not keep the owner from the rest.
+//! exception, though they are asked for after another proof: whoever has stolen that one is slowed down before the owner is. They
+//! can sign in with it from browsers of their own, though, which then count as the account's: after fifty guesses from five
+//! sign-ins the owner waits, too.
 //!
 //! Letters with codes are counted in the same way, and more tightly, since each lands in somebody's mailbox: a stranger fills
 //! it with so many, and no more, and does not keep its owner from asking for one where they have signed in before.
@@ -189,10 +191,12 @@ pub fn limits(target: Target, account: &Account, address: IpAddr, device: Option
     }
 }
 
-/// The limit of letters to somebody who holds an invitation link. Its own: whoever has no link cannot fill it, and who is
-/// invited has signed in nowhere yet, so that strangers' wishes for that mailbox would keep them from joining.
-pub fn by_link(link: &TicketHash) -> Limit {
-    Limit { key: format!("tries/{}/link/{link}", Target::Letter.as_str()), rule: LETTERS }
+/// The limit of letters to somebody who holds an invitation link, and of tries at their codes. Its own: whoever has no link
+/// cannot fill it, and who is invited has signed in nowhere yet, so that strangers who want letters for that mailbox, and guess
+/// at their codes, would keep them from joining.
+pub fn by_link(target: Target, link: &TicketHash) -> Limit {
+    let rule = if target == Target::Letter { LETTERS } else { PER_ACCOUNT };
+    Limit { key: format!("tries/{}/link/{link}", target.as_str()), rule }
 }
 
 /// The limit of the client's address alone, for proofs that name no account.

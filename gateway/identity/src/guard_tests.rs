@@ -156,11 +156,13 @@ fn codes_are_counted_for_the_account_and_keep_no_owner_out() {
 fn letters_by_an_invitation_link_are_counted_for_the_link() {
     let (ada, mut counters) = (account("ada@north.example"), Counters::default());
     let link = TicketHash::from_bytes([7; 32]);
-    for nth in 0..100 {
-        counters.guess(&limits(Target::Letter, &ada, from(nth), None, now()), now());
+    for (target, free) in [(Target::Letter, 5), (Target::Email, 10)] {
+        for nth in 0..100 {
+            counters.guess(&limits(target, &ada, from(nth), None, now()), now());
+        }
+        let by_link = Limits { address: None, account: vec![by_link(target, &link)] };
+        assert_eq!((0..100).filter(|_| counters.guess(&by_link, now())).count(), free, "{target:?}");
     }
-    let by_link = || Limits { address: None, account: vec![by_link(&link)] };
-    assert_eq!((0..100).filter(|_| counters.guess(&by_link(), now())).count(), 5);
 }
 
 /// A stranger fills a mailbox with so many letters, and no more, and the browsers of its owner may still ask for one.

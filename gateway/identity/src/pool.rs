@@ -52,7 +52,20 @@ pub fn legible(text: &str, most: usize) -> Option<&str> {
     let name = text.trim();
     let odd = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(
+                c,
+                '\u{ad}'
+                    | '\u{34f}'
+                    | '\u{61c}'
+                    | '\u{115f}'
+                    | '\u{1160}'
+                    | '\u{180e}'
+                    | '\u{200b}'
+                    | '\u{200e}'
+                    | '\u{200f}'
+            )
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
+            || matches!(c, '\u{e0000}'..='\u{e007f}')
     };
     let seen = name.chars().any(|c| !matches!(c, '\u{200c}' | '\u{200d}'));
     ((1..=most).contains(&name.chars().count()) && seen && !name.contains(odd)).then_some(name)

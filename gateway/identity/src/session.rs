@@ -26,7 +26,7 @@ pub struct Session {
     pub proofs: Vec<Proof>,
     /// When the person last proved who they are: `auth_time` of the assertion.
     pub signed_in_at: Timestamp,
-    /// When it was begun; the absolute limit counts from here, step-up or not.
+    /// When it was begun; absolute limits count from here, but for [`risen_at`](Self::risen_at).
     pub created: Timestamp,
     /// When it was last used, to the minute: a store need not write it on each request.
     pub last_seen: Timestamp,
@@ -194,8 +194,8 @@ impl Session {
     }
 
     /// The session that takes this one's place once the person has proven more. A new id, and so new handles on every
-    /// host: whatever was known before the step is worth nothing after it. Its greatest age stays, and so does the time of
-    /// the sign-in where nothing but a recovery code was shown: that is no sign-in.
+    /// host: whatever was known before the step is worth nothing after it. Its end is [`risen_from`](Self::risen_from)'s to say; the time of
+    /// the sign-in stays where nothing but a recovery code was shown: that is no sign-in.
     #[must_use]
     pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
         let signs_in = proofs.iter().any(|proof| !matches!(proof.means, Means::Recovery { .. }));
@@ -218,8 +218,7 @@ impl Session {
     /// The same, under the limits of the assurance that it has risen to from `before`.
     ///
     /// What is longer for the higher assurance counts from the beginning, as if it had begun there. What is shorter counts from
-    /// now, since it might be over already, and ends no later than the session would have: no step-up buys time by being
-    /// weaker first.
+    /// now, since it might be over already, and ends no later than the session would have.
     #[must_use]
     pub fn risen_from(mut self, before: &Self, rules: &SessionRules, now: Timestamp) -> Self {
         if self.assurance > before.assurance {

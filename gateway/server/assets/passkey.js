@@ -59,7 +59,7 @@ async function stopped() {
 async function offer(form, signal) {
   try {
     if (!(await PublicKeyCredential.isConditionalMediationAvailable?.()) || signal.aborted) return false;
-    const options = await post(form.dataset.options, fields(form));
+    const options = await post(form.dataset.options, fields(form), signal);
     if (signal.aborted) return false;
     const credential = await get(options, { mediation: "conditional", signal });
     await finish(form, options, credential);
@@ -90,8 +90,9 @@ async function finish(form, { publicKey, ...more }, credential) {
 }
 
 /** Sends JSON and reads JSON; a refusal becomes an error with the server's own words. */
-async function post(url, body) {
+async function post(url, body, signal) {
   const response = await fetch(url, {
+    signal,
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json, application/problem+json" },
     body: JSON.stringify(body),

@@ -70,6 +70,14 @@ impl Store {
     /// one is good afterwards.
     pub async fn renew_ticket(&self, ticket: &TicketRecord) -> Result<(), StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(&ticket.tenant)).await?;
+        // INVARIANT: in the same step. Whoever was suspended a moment ago gets no link that would be good afterwards.
+        if matches!(ticket.kind, TicketKind::Invitation | TicketKind::Factor) {
+            let sql = "SELECT 1 FROM users WHERE tenant = $1 AND id = $2 AND status IN ('invited', 'active')";
+            let stands = sqlx::query(sql).bind(ticket.tenant.as_str()).bind(ticket.subject.as_str());
+            if stands.fetch_optional(&mut *tx).await?.is_none() {
+                return Err(StoreFault::Contended { what: "the user's status" });
+            }
+        }
         sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3 AND used_at IS NULL")
             .bind(ticket.tenant.as_str())
             .bind(ticket.kind.as_str())

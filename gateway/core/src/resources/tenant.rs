@@ -162,16 +162,17 @@ pub struct SessionLimits {
     /// Minutes without a request after which a session ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_minutes: Option<u32>,
-    /// Hours after which it ends, used or not; they count from when it came to this assurance.
+    /// Hours after which it ends, used or not. They count from its beginning; where they are fewer than those of the assurance
+    /// that it has risen from, from then on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absolute_hours: Option<u32>,
 }
 
-/// The most hours that a session of an assurance may last (SP 800-63B-4 sections 2.1.3, 2.2.3 and 2.3.3).
+/// The most hours that a session of an assurance may last (SP 800-63B-4 sections 2.2.3 and 2.3.3). Section 2.1.3 would let it be
+/// thirty days at 1; but a session of 1 rises to 2 by one more proof, and the proof before must then be no older than one of 2 may be.
 const fn most_hours(at: Assurance) -> u32 {
     match at {
-        Assurance::One => 30 * 24,
-        Assurance::Two => 24,
+        Assurance::One | Assurance::Two => 24,
         Assurance::Three => 12,
     }
 }
@@ -306,7 +307,7 @@ impl SessionRules {
         if self.absolute_hours > 24 {
             found.push(
                 Diagnostic::new(source, format!("absolute_hours is {}, more than a day", self.absolute_hours))
-                    .help("NIST SP 800-63B-4 asks for at most 24 hours; sessions of assurance 1 may last longer by `[session.assurance_1]`"),
+                    .help("NIST SP 800-63B-4 asks for at most 24 hours"),
             );
         }
         for (at, own) in [
@@ -332,7 +333,7 @@ impl SessionRules {
             (Some(0), _) | (_, Some(0)) => (" has a limit of 0".to_owned(), "every limit is at least 1".to_owned()),
             (_, Some(hours)) if hours > most => (
                 format!(".absolute_hours is {hours}, more than {most}"),
-                format!("NIST SP 800-63B-4 asks for at most {most} hours at assurance {at}"),
+                format!("write at most {most}: NIST SP 800-63B-4, and what a session of assurance {at} may rise from"),
             ),
             (Some(minutes), _) if idle > lasts => (
                 format!(".idle_minutes is {minutes}, longer than such a session lasts"),
@@ -430,10 +431,10 @@ mod tests {
     fn what_an_assurance_has_of_its_own_stands_before_what_is_for_all() {
         let hours = |count: u64| Duration::from_secs(count * 3600);
         let text = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[session]\nabsolute_hours = 24\n\
-                    [session.assurance_1]\nabsolute_hours = 720\n[session.assurance_2]\nidle_minutes = 30\n";
+                    [session.assurance_1]\nabsolute_hours = 20\n[session.assurance_2]\nidle_minutes = 30\n";
         let tenant = read_resource::<TenantSpec>("tenant.toml", text).unwrap();
         let rules = &tenant.session;
-        assert_eq!((rules.idle(Assurance::One), rules.absolute(Assurance::One)), (hours(1), hours(720)));
+        assert_eq!((rules.idle(Assurance::One), rules.absolute(Assurance::One)), (hours(1), hours(20)));
         assert_eq!((rules.idle(Assurance::Two), rules.absolute(Assurance::Two)), (hours(1) / 2, hours(24)));
         // A day for all is more than a session of 3 may last.
         assert_eq!((rules.idle(Assurance::Three), rules.absolute(Assurance::Three)), (hours(1), hours(12)));
@@ -444,13 +445,13 @@ mod tests {
     #[test]
     fn limits_that_cannot_be_are_named_with_their_place() {
         for (lines, told) in [
-            ("[session.assurance_1]\nabsolute_hours = 720", None),
+            ("[session.assurance_1]\nabsolute_hours = 24", None),
             ("[session.assurance_3]\nidle_minutes = 15", None),
             ("[session.assurance_2]", Some("session.assurance_2 says nothing")),
             ("[session.assurance_2]\nidle_minutes = 0", Some("session.assurance_2 has a limit of 0")),
             (
-                "[session.assurance_1]\nabsolute_hours = 721",
-                Some("session.assurance_1.absolute_hours is 721, more than 720"),
+                "[session.assurance_1]\nabsolute_hours = 25",
+                Some("session.assurance_1.absolute_hours is 25, more than 24"),
             ),
             (
                 "[session.assurance_2]\nabsolute_hours = 25",

@@ -9,7 +9,7 @@ use cardea_core::{
 use serde_json::Value;
 
 use super::{Claims, Provider, Refused};
-use crate::pool::{Email, LinkedIdentity, User};
+use crate::pool::{Email, LinkedIdentity, User, legible};
 
 /// A person as the provider vouches for them, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Provider {
                 subject: claims.subject.clone(),
             },
             email: email.filter(|_| verified).and_then(|email| Email::parse(email).ok()),
-            name: named.map(tidy).filter(|name| !name.is_empty()),
+            name: named.and_then(tidy),
             groups: mapped(&self.spec, groups),
             assurance: self.worth(claims),
         })
@@ -126,7 +126,9 @@ fn mapped(spec: &ProviderSpec, claim: &Value) -> Vec<GroupId> {
     ours.into_iter().collect()
 }
 
-/// A name as it may stand on a page: no control characters, one line, at most 200 characters.
-fn tidy(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(200).collect::<String>().trim().to_owned()
+/// A name as the pool keeps names. Of one that is too long, or that hides or turns others, as much as may stand; people may
+/// write theirs at a provider as they like.
+fn tidy(name: &str) -> Option<String> {
+    let fits: String = name.trim().chars().filter(|c| legible(&format!("x{c}x"), 3).is_some()).take(120).collect();
+    User::checked_name(&fits).map(str::to_owned)
 }

@@ -7,7 +7,7 @@ use crate::headers::cookies as rules;
 fn is_ours(name: &[u8]) -> bool {
     let name = String::from_utf8_lossy(name).trim_matches([' ', '\t']).to_ascii_lowercase();
     let bare = name.strip_prefix("__host-").unwrap_or(&name);
-    ["cardea", "cardea-flow", "cardea-device"].contains(&bare)
+    ["cardea", "cardea-flow", "cardea-device", "cardea-onward"].contains(&bare)
 }
 
 /// Values of `Cookie`, or of `Set-Cookie`, one to a line.

@@ -10,12 +10,10 @@ use cardea_core::Secret;
 use cardea_identity::{HandleHash, cookie};
 use http::{HeaderMap, HeaderValue, header};
 
-const OURS: [&str; 6] =
-    ["__Host-cardea", "__Host-cardea-flow", "__Host-cardea-device", "cardea", "cardea-flow", "cardea-device"];
-
 fn is_ours(name: &[u8]) -> bool {
     let name = name.trim_ascii();
-    OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
+    let named = |ours: cookie::Cookie| [true, false].map(|secure| ours.name(secure));
+    cookie::Cookie::ALL.into_iter().flat_map(named).any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
 }
 
 /// What was made of the `Cookie` header that came last on a connection: the next request nearly always shows the same
@@ -184,6 +182,7 @@ mod tests {
             (vec!["a=1", "b=2", "cardea=y"], Some("a=1; b=2")),
             (vec!["__HOST-CARDEA-FLOW=x;a=1"], Some("a=1")),
             (vec!["__Host-cardea-device=x; a=1; cardea-device=y"], Some("a=1")),
+            (vec!["__Host-cardea-onward=x; a=1; cardea-onward=y"], Some("a=1")),
             (vec!["acardea=1; cardea2=2"], Some("acardea=1; cardea2=2")),
             (vec!["plain=1"], Some("plain=1")),
         ] {
@@ -228,6 +227,7 @@ mod tests {
             " cardea = evil",
             "__host-Cardea-Flow=x",
             "cardea-device=x",
+            "cardea-onward=x",
         ] {
             headers.append(header::SET_COOKIE, HeaderValue::from_str(value).unwrap());
         }

@@ -115,7 +115,12 @@ impl Serving {
         limits: &Limits,
     ) -> Option<BoxFuture<'_, ()>> {
         let handshakes = &self.proxy.metrics().handshakes;
-        let stream = match tokio::time::timeout(limits.handshake, self.proxy.turns.in_turns(tls.accept(stream))).await {
+        let shaking = async {
+            // A turn is for what was heard, not for listening.
+            stream.readable().await?;
+            self.proxy.turns.in_turns(tls.accept(stream)).await
+        };
+        let stream = match tokio::time::timeout(limits.handshake, shaking).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 handshakes.failed(&error);

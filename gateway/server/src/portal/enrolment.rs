@@ -142,7 +142,18 @@ mod tests {
         assert_eq!(name("  Work laptop ").as_deref(), Some("Work laptop"));
         assert_eq!(name("נייד").as_deref(), Some("נייד"));
         assert!(name(&"x".repeat(80)).is_some());
-        for bad in ["", "   ", "a\nb", "a\u{202e}b", "a\u{2028}b", "\u{200b}", "\u{200d}", &"x".repeat(81)] {
+        for bad in [
+            "",
+            "   ",
+            "a\nb",
+            "a\u{202e}b",
+            "a\u{2028}b",
+            "a\u{61c}b",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{3164}",
+            &"x".repeat(81),
+        ] {
             assert_eq!(name(bad), None, "{bad:?}");
         }
     }

@@ -81,11 +81,7 @@ async fn draw(
     if !visit.house.sends_codes(&visit.tenant) {
         return Err(Reason::FactorNotAllowed.into());
     }
-    let limited = match link {
-        Some(link) => visit.limited_by_link(&link).await?,
-        None => visit.limited(Target::Letter, email).await?,
-    };
-    Ok(match limited {
+    Ok(match visit.limited_for(Target::Letter, email, link).await? {
         Some(wait) => Err(Problem::TooMany(wait)),
         None => Ok(email::draw(visit.now, &*visit.house.entropy)),
     })
@@ -139,7 +135,7 @@ async fn proved(visit: &Visit, typed: &Secret<String>) -> Result<Response, No> {
     let flow = visit.take_flow().await?;
     let Awaits::Code(email) = flow.awaits() else { return Err(Reason::SignInExpired.into()) };
     let email = email.clone();
-    if let Some(wait) = visit.limited(Target::Email, &email).await? {
+    if let Some(wait) = visit.limited_for(Target::Email, &email, flow.invitation()).await? {
         return again(visit, &flow, &email, Problem::TooMany(wait)).await;
     }
     // Looked for whatever was typed: a wrong code takes as long for nobody's address.

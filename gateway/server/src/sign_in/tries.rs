@@ -54,9 +54,17 @@ impl Visit {
         self.house.pace.step(&place, self.now).map_err(No::Wait)
     }
 
-    /// Counts a letter that is asked for with an invitation link; the wait, if it comes too soon.
-    pub(super) async fn limited_by_link(&self, link: &TicketHash) -> Result<Option<Duration>, No> {
-        Ok(self.house.shared.attempt(self.id(), &guard::by_link(link), self.now).await?)
+    /// As [`limited`](Self::limited), and for who came by the link of an invitation under a count of that link alone.
+    pub(super) async fn limited_for(
+        &self,
+        target: Target,
+        email: &Email,
+        link: Option<TicketHash>,
+    ) -> Result<Option<Duration>, No> {
+        match link {
+            Some(link) => Ok(self.house.shared.attempt(self.id(), &guard::by_link(target, &link), self.now).await?),
+            None => self.limited(target, email).await,
+        }
     }
 
     /// Counts a try by the client's address alone, where no account is named yet.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::house::Raising;
 
-const RULES: &str = "[session]\nidle_minutes = 60\nabsolute_hours = 12\n[session.assurance_1]\nabsolute_hours = 48\n\
+const RULES: &str = "[session]\nidle_minutes = 60\nabsolute_hours = 12\n[session.assurance_1]\nabsolute_hours = 24\n\
                      [session.assurance_2]\nidle_minutes = 15\nabsolute_hours = 1\n";
 
 impl Stage {
@@ -48,8 +48,8 @@ async fn each_assurance_ends_by_its_own_idle_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_absolute_limit_of_the_higher_assurance_counts_from_the_rise() {
     let stage = Stage::under(RULES).await;
-    // Used all along, for thirty hours.
-    for _ in 0..36 {
+    // Used all along, for twenty hours.
+    for _ in 0..24 {
         stage.pass(50 * 60);
         assert!(stage.find(&stage.handle).await.is_some());
     }
