@@ -37,8 +37,11 @@ impl Store {
         if row.text("status")? == Status::Suspended.as_str() {
             return Ok(StartedOver::Suspended);
         }
+        // Whoever was active was here, though nobody may have noted it yet: no letter carries their link (`Invited::by_letter`).
         sqlx::query(
-            "UPDATE users SET status = 'invited', changed_at = $3 WHERE tenant = $1 AND id = $2 \
+            "UPDATE users SET status = 'invited', changed_at = $3, \
+             last_seen_at = CASE WHEN status = 'active' THEN COALESCE(last_seen_at, $3) ELSE last_seen_at END \
+             WHERE tenant = $1 AND id = $2 \
              AND status IN ('active', 'invited') AND NOT EXISTS (SELECT 1 FROM identities WHERE user_id = $2)",
         )
         .bind(tenant.as_str())
