@@ -78,7 +78,7 @@ test("the_button_waits_for_the_end_of_the_request_that_it_gives_up", async () =>
     const pressed = new Promise((resolve) => (go = resolve));
     const isOne = (request) => request.url().endsWith("/sign-in/passkey/options");
     page.on("request", (request) => isOne(request) && (most = Math.max(most, ++under)));
-    page.on("requestfinished", (request) => isOne(request) && under--);
+    for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => isOne(request) && under--);
     await page.route("**/sign-in/passkey/options", async (route) => {
       // The first is still under way when the button is pressed.
       if (asked++ === 0) await pressed;
