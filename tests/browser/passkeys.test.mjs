@@ -67,7 +67,7 @@ test("a_copied_passkey_opens_nothing_and_its_owner_is_told", async () => {
 test("the_button_gives_up_the_request_that_is_under_way", async () => {
   const { url } = JSON.parse(await demo.cardea("--format", "json", "user", "--tenant", "acme", "invite", "ivo@acme.example", "--name", "Ivo", "--group", "readers"));
   const page = await openWindow(browser);
-  const device = await giveAuthenticator(page);
+  await giveAuthenticator(page);
   await tell(page, async () => {
     await page.goto(url);
     await page.getByRole("button", { name: "Create a passkey" }).click();

@@ -275,6 +275,38 @@ async fn a_session_that_is_the_subject_s_own_raises_assurance_and_no_other_does(
     Ok(())
 }
 
+/// A session in which a second factor comes first opens nothing, so a service that asks about it hears no.
+#[tokio::test]
+async fn a_session_that_owes_a_second_factor_opens_nothing_for_a_service_either() -> Story {
+    let (upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let (_, page) = mira.opens(&gateway.at("echo.acme", "/studies")?).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let session = session_of(upstream.last().header("cardea-assertion").context("no assertion")?).await?;
+    let mut about = question(&gateway, "mira@acme.example", "GET", "/studies")?;
+    about["context"] = json!({ "session": session });
+    assert_eq!(decided(&gateway, std::slice::from_ref(&about)).await?, [(true, String::new())]);
+    let tenant = gateway.on.read("resources/tenants/acme/tenant.toml")?;
+    let tenant = match tenant.split_once("[factors]\n") {
+        Some((before, after)) => format!("{before}[factors]\nmust_enrol = true\n{after}"),
+        None => format!("{tenant}\n[factors]\nmust_enrol = true\n"),
+    };
+    gateway.on.write("resources/tenants/acme/tenant.toml", &tenant)?;
+    gateway.on.apply().await?;
+    let held = async {
+        loop {
+            let found = decided(&gateway, std::slice::from_ref(&about)).await?;
+            if !found[0].0 {
+                return anyhow::Ok(found);
+            }
+        }
+    };
+    let found =
+        tokio::time::timeout(std::time::Duration::from_secs(20), held).await.context("it is allowed still")??;
+    assert_eq!(found, [(false, "second-factor-required".to_owned())]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_batch_goes_as_far_as_it_says() -> Story {
     let (_upstream, gateway) = house().await?;

@@ -86,6 +86,20 @@ async fn signing_out_cuts_streams() -> Story {
     Ok(())
 }
 
+/// As any request of a session that was begun before the tenant asked for it.
+#[tokio::test]
+async fn a_second_factor_that_is_asked_for_first_cuts_streams() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let client = signed_in(&gateway, &mira).await?;
+    let (stream, socket) = (events(&gateway, &client).await?, websocket(&gateway, &client).await?);
+    gateway.on.write("resources/tenants/acme/tenant.toml", &crate::enrolment::tenant("must_enrol = true\n"))?;
+    gateway.on.apply().await?;
+    let (one, other) = tokio::join!(stream.closed(), socket.closed());
+    assert!(one? <= CUT && other? <= CUT, "a stream outlived what its session may");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_policy_that_no_longer_allows_it_cuts_a_stream() -> Story {
     let (_upstream, gateway) = house().await?;

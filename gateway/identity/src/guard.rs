@@ -172,12 +172,8 @@ impl Limits {
 pub fn limits(target: Target, account: &Account, address: IpAddr, device: Option<&Device>, now: Timestamp) -> Limits {
     let limit = |of: &str, rule| Limit { key: format!("tries/{}/account/{}{of}", target.as_str(), account.0), rule };
     let (from_here, in_all) = match target {
-        Target::Password | Target::Email | Target::Totp | Target::Recovery => (PER_ACCOUNT, PER_ACCOUNT_IN_ALL),
         Target::Letter => (LETTERS, LETTERS_IN_ALL),
-        Target::Passkey | Target::Invitation => {
-            // Nobody can guess them, so that counting is all there is to it.
-            return Limits { address: Some(by_address(target, address)), account: vec![limit("", PER_ACCOUNT)] };
-        }
+        _ => (PER_ACCOUNT, PER_ACCOUNT_IN_ALL),
     };
     match device.filter(|device| device.knows(account, now)) {
         Some(device) => Limits {

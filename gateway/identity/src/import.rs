@@ -182,7 +182,7 @@ impl Reading<'_> {
             name => User::checked_name(name).map(str::to_owned).or_else(|| {
                 mistakes.tell(|| {
                     let one = wrong(format!("`{}` cannot be a name", shown(name)));
-                    one.help("a name has 1 to 120 characters, on one line, and none that hides or turns others")
+                    one.help(User::NAME_HELP)
                 });
                 None
             }),

@@ -34,6 +34,9 @@ pub struct User {
 }
 
 impl User {
+    /// What to say to whoever gave something else.
+    pub const NAME_HELP: &str = "a name has 1 to 120 characters, on one line, and none that hides or turns others";
+
     /// `text` without space around it, if it can be a name. 120 characters: longer than the longest name seen, short
     /// enough for a table.
     pub fn checked_name(text: &str) -> Option<&str> {
@@ -46,29 +49,22 @@ impl User {
     }
 }
 
-/// `text` without space around it, if it is a name of 1 to `most` characters that shows itself as it is: none of them ends a
-/// line, hides, or reverses others.
+/// `text` without space around it, if it is a name of 1 to `most` characters that shows itself as it is. Joiners may stand in
+/// it, since some scripts need them, and are none by themselves.
 pub fn legible(text: &str, most: usize) -> Option<&str> {
     let name = text.trim();
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(
-                c,
-                '\u{ad}'
-                    | '\u{34f}'
-                    | '\u{61c}'
-                    | '\u{115f}'
-                    | '\u{1160}'
-                    | '\u{180e}'
-                    | '\u{200b}'
-                    | '\u{200e}'
-                    | '\u{200f}'
-            )
-            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}')
-            || matches!(c, '\u{e0000}'..='\u{e007f}')
-    };
     let seen = name.chars().any(|c| !matches!(c, '\u{200c}' | '\u{200d}'));
-    ((1..=most).contains(&name.chars().count()) && seen && !name.contains(odd)).then_some(name)
+    ((1..=most).contains(&name.chars().count()) && seen && !name.contains(misleads)).then_some(name)
+}
+
+/// Whether a character ends a line, hides, or turns others round.
+pub fn misleads(c: char) -> bool {
+    let fillers = [
+        '\u{ad}', '\u{34f}', '\u{115f}', '\u{1160}', '\u{180e}', '\u{200b}', '\u{2800}', '\u{3164}', '\u{feff}',
+        '\u{ffa0}',
+    ];
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
+    c.is_control() || turns || fillers.contains(&c) || matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
 /// Where a person stands in the pool.

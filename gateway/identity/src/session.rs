@@ -194,8 +194,9 @@ impl Session {
     }
 
     /// The session that takes this one's place once the person has proven more. A new id, and so new handles on every
-    /// host: whatever was known before the step is worth nothing after it. Its end is [`risen_from`](Self::risen_from)'s to say; the time of
-    /// the sign-in stays where nothing but a recovery code was shown: that is no sign-in.
+    /// host: whatever was known before the step is worth nothing after it. When it ends is for
+    /// [`risen_from`](Self::risen_from) to say; the time of the sign-in stays where nothing but a recovery code was shown: that is
+    /// no sign-in.
     #[must_use]
     pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
         let signs_in = proofs.iter().any(|proof| !matches!(proof.means, Means::Recovery { .. }));

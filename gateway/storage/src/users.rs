@@ -97,11 +97,28 @@ impl Store {
         finish(tx, tenant, id, done.rows_affected(), now).await
     }
 
-    /// What a suspended user was before, where that was noted.
-    pub async fn suspended_from(&self, tenant: &TenantId, id: UserId) -> Result<Option<Status>, StoreFault> {
-        let sql = "SELECT suspended_from FROM users WHERE tenant = $1 AND id = $2 AND suspended_from IS NOT NULL";
-        let row = sqlx::query(sql).bind(tenant.as_str()).bind(id.to_string()).fetch_optional(self.reader()).await?;
-        row.map(|row| status_in(&row, "suspended_from")).transpose()
+    /// Makes a suspended user what they were before, or `unknown` where that was not noted; tells what, or nothing if they are
+    /// not suspended. In one step, so that what was noted is of this suspension.
+    pub async fn lift_suspension(
+        &self,
+        tenant: &TenantId,
+        id: UserId,
+        unknown: Status,
+        now: Timestamp,
+    ) -> Result<Option<Status>, StoreFault> {
+        let mut tx = self.write().await?;
+        let sql = "UPDATE users SET status = COALESCE(suspended_from, $3), changed_at = $4, suspended_from = NULL \
+                   WHERE tenant = $1 AND id = $2 AND status = 'suspended' RETURNING status";
+        let row = sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .bind(unknown.as_str())
+            .bind(now.as_micros())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let to = row.as_ref().map(status).transpose()?;
+        finish(tx, tenant, id, u64::from(to.is_some()), now).await?;
+        Ok(to)
     }
 
     /// Puts a user into exactly these groups; gives those before, or nothing if there is no such user.
@@ -364,11 +381,7 @@ fn apart(mut text: String) -> Result<(String, Attributes), StoreFault> {
 
 /// The status in a row.
 pub(crate) fn status(row: &AnyRow) -> Result<Status, StoreFault> {
-    status_in(row, "status")
-}
-
-fn status_in(row: &AnyRow, column: &'static str) -> Result<Status, StoreFault> {
-    row.parsed(column, |text| Status::parse(text).ok_or_else(|| format!("unknown status `{text}`")))
+    row.parsed("status", |text| Status::parse(text).ok_or_else(|| format!("unknown status `{text}`")))
 }
 
 #[cfg(test)]

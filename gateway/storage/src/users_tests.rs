@@ -105,13 +105,16 @@ async fn a_suspension_ends_the_links_of_whom_it_is_about() {
     let good = async |hash| store.peek_ticket(&acme, TicketKind::Invitation, hash, t0()).await.unwrap().is_some();
     assert!(good(&kept[0].hash).await, "nothing happened, and a link is gone");
     assert!(store.set_status(&acme, ada.id, Status::Active, Status::Suspended, t0()).await.unwrap());
-    let late =
-        TicketRecord { subject: ada.id.to_string(), hash: Ticket::draw(&Fixed::new(9)).hash(), ..kept[0].clone() };
+    let late = TicketRecord { hash: Ticket::draw(&Fixed::new(9)).hash(), ..kept[0].clone() };
     assert!(store.renew_ticket(&late).await.is_err(), "made while the door was being shut");
-    assert_eq!(store.suspended_from(&acme, ada.id).await.unwrap(), Some(Status::Active));
-    assert!(store.set_status(&acme, ada.id, Status::Suspended, Status::Active, t0()).await.unwrap());
+    let lifted = async |tenant: TenantId| store.lift_suspension(&tenant, ada.id, Status::Invited, t0()).await.unwrap();
+    assert_eq!(lifted(tenant("beta")).await, None);
+    assert_eq!(
+        (lifted(tenant("acme")).await, lifted(tenant("acme")).await),
+        (Some(Status::Active), None),
+        "as she was, once"
+    );
     assert_eq!((good(&kept[0].hash).await, good(&kept[1].hash).await, good(&late.hash).await), (false, true, false));
-    assert_eq!(store.suspended_from(&acme, ada.id).await.unwrap(), None);
     store.renew_ticket(&late).await.unwrap();
     assert!(good(&late.hash).await);
 }

@@ -8,6 +8,7 @@ mod logo;
 mod policy;
 mod provider;
 mod read;
+mod session;
 mod tenant;
 
 pub use app::{
@@ -21,7 +22,8 @@ pub use logo::Logo;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};
 pub use provider::{JoinRule, ProviderSpec, SecretRef};
 pub use read::{place_by_value, read_toml};
-pub use tenant::{AttestedMake, Enrol, FactorRules, SessionLimits, SessionRules, TenantSpec, UpstreamRules};
+pub use session::{SessionLimits, SessionRules};
+pub use tenant::{AttestedMake, Enrol, FactorRules, TenantSpec, UpstreamRules};
 
 use crate::Diagnostics;
 

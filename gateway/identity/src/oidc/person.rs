@@ -9,7 +9,7 @@ use cardea_core::{
 use serde_json::Value;
 
 use super::{Claims, Provider, Refused};
-use crate::pool::{Email, LinkedIdentity, User, legible};
+use crate::pool::{Email, LinkedIdentity, User, misleads};
 
 /// A person as the provider vouches for them, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,27 @@ fn mapped(spec: &ProviderSpec, claim: &Value) -> Vec<GroupId> {
 /// A name as the pool keeps names. Of one that is too long, or that hides or turns others, as much as may stand; people may
 /// write theirs at a provider as they like.
 fn tidy(name: &str) -> Option<String> {
-    let fits: String = name.trim().chars().filter(|c| legible(&format!("x{c}x"), 3).is_some()).take(120).collect();
+    let fits: String = name.trim().chars().filter(|c| !misleads(*c)).take(120).collect();
     User::checked_name(&fits).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever may write their own name at a provider reads as nobody else in ours.
+    #[test]
+    fn a_name_from_a_provider_shows_itself_as_it_is() {
+        let long = "x".repeat(200);
+        for (said, kept) in [
+            (" Ada ", Some("Ada")),
+            ("A\u{202e}da\u{3164}", Some("Ada")),
+            ("\u{3164}\u{200b}", None),
+            ("\u{200d}", None),
+            ("", None),
+            (long.as_str(), Some(&long[..120])),
+        ] {
+            assert_eq!(tidy(said).as_deref(), kept, "{said:?}");
+        }
+    }
 }

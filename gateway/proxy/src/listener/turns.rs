@@ -1,5 +1,5 @@
-//! TLS handshakes over TCP take turns with everything else: a thousand clients that come at once must not be answered in one go while a
-//! request that is under way waits behind them.
+//! TLS handshakes over TCP take turns with everything else: a thousand clients that come at once must not be answered in one go
+//! while a request that is under way waits behind them.
 
 use std::{
     future::poll_fn,
@@ -105,6 +105,20 @@ mod tests {
         assert_eq!(turns.in_turns(async { 7 }).await, 7);
         says.send(8).unwrap();
         assert_eq!(slow.await.unwrap(), Ok(8));
+    }
+
+    #[tokio::test]
+    async fn who_sends_in_crumbs_takes_so_many_turns_and_ends_all_the_same() {
+        let turns = Turns(Semaphore::new(1));
+        let (mut steps, mut held) = (0, 0);
+        let crumbs = poll_fn(|cx| {
+            steps += 1;
+            held += usize::from(turns.0.available_permits() == 0);
+            cx.waker().wake_by_ref();
+            if steps < 100 { Poll::Pending } else { Poll::Ready(()) }
+        });
+        turns.in_turns(crumbs).await;
+        assert_eq!((steps, held), (100, MOST));
     }
 
     #[tokio::test]

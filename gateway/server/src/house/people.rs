@@ -202,17 +202,14 @@ impl House {
         if user.status == Status::Suspended {
             self.end_quietly(tenant, id, None, EndReason::Suspended).await?;
         }
-        let to = match self.store.suspended_from(tenant, id).await? {
-            Some(before) => before,
-            // Suspended before that was noted: whoever has something to sign in with was active.
-            None if !self.store.factors(tenant, id).await?.is_empty() => Status::Active,
-            None if !self.store.identities(tenant, id).await?.is_empty() => Status::Active,
-            None => Status::Invited,
-        };
-        if !self.store.set_status(tenant, id, Status::Suspended, to, self.now()).await? {
+        // Of who was suspended before that was noted: whoever has something to sign in with was active.
+        let known =
+            !self.store.factors(tenant, id).await?.is_empty() || !self.store.identities(tenant, id).await?.is_empty();
+        let unknown = if known { Status::Active } else { Status::Invited };
+        let Some(status) = self.store.lift_suspension(tenant, id, unknown, self.now()).await? else {
             return Err(ChangeFault::Conflict(format!("`{}` is not suspended", user.email)));
-        }
-        user.status = to;
+        };
+        user.status = status;
         self.forget_user(id);
         self.record(tenant, doer, Event::UserActivated { user: subject(&user) }).await?;
         Ok(user)
@@ -246,12 +243,15 @@ impl House {
         doer: &Doer,
     ) -> Result<Invited, ChangeFault> {
         let groups = tenant.known_groups(groups)?;
+        let name = User::checked_name(name).ok_or_else(|| {
+            ChangeFault::Invalid(Diagnostic::new("name", "it cannot be a name").help(User::NAME_HELP))
+        })?;
         let now = self.now();
         let user = User {
             id: UserId::mint(now, &*self.entropy),
             tenant: tenant.id().clone(),
             email,
-            name: name.trim().to_owned(),
+            name: name.to_owned(),
             status: Status::Invited,
             groups,
             created: now,

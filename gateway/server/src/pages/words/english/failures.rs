@@ -120,7 +120,7 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         Reason::SecondFactorRequired => say(
             "Add a second factor first",
             "Your organisation asks for a second way to sign in, and you have one so far.",
-            "Add one now. After that, everything is open to you as before.",
+            "Add one now: the page of your factors says what it takes. After that, everything is open to you as before.",
         ),
         Reason::TooManyAttempts => say(
             "Too many tries",

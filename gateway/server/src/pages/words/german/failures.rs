@@ -120,7 +120,7 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         Reason::SecondFactorRequired => say(
             "Zuerst brauchen Sie einen zweiten Faktor",
             "Ihre Organisation verlangt eine zweite Anmeldemethode, und Sie haben bisher eine.",
-            "Fügen Sie jetzt eine hinzu. Danach steht Ihnen alles offen wie zuvor.",
+            "Fügen Sie jetzt eine hinzu: Die Seite Ihrer Faktoren sagt, was es dazu braucht. Danach steht Ihnen alles offen wie zuvor.",
         ),
         Reason::TooManyAttempts => say(
             "Zu viele Versuche",
