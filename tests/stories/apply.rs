@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use anyhow::Context;
 use cardea_tests::{Client, Demo, Gateway, Installation, Plan, Story, Upstream};
 use http::Method;
 use serde_json::{Value, json};
@@ -190,6 +191,13 @@ async fn a_tenant_is_deleted_by_its_name_and_by_nothing_less() -> Story {
     on.does(&["apply", "resources", "--yes", "--delete-tenant", "north"]).await?;
     on.does(&["export", "after"]).await?;
     assert!(!on.path("after/tenants/north").exists() && on.path("after/tenants/acme/groups/late.toml").exists());
+
+    // Its log stays as a chain that can be checked and not be read; programs are told of how many entries that is so.
+    let told: Value = serde_json::from_str(&on.does(&["--format", "json", "audit", "verify"]).await?)?;
+    let of = |log: &str| told["logs"].as_array().and_then(|logs| logs.iter().find(|one| one["log"] == log)).cloned();
+    let (acme, north) = (of("acme").context("no log of acme")?, of("north").context("no log of north")?);
+    assert_eq!((&told["ok"], &acme["closed_entries"]), (&true.into(), &0.into()), "{told}");
+    assert!(north["entries"].as_u64() > Some(0) && north["closed_entries"] == north["entries"], "{told}");
     Ok(())
 }
 
