@@ -1,17 +1,22 @@
 //! The mark of a browser in which somebody has signed in, so that strangers' guesses at an account do not slow down the
 //! browsers of whoever owns it (see `guard`). It opens nothing: it only says under which counter a try falls.
 //!
+//! A browser is its owner's once all was shown in it that tells them from a thief: two factors, or what they have where that is
+//! less. Whoever has stolen the password alone signs in where one proof is enough, and then guesses at the next among strangers.
+//!
 //! No store keeps it. The browser does, sealed, so that nobody makes one without having signed in. A key that was replaced
 //! opens what it sealed until it is destroyed; a sign-in until then seals it anew, and the browser stays known.
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cardea_core::{Entropy, TenantId, Timestamp, entropy};
+use cardea_core::{Assurance, Entropy, TenantId, Timestamp, entropy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    assurance::{self, Means, Proof},
     guard::Account,
+    pool::Factor,
     sealing::{CannotOpen, Sealed, Sealer},
 };
 
@@ -25,7 +30,11 @@ pub struct Device {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     account: Account,
+    /// When it was last shown to be its owner's.
     at: Timestamp,
+    /// When somebody last signed in, whatever they showed. Marks of before there was a difference have none.
+    #[serde(default)]
+    met: Timestamp,
 }
 
 /// How long a browser is known after a sign-in. Ninety days: longer than a holiday, shorter than a career.
@@ -48,15 +57,33 @@ impl Device {
         &self.id
     }
 
-    /// Whether somebody has signed in to the account here, not too long ago.
+    /// Whether it is the account's owner's, as was shown not too long ago (see [`shows_owner`]).
     pub fn knows(&self, account: &Account, now: Timestamp) -> bool {
         self.known.iter().any(|seen| seen.account == *account && now.since(seen.at) < KNOWN_FOR)
     }
 
-    /// The same browser, in which somebody has signed in to the account now.
-    pub fn remember(mut self, account: Account, now: Timestamp) -> Self {
-        self.known.retain(|seen| seen.account != account);
-        self.known.insert(0, Seen { account, at: now });
+    /// Whether somebody has signed in to the account here, not too long ago, whatever they showed.
+    pub fn has_met(&self, account: &Account, now: Timestamp) -> bool {
+        self.known.iter().any(|seen| seen.account == *account && now.since(seen.met.max(seen.at)) < KNOWN_FOR)
+    }
+
+    /// The same browser, which was shown now to be the account's owner's.
+    #[must_use]
+    pub fn remember(self, account: Account, now: Timestamp) -> Self {
+        self.with(Seen { account, at: now, met: now })
+    }
+
+    /// The same browser, in which somebody has signed in to the account now with less. Whose it was it is still.
+    #[must_use]
+    pub fn meet(self, account: Account, now: Timestamp) -> Self {
+        let before = self.known.iter().find(|seen| seen.account == account);
+        let at = before.map_or_else(Timestamp::default, |seen| seen.at);
+        self.with(Seen { account, at, met: now })
+    }
+
+    fn with(mut self, seen: Seen) -> Self {
+        self.known.retain(|before| before.account != seen.account);
+        self.known.insert(0, seen);
         self.known.truncate(ACCOUNTS);
         self
     }
@@ -77,6 +104,13 @@ impl Device {
     }
 }
 
+/// Whether these proofs tell the owner of an account with these factors from whoever has stolen one of them: they are worth two
+/// factors, or all that there are; or a provider vouched, whose people are its own to check.
+pub fn shows_owner(proofs: &[Proof], usable: &[Factor]) -> bool {
+    let by_word = proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
+    by_word || assurance::of(proofs) >= assurance::reachable(&[], usable, None).min(Some(Assurance::Two))
+}
+
 fn place(tenant: &TenantId) -> String {
     format!("device/{tenant}")
 }
@@ -86,9 +120,9 @@ mod tests {
     use super::*;
     use crate::{
         pool::Email,
-        testing::{now, tenant},
+        testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor},
     };
-    use cardea_core::{Secret, entropy::Fixed};
+    use cardea_core::{ProviderId, Secret, entropy::Fixed};
 
     fn account(nth: usize) -> Account {
         Account::of(&tenant(), &Email::parse(&format!("p{nth}@north.example")).unwrap())
@@ -120,6 +154,45 @@ mod tests {
         }
         assert_eq!(Device::open(&text, &TenantId::parse("south").unwrap(), &sealer), None);
         assert_eq!(Device::open(&text, &tenant(), &Sealer::new(&Secret::new([4; 32])).unwrap()), None);
+    }
+
+    #[test]
+    fn whoever_shows_less_than_there_is_makes_no_browser_the_owners() {
+        let hers = Device::new(&Fixed::new(1)).meet(account(0), now());
+        assert!(hers.has_met(&account(0), now()) && !hers.knows(&account(0), now()));
+        let later = now().plus(KNOWN_FOR - Duration::from_secs(1));
+        let hers = hers.remember(account(0), now()).meet(account(0), later);
+        assert!(hers.knows(&account(0), later), "it was hers already");
+        let too_late = now().plus(KNOWN_FOR);
+        assert!(!hers.knows(&account(0), too_late) && hers.has_met(&account(0), too_late), "that was not shown again");
+        // A mark of before there was a difference.
+        let mut old = serde_json::to_value(Device::new(&Fixed::new(1)).remember(account(0), now())).unwrap();
+        old["known"][0].as_object_mut().unwrap().remove("met").unwrap();
+        let old: Device = serde_json::from_value(old).unwrap();
+        assert!(old.knows(&account(0), now()) && old.has_met(&account(0), now()));
+    }
+
+    #[test]
+    fn two_factors_show_the_owner_or_all_that_there_are() {
+        let own = [password_factor(), totp_factor(), passkey_factor(Assurance::Two), recovery_factor()];
+        let [password, totp, passkey, recovery] = own.each_ref().map(Means::by_enrolling);
+        let word = Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance: Assurance::One };
+        for (shown, has, owner) in [
+            (vec![password.clone()], &own[..1], true),
+            (vec![password.clone()], &own[..2], false),
+            (vec![password.clone()], &own[2..3], false),
+            (vec![password.clone(), totp], &own[..2], true),
+            (vec![password.clone(), recovery.clone()], &own[..], false),
+            (vec![password, recovery], &own[..1], true),
+            (vec![passkey], &own[..], true),
+            (vec![Means::Email], &[], true),
+            (vec![Means::Email], &own[..1], true),
+            (vec![Means::Email], &own[..2], false),
+            (vec![word], &own[..], true),
+        ] {
+            let proofs: Vec<_> = shown.iter().map(|means| Proof { means: means.clone(), at: now() }).collect();
+            assert_eq!(shows_owner(&proofs, has), owner, "{shown:?} of {}", has.len());
+        }
     }
 
     #[test]

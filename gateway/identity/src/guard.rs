@@ -5,16 +5,15 @@
 //! guesses keeps its owner out. So a try at what can be guessed falls under one of two sets of counters:
 //!
 //! ```text
-//! a browser in which somebody has signed in to the account:     account + browser ▸ account, all such browsers
+//! a browser that was shown to be the account's owner's:          account + browser ▸ account, all such browsers
 //! any other:                  address (any account) ▸ account + network ▸ account, all networks
 //! ```
 //!
 //! A stranger only ever fills the second set. It slows down whoever signs in from a browser that is new to the account,
 //! and no other. Each set ends free guessing at fifty: a hundred in all, which is what SP 800-63B-4 section 3.2.2 allows
 //! in a row; after that at most one an hour gets through until a success or a quiet day. One-time codes and recovery codes are no
-//! exception, though they are asked for after another proof: whoever has stolen that one is slowed down before the owner is. They
-//! can sign in with it from browsers of their own, though, which then count as the account's: after fifty guesses from five
-//! sign-ins the owner waits, too.
+//! exception, though they are asked for after another proof: whoever has stolen that one guesses among the strangers, however
+//! often they sign in with it, since a browser becomes the owner's only by two factors, or all that there are (see `device`).
 //!
 //! Letters with codes are counted in the same way, and more tightly, since each lands in somebody's mailbox: a stranger fills
 //! it with so many, and no more, and does not keep its owner from asking for one where they have signed in before.

@@ -8,12 +8,13 @@ use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
     Session, Status, User,
     assurance::{self, Means, Proof},
+    device,
     guard::Account,
     hand_over::HandOver,
     one_time::{OneTime, Purpose},
     pool::Factor,
     session::{End, EndReason, Start},
-    sign_in::{Aim, Destination, Done, Flow, Known, Step},
+    sign_in::{Aim, Destination, Done, Flow, Known, Step, usable},
 };
 
 use super::visit::{No, SetCookie, Visit, see_other};
@@ -84,16 +85,16 @@ impl Visit {
     ) -> Result<Outcome, No> {
         match flow.proven(self.known(enrolled), means, self.now)? {
             Step::Ask(flow) => Ok(Outcome::More(Box::new(flow))),
-            Step::Done(done) => self.complete(done, &enrolled.user, doer).await,
+            Step::Done(done) => self.complete(done, enrolled, doer).await,
         }
     }
 
-    async fn complete(&self, done: Done, user: &User, doer: Doer) -> Result<Outcome, No> {
-        let Done { proofs, aim, destination, .. } = done;
+    async fn complete(&self, done: Done, enrolled: &Enrolled, doer: Doer) -> Result<Outcome, No> {
+        let (user, Done { proofs, aim, destination, .. }) = (&enrolled.user, done);
         let aim_begins = aim == Aim::SignIn;
         let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
         let met_before =
-            self.device().is_some_and(|device| device.knows(&Account::of(self.id(), &user.email), self.now));
+            self.device().is_some_and(|device| device.has_met(&Account::of(self.id(), &user.email), self.now));
         let session = match aim {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
             Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
@@ -104,7 +105,9 @@ impl Visit {
             self.house.notify(self.id(), subject(user), notice);
         }
         let opens = SetCookie::new(self.house.hand(&session, self.host(), self.now).await?);
-        let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email)?];
+        let usable = usable(&self.tenant.bundle.tenant.factors, &enrolled.factors);
+        let is_theirs = device::shows_owner(&session.proofs, &usable);
+        let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email, is_theirs)?];
         // Whatever was wanted, what was lost comes first; the page says so.
         let onward = if recovered { "/factors".to_owned() } else { self.leave(session.id, &destination).await? };
         Ok(Outcome::Onward(onward, cookies))

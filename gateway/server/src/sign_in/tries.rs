@@ -82,19 +82,21 @@ impl Visit {
         Ok(self.house.shared.give_back(self.id(), &limit, self.now).await?)
     }
 
-    /// The browser, if somebody has signed in here before.
+    /// The browser, if somebody has signed in here before, with whatever they have.
     pub(super) fn device(&self) -> Option<Device> {
         let sealed = Cookie::Device.find(self.house.is_secure(), self.cookies())?;
         Device::open(sealed, self.id(), &self.house.store.sealer_at_hand(Some(self.id()))?)
     }
 
-    /// The cookie by which this browser is known from now on to whoever has that address.
-    pub(super) fn known_device(&self, email: &Email) -> Result<SetCookie, No> {
+    /// The cookie by which this browser is known from now on to whoever has that address: as theirs, or as one in which somebody
+    /// has signed in.
+    pub(super) fn known_device(&self, email: &Email, is_theirs: bool) -> Result<SetCookie, No> {
         // At hand since the tenant is served.
         let sealer = self.house.store.sealer_at_hand(Some(self.id())).ok_or(cardea_identity::sealing::CannotOpen)?;
         let entropy = &*self.house.entropy;
         let device = self.device().unwrap_or_else(|| Device::new(entropy));
-        let device = device.remember(Account::of(self.id(), email), self.now);
+        let account = Account::of(self.id(), email);
+        let device = if is_theirs { device.remember(account, self.now) } else { device.meet(account, self.now) };
         let sealed = device.seal(self.id(), &sealer, entropy)?;
         Ok(SetCookie::new(cookie::set_device(&sealed, self.house.is_secure())))
     }
