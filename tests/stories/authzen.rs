@@ -284,8 +284,12 @@ async fn a_session_that_owes_a_second_factor_opens_nothing_for_a_service_either(
     assert_eq!(page.status, 200, "{}", page.body);
     let session = session_of(upstream.last().header("cardea-assertion").context("no assertion")?).await?;
     let mut about = question(&gateway, "mira@acme.example", "GET", "/studies")?;
+    let without = about.clone();
     about["context"] = json!({ "session": session });
-    assert_eq!(decided(&gateway, std::slice::from_ref(&about)).await?, [(true, String::new())]);
+    let (_, ada) = gateway.person_with_codes("ada@acme.example", &["readers"]).await?;
+    let hers = question(&gateway, &ada.email, "GET", "/studies")?;
+    let all = [about.clone(), without, hers];
+    assert_eq!(decided(&gateway, &all).await?, [(true, String::new()), (true, String::new()), (true, String::new())]);
     let tenant = gateway.on.read("resources/tenants/acme/tenant.toml")?;
     let tenant = match tenant.split_once("[factors]\n") {
         Some((before, after)) => format!("{before}[factors]\nmust_enrol = true\n{after}"),
@@ -304,6 +308,9 @@ async fn a_session_that_owes_a_second_factor_opens_nothing_for_a_service_either(
     let found =
         tokio::time::timeout(std::time::Duration::from_secs(20), held).await.context("it is allowed still")??;
     assert_eq!(found, [(false, "second-factor-required".to_owned())]);
+    // Nor without a session: her next one will be held. Whoever has two factors owes nothing.
+    let held = (false, "second-factor-required".to_owned());
+    assert_eq!(decided(&gateway, &all).await?, [held.clone(), held, (true, String::new())]);
     Ok(())
 }
 

@@ -35,6 +35,8 @@ async fn is_held(gateway: &Gateway, client: &mut Client) -> Story {
         (Method::GET, "acme", "/api/v1/users"),
         (Method::POST, "acme", "/sessions/end-others"),
         (Method::GET, "acme", "/"),
+        // Who is signed in is told to an app's pages where the app itself is open.
+        (Method::GET, "echo.acme", "/.cardea/session"),
     ] {
         let refused = client.send(method.clone(), &gateway.at(host, path)?, None).await?;
         let told = refused.json()?;
@@ -135,5 +137,32 @@ async fn where_it_takes_a_link_they_are_told_to_ask_for_one() -> Story {
     assert_eq!((page.status.as_u16(), page.url.as_str()), (200, app.as_str()), "{}", page.body);
     // The account can show two now; whoever knows the password alone is asked for both where it matters.
     assert_eq!(thief.open(&gateway.at("acme", "/factors/passkey")?).await?.url.path(), "/sign-in/step-up");
+    Ok(())
+}
+
+/// Whoever turns it on, has one factor and is the only administrator is held as everybody is. The operator's link is the way.
+#[tokio::test]
+async fn a_sole_administrator_gets_back_in_by_the_operators_link() -> Story {
+    let (_upstream, gateway) = house("must_enrol = true\n").await?;
+    let mut ada = gateway.person("ada@acme.example", &["administrators"]).await?;
+    let console = gateway.at("acme", "/admin/")?;
+    let (mut hers, page) = ada.opens(&console).await?;
+    assert_eq!(page.url.path(), "/factors", "{}", page.body);
+    let link = link_for(&gateway, &ada.email).await?;
+    follows(&mut hers, &ada, &link).await?;
+    assert_eq!(hers.open(&console).await?.url.path(), "/factors", "a link opens nothing by itself");
+    let page = adds_codes(&gateway, &mut hers, &mut ada).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/admin/"), "{}", page.body);
+    assert_eq!(hers.get(&gateway.at("acme", "/api/v1/users")?).await?.status, 200);
+
+    // So is starting over, where even that one factor is lost.
+    let out = gateway.on.does(&["--format", "json", "user", "--tenant", "acme", "reset", &ada.email]).await?;
+    let url = serde_json::from_str::<serde_json::Value>(&out)?["url"].as_str().context("no link")?.to_owned();
+    let mut again = Client::browser();
+    let page = again.open(&Url::parse(&url)?).await?;
+    let page = again.submit(&page, &[("password", &ada.password), ("again", &ada.password)]).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    adds_codes(&gateway, &mut again, &mut ada).await?;
+    assert_eq!(again.get(&gateway.at("acme", "/api/v1/users")?).await?.status, 200);
     Ok(())
 }

@@ -69,9 +69,14 @@ pub fn recovers(session: &Session, now: Timestamp) -> bool {
 /// of use beside a password or a passkey only.
 pub fn is_owed(session: &Session, usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
     let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
+    !session.joined && !came_by_word && would_be_owed(usable, reachable, rules)
+}
+
+/// The same of somebody of whom no session is known, and who is linked to no provider: whether their next sign-in will be held.
+pub fn would_be_owed(usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
     let stands_alone = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
     let could_add = rules.passkey || rules.totp && usable.iter().any(stands_alone);
-    rules.must_enrol && !session.joined && !came_by_word && could_add && reachable < Assurance::Two
+    rules.must_enrol && could_add && reachable < Assurance::Two
 }
 
 /// Of `vouched`, what is still to be shown in this session. Who came by a provider has shown its word, for what it is worth; of

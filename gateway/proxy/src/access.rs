@@ -134,14 +134,24 @@ pub(crate) enum Answer {
 }
 
 /// Whether something else comes first: the second factor that the tenant wants of whoever asks. Then nothing is asked of the
-/// policies, and nothing opens but the pages where it is added, and those by which one signs in, steps up and signs out.
+/// policies, and nothing opens but the pages where it is added, and those by which one signs in, steps up and signs out. Who is
+/// signed in is told to an app's pages only where the app itself would be.
 pub(crate) fn is_held(asker: &Asker, app: &App, canonical: &Canonical) -> bool {
     let owes = asker.session().is_some_and(|session| session.owes_second_factor);
     owes && match app.own {
-        Some(OwnApp::SignIn) => false,
+        Some(OwnApp::SignIn) => tells_who_asks(canonical),
         Some(OwnApp::Portal) => canonical.segments().next() != Some("factors"),
         _ => true,
     }
+}
+
+/// Whether it is one of the addresses at which an app's own pages learn who is signed in.
+fn tells_who_asks(canonical: &Canonical) -> bool {
+    let mut segments = canonical.segments();
+    matches!(
+        (segments.next(), segments.next()),
+        (Some(".cardea"), Some("session")) | (Some("oauth2"), Some("userinfo"))
+    )
 }
 
 /// Puts the question. What is not plainly allowed is denied, and a challenge is computed only then.

@@ -19,6 +19,7 @@ use axum::{
 use cardea_core::{Caller, EntryId, Reason, SessionId, UserId, caller::UserFacts};
 use cardea_identity::{Email, Status};
 use cardea_proxy::{Admitted, Description, Inquiry, Proxy};
+use cardea_storage::StoreFault;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::House;
@@ -179,9 +180,11 @@ impl<'a> Desk<'a> {
     async fn answer(&self, asked: &Asked) -> Result<Answer, Reason> {
         let (subject, action, resource) = asked.parts().ok_or(Reason::BadDescription)?;
         let context = asked.context.clone().unwrap_or_default();
+        // Who is unknown is told of, and written down, like whoever may not.
+        let (user, owes_second_factor) = self.user(subject).await?.unzip();
         let inquiry = Inquiry {
-            // Who is unknown is told of, and written down, like whoever may not.
-            user: self.user(subject).await?,
+            user,
+            owes_second_factor: owes_second_factor.unwrap_or_default(),
             session: context.session,
             description: description(action, resource, context.client),
         };
@@ -190,7 +193,8 @@ impl<'a> Desk<'a> {
         Ok(Answer { decision: evaluation.refused.is_none(), context: told })
     }
 
-    async fn user(&self, subject: &Entity) -> Result<Option<Arc<UserFacts>>, Reason> {
+    /// The subject, and whether they owe a second factor.
+    async fn user(&self, subject: &Entity) -> Result<Option<(Arc<UserFacts>, bool)>, Reason> {
         if subject.kind != "user" {
             return Ok(None);
         }
@@ -201,12 +205,18 @@ impl<'a> Desk<'a> {
             (_, Ok(email)) => store.user_by_email(tenant.id(), &email).await,
             _ => return Ok(None),
         };
-        let found = found.map_err(|fault| {
-            tracing::warn!(%fault, "a store did not answer");
-            Reason::StoreUnavailable
-        })?;
-        Ok(found.filter(|user| user.status == Status::Active).map(|user| tenant.facts(&user)))
+        let Some(user) = found.map_err(unavailable)?.filter(|user| user.status == Status::Active) else {
+            return Ok(None);
+        };
+        let owes = self.house.would_owe(&tenant, user.id).await.map_err(unavailable)?;
+        Ok(Some((tenant.facts(&user), owes)))
     }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(fault: StoreFault) -> Reason {
+    tracing::warn!(%fault, "a store did not answer");
+    Reason::StoreUnavailable
 }
 
 /// What would be done, from where; none where the resource is no address. INVARIANT: the address of the service that asks is

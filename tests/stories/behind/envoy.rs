@@ -7,6 +7,7 @@ use cardea_tests::{Plan, Story, Upstream, free_port, process::run, python};
 use serde_json::Value;
 
 use super::{Front, World, walk};
+use crate::enrolment::tenant;
 
 fn command(folder: &Path, snippet: &str, port: u16) -> anyhow::Result<Command> {
     let text =
@@ -92,6 +93,32 @@ async fn whoever_speaks_the_protocol_is_answered() -> Story {
     let log = world.gateway.on.log("acme").await?;
     let last = log.iter().rfind(|entry| entry["event"]["asked_by"] == "envoy" && entry["event"]["path"] == "/studies");
     assert_eq!(last.map(|entry| &entry["client"]["address"]), Some(&"192.0.2.7".into()), "{last:?}");
+    Ok(())
+}
+
+/// Whoever owes a second factor is refused where another proxy asks, as they are without one.
+#[tokio::test]
+async fn a_second_factor_that_is_owed_comes_first_behind_envoy_too() -> Story {
+    let world = ENVOY.start_with(|plan| plan.file("tenants/acme/tenant.toml", &tenant("must_enrol = true\n"))).await?;
+    let ben = world.gateway.person("ben@acme.example", &["readers"]).await?;
+    let count = world.upstream.count();
+    let (client, page) = ben.opens(&world.app("/studies")?).await?;
+    assert_eq!((page.url.host_str(), page.url.path()), (Some("acme.localhost"), "/factors"), "{}", page.body);
+    let cookie = format!("cardea={}", client.cookie("echo.acme.localhost", "cardea").unwrap_or_default());
+    let question = |accept: &str| {
+        serde_json::json!({
+            "method": "GET", "path": "/studies", "host": format!("echo.acme.localhost:{}", world.port), "scheme": "http",
+            "client": "192.0.2.7", "headers": { "cookie": cookie, "accept": accept },
+        })
+    };
+    let led = asked(&world, &question("text/html")).await?;
+    assert!(led["set"]["location"].as_str().is_some_and(|to| to.contains("/factors?")) && led["code"] != 0, "{led}");
+    let refused = asked(&world, &question("application/json")).await?;
+    assert_eq!((&refused["code"], &refused["status"]), (&7.into(), &403.into()), "{refused}");
+    assert_eq!(world.upstream.count(), count, "a request came through");
+    let log = world.gateway.on.log("acme").await?;
+    let held = |one: &&Value| one["event"]["asked_by"] == "envoy" && one["event"]["reason"] == "second-factor-required";
+    assert_eq!(log.iter().filter(held).count(), 3, "{log:?}");
     Ok(())
 }
 

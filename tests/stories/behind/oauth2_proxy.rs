@@ -1,8 +1,9 @@
 //! In oauth2-proxy's place: its addresses and its header names.
 
-use cardea_tests::{Client, Story, form};
+use cardea_tests::{Client, Plan, Story, form};
 
 use super::{Front, nginx};
+use crate::enrolment::tenant;
 
 const OAUTH2_PROXY: Front = Front {
     snippet: "nginx/oauth2-proxy.conf",
@@ -99,5 +100,24 @@ async fn without_its_word_the_addresses_are_the_app_s() -> Story {
         let reply = cardea_tests::raw::ask(world.gateway.on.port, &host, &format!("GET {path}"), "").await?;
         assert_eq!(reply.status(), 401, "{path}: decided like any address of the app's: {}", reply.0);
     }
+    Ok(())
+}
+
+/// Whoever owes a second factor is refused where another proxy asks, and so is the page that asks who they are.
+#[tokio::test]
+async fn a_second_factor_that_is_owed_comes_first_here_too() -> Story {
+    let special = |plan: Plan| plan.file("tenants/acme/tenant.toml", &tenant("must_enrol = true\n"));
+    let world = OAUTH2_PROXY.start_with(special).await?;
+    let ben = world.gateway.person("ben@acme.example", &["readers"]).await?;
+    let count = world.upstream.count();
+    let (mut client, page) = ben.opens(&world.app("/studies")?).await?;
+    assert_eq!((page.url.host_str(), page.url.path()), (Some("acme.localhost"), "/factors"), "{}", page.body);
+    client.program = true;
+    for path in ["/studies", "/oauth2/userinfo", "/.cardea/session"] {
+        let refused = client.get(&world.app(path)?).await?;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.body);
+        assert!(!refused.body.contains("ben@acme.example"), "{path}: {}", refused.body);
+    }
+    assert_eq!(world.upstream.count(), count, "a request came through");
     Ok(())
 }

@@ -19,6 +19,9 @@ use crate::{Admitted, App, Description, forward_auth, story::method_word};
 pub struct Inquiry {
     /// About whom; none where nobody in the pool who is active has that name.
     pub user: Option<Arc<UserFacts>>,
+    /// Whether the tenant wants a second factor of them before anything else, as far as it is known without a session; a session
+    /// of theirs says so by itself.
+    pub owes_second_factor: bool,
     /// The session in which they ask. It raises their assurance to what it has shown; without one, or with one that is not
     /// theirs or has ended, it is 0.
     pub session: Option<SessionId>,
@@ -102,7 +105,11 @@ impl Proxy {
         let asker = self.asker((user, inquiry.session), &site, canonical).await;
         let asker = asker.map_err(|_| Reason::StoreUnavailable)?;
         found.session = asker.session().map(|session| session.id);
-        if access::is_held(&asker, app, canonical) {
+        let held = match asker.session() {
+            Some(_) => access::is_held(&asker, app, canonical),
+            None => inquiry.owes_second_factor,
+        };
+        if held {
             return Err(Reason::SecondFactorRequired);
         }
         let (answer, decision) = access::decide(&site.tenant, &asker, &target, canonical, (found.entry, found.at));

@@ -34,7 +34,7 @@ fn about(house: &House, group: Option<&str>, target: &str) -> Inquiry {
         target: target.to_owned(),
         client: "192.0.2.7".parse().unwrap(),
     };
-    Inquiry { user: user.map(Arc::new), session: None, description: Some(description) }
+    Inquiry { user: user.map(Arc::new), owes_second_factor: false, session: None, description: Some(description) }
 }
 
 /// The entry that an answer names.

@@ -193,6 +193,22 @@ impl House {
         Ok(linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max())
     }
 
+    /// Whether somebody's next sign-in is held until they add a second factor, as far as that can be said of whoever is not
+    /// signed in: who is linked to a provider may come by its word, which is not asked for more.
+    pub(crate) async fn would_owe(
+        &self,
+        state: &TenantState,
+        user: UserId,
+    ) -> Result<bool, cardea_storage::StoreFault> {
+        let rules = &state.bundle.tenant.factors;
+        if !rules.must_enrol || self.vouched(state, user).await?.is_some() {
+            return Ok(false);
+        }
+        let usable = sign_in::usable(rules, &self.store.factors(state.id(), user).await?);
+        let reachable = assurance::reachable(&[], &usable, None).unwrap_or(Assurance::One);
+        Ok(enrolment::would_be_owed(&usable, reachable, rules))
+    }
+
     async fn rotate_handle(
         &self,
         live: &LiveSession,
