@@ -192,7 +192,8 @@ async fn a_tenant_is_deleted_by_its_name_and_by_nothing_less() -> Story {
     on.does(&["export", "after"]).await?;
     assert!(!on.path("after/tenants/north").exists() && on.path("after/tenants/acme/groups/late.toml").exists());
 
-    // Its log stays as a chain that can be checked and not be read; programs are told of how many entries that is so.
+    // Its log stays as a chain that can be checked and not be read; programs are told of how many entries that is so. Reading
+    // once wanted to make it a key, which whoever only reads cannot.
     let told: Value = serde_json::from_str(&on.does(&["--format", "json", "audit", "verify"]).await?)?;
     let of = |log: &str| told["logs"].as_array().and_then(|logs| logs.iter().find(|one| one["log"] == log)).cloned();
     let (acme, north) = (of("acme").context("no log of acme")?, of("north").context("no log of north")?);

@@ -159,6 +159,15 @@ impl Store {
         Ok(sealer)
     }
 
+    /// Whether there is a key for a tenant, or for the operator's own. None is made.
+    pub(crate) async fn has_key(&self, tenant: Option<&TenantId>) -> Result<bool, StoreFault> {
+        if self.sealer_at_hand(tenant).is_some() {
+            return Ok(true);
+        }
+        let kept = self.vault().read(&mut *self.reader().acquire().await?, owner(tenant)).await?;
+        Ok(kept.is_some())
+    }
+
     /// The same, if it was asked for before.
     pub fn sealer_at_hand(&self, tenant: Option<&TenantId>) -> Option<Sealer> {
         self.vault().at_hand(owner(tenant))

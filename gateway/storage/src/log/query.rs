@@ -122,8 +122,12 @@ impl Store {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut sealer = EntrySealer::new(self.opener(tenant, rows, "sealed").await?, owner(tenant));
-        rows.iter().map(|row| opened(&mut sealer, row)).collect()
+        // Of a tenant that is gone there is no key. Reading makes none: it would be of no use, and who only reads could not.
+        let mut sealer = match self.has_key(tenant).await? {
+            true => Some(EntrySealer::new(self.opener(tenant, rows, "sealed").await?, owner(tenant))),
+            false => None,
+        };
+        rows.iter().map(|row| opened(sealer.as_mut(), row)).collect()
     }
 
     /// The head that the log was left with.
@@ -236,12 +240,12 @@ fn whole(chain: &mut Chain, logged: &Logged, tenant: Option<&TenantId>) -> Resul
     Err(Break::Foreign { seq: logged.seq })
 }
 
-fn opened(sealer: &mut EntrySealer, row: &AnyRow) -> Result<Opened, StoreFault> {
+fn opened(sealer: Option<&mut EntrySealer>, row: &AnyRow) -> Result<Opened, StoreFault> {
     let (seq, sealed) = (row.count("seq")?, row.bytes("sealed")?);
     let (leaf, link) = (hash(row.bytes("leaf")?, "leaf")?, hash(row.bytes("link")?, "link")?);
     let key = KeyId::of(&sealed);
-    Ok(match sealer.open(seq, &link, sealed) {
-        Ok(body) => Opened::Whole(Logged { seq, body, leaf, link }),
-        Err(_) => Opened::Closed { seq, leaf, link, key },
+    Ok(match sealer.and_then(|sealer| sealer.open(seq, &link, sealed).ok()) {
+        Some(body) => Opened::Whole(Logged { seq, body, leaf, link }),
+        None => Opened::Closed { seq, leaf, link, key },
     })
 }
