@@ -61,6 +61,7 @@ fn a_providers_people_are_the_providers_to_check() {
         (Two, Two, &["password", "totp"], "all", None),
         (Two, One, &["oidc"], "all", None),
         (Two, One, &["oidc", "password"], "all", None),
+        (Two, One, &["linked"], rule, Some(Challenge::Two)),
         (Three, Two, &["password", "totp"], rule, Some(Challenge::Three)),
         (Three, Three, &["passkey"], "all", None),
         (Three, One, &["oidc"], "all", None),

@@ -99,6 +99,11 @@ impl Client {
         self.cookies.entry(host.to_owned()).or_default().insert(name.to_owned(), value.to_owned());
     }
 
+    /// Forgets what a host has put into its jar.
+    pub fn forget(&mut self, host: &str) {
+        self.cookies.remove(host);
+    }
+
     /// One request, nothing followed.
     pub async fn send(&mut self, method: Method, url: &Url, body: Option<(&str, String)>) -> anyhow::Result<Reply> {
         self.learn(url);

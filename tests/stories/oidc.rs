@@ -9,14 +9,14 @@ use anyhow::Context;
 use cardea_tests::{Client, Gateway, Plan, Provider, Reply, Story, Upstream, form};
 use url::Url;
 
-struct World {
-    gateway: Gateway,
-    provider: Provider,
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) provider: Provider,
     refusals: AtomicUsize,
     _upstream: Upstream,
 }
 
-const CALLBACK: &str = "/sign-in/callback/work";
+pub(crate) const CALLBACK: &str = "/sign-in/callback/work";
 
 impl World {
     async fn open(join: &str) -> anyhow::Result<Self> {
@@ -25,12 +25,17 @@ impl World {
 
     /// With more lines in the tenant's file.
     async fn of(join: &str, tenant: &str) -> anyhow::Result<Self> {
+        Self::with(&format!("join = \"{join}\"\nemail_domains = [\"work.example\"]\n"), tenant).await
+    }
+
+    /// With more lines in the provider's file and in the tenant's.
+    pub(crate) async fn with(lines: &str, tenant: &str) -> anyhow::Result<Self> {
         let upstream = Upstream::start().await?;
         let mut provider = Provider::at_a_free_port()?;
         let text = format!(
             "id = \"work\"\nname = \"Work account\"\nissuer = \"{}\"\nclient_id = \"cardea\"\n\
-             client_secret = {{ file = \"work.secret\" }}\nscopes = [\"email\", \"profile\", \"groups\"]\njoin = \"{join}\"\n\
-             email_domains = [\"work.example\"]\n\n[groups]\nreaders-at-work = \"readers\"\n",
+             client_secret = {{ file = \"work.secret\" }}\nscopes = [\"email\", \"profile\", \"groups\"]\n\
+             {lines}\n[groups]\nreaders-at-work = \"readers\"\n",
             provider.issuer()
         );
         let on = Plan::before(upstream.port)
@@ -65,7 +70,7 @@ impl World {
     }
 
     /// All the way.
-    async fn signs_in(&self, url: &Url, login: &str) -> anyhow::Result<(Client, Reply)> {
+    pub(crate) async fn signs_in(&self, url: &Url, login: &str) -> anyhow::Result<(Client, Reply)> {
         let (mut client, back) = self.sent_back(url, login).await?;
         let page = client.open(&back).await?;
         Ok((client, page))

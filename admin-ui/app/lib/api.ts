@@ -119,6 +119,7 @@ export const api = {
   deleteUser: (id: string) => call<void>("DELETE", `/users/${at(id)}`),
   activateUser: (id: string) => call<void>("POST", `/users/${at(id)}/activate`),
   setGroups: (id: string, groups: string[]) => call<void>("PUT", `/users/${at(id)}/groups`, { groups }),
+  unlinkAccount: (id: string, account: string) => call<void>("DELETE", `/users/${at(id)}/accounts/${at(account)}`),
   endSessions: (id: string) => call<void>("DELETE", `/users/${at(id)}/sessions`),
   endSession: (id: string, session: string) => call<void>("DELETE", `/users/${at(id)}/sessions/${at(session)}`),
   groups: async () => listed(await call<T.Group[] | T.Page<T.Group>>("GET", "/groups")),

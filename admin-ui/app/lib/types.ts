@@ -40,6 +40,16 @@ export interface Factor {
   last_used_at: string | null;
 }
 
+/** An account at a provider by which a person signs in. */
+export interface Account {
+  id: string;
+  provider: string;
+  subject: string;
+  own: boolean;
+  linked_at: string;
+  last_used_at: string | null;
+}
+
 export interface Session {
   id: string;
   started_at: string;
@@ -52,6 +62,7 @@ export interface Session {
 
 export interface UserDetails extends User {
   factor_list: Factor[];
+  accounts: Account[];
   sessions: Session[];
 }
 

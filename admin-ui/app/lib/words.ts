@@ -24,6 +24,7 @@ const FACTORS: Record<string, string> = {
   recovery: "Recovery codes",
   email: "Code by e-mail",
   oidc: "Identity provider",
+  linked: "Linked account",
 };
 
 /** The gateway's own surfaces; policies of the tenant do not see them. */
@@ -49,6 +50,7 @@ const EVENTS: Record<string, string> = {
   "users-imported": "Users imported",
   "user-joined": "User joined",
   "identity-linked": "Provider account linked",
+  "identity-unlinked": "Provider account unlinked",
   "user-suspended": "User suspended",
   "user-activated": "User activated",
   "user-reset": "User started over",
@@ -98,6 +100,7 @@ export const REASON_CODES = [
   "code-spent",
   "provider-rejected",
   "not-a-member",
+  "account-taken",
   "cross-site",
   "proxy-not-trusted",
   "bad-description",

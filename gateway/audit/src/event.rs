@@ -37,7 +37,7 @@ events! {
         user: Subject,
         /// The session begun.
         session: SessionId,
-        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`.
+        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
         factors: Vec<Arc<str>>,
         /// The provider that vouched, if one did.
         provider: Option<ProviderId>,
@@ -139,6 +139,18 @@ events! {
     }
     /// A user was linked to an account at a provider.
     IdentityLinked = "identity-linked" {
+        /// Who.
+        user: Subject,
+        /// The provider.
+        provider: ProviderId,
+        /// The account there.
+        subject: String,
+        /// Whether the person linked it, from inside.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        own: bool,
+    }
+    /// A user's account at a provider is theirs no more, and opens nothing.
+    IdentityUnlinked = "identity-unlinked" {
         /// Who.
         user: Subject,
         /// The provider.
@@ -427,6 +439,7 @@ impl Event {
             | Self::SessionEnded { user, .. }
             | Self::UserJoined { user, .. }
             | Self::IdentityLinked { user, .. }
+            | Self::IdentityUnlinked { user, .. }
             | Self::UserSuspended { user, .. }
             | Self::UserActivated { user }
             | Self::UserReset { user, .. }

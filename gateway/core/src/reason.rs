@@ -115,6 +115,8 @@ reasons! {
     ProviderRefused = "provider-refused", 403, Refused;
     /// The person is not in the tenant's pool, and may not join by signing in.
     NotAMember = "not-a-member", 403, Refused;
+    /// The account at the provider is linked to another user.
+    AccountTaken = "account-taken", 409, Refused;
     /// The address to return to is none of the tenant's.
     ForeignReturn = "foreign-return", 400, Refused;
     /// The enrolment token is unknown, spent or too old.

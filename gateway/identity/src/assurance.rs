@@ -50,6 +50,10 @@ pub enum Means {
         provider: ProviderId,
         /// What the tenant says its word is worth.
         assurance: Assurance,
+        /// Whether it is about an account that a person of the pool linked: one of their ways to sign in, like what they enrolled,
+        /// and not the word by which the provider's own people come.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        own: bool,
     },
 }
 
@@ -77,7 +81,8 @@ impl Means {
             Self::Passkey { .. } => "passkey",
             Self::Recovery { .. } => Self::RECOVERY,
             Self::Email => "email",
-            Self::Oidc { .. } => "oidc",
+            Self::Oidc { own: false, .. } => "oidc",
+            Self::Oidc { own: true, .. } => "linked",
         }
     }
 
@@ -102,6 +107,12 @@ impl Proof {
             (a, b) => a.factor().is_some() && a.factor() == b.factor(),
         }
     }
+}
+
+/// Whether whoever shows these is one of a provider's own people, who are the provider's to check: what the pool asks of its own
+/// (its minimum, a second factor) is not asked of them. An account that a person of the pool linked makes nobody that.
+pub fn is_a_providers(proofs: &[Proof]) -> bool {
+    proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { own: false, .. }))
 }
 
 /// What proofs amount to together; `None` if there is none that stands alone.
@@ -202,7 +213,7 @@ mod tests {
         let passkey = |user_verified, bound| Means::Passkey { factor: id(), user_verified, bound };
         let recovery = Means::Recovery { factor: id() };
         let provider = ProviderId::parse("corp").unwrap();
-        let oidc = |assurance| Means::Oidc { provider: provider.clone(), assurance };
+        let oidc = |assurance| Means::Oidc { provider: provider.clone(), assurance, own: false };
         for (shown, level) in [
             (vec![], None),
             (vec![password.clone()], Some(Assurance::One)),

@@ -14,7 +14,7 @@ use cardea_core::{Assurance, Entropy, TenantId, Timestamp, entropy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    assurance::{self, Means, Proof},
+    assurance::{self, Proof},
     guard::Account,
     pool::Factor,
     sealing::{CannotOpen, Sealed, Sealer},
@@ -105,10 +105,10 @@ impl Device {
 }
 
 /// Whether these proofs tell the owner of an account with these factors from whoever has stolen one of them: they are worth two
-/// factors, or all that there are; or a provider vouched, whose people are its own to check.
+/// factors, or all that there are; or a provider brought them, whose people are its own to check.
 pub fn shows_owner(proofs: &[Proof], usable: &[Factor]) -> bool {
-    let by_word = proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
-    by_word || assurance::of(proofs) >= assurance::reachable(&[], usable, None).min(Some(Assurance::Two))
+    assurance::is_a_providers(proofs)
+        || assurance::of(proofs) >= assurance::reachable(&[], usable, None).min(Some(Assurance::Two))
 }
 
 fn place(tenant: &TenantId) -> String {
@@ -119,6 +119,7 @@ fn place(tenant: &TenantId) -> String {
 mod tests {
     use super::*;
     use crate::{
+        assurance::Means,
         pool::Email,
         testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor},
     };
@@ -176,7 +177,8 @@ mod tests {
     fn two_factors_show_the_owner_or_all_that_there_are() {
         let own = [password_factor(), totp_factor(), passkey_factor(Assurance::Two), recovery_factor()];
         let [password, totp, passkey, recovery] = own.each_ref().map(Means::by_enrolling);
-        let word = Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance: Assurance::One };
+        let word = Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance: Assurance::One, own: false };
+        let linked = Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance: Assurance::One, own: true };
         for (shown, has, owner) in [
             (vec![password.clone()], &own[..1], true),
             (vec![password.clone()], &own[..2], false),
@@ -189,6 +191,8 @@ mod tests {
             (vec![Means::Email], &own[..1], true),
             (vec![Means::Email], &own[..2], false),
             (vec![word], &own[..], true),
+            (vec![linked.clone()], &own[..2], false),
+            (vec![linked], &own[..1], true),
         ] {
             let proofs: Vec<_> = shown.iter().map(|means| Proof { means: means.clone(), at: now() }).collect();
             assert_eq!(shows_owner(&proofs, has), owner, "{shown:?} of {}", has.len());

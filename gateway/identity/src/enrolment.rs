@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use cardea_core::{
-    Assurance, Reason, Timestamp,
+    Assurance, ProviderId, Reason, Timestamp,
     resources::{Enrol, FactorRules},
 };
 
@@ -68,28 +68,30 @@ pub fn recovers(session: &Session, now: Timestamp) -> bool {
 /// Whoever came by a provider's word is the provider's to check, and nobody is held who could add nothing: codes of an app are
 /// of use beside a password or a passkey only.
 pub fn is_owed(session: &Session, usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
-    let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
-    !session.joined && !came_by_word && would_be_owed(usable, reachable, rules)
+    !session.joined && !assurance::is_a_providers(&session.proofs) && would_be_owed(usable, reachable, rules)
 }
 
-/// The same of somebody of whom no session is known, and who is linked to no provider: whether their next sign-in will be held.
+/// The same of somebody of whom no session is known, and whom no provider brought: whether their next sign-in will be held.
 pub fn would_be_owed(usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
     let stands_alone = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
     let could_add = rules.passkey || rules.totp && usable.iter().any(stands_alone);
     rules.must_enrol && could_add && reachable < Assurance::Two
 }
 
-/// Of `vouched`, what is still to be shown in this session. Who came by a provider has shown its word, for what it is worth; of
-/// whoever else is linked to one, it is still to be asked for: a stolen password must not outgrow a person whose second factor
-/// lies there.
-pub fn unheard(session: &Session, vouched: Option<Assurance>) -> Option<Assurance> {
-    let came_by_word = session.proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. }));
-    vouched.filter(|_| !came_by_word)
+/// The best of the words that a person's providers can give, of those still to be heard in this session. Who came by a provider has shown
+/// its word, for what it is worth; of whoever else is linked to one, it is still to be asked for: a stolen password must not
+/// outgrow a person whose second factor lies there.
+pub fn unheard(session: &Session, words: &[(ProviderId, Assurance)]) -> Option<Assurance> {
+    let heard = |provider: &ProviderId| {
+        let by = |proof: &Proof| matches!(&proof.means, Means::Oidc { provider: said, .. } if said == provider);
+        session.proofs.iter().any(by)
+    };
+    words.iter().filter(|(provider, _)| !heard(provider)).map(|(_, worth)| *worth).max()
 }
 
 #[cfg(test)]
 mod tests {
-    use cardea_core::{FactorId, ProviderId, entropy::Fixed, resources::SessionRules};
+    use cardea_core::{FactorId, entropy::Fixed, resources::SessionRules};
 
     use super::*;
     use crate::{
@@ -105,8 +107,16 @@ mod tests {
         Means::Password { factor: id() }
     }
 
+    fn corp() -> ProviderId {
+        ProviderId::parse("corp").unwrap()
+    }
+
+    fn linked(assurance: Assurance) -> Means {
+        Means::Oidc { provider: corp(), assurance, own: true }
+    }
+
     fn word(assurance: Assurance) -> Means {
-        Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance }
+        Means::Oidc { provider: corp(), assurance, own: false }
     }
 
     fn session(means: &[Means]) -> Session {
@@ -184,6 +194,7 @@ mod tests {
             (&[password()], vec![password_factor(), recovery_factor()], one, &must, true, "kept codes are no factor"),
             (&[word(one)], vec![], one, &must, false, "a provider's person"),
             (&[word(one)], vec![password_factor()], one, &must, false, "who came by a provider, with a password too"),
+            (&[linked(one)], vec![], one, &must, true, "an account that they linked is one way in"),
             (&by_mail, vec![], one, &must, true, "a mailbox alone"),
             (&by_mail, vec![], one, &without(false, true), false, "a mailbox, beside which no code is of use"),
             (&[password()], vec![password_factor()], one, &without(false, true), true, "an app could be added"),
@@ -215,8 +226,13 @@ mod tests {
         let adding = |vouched| Adding { session: &thief, usable: &[], vouched, rules: &rules, now: now() };
         assert_eq!(may_lift(&adding(Some(Assurance::Two))), Ok(()), "the provider is asked");
         assert_eq!(may_lift(&adding(Some(Assurance::One))), Err(Reason::LinkRequired));
-        assert_eq!(unheard(&thief, Some(Assurance::Two)), Some(Assurance::Two));
-        assert_eq!(unheard(&session(&[word(Assurance::One)]), Some(Assurance::Two)), None, "it has been heard");
+        let words = [(corp(), Assurance::Two)];
+        assert_eq!(unheard(&thief, &words), Some(Assurance::Two));
+        for means in [word(Assurance::One), linked(Assurance::One)] {
+            assert_eq!(unheard(&session(std::slice::from_ref(&means)), &words), None, "it has been heard");
+            let others = [words[0].clone(), (ProviderId::parse("other").unwrap(), Assurance::Two)];
+            assert_eq!(unheard(&session(&[means]), &others), Some(Assurance::Two), "of two, the other has not");
+        }
     }
 
     #[test]

@@ -218,6 +218,26 @@ pub struct LinkedIdentity {
     pub subject: String,
 }
 
+/// An account at a provider by which a person of the pool signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedAccount {
+    /// Which.
+    pub identity: LinkedIdentity,
+    /// When it was linked; of one person's accounts it names this one.
+    pub linked: Timestamp,
+    /// When it was last signed in with.
+    pub used: Option<Timestamp>,
+    /// Whether the person linked it, from inside. Else they came by the provider's word, and are the provider's to check.
+    pub own: bool,
+}
+
+impl LinkedAccount {
+    /// What addresses call it: its provider and the moment in which it was linked. The account over there is nobody's to read there.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.identity.provider, self.linked.as_micros())
+    }
+}
+
 /// An e-mail address in its one canonical form: lower case, international domains in their ASCII form.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Email(String);

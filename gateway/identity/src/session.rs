@@ -251,7 +251,7 @@ impl Session {
         now.since(self.last_seen) >= (rules.idle(self.assurance) / 60).max(Duration::from_secs(1))
     }
 
-    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`; sorted, each once.
+    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`; sorted, each once.
     pub fn factor_names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.proofs.iter().map(|proof| proof.means.name()).collect();
         names.sort_unstable();

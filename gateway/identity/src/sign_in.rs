@@ -6,8 +6,11 @@
 //! for it by a challenge when it is needed, and the person sees why.
 
 mod email;
+mod linking;
 
-use cardea_core::{Assurance, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules};
+use cardea_core::{
+    Assurance, FactorId, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -60,6 +63,15 @@ pub enum Aim {
         proofs: Vec<Proof>,
         /// What is asked for.
         need: Need,
+    },
+    /// An account at a provider, linked to whom a session is of (see `linking`).
+    Link {
+        /// The session.
+        session: SessionId,
+        /// Whose it is.
+        user: UserId,
+        /// The factors that they had when it was judged that they may.
+        had: Vec<FactorId>,
     },
 }
 
@@ -307,6 +319,7 @@ impl Flow {
     pub fn sent_to(self, provider: ProviderId, attempt: Attempt) -> Result<Self, Reason> {
         match (&self.aim, &self.state) {
             (Aim::SignIn, State::Identity | State::Password { .. } | State::Passkey { .. } | State::Email { .. })
+            | (Aim::Link { .. }, State::Identity)
             | (Aim::StepUp { .. }, State::Factor { .. } | State::Email { .. }) => {
                 Ok(Self { state: State::Provider { provider, attempt }, ..self })
             }
@@ -374,7 +387,7 @@ impl Flow {
                 *email == known.user.email && known.may_prove_by_mail(&self.aim)
             }
             // `spend_challenge` and `back_from` leave `Identity` behind.
-            (State::Identity, Means::Passkey { .. } | Means::Oidc { .. }) => true,
+            (State::Identity, Means::Passkey { .. } | Means::Oidc { .. }) => !matches!(self.aim, Aim::Link { .. }),
             (State::Factor { user, .. }, Means::Totp { .. } | Means::Passkey { .. }) => *user == known.user.id,
             (State::Factor { user, .. }, Means::Recovery { .. }) => *user == known.user.id && self.takes_recovery(),
             // A password comes here only where the session, or the invitation, not the flow, holds the first proof.
@@ -394,7 +407,7 @@ impl Flow {
         }
         match &self.aim {
             // A provider's people are the provider's to check; `minimum` is about the pool's own factors.
-            Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { .. })) => true,
+            Aim::SignIn if assurance::is_a_providers(proofs) => true,
             Aim::SignIn => {
                 let (shown, minimum) = (assurance::of(proofs), Some(known.rules.minimum));
                 let by_link = || {
@@ -404,6 +417,7 @@ impl Flow {
                 shown >= minimum || shown.is_some() && self.enrols == Some(known.user.id) && by_link()
             }
             Aim::Invitation => assurance::of(proofs).is_some(),
+            Aim::Link { .. } => false,
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
                 assurance::of(&assurance::joined(before, proofs)) >= Some(*level)
             }
@@ -416,7 +430,7 @@ impl Flow {
     fn can_be_completed(&self, proofs: &[Proof], known: &Known<'_>) -> bool {
         let usable = usable(known.rules, known.factors);
         match &self.aim {
-            Aim::Invitation => false,
+            Aim::Invitation | Aim::Link { .. } => false,
             // What a mailbox is worth it has shown, and nothing beside it makes that more.
             Aim::SignIn if proofs.iter().any(|proof| matches!(proof.means, Means::Email)) => false,
             Aim::SignIn => {

@@ -24,7 +24,7 @@ pub struct LiveSession {
     pub user: Arc<UserFacts>,
     /// How sure we are.
     pub assurance: Assurance,
-    /// The factors used: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`.
+    /// The factors used: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
     pub factors: Vec<&'static str>,
     /// When the user last proved a factor.
     pub signed_in_at: Timestamp,

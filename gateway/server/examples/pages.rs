@@ -5,9 +5,9 @@ use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
     Activity, ActivityRow, AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorLink, FactorRow, Factors,
-    Failure, Invitation, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal, Problem, ProviderButton,
-    Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp, activity::Tone, assets,
-    factors::FactorKind, step_up::Need, totp, when::When,
+    Failure, Invitation, LinkAccount, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal, Problem,
+    ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp,
+    activity::Tone, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Language, Reason, Timestamp};
 
@@ -204,7 +204,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         id: "019ab000-0000-7000-8000-000000000001".to_owned(),
         kind,
         name: called.to_owned(),
-        added: (kind != FactorKind::Provider).then(|| ago(9_000_000)),
+        added: Some(ago(9_000_000)),
         used,
         left: (kind == FactorKind::Recovery).then_some(9),
         removable,
@@ -216,6 +216,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         row(FactorKind::Totp, "", Some(ago(400)), true),
         row(FactorKind::Recovery, "", Some(ago(400)), true),
         row(FactorKind::Provider, "North University", None, false),
+        row(FactorKind::Linked, "South College", Some(ago(90_000)), true),
     ];
     let factors = Factors {
         look,
@@ -223,6 +224,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         factors: rows.clone(),
         may_add_totp: true,
         may_add_passkey: true,
+        may_link: vec![ProviderButton { name: "South College", href: "/factors/with/south".to_owned() }],
         offer_recovery: false,
         may_renew_recovery: true,
         needs_link: true,
@@ -245,6 +247,8 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
             ..factors
         },
     )?;
+    let provider = "South College";
+    out.page(name, "link-account", &LinkAccount { look, person, provider, action: "/factors/with/south" })?;
     out.page(name, "factor-link", &FactorLink { look, person, action: "/factors/link/x" })?;
     out.page(name, "remove-factor", &RemoveFactor { look, person, factor: rows[1].clone(), weakens: true })?;
     out.page(

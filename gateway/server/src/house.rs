@@ -1,6 +1,7 @@
 //! The house: every part of one gateway, built once and shared by all handlers. What more than one of API, portal, pages
 //! and command line does is done here, in one place each.
 
+mod accounts;
 mod assertions;
 mod doer;
 mod doors;

@@ -14,7 +14,7 @@ mod queue;
 use std::sync::Arc;
 
 use cardea_audit::{Event, Subject};
-use cardea_core::{Language, Reason, TenantId};
+use cardea_core::{Language, ProviderId, Reason, TenantId};
 use cardea_identity::{Email, Status, factors::email::Code};
 use cardea_storage::StoreFault;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -198,10 +198,16 @@ impl House {
     /// Tells a person what an event changed about their account, where it is of that kind.
     pub(crate) fn give_notice(&self, tenant: &TenantId, event: &Event) {
         if self.mail.is_on()
-            && let Some((user, notice)) = Notice::of(event)
+            && let Some((user, notice)) = Notice::of(event, |provider| self.provider_name(tenant, provider))
         {
             self.notify(tenant, user.clone(), notice);
         }
+    }
+
+    fn provider_name(&self, tenant: &TenantId, id: &ProviderId) -> String {
+        let state = self.tenant(tenant);
+        let known = state.as_ref().and_then(|state| state.bundle.providers.get(id));
+        known.map_or_else(|| id.to_string(), |provider| provider.name.clone())
     }
 
     /// Tells a person something about their account, in the tenant's language.
@@ -290,7 +296,7 @@ impl House {
             return Ok(Err((Some(known), "this person may not sign in")));
         }
         // Who has shut them out there would not want a mailbox to let them in here.
-        if self.vouched(&state, user.id).await?.is_some() {
+        if self.accounts(&state, user.id).await?.iter().any(|account| !account.own) {
             return Ok(Err((Some(known), "a provider signs this person in")));
         }
         Ok(Ok(known))

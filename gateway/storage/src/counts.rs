@@ -54,12 +54,12 @@ impl Store {
         Ok(counts)
     }
 
-    /// How many active users have a password and nothing else.
+    /// How many active users have a password and nothing else, but for accounts that they linked, which may be worth no more.
     pub async fn users_with_password_only(&self, tenant: &TenantId) -> Result<u64, StoreFault> {
         let sql = "SELECT COUNT(*) AS users FROM users WHERE tenant = $1 AND status = 'active' \
                    AND EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'password') \
                    AND NOT EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind <> 'password') \
-                   AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.user_id = users.id)";
+                   AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.user_id = users.id AND i.own = 0)";
         let row = sqlx::query(sql).bind(tenant.as_str()).fetch_one(self.reader()).await?;
         row.count("users")
     }

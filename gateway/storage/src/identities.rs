@@ -1,12 +1,13 @@
 //! Who a provider's people are in the pool. Keyed by provider, issuer and subject, of which a mark is kept; never by e-mail.
 
-use cardea_core::{ProviderId, TenantId, Timestamp, UserId};
-use cardea_identity::{LinkedIdentity, Sealer, User};
-use sqlx::{AnyConnection, any::AnyRow};
+use cardea_core::{FactorId, ProviderId, TenantId, Timestamp, UserId};
+use cardea_identity::{LinkedAccount, LinkedIdentity, Sealer, User};
+use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreFault,
+    FactorInserted, Store, StoreFault,
     changes::{Change, announce},
+    factors,
     row::Read,
     sealed::{self, ACCOUNT, Place, account},
     tickets,
@@ -15,16 +16,53 @@ use crate::{
 /// What came of linking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Linked {
-    /// It is this user's now, or was already.
+    /// It is this user's now.
     Done,
+    /// It was this user's already.
+    Already,
     /// It belongs to another user of the pool.
     Taken,
-    /// There is no such user.
+    /// There is no such user, or none who may link one.
     NoUser,
+    /// The user's factors are others by now.
+    Changed,
+}
+
+/// Who takes an account from a user.
+#[derive(Debug, Clone, Copy)]
+pub enum Unlinking<'a> {
+    /// The person, who linked it. They have still what it was judged by that they may do without it.
+    Own {
+        /// Their factors.
+        factors: &'a [FactorId],
+        /// How many accounts.
+        accounts: usize,
+    },
+    /// An administrator.
+    Administrator {
+        /// Whether codes by e-mail are a way in here.
+        mailbox: bool,
+    },
+}
+
+/// What came of unlinking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unlinked {
+    /// It opens nothing any more.
+    Done {
+        /// Which it was.
+        account: LinkedIdentity,
+        /// Whether it was the user's last way in, so that they are invited from now on.
+        invited: bool,
+    },
+    /// There is no such account, or none that may be taken.
+    NoAccount,
+    /// What the user has is something else by now.
+    Changed,
 }
 
 impl Store {
-    /// Links a user to an account at a provider.
+    /// Links a user to an account at a provider, by the provider's word.
     pub async fn link_identity(
         &self,
         tenant: &TenantId,
@@ -32,25 +70,47 @@ impl Store {
         identity: &LinkedIdentity,
         now: Timestamp,
     ) -> Result<Linked, StoreFault> {
+        self.link_identity_if(tenant, user, identity, None, now).await
+    }
+
+    /// Links an account that the user has proven from inside, if the user is active and the factors are those of `had` still: what
+    /// was demanded was judged by them.
+    pub async fn link_own_identity(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        identity: &LinkedIdentity,
+        had: &[FactorId],
+        now: Timestamp,
+    ) -> Result<Linked, StoreFault> {
+        self.link_identity_if(tenant, user, identity, Some(had), now).await
+    }
+
+    async fn link_identity_if(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        identity: &LinkedIdentity,
+        had: Option<&[FactorId]>,
+        now: Timestamp,
+    ) -> Result<Linked, StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
-        let known = sqlx::query("SELECT 1 FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
-            .bind(tenant.as_str())
-            .bind(user.to_string())
-            .fetch_optional(&mut *tx)
-            .await?;
-        if known.is_none() {
-            return Ok(Linked::NoUser);
+        match factors::amiss(&mut tx, tenant, user, had).await? {
+            None => {}
+            Some(FactorInserted::Changed) => return Ok(Linked::Changed),
+            Some(_) => return Ok(Linked::NoUser),
         }
         let owner = find(&mut tx, &sealer, tenant, identity).await?;
         if let Some(row) = owner {
             let same = row.parsed("user_id", UserId::parse)? == user;
-            return Ok(if same { Linked::Done } else { Linked::Taken });
+            return Ok(if same { Linked::Already } else { Linked::Taken });
         }
         let mark = sealer.mark(ACCOUNT, &account(identity))?;
         let place = Place::Account { user, mark: &mark };
         let sealed = sealed::seal(&sealer, place, &(&identity.issuer, &identity.subject), self.entropy()?)?;
         sqlx::query(
-            "INSERT INTO identities (tenant, provider, mark, sealed, user_id, linked_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO identities (tenant, provider, mark, sealed, user_id, linked_at, own) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(tenant.as_str())
         .bind(identity.provider.as_str())
@@ -58,6 +118,7 @@ impl Store {
         .bind(sealed)
         .bind(user.to_string())
         .bind(now.as_micros())
+        .bind(i64::from(had.is_some()))
         .execute(&mut *tx)
         .await?;
         // Whoever signs in by a provider needs no link, and a letter that lies in the mailbox still must open nothing.
@@ -67,39 +128,140 @@ impl Store {
         Ok(Linked::Done)
     }
 
-    /// The user whom an account at a provider belongs to.
+    /// Takes an account from a user. Whoever is left with no way in is invited, as after a reset; so is whoever a provider brought,
+    /// where codes by e-mail are a way in: else a mailbox alone would open what it never did.
+    pub async fn unlink_identity(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        (provider, linked): (&ProviderId, Timestamp),
+        by: Unlinking<'_>,
+        now: Timestamp,
+    ) -> Result<Unlinked, StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let rows = sqlx::query(ACCOUNTS).bind(tenant.as_str()).bind(user.to_string()).fetch_all(&mut *tx).await?;
+        let accounts = rows.iter().map(|row| account_of(&sealer, user, row)).collect::<Result<Vec<_>, _>>()?;
+        if let Unlinking::Own { factors, accounts: had } = by
+            && (had != accounts.len()
+                || factors::ids(&mut tx, tenant, user).await? != factors.iter().copied().collect())
+        {
+            return Ok(Unlinked::Changed);
+        }
+        let found = accounts.into_iter().find(|one| one.identity.provider == *provider && one.linked == linked);
+        let may = |one: &LinkedAccount| one.own || matches!(by, Unlinking::Administrator { .. });
+        let Some(gone) = found.filter(may) else { return Ok(Unlinked::NoAccount) };
+        sqlx::query("DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4")
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .bind(provider.as_str())
+            .bind(linked.as_micros())
+            .execute(&mut *tx)
+            .await?;
+        let invited = match by {
+            Unlinking::Own { .. } => false,
+            Unlinking::Administrator { mailbox } if mailbox && gone.own => false,
+            Unlinking::Administrator { .. } => invite_the_bare(&mut tx, tenant, user, now).await?,
+        };
+        announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
+        tx.commit().await?;
+        Ok(Unlinked::Done { account: gone.identity, invited })
+    }
+
+    /// Notes that an account was signed in with.
+    pub async fn identity_used(
+        &self,
+        tenant: &TenantId,
+        identity: &LinkedIdentity,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let marks = serde_json::to_string(&sealer.marks(ACCOUNT, &account(identity)))?;
+        let sql = "UPDATE identities SET used_at = $3 WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
+        sqlx::query(sql).bind(tenant.as_str()).bind(marks).bind(now.as_micros()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The user whom an account at a provider belongs to, and the account as it is linked.
     pub async fn user_by_identity(
         &self,
         tenant: &TenantId,
         identity: &LinkedIdentity,
-    ) -> Result<Option<User>, StoreFault> {
+    ) -> Result<Option<(User, LinkedAccount)>, StoreFault> {
         let (mut tx, sealer) = self.read_marks(tenant).await?;
         let row = find(&mut tx, &sealer, tenant, identity).await?;
         drop(tx);
         match row {
-            Some(row) => self.user(tenant, row.parsed("user_id", UserId::parse)?).await,
+            Some(row) => {
+                let user = self.user(tenant, row.parsed("user_id", UserId::parse)?).await?;
+                let account = read_account(identity.clone(), &row)?;
+                Ok(user.map(|user| (user, account)))
+            }
             None => Ok(None),
         }
     }
 
     /// A user's accounts at providers.
-    pub async fn identities(&self, tenant: &TenantId, user: UserId) -> Result<Vec<LinkedIdentity>, StoreFault> {
-        let rows = sqlx::query(
-            "SELECT provider, mark, sealed FROM identities WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider",
-        )
-        .bind(tenant.as_str())
-        .bind(user.to_string())
-        .fetch_all(self.reader())
-        .await?;
+    pub async fn identities(&self, tenant: &TenantId, user: UserId) -> Result<Vec<LinkedAccount>, StoreFault> {
+        let rows = sqlx::query(ACCOUNTS).bind(tenant.as_str()).bind(user.to_string()).fetch_all(self.reader()).await?;
         let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
-        rows.iter()
-            .map(|row| {
-                let place = Place::Account { user, mark: &row.text("mark")? };
-                let (issuer, subject) = sealed::open(&sealer, place, row.bytes("sealed")?)?;
-                Ok(LinkedIdentity { provider: row.parsed("provider", ProviderId::parse)?, issuer, subject })
-            })
-            .collect()
+        rows.iter().map(|row| account_of(&sealer, user, row)).collect()
     }
+}
+
+const ACCOUNTS: &str = "SELECT provider, mark, sealed, linked_at, used_at, own FROM identities \
+                        WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider";
+
+/// Takes from a user the accounts that they linked, as factors that they added. What came by a provider's word stays the provider's.
+pub(crate) async fn drop_own(
+    tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<Vec<LinkedIdentity>, StoreFault> {
+    let rows = sqlx::query(
+        "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND own = 1 \
+         RETURNING provider, mark, sealed, linked_at, used_at, own",
+    )
+    .bind(tenant.as_str())
+    .bind(user.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(|row| Ok(account_of(sealer, user, row)?.identity)).collect()
+}
+
+/// Whoever is active and has neither an account nor a factor that opens is invited from now on. They were here, so no letter carries
+/// their next link.
+async fn invite_the_bare(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, StoreFault> {
+    let done = sqlx::query(
+        "UPDATE users SET status = 'invited', changed_at = $3, last_seen_at = COALESCE(last_seen_at, $3) \
+         WHERE tenant = $1 AND id = $2 AND status = 'active' \
+         AND NOT EXISTS (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2) \
+         AND NOT EXISTS (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND kind <> 'recovery')",
+    )
+    .bind(tenant.as_str())
+    .bind(user.to_string())
+    .bind(now.as_micros())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+fn account_of(sealer: &Sealer, user: UserId, row: &AnyRow) -> Result<LinkedAccount, StoreFault> {
+    let place = Place::Account { user, mark: &row.text("mark")? };
+    let (issuer, subject) = sealed::open(sealer, place, row.bytes("sealed")?)?;
+    let identity = LinkedIdentity { provider: row.parsed("provider", ProviderId::parse)?, issuer, subject };
+    read_account(identity, row)
+}
+
+fn read_account(identity: LinkedIdentity, row: &AnyRow) -> Result<LinkedAccount, StoreFault> {
+    let own = row.count("own")? > 0;
+    Ok(LinkedAccount { identity, linked: row.time("linked_at")?, used: row.opt_time("used_at")?, own })
 }
 
 /// Whose an account is. While keys change, it may be known by the mark under either: asked for in one statement, so that a
@@ -111,94 +273,10 @@ async fn find(
     identity: &LinkedIdentity,
 ) -> Result<Option<AnyRow>, StoreFault> {
     let marks = serde_json::to_string(&sealer.marks(ACCOUNT, &account(identity)))?;
-    let sql = "SELECT user_id FROM identities WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
+    let sql = "SELECT user_id, linked_at, used_at, own FROM identities WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
     Ok(sqlx::query(sql).bind(tenant.as_str()).bind(marks).fetch_optional(from).await?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        TicketKind, TicketRecord,
-        testing::{Dir, t0, tenant, user},
-    };
-    use cardea_core::entropy::Fixed;
-    use cardea_identity::Ticket;
-
-    fn at(issuer: &str, subject: &str) -> LinkedIdentity {
-        LinkedIdentity {
-            provider: ProviderId::parse("work").unwrap(),
-            issuer: issuer.to_owned(),
-            subject: subject.to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn an_account_elsewhere_names_one_user_of_one_pool() {
-        let dir = Dir::new();
-        let store = dir.store().await;
-        let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
-        store.insert_user(&ada).await.unwrap();
-        store.insert_user(&bob).await.unwrap();
-        let acme = tenant("acme");
-        let account = at("https://idp.example", "1");
-        assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Done);
-        assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Done);
-        assert_eq!(store.link_identity(&acme, bob.id, &account, t0()).await.unwrap(), Linked::Taken);
-        assert_eq!(store.user_by_identity(&acme, &account).await.unwrap().unwrap().id, ada.id);
-        assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&account));
-        for other in [at("https://other.example", "1"), at("https://idp.example", "2")] {
-            assert_eq!(store.user_by_identity(&acme, &other).await.unwrap(), None);
-        }
-        assert_eq!(store.user_by_identity(&tenant("beta"), &account).await.unwrap(), None);
-    }
-
-    /// Whoever was invited by a letter and signs in by a provider leaves the letter unused: it replaced all that they sign in with,
-    /// for whoever reads the mailbox.
-    #[tokio::test]
-    async fn who_signs_in_by_a_provider_leaves_no_link_that_opens_something() {
-        let dir = Dir::new();
-        let store = dir.store().await;
-        let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
-        let mut kept = Vec::new();
-        for (nth, (person, kind)) in
-            [(&ada, TicketKind::Invitation), (&ada, TicketKind::Factor), (&bob, TicketKind::Invitation)]
-                .into_iter()
-                .enumerate()
-        {
-            let ticket = TicketRecord {
-                hash: Ticket::draw(&Fixed::new(nth as u64 + 1)).hash(),
-                tenant: tenant("acme"),
-                kind,
-                subject: person.id.to_string(),
-                payload: serde_json::json!({}),
-                author: "operator".to_owned(),
-                created: t0(),
-                expires: t0().plus(std::time::Duration::from_secs(60)),
-                used: None,
-            };
-            store.insert_ticket(&ticket).await.unwrap();
-            kept.push(ticket);
-        }
-        for person in [&ada, &bob] {
-            store.insert_user(person).await.unwrap();
-        }
-        store.link_identity(&tenant("acme"), ada.id, &at("https://idp.example", "1"), t0()).await.unwrap();
-        let mut there = Vec::new();
-        for ticket in &kept {
-            let found = store.peek_ticket(&ticket.tenant, ticket.kind, &ticket.hash, t0()).await.unwrap();
-            there.push(found.is_some());
-        }
-        assert_eq!(there, [false, false, true]);
-    }
-
-    #[tokio::test]
-    async fn a_user_of_another_pool_cannot_be_linked() {
-        let dir = Dir::new();
-        let store = dir.store().await;
-        let ada = user("acme", "ada@x.example");
-        store.insert_user(&ada).await.unwrap();
-        let linked = store.link_identity(&tenant("beta"), ada.id, &at("i", "1"), t0()).await.unwrap();
-        assert_eq!(linked, Linked::NoUser);
-    }
-}
+#[path = "identities_tests.rs"]
+mod tests;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
-use cardea_identity::{Factor, Status, TicketHash};
+use cardea_identity::{Factor, LinkedIdentity, Status, TicketHash};
 
 use crate::{
     Store, StoreFault, TicketKind,
     changes::{Change, announce},
-    factors, tickets,
+    factors, identities, tickets,
 };
 
 /// What accepting an invitation changes.
@@ -27,12 +27,14 @@ pub struct Accepting<'a> {
 }
 
 /// What came of accepting an invitation. All but [`Accepted::Done`] change nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// Done.
     Done {
         /// Whether the person was only invited until now.
         joined: bool,
+        /// Accounts at providers that they had linked, which are gone.
+        accounts: Vec<LinkedIdentity>,
     },
     /// The ticket was used, taken back, or is past its time.
     Spent,
@@ -67,6 +69,7 @@ impl Store {
             .bind(user.to_string())
             .execute(&mut *tx)
             .await?;
+        let accounts = identities::drop_own(&mut tx, &sealer, tenant, user).await?;
         if let Some(chosen) = chosen
             && !factors::enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, chosen).await?
         {
@@ -81,6 +84,6 @@ impl Store {
             .await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
-        Ok(Accepted::Done { joined: status == Some(Status::Invited) })
+        Ok(Accepted::Done { joined: status == Some(Status::Invited), accounts })
     }
 }

@@ -42,7 +42,7 @@ pub use changes::{Announced, Change};
 pub use counts::VerdictCounts;
 pub use factors::FactorInserted;
 pub use fault::StoreFault;
-pub use identities::Linked;
+pub use identities::{Linked, Unlinked, Unlinking};
 pub use invitations::{Accepted, Accepting};
 pub use keys::SealedRecord;
 pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, Moment};

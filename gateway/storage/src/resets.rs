@@ -1,12 +1,12 @@
 //! Starting over: all that a user could prove is taken away, in one step.
 
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
-use cardea_identity::{FactorKind, Status};
+use cardea_identity::{FactorKind, LinkedIdentity, Status};
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
-    factors,
+    factors, identities,
     row::Read,
     tickets,
 };
@@ -14,8 +14,13 @@ use crate::{
 /// What came of letting a user start over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartedOver {
-    /// These factors are gone.
-    Done(Vec<(FactorId, FactorKind)>),
+    /// This is gone.
+    Done {
+        /// Factors.
+        factors: Vec<(FactorId, FactorKind)>,
+        /// Accounts at providers that the user had linked.
+        accounts: Vec<LinkedIdentity>,
+    },
     /// The user is suspended: nothing is changed.
     Suspended,
     /// There is no such user.
@@ -23,11 +28,11 @@ pub enum StartedOver {
 }
 
 impl Store {
-    /// Removes every factor of a user, with recovery codes, and takes every unused link back. Whoever has no account at
-    /// a provider is invited again: without this, a mailbox alone would open where codes by e-mail do. Sessions are the shared
-    /// state's: end them too.
+    /// Removes every factor of a user, with recovery codes and the accounts at providers that they linked, and takes every unused
+    /// link back. Whoever has no account by a provider's word is invited again: without this, a mailbox alone would open where codes
+    /// by e-mail do. Sessions are the shared state's: end them too.
     pub async fn reset_user(&self, tenant: &TenantId, id: UserId, now: Timestamp) -> Result<StartedOver, StoreFault> {
-        let mut tx = self.write().await?;
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         let row = sqlx::query("SELECT status FROM users WHERE tenant = $1 AND id = $2 AND status <> 'deleted'")
             .bind(tenant.as_str())
             .bind(id.to_string())
@@ -37,6 +42,7 @@ impl Store {
         if row.text("status")? == Status::Suspended.as_str() {
             return Ok(StartedOver::Suspended);
         }
+        let accounts = identities::drop_own(&mut tx, &sealer, tenant, id).await?;
         // Whoever was active was here, though nobody may have noted it yet: no letter carries their link (`Invited::by_letter`).
         sqlx::query(
             "UPDATE users SET status = 'invited', changed_at = $3, \
@@ -54,12 +60,12 @@ impl Store {
             .bind(id.to_string())
             .fetch_all(&mut *tx)
             .await?;
-        let gone = rows.iter().map(|row| Ok((row.parsed("id", FactorId::parse)?, factors::kind(row)?)));
-        let gone = gone.collect::<Result<Vec<_>, StoreFault>>()?;
+        let factors = rows.iter().map(|row| Ok((row.parsed("id", FactorId::parse)?, factors::kind(row)?)));
+        let factors = factors.collect::<Result<Vec<_>, StoreFault>>()?;
         tickets::drop_links(&mut tx, tenant, id).await?;
         announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
         tx.commit().await?;
-        Ok(StartedOver::Done(gone))
+        Ok(StartedOver::Done { factors, accounts })
     }
 }
 
@@ -90,13 +96,14 @@ mod tests {
         }
         assert_eq!(store.reset_user(&tenant("north"), mira.id, t0()).await.unwrap(), StartedOver::NoUser, "another's");
         let gone = store.reset_user(&acme, mira.id, t0()).await.unwrap();
-        assert_eq!(gone, StartedOver::Done(vec![(ids[0], FactorKind::Password)]));
+        let done = |factors| StartedOver::Done { factors, accounts: vec![] };
+        assert_eq!(gone, done(vec![(ids[0], FactorKind::Password)]));
         assert!(store.factors(&acme, mira.id).await.unwrap().is_empty());
         assert_eq!(store.factors(&acme, ben.id).await.unwrap().len(), 1);
         let status = async |id| store.user(&acme, id).await.unwrap().unwrap().status;
         assert_eq!((status(mira.id).await, status(ben.id).await), (Status::Invited, Status::Active));
         let again = store.reset_user(&acme, mira.id, t0()).await.unwrap();
-        assert_eq!(again, StartedOver::Done(vec![]), "once more is no fault");
+        assert_eq!(again, done(vec![]), "once more is no fault");
         // A session of before that is not ended yet adds nothing, though it was asked for all that there is: for nothing.
         let data = FactorData::Password { phc: "$argon2id$".to_owned() };
         let late =
@@ -120,7 +127,16 @@ mod tests {
             subject: "mira".to_owned(),
         };
         store.link_identity(&mira.tenant, mira.id, &account, t0()).await.unwrap();
-        assert_eq!(store.reset_user(&mira.tenant, mira.id, t0()).await.unwrap(), StartedOver::Done(vec![]));
+        let own = LinkedIdentity { subject: "own".to_owned(), ..account.clone() };
+        store.link_own_identity(&mira.tenant, mira.id, &own, &[], t0()).await.unwrap();
+        let gone = store.reset_user(&mira.tenant, mira.id, t0()).await.unwrap();
+        assert_eq!(gone, StartedOver::Done { factors: vec![], accounts: vec![own.clone()] });
+        assert_eq!(store.identities(&mira.tenant, mira.id).await.unwrap()[0].identity, account);
         assert_eq!(store.user(&mira.tenant, mira.id).await.unwrap().unwrap().status, Status::Active);
+        assert_eq!(
+            store.user_by_identity(&mira.tenant, &own).await.unwrap(),
+            None,
+            "whoever had the factors may have linked it"
+        );
     }
 }

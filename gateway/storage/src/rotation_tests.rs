@@ -58,8 +58,8 @@ async fn is_whole(store: &Store, ada: UserId, seed: &Seed) {
     let acme = tenant("acme");
     let found = user("acme", "ada@x.example");
     assert_eq!(store.user_by_email(&acme, &found.email).await.unwrap().unwrap().id, ada);
-    assert_eq!(store.user_by_identity(&acme, &account()).await.unwrap().unwrap().id, ada);
-    assert_eq!(store.identities(&acme, ada).await.unwrap(), [account()]);
+    assert_eq!(store.user_by_identity(&acme, &account()).await.unwrap().unwrap().0.id, ada);
+    assert_eq!(store.identities(&acme, ada).await.unwrap()[0].identity, account());
     let factors = store.factors(&acme, ada).await.unwrap();
     let FactorData::Totp { secret, last_step: Some(7) } = &factors[0].data else { panic!("{factors:?}") };
     let sealer = store.sealer(Some(&acme)).await.unwrap();

@@ -106,7 +106,7 @@ async fn what_lay_open_is_sealed_when_the_file_is_opened_and_found_as_before() {
     assert_eq!(Seed::open(phone(), secret, &sealer).unwrap().base32(), seed().base32());
     store.verify_log(Some(&acme), &[]).await.unwrap().unwrap();
     assert_eq!(store.log_range(Some(&acme), 0, 10).await.unwrap()[0].body, entry().body().unwrap());
-    assert_eq!(store.identities(&acme, ada.id).await.unwrap()[0].subject, "ada-sub");
+    assert_eq!(store.identities(&acme, ada.id).await.unwrap()[0].identity.subject, "ada-sub");
     store.close().await;
     let bytes = std::fs::read(dir.path().join("cardea.db")).unwrap();
     for secret in ["ada@x.example", "Ada Fictional", "at home", "argon2id", "ada-sub"] {

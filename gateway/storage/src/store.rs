@@ -236,6 +236,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (MARKED, include_str!("../migrations/0005_marked_tries.sql")),
     (6, include_str!("../migrations/0006_activity.sql")),
     (7, include_str!("../migrations/0007_suspended_from.sql")),
+    (8, include_str!("../migrations/0008_own_accounts.sql")),
 ];
 
 /// From this version on personal data and secrets are sealed.

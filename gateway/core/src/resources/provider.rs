@@ -33,6 +33,10 @@ pub struct ProviderSpec {
     /// Whether a person unknown to the pool joins it by signing in.
     #[serde(default)]
     pub join: JoinRule,
+    /// Whether people of the pool may link accounts of theirs there to their own, by proving both. Off: an account that anybody can
+    /// open is then no way in that the tenant has not thought of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub link: bool,
     /// The claim that lists the person's groups.
     #[serde(default = "groups_claim")]
     pub groups_claim: String,

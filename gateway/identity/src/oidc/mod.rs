@@ -29,7 +29,7 @@ use crate::pool::Email;
 
 pub use answer::{Code, Tokens};
 pub use id_token::Claims;
-pub use person::{Admission, Pool, ProviderPerson, admit, regroup};
+pub use person::{Admission, Pool, ProviderPerson, admit, best_word, regroup};
 
 /// A provider as its own documents describe it.
 #[derive(Debug, Clone)]

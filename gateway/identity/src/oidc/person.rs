@@ -112,6 +112,11 @@ pub fn admit(spec: &ProviderSpec, person: &ProviderPerson, pool: Pool<'_>) -> Ad
     }
 }
 
+/// The best that a provider's word can be worth, as the tenant says.
+pub fn best_word(spec: &ProviderSpec) -> Assurance {
+    spec.assurance.values().max().copied().unwrap_or(Assurance::One)
+}
+
 /// A user's groups after the provider has spoken: the groups that it may give are as it says, all others as they were.
 pub fn regroup(spec: &ProviderSpec, current: &[GroupId], given: &[GroupId]) -> Vec<GroupId> {
     let its: BTreeSet<_> = spec.groups.values().collect();

@@ -40,6 +40,7 @@ fn spec() -> ProviderSpec {
         scopes: vec!["email".to_owned()],
         email_domains: vec!["corp.example".to_owned()],
         join: JoinRule::Closed,
+        link: false,
         groups_claim: "groups".to_owned(),
         groups: BTreeMap::from([("chem".to_owned(), group("chemists"))]),
         assurance: BTreeMap::from([("mfa".to_owned(), Assurance::Two), ("phr".to_owned(), Assurance::Three)]),

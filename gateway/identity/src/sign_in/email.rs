@@ -59,7 +59,7 @@ impl Known<'_> {
         match aim {
             Aim::SignIn | Aim::Invitation => self.rules.email,
             Aim::StepUp { need: Need::Fresh, .. } => self.confirms_by_mail(),
-            Aim::StepUp { need: Need::Assurance(_), .. } => false,
+            Aim::StepUp { need: Need::Assurance(_), .. } | Aim::Link { .. } => false,
         }
     }
 }

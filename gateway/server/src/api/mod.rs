@@ -2,6 +2,7 @@
 //! built-in policies let administrators in, at assurance 2. Whatever changes something spends that permit, and its entry
 //! is on disk before the answer.
 
+mod accounts;
 mod apps;
 mod asked;
 pub mod console;
@@ -64,6 +65,7 @@ fn described() -> OpenApiRouter<Arc<House>> {
         .routes(routes!(users::enrol))
         .routes(routes!(users::set_groups))
         .routes(routes!(users::set_attributes))
+        .routes(routes!(accounts::unlink))
         .routes(routes!(sessions::end_all))
         .routes(routes!(sessions::end_one))
         .routes(routes!(groups::list))

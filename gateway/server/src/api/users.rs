@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    accounts::AccountView,
     asked::{Asked, Filter, Named, Sent},
     problem::{Answer, Problem},
     times::text,
@@ -41,6 +42,8 @@ pub(super) struct UserDetails {
     #[serde(flatten)]
     user: UserView,
     factor_list: Vec<FactorView>,
+    /// Accounts at providers by which the person signs in.
+    accounts: Vec<AccountView>,
     sessions: Vec<SessionView>,
 }
 
@@ -232,7 +235,7 @@ pub(super) async fn invite(asked: Asked, Sent(new): Sent<NewUser>) -> Answer<(St
     Ok((StatusCode::CREATED, Json(InvitedView::of(invited, &asked))))
 }
 
-/// One person, with factors and sessions.
+/// One person, with factors, accounts and sessions.
 #[utoipa::path(
     get, path = "/users/{id}", tag = "people", params(("id" = String, Path)),
     responses((status = 200, body = UserDetails), (status = 404, description = "there is no such user"))
@@ -241,6 +244,7 @@ pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<U
     let tenant = asked.tenant.id();
     let user = asked.house.store.user(tenant, id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let factors = asked.house.store.factors(tenant, id).await?;
+    let accounts = asked.house.store.identities(tenant, id).await?;
     let sessions = asked.house.shared.sessions_of_user(tenant, id, asked.house.now()).await?;
     let mut kinds: Vec<_> = factors.iter().map(Factor::kind).collect();
     kinds.sort_unstable();
@@ -248,6 +252,7 @@ pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<U
     Ok(Json(UserDetails {
         user: UserView::of(user, &kinds),
         factor_list: factors.iter().map(FactorView::from).collect(),
+        accounts: accounts.iter().map(AccountView::from).collect(),
         sessions: sessions.iter().map(SessionView::from).collect(),
     }))
 }

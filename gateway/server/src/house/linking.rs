@@ -76,8 +76,11 @@ impl House {
             Status::Invited => return conflict("has not joined yet: an invitation lets them add factors, too"),
             Status::Suspended | Status::Deleted => return conflict("is suspended: activate first"),
         }
-        if !rules.totp && !rules.passkey {
-            return conflict("could add nothing: the tenant allows neither `totp` nor `passkey`");
+        let links = tenant.bundle.providers.values().any(|provider| provider.link);
+        if !rules.totp && !rules.passkey && !links {
+            return conflict(
+                "could add nothing: the tenant allows neither `totp` nor `passkey`, nor an account to be linked",
+            );
         }
         if reachable(&[], &own, None) >= Some(Assurance::Two) {
             return conflict("can show two factors, and adds others by these: let who lost them start over");
@@ -141,7 +144,7 @@ impl House {
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
         let rules = &tenant.bundle.tenant.factors;
-        let vouched = enrolment::unheard(session, self.vouched(tenant, session.user).await?);
+        let vouched = self.unheard(tenant, session).await?;
         let adding = Adding { session, usable: &usable(rules, factors), vouched, rules, now };
         Ok(enrolment::may_lift(&adding).is_err())
     }

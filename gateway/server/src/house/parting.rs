@@ -2,7 +2,7 @@
 
 use cardea_audit::Event;
 use cardea_core::{TenantId, UserId};
-use cardea_identity::session::EndReason;
+use cardea_identity::{LinkedIdentity, session::EndReason};
 use cardea_storage::StartedOver;
 
 use super::{ChangeFault, Doer, House, Invited, subject};
@@ -22,31 +22,36 @@ pub struct Reset {
 impl House {
     /// Lets a person start over who lost what they sign in with, or of whom somebody else may hold it: every factor and
     /// recovery code is gone, every session ends, older links are worthless, and a new one is made. Until it is used they are
-    /// invited. Accounts at providers stay linked, and open as before: those are the provider's to end. May be done again:
+    /// invited. Accounts that they linked go too; what came by a provider's word stays, and opens as before: that is the provider's to end. May be done again:
     /// what broke off half-way is made whole, but its entry counts only what was gone this time.
     pub async fn reset_user(&self, tenant: &TenantState, id: UserId, doer: &Doer) -> Result<Reset, ChangeFault> {
         // First what opens the door, then those inside: a sign-in that races this has nothing to show, and what came in
         // between the two steps goes with the second. Whoever is linked to a provider stays active: a session that was
         // ending may have added a factor, so both are done until, after an end, there is nothing more to take.
-        let (mut gone, mut sessions, mut ended) = (Vec::new(), 0, false);
+        let (mut gone, mut unlinked, mut sessions, mut ended) = (Vec::new(), Vec::new(), 0, false);
         loop {
-            let now_gone = match self.store.reset_user(tenant.id(), id, self.now()).await? {
-                StartedOver::Done(now_gone) => now_gone,
+            let (factors, accounts) = match self.store.reset_user(tenant.id(), id, self.now()).await? {
+                StartedOver::Done { factors, accounts } => (factors, accounts),
                 StartedOver::NoUser => return Err(ChangeFault::NotFound("user")),
                 StartedOver::Suspended if ended => break,
                 StartedOver::Suspended => return Err(self.suspended(tenant.id(), id).await?),
             };
-            if ended && now_gone.is_empty() {
+            if ended && factors.is_empty() && accounts.is_empty() {
                 break;
             }
             sessions += self.end_quietly(tenant.id(), id, None, EndReason::FactorChanged).await?;
-            gone.extend(now_gone);
+            gone.extend(factors);
+            unlinked.extend(accounts);
             ended = true;
         }
         let known = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
         let user = subject(&known);
         for (factor, kind) in &gone {
             let event = Event::FactorRemoved { user: user.clone(), factor: *factor, factor_kind: kind.as_str().into() };
+            self.record(tenant.id(), doer, event).await?;
+        }
+        for LinkedIdentity { provider, subject, .. } in unlinked {
+            let event = Event::IdentityUnlinked { user: user.clone(), provider, subject };
             self.record(tenant.id(), doer, event).await?;
         }
         let factors = gone.len() as u64;

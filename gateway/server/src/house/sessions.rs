@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use cardea_core::{
-    Assurance, Reason, SessionId, TenantId, Timestamp, UserId,
-    resources::{FactorRules, ProviderSpec},
-};
+use cardea_core::{Assurance, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules};
 use cardea_identity::{
     HandleHash, HandleRecord, Session, Status, User, assurance, enrolment,
     session::{EndReason, Standing, judge},
@@ -183,29 +180,20 @@ impl House {
         Ok(Arc::new(live))
     }
 
-    /// The most that the word of a provider could be worth to whom this person is linked; none where there is none.
-    pub(crate) async fn vouched(
-        &self,
-        state: &TenantState,
-        user: UserId,
-    ) -> Result<Option<Assurance>, cardea_storage::StoreFault> {
-        let linked = self.store.identities(state.id(), user).await?;
-        Ok(linked.iter().filter_map(|one| state.bundle.providers.get(&one.provider)).map(best_word).max())
-    }
-
     /// Whether somebody's next sign-in is held until they add a second factor, as far as that can be said of whoever is not
-    /// signed in: who is linked to a provider may come by its word, which is not asked for more.
+    /// signed in: whom a provider brought may come by its word, which is not asked for more.
     pub(crate) async fn would_owe(
         &self,
         state: &TenantState,
         user: UserId,
     ) -> Result<bool, cardea_storage::StoreFault> {
         let rules = &state.bundle.tenant.factors;
-        if !rules.must_enrol || self.vouched(state, user).await?.is_some() {
+        if !rules.must_enrol || self.accounts(state, user).await?.iter().any(|account| !account.own) {
             return Ok(false);
         }
+        let vouched = self.vouched(state, user).await?;
         let usable = sign_in::usable(rules, &self.store.factors(state.id(), user).await?);
-        let reachable = assurance::reachable(&[], &usable, None).unwrap_or(Assurance::One);
+        let reachable = assurance::reachable(&[], &usable, vouched).unwrap_or(Assurance::One);
         Ok(enrolment::would_be_owed(&usable, reachable, rules))
     }
 
@@ -234,11 +222,6 @@ impl House {
 /// Whether there is no second factor, and one could be added.
 fn may_reach_more(reachable: Assurance, rules: &FactorRules) -> bool {
     reachable < Assurance::Two && (rules.passkey || rules.totp)
-}
-
-/// The most that a provider's word is worth here; 1 where the tenant says nothing.
-fn best_word(provider: &ProviderSpec) -> Assurance {
-    provider.assurance.values().max().copied().unwrap_or(Assurance::One)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -4,7 +4,7 @@
 use std::{fmt, net::IpAddr};
 
 use cardea_audit::{Event, Subject};
-use cardea_core::{Language, Timestamp};
+use cardea_core::{Language, ProviderId, Timestamp};
 use cardea_identity::factors::email::Code;
 
 use crate::pages::{Words, words::Text};
@@ -44,6 +44,10 @@ pub(crate) enum Letter {
 pub(crate) enum Notice {
     /// A factor of this kind was added.
     Added(String),
+    /// An account at the provider of this name was linked.
+    Linked(String),
+    /// One is linked no more.
+    Unlinked(String),
     /// One was removed.
     Removed(String),
     /// One was replaced by another of its kind.
@@ -136,8 +140,12 @@ impl Letter {
 
 impl Notice {
     /// What an event is told to the person as, if it is told to them.
-    pub(super) fn of(event: &Event) -> Option<(&Subject, Self)> {
+    /// `named` tells what people call a provider.
+    pub(super) fn of(event: &Event, named: impl Fn(&ProviderId) -> String) -> Option<(&Subject, Self)> {
         Some(match event {
+            // By whom the provider brought, it is no news to them.
+            Event::IdentityLinked { user, provider, own: true, .. } => (user, Self::Linked(named(provider))),
+            Event::IdentityUnlinked { user, provider, .. } => (user, Self::Unlinked(named(provider))),
             Event::FactorAdded { user, factor_kind, .. } if &**factor_kind == "recovery" => (user, Self::RecoveryMade),
             Event::FactorAdded { user, factor_kind, .. } => (user, Self::Added(factor_kind.to_string())),
             Event::FactorRemoved { user, factor_kind, .. } => (user, Self::Removed(factor_kind.to_string())),
@@ -152,6 +160,8 @@ impl Notice {
     fn title(&self, w: &Words) -> String {
         let m = &w.mail;
         match self {
+            Self::Linked(provider) => m.linked.with(one_line(provider)),
+            Self::Unlinked(provider) => m.unlinked.with(one_line(provider)),
             Self::Added(kind) => m.added.with(factor(w, kind)),
             Self::Removed(kind) => m.removed.with(factor(w, kind)),
             Self::Changed(kind) => m.changed.with(factor(w, kind)),
@@ -203,7 +213,7 @@ fn moment(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cardea_core::entropy::Fixed;
+    use cardea_core::{UserId, entropy::Fixed};
     use cardea_identity::factors::email;
 
     const AT: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -244,6 +254,28 @@ mod tests {
             for notice in [Notice::Added(kind.into()), Notice::Removed(kind.into()), Notice::Changed(kind.into())] {
                 let text = Letter::Notice { notice, at: AT }.written(&frame(Language::German)).text;
                 assert!(text.contains("/sessions") && !text.contains("{}"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_of_an_account_that_was_linked_by_whoever_was_signed_in() {
+        let user = Subject { id: UserId::mint(AT, &Fixed::new(1)), email: "ada@north.example".to_owned() };
+        let (provider, named) = (ProviderId::parse("work").unwrap(), |_: &ProviderId| "Work\naccount".to_owned());
+        let linked = |own| Event::IdentityLinked {
+            user: user.clone(),
+            provider: provider.clone(),
+            subject: "a-sub".to_owned(),
+            own,
+        };
+        assert_eq!(Notice::of(&linked(false), named), None, "they came by the provider");
+        let gone =
+            Event::IdentityUnlinked { user: user.clone(), provider: provider.clone(), subject: "a-sub".to_owned() };
+        for event in [linked(true), gone] {
+            for language in Language::ALL {
+                let (_, notice) = Notice::of(&event, named).unwrap();
+                let Written { subject, text } = Letter::Notice { notice, at: AT }.written(&frame(language));
+                assert!(subject.contains("Work account") && !text.contains("a-sub") && !text.contains("{}"), "{text}");
             }
         }
     }

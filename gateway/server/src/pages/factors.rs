@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Look, Person, Problem, page, when::When};
+use super::{Look, Person, Problem, ProviderButton, page, when::When};
 
 /// `GET /factors`.
 #[derive(Debug, Template)]
@@ -18,6 +18,8 @@ pub struct Factors<'a> {
     pub may_add_totp: bool,
     /// Whether a passkey may be added.
     pub may_add_passkey: bool,
+    /// The providers at which an account may be linked, each with the page for it.
+    pub may_link: Vec<ProviderButton<'a>>,
     /// Whether recovery codes are missing that would be of use.
     pub offer_recovery: bool,
     /// Whether there are recovery codes, which new ones may replace.
@@ -48,6 +50,21 @@ pub struct FactorLink<'a> {
 }
 page!(FactorLink);
 
+/// `GET /factors/with/{provider}`: what linking an account means, and the button that leads to the provider.
+#[derive(Debug, Template)]
+#[template(path = "link-account.html")]
+pub struct LinkAccount<'a> {
+    /// The tenant's look, by which the form may end at the provider.
+    pub look: &'a Look,
+    /// Who is signed in.
+    pub person: Person<'a>,
+    /// The provider's name.
+    pub provider: &'a str,
+    /// The page's own path.
+    pub action: &'a str,
+}
+page!(LinkAccount);
+
 /// One factor of the list.
 #[derive(Debug, Clone)]
 pub struct FactorRow {
@@ -57,7 +74,7 @@ pub struct FactorRow {
     pub kind: FactorKind,
     /// The name that the person gave it; empty where it has none.
     pub name: String,
-    /// When it was added; not known of a provider's word.
+    /// When it was added; not known of the mailbox.
     pub added: Option<When>,
     /// When it was last used.
     pub used: Option<When>,
@@ -82,6 +99,8 @@ pub enum FactorKind {
     Email,
     /// A provider's word.
     Provider,
+    /// An account at a provider that the person linked.
+    Linked,
 }
 
 impl FactorRow {
@@ -119,6 +138,7 @@ impl FactorKind {
             Self::Recovery => f.recovery.0,
             Self::Email => f.email.0,
             Self::Provider => f.provider.0,
+            Self::Linked => f.linked.0,
         }
     }
 }

@@ -45,6 +45,12 @@ impl Look {
         look.speaking(reader.choose(tenant.language))
     }
 
+    /// The same look for a page whose forms may end at these origins, and at its own host.
+    #[must_use]
+    pub fn leading_to(&self, form_targets: &[String]) -> Self {
+        Self { policy: headers::content_security_policy(form_targets), ..self.clone() }
+    }
+
     /// The same look with the logo that is served by this name.
     #[must_use]
     pub fn with_logo(self, logo: Option<&Arc<str>>) -> Self {

@@ -111,6 +111,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         factors: vec![factor()],
         may_add_totp: true,
         may_add_passkey: true,
+        may_link: provider(),
         offer_recovery: true,
         may_renew_recovery: true,
         needs_link: true,
@@ -123,7 +124,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     let key = HOSTILE;
     let codes = [HOSTILE.to_owned()];
     type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
-    let all: [(&'static str, Draw<'_>); 22] = [
+    let all: [(&'static str, Draw<'_>); 23] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, mail: true, back: HOSTILE };
@@ -161,6 +162,10 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
             Box::new(move || page.render())
         }),
         ("factors", Box::new(move || factors.render())),
+        ("link-account", {
+            let page = LinkAccount { look, person, provider: HOSTILE, action: HOSTILE };
+            Box::new(move || page.render())
+        }),
         ("factor-link", {
             let page = FactorLink { look, person, action: HOSTILE };
             Box::new(move || page.render())

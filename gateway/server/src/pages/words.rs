@@ -95,7 +95,7 @@ words! {
     /// Letters.
     mail: MailWords {
         code_subject, code_lead, code_hint, invitation_subject, invitation_lead, invitation_hint, added, removed, changed,
-        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, new_browser, browser, client, when, review,
+        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, new_browser, browser, client, when, review,
     }
     /// Setting up an app for codes.
     totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
@@ -125,8 +125,11 @@ words! {
         rename_label, last, add, add_passkey, add_totp, empty, remove_title, remove_lead, remove_weakens,
         remove_submit, name_title, name, name_hint, name_submit, done_added, done_removed, done_named, passkey_hint,
         totp_hint, email, recovery, recovery_left, done_recovery, recovering, owed, offer_recovery_title, offer_recovery,
-        offer_recovery_submit, renew_recovery, renew_recovery_hint, needs_link,
+        offer_recovery_submit, renew_recovery, renew_recovery_hint, needs_link, linked, add_linked, linked_hint,
+        done_linked,
     }
+    /// Linking an account at a provider.
+    link_account: LinkAccountWords { title, lead, note, submit }
     /// A link by which a factor is added.
     factor_link: FactorLinkWords { title, lead }
     /// The list of sessions.
@@ -137,7 +140,7 @@ words! {
     /// What lately happened to the account.
     activity: ActivityWords {
         title, lead, empty, signed_in, confirmed, refused, refused_with, recovery_used, reused, signed_out,
-        signed_out_everywhere, session_ended, joined, linked, suspended, activated, reset, invited, attributes, link_made, link_used, groups, added, removed, changed,
+        signed_out_everywhere, session_ended, joined, linked, unlinked, suspended, activated, reset, invited, attributes, link_made, link_used, groups, added, removed, changed,
         times, by_administrator, pages, newer, older,
     }
     /// The portal.

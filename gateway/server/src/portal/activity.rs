@@ -108,6 +108,10 @@ fn told(visit: &Visit, event: &Event) -> Option<(String, Tone)> {
             let known = visit.tenant.bundle.providers.get(provider).map(|provider| provider.name.as_str());
             (a.linked.with(known.unwrap_or(provider.as_str())), Tone::Plain)
         }
+        Event::IdentityUnlinked { provider, .. } => {
+            let known = visit.tenant.bundle.providers.get(provider).map(|provider| provider.name.as_str());
+            (a.unlinked.with(known.unwrap_or(provider.as_str())), Tone::Plain)
+        }
         Event::UserSuspended { .. } => (a.suspended.to_string(), Tone::Plain),
         Event::UserActivated { .. } => (a.activated.to_string(), Tone::Plain),
         Event::UserReset { .. } => (a.reset.to_string(), Tone::Mind),
@@ -135,6 +139,7 @@ fn kind_of(look: &Look, code: &str) -> &'static str {
         "passkey" => FactorKind::Passkey,
         "recovery" => FactorKind::Recovery,
         "email" => FactorKind::Email,
+        "linked" => FactorKind::Linked,
         _ => FactorKind::Provider,
     };
     kind.word(look)

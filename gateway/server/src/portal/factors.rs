@@ -11,15 +11,15 @@ use axum::{
 use cardea_audit::Event;
 use cardea_core::{Assurance, FactorId, Reason, resources::FactorRules};
 use cardea_identity::{
-    Factor, FactorKind, LinkedIdentity,
-    assurance::{self, Means},
+    Factor, FactorKind, LinkedAccount,
+    assurance::{self, Means, Proof},
     session::EndReason,
     sign_in,
 };
 use serde::Deserialize;
 
 use super::{
-    enrolment,
+    accounts, enrolment,
     fresh::{self, Act},
     recovery, totp,
     visit::{Failed, Visit, see_other},
@@ -50,6 +50,7 @@ pub(super) async fn show(visit: Visit, done: Result<Query<Done>, QueryRejection>
     let done = match done.as_deref() {
         Some("added") => Some(words.done_added.to_string()),
         Some("removed") => Some(words.done_removed.to_string()),
+        Some("linked") => Some(words.done_linked.to_string()),
         Some("named") => Some(words.done_named.to_string()),
         Some("recovery") => Some(words.done_recovery.to_string()),
         _ => None,
@@ -58,7 +59,7 @@ pub(super) async fn show(visit: Visit, done: Result<Query<Done>, QueryRejection>
     visit.keep_onward(to.as_deref(), visit.answer(result))
 }
 
-async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> Result<Response, Failed> {
+pub(super) async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> Result<Response, Failed> {
     let standing = Standing::read(visit).await?;
     let rules = &visit.tenant.bundle.tenant.factors;
     let codes = recovery::set_of(&standing.factors);
@@ -73,15 +74,18 @@ async fn list(visit: &Visit, done: Option<String>, problem: Option<Problem>) -> 
     let may_make_codes = recovery::may_make(visit, &standing);
     let may_have_totp = totp::is_of_use(visit, &standing.factors).await?;
     let may_have_totp = may_have_totp && !standing.factors.iter().any(|factor| factor.kind() == FactorKind::Totp);
-    let needs_link = (rules.passkey || may_have_totp) && fresh::needs_link(visit, &standing.factors).await?;
+    let linkable = accounts::linkable(visit);
+    let may_add = rules.passkey || may_have_totp || !linkable.is_empty();
+    let needs_link = may_add && fresh::needs_link(visit, &standing.factors).await?;
     let by_mail = standing.signs_in_by_mail(visit).then(|| mail_row(visit));
-    let others = standing.identities.iter().map(|linked| provider_row(visit, linked)).chain(by_mail);
+    let others = standing.accounts.iter().map(|linked| standing.account_row(visit, linked)).chain(by_mail);
     let page = Factors {
         look: &visit.look,
         person: visit.person(),
         factors: own.chain(others).collect(),
         may_add_totp: may_have_totp && !needs_link,
         may_add_passkey: rules.passkey && !needs_link,
+        may_link: if needs_link { vec![] } else { linkable },
         offer_recovery: may_make_codes && codes.is_none() && !needs_link,
         may_renew_recovery: may_make_codes && codes.is_some() && !needs_link,
         needs_link,
@@ -208,16 +212,14 @@ async fn rename_own(visit: &Visit, id: &str, named: &Named) -> Result<Response, 
 /// All ways in which the person can sign in.
 pub(super) struct Standing {
     pub(super) factors: Vec<Factor>,
-    pub(super) identities: Vec<LinkedIdentity>,
+    pub(super) accounts: Vec<LinkedAccount>,
 }
 
 impl Standing {
     pub(super) async fn read(visit: &Visit) -> Result<Self, Failed> {
         let factors = visit.factors().await?;
-        let mut identities = visit.house.store.identities(visit.tenant_id(), visit.user_id()).await?;
-        // A provider that the tenant no longer has opens nothing.
-        identities.retain(|linked| visit.tenant.bundle.providers.contains_key(&linked.provider));
-        Ok(Self { factors, identities })
+        let accounts = visit.house.accounts(&visit.tenant, visit.user_id()).await?;
+        Ok(Self { factors, accounts })
     }
 
     /// INVARIANT: looks among the person's own only: another's id is as if it were not there.
@@ -230,16 +232,38 @@ impl Standing {
         self.factors.iter().filter(|factor| factor.id != id).cloned().collect()
     }
 
-    fn opens(&self, visit: &Visit, factors: &[Factor]) -> bool {
+    /// Whether the person still signs in with these factors, and with their accounts.
+    pub(super) fn opens(&self, visit: &Visit, factors: &[Factor]) -> bool {
         let rules = &visit.tenant.bundle.tenant.factors;
         // The mailbox is worth 1, and no more.
         let by_mail = self.signs_in_by_mail(visit) && rules.minimum == Assurance::One;
-        opens(rules, factors, by_mail || !self.identities.is_empty())
+        let brought = self.accounts.iter().any(|account| !account.own);
+        opens(rules, factors, &self.accounts, by_mail || brought)
     }
 
-    /// Whether codes come to this person's address: not where a provider says who they are.
+    /// Whether codes come to this person's address: not where a provider brought them, and says who they are.
     fn signs_in_by_mail(&self, visit: &Visit) -> bool {
-        visit.house.sends_codes(&visit.tenant) && self.identities.is_empty()
+        visit.house.sends_codes(&visit.tenant) && self.accounts.iter().all(|account| account.own)
+    }
+
+    /// An account as a row. What a provider brought is the provider's to end.
+    pub(super) fn account_row(&self, visit: &Visit, account: &LinkedAccount) -> FactorRow {
+        let name = visit.tenant.bundle.providers.get(&account.identity.provider).map(|provider| provider.name.clone());
+        FactorRow {
+            id: format!("accounts/{}", account.id()),
+            kind: if account.own { Shown::Linked } else { Shown::Provider },
+            name: name.unwrap_or_default(),
+            added: Some(When::new(account.linked, visit.now())),
+            used: account.used.map(|at| When::new(at, visit.now())),
+            left: None,
+            removable: account.own && self.without_account(account).opens(visit, &self.factors),
+        }
+    }
+
+    /// The same without one of the accounts.
+    pub(super) fn without_account(&self, account: &LinkedAccount) -> Self {
+        let accounts = self.accounts.iter().filter(|one| *one != account).cloned().collect();
+        Self { factors: self.factors.clone(), accounts }
     }
 
     fn row(&self, visit: &Visit, factor: &Factor) -> FactorRow {
@@ -261,23 +285,17 @@ impl Standing {
     }
 }
 
-/// Whether a person with these factors can still sign in as the tenant asks.
-fn opens(rules: &FactorRules, factors: &[Factor], vouched_for: bool) -> bool {
-    let usable: Vec<_> = factors.iter().filter(|factor| sign_in::allowed(rules, factor.kind())).cloned().collect();
-    vouched_for || assurance::reachable(&[], &usable, None).is_some_and(|best| best >= rules.minimum)
-}
-
-fn provider_row(visit: &Visit, linked: &LinkedIdentity) -> FactorRow {
-    let name = visit.tenant.bundle.providers.get(&linked.provider).map(|provider| provider.name.clone());
-    FactorRow {
-        id: String::new(),
-        kind: Shown::Provider,
-        name: name.unwrap_or_default(),
-        added: None,
-        used: None,
-        left: None,
-        removable: false,
-    }
+/// Whether a person with these factors and accounts can still sign in as the tenant asks. The word about an account that they linked is
+/// counted as the least that it can be: what the provider will say of them is not known before it says it.
+fn opens(rules: &FactorRules, factors: &[Factor], accounts: &[LinkedAccount], vouched_for: bool) -> bool {
+    let word = |account: &LinkedAccount| Means::Oidc {
+        provider: account.identity.provider.clone(),
+        assurance: Assurance::One,
+        own: account.own,
+    };
+    let words: Vec<_> = accounts.iter().map(|account| Proof { means: word(account), at: account.linked }).collect();
+    let best = assurance::reachable(&words, &sign_in::usable(rules, factors), None);
+    vouched_for || best.is_some_and(|best| best >= rules.minimum)
 }
 
 /// The person's own address, as a way to sign in.
@@ -289,8 +307,8 @@ fn mail_row(visit: &Visit) -> FactorRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cardea_core::{Timestamp, entropy::Fixed};
-    use cardea_identity::FactorData;
+    use cardea_core::{ProviderId, Timestamp, entropy::Fixed};
+    use cardea_identity::{FactorData, LinkedIdentity};
 
     fn factor(data: FactorData) -> Factor {
         let at = Timestamp::from_secs(1);
@@ -306,6 +324,12 @@ mod tests {
         factor(FactorData::Passkey { credential_id, credential, reach: Assurance::Two, copied: None })
     }
 
+    fn account() -> LinkedAccount {
+        let provider = ProviderId::parse("work").unwrap();
+        let identity = LinkedIdentity { provider, issuer: String::new(), subject: String::new() };
+        LinkedAccount { identity, linked: Timestamp::from_secs(1), used: None, own: true }
+    }
+
     fn rules() -> FactorRules {
         FactorRules::default()
     }
@@ -313,20 +337,25 @@ mod tests {
     #[test]
     fn the_last_way_in_stays() {
         let rules = rules();
-        assert!(!opens(&rules, &[], false), "nobody removes the only factor");
-        assert!(opens(&rules, &[passkey()], false), "a passkey alone is enough");
-        assert!(opens(&rules, &[], true), "a provider's word is enough");
+        assert!(!opens(&rules, &[], &[], false), "nobody removes the only factor");
+        assert!(opens(&rules, &[passkey()], &[], false), "a passkey alone is enough");
+        assert!(opens(&rules, &[], &[], true), "a provider's word is enough");
+        assert!(opens(&rules, &[], &[account()], false), "an account that they linked is a way in");
+        let strict = FactorRules { minimum: Assurance::Two, ..FactorRules::default() };
+        assert!(!opens(&strict, &[], &[account()], false), "and may be worth no more than 1");
+        assert!(!opens(&strict, &[password()], &[account()], false), "which a password beside it does not change");
+        assert!(opens(&strict, &[passkey()], &[account()], false));
     }
 
     #[test]
     fn what_the_tenant_does_not_take_opens_nothing() {
         let without_passwords = FactorRules { password: false, ..FactorRules::default() };
-        assert!(!opens(&without_passwords, &[password()], false));
+        assert!(!opens(&without_passwords, &[password()], &[], false));
         let strict = FactorRules { minimum: Assurance::Two, ..FactorRules::default() };
-        assert!(!opens(&strict, &[password()], false), "a password alone is less than the tenant asks");
+        assert!(!opens(&strict, &[password()], &[], false), "a password alone is less than the tenant asks");
         let codes = factor(FactorData::Recovery { key: cardea_identity::Sealed::from_stored("") });
-        assert!(!opens(&strict, &[password(), codes.clone()], false), "recovery codes are no second factor");
-        assert!(!opens(&rules(), &[codes], false), "nor a first one");
-        assert!(opens(&strict, &[password(), passkey()], false));
+        assert!(!opens(&strict, &[password(), codes.clone()], &[], false), "recovery codes are no second factor");
+        assert!(!opens(&rules(), &[codes], &[], false), "nor a first one");
+        assert!(opens(&strict, &[password(), passkey()], &[], false));
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Proven {
 /// Goes on if the visitor's sign-in is strong and fresh enough; else sends them to a step-up that leads back to `back`.
 pub(super) async fn require(visit: &Visit, act: Act, factors: &[Factor], back: &str) -> Result<Proven, Failed> {
     let (session, usable) = (session(visit).await?, visit.usable(factors));
-    let vouched = enrolment::unheard(&session, visit.house.vouched(&visit.tenant, visit.user_id()).await?);
+    let vouched = visit.house.unheard(&visit.tenant, &session).await?;
     let first = |need| Err(Failed::First(step_up(need, &visit.admitted().tenant().sign_in_origin, back)));
     let rules = &visit.tenant.bundle.tenant.factors;
     let adding = Adding { session: &session, usable: &usable, vouched, rules, now: visit.now() };

@@ -1,6 +1,7 @@
 //! The portal: what a person can open, how they sign in, and where they are signed in. Each handler acts for the
 //! person of the request's session only; no address names another.
 
+mod accounts;
 mod activity;
 mod apps;
 mod enrolment;
@@ -32,6 +33,8 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/factors/passkey/options", post(passkey::options))
         .route("/factors/recovery", get(recovery::show).post(recovery::confirm))
         .route("/factors/link/{token}", get(link::show).post(link::accept))
+        .route("/factors/with/{provider}", get(accounts::ask).post(accounts::set_out))
+        .route("/factors/accounts/{id}/remove", get(accounts::ask_remove).post(accounts::remove))
         .route("/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
         .route("/factors/{id}/name", get(factors::ask_name).post(factors::rename))
         .route("/activity", get(activity::show))

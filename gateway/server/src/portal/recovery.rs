@@ -33,7 +33,7 @@ pub(super) struct Kept {
 
 /// Whether this person may make codes: they would be of use, and the tenant takes them.
 pub(super) fn may_make(visit: &Visit, standing: &Standing) -> bool {
-    let vouched_for = !standing.identities.is_empty() || visit.house.sends_codes(&visit.tenant);
+    let vouched_for = !standing.accounts.is_empty() || visit.house.sends_codes(&visit.tenant);
     sign_in::may_keep_recovery_codes(&visit.tenant.bundle.tenant.factors, &standing.factors, vouched_for)
 }
 

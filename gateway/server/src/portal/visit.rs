@@ -118,6 +118,11 @@ impl Visit {
         response
     }
 
+    /// The portal's address.
+    pub(super) fn home(&self) -> ReturnTo {
+        origins(&self.house).home(&self.tenant.bundle.tenant.sign_in_host)
+    }
+
     /// When the request came.
     pub(super) fn now(&self) -> Timestamp {
         self.admitted.at()

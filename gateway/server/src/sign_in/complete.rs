@@ -98,6 +98,7 @@ impl Visit {
         let session = match aim {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
             Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
+            Aim::Link { .. } => return Err(Reason::SignInExpired.into()),
         };
         // An invitation ends what there was, and says so; where a session is raised, its sign-in was told.
         if aim_begins && !met_before {
@@ -127,7 +128,7 @@ impl Visit {
         session.joined = *aim == Aim::Invitation;
         session.by_link = session.joined;
         // By what the pool asks of its own people, others come in below it: by a link, or a recovery code.
-        let short = provider.is_none() || assurance::recovered(&session.proofs).is_some();
+        let short = !assurance::is_a_providers(&session.proofs) || assurance::recovered(&session.proofs).is_some();
         if short && session.assurance < self.tenant.bundle.tenant.factors.minimum {
             session.expires = session.expires.min(self.now.plus(BELOW_MINIMUM));
         }

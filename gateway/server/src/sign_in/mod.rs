@@ -14,6 +14,7 @@ mod flow;
 mod hand_over;
 mod invitation;
 mod keys;
+mod linking;
 mod logo;
 mod oauth2_proxy;
 mod oidc;
@@ -40,6 +41,7 @@ use crate::House;
 pub use pace::Pace;
 pub(crate) use passkey::enrolment_refused;
 pub use providers::Providers;
+pub(crate) use providers::way_to;
 use visit::Visit;
 
 /// Everything below `/sign-in`, `/sign-out` and `/.cardea/`, and what an app's host has of oauth2-proxy's addresses.

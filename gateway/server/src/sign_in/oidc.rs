@@ -19,6 +19,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
+    linking,
     providers::{Known, get},
     visit::{No, Onward, Visit, see_other},
 };
@@ -56,7 +57,8 @@ async fn sent(visit: &Visit, id: &str, query: Sending) -> Result<Response, No> {
     let hint = query.email.and_then(|email| Email::parse(&email).ok());
     let (fresh, assurance) = match flow.aim() {
         Aim::StepUp { need: Need::Assurance(level), .. } => (true, Some(*level)),
-        Aim::StepUp { need: Need::Fresh, .. } => (true, None),
+        // Whoever sits at this browser must be the account's own, not whom it was left signed in as.
+        Aim::StepUp { need: Need::Fresh, .. } | Aim::Link { .. } => (true, None),
         _ => (false, None),
     };
     let known = visit.known_provider(spec).await?;
@@ -83,18 +85,25 @@ async fn received(visit: &Visit, id: &str) -> Result<Response, No> {
     if stands_twice(visit.query.as_bytes()) {
         return Err(Reason::DoubledParameter.into());
     }
+    // INVARIANT: before the code is redeemed. An answer in a browser that did not set out to link opens nothing at the provider either.
+    let linking = linking::begun_here(visit, &flow, spec).await?;
     let known = visit.known_provider(spec).await?;
     let person = match person(visit, &known, &attempt).await {
         Ok(person) => person,
         Err(refused) => return Err(visit.provider_no(spec, &refused)),
     };
-    let Some(user) = enter(visit, spec, &person, &doer).await? else {
+    if let Some(linking) = linking {
+        return linking.end(visit, &person.identity, doer).await;
+    }
+    let Some((user, own)) = enter(visit, spec, &person, &doer).await? else {
         visit.note_provider(spec, Reason::NotAMember, person.email.as_ref(), "not in the pool, and may not join");
         return Err(Reason::NotAMember.into());
     };
     let enrolled = visit.enrolled(Some(user)).await?.ok_or(Reason::NotAMember)?;
-    let means = Means::Oidc { provider: spec.id.clone(), assurance: person.assurance };
-    visit.proven(flow, &enrolled, means, doer).await?.respond(visit).await
+    let means = Means::Oidc { provider: spec.id.clone(), assurance: person.assurance, own };
+    let outcome = visit.proven(flow, &enrolled, means, doer).await?;
+    visit.house.store.identity_used(visit.id(), &person.identity, visit.now).await?;
+    outcome.respond(visit).await
 }
 
 async fn person(visit: &Visit, known: &Known, attempt: &Attempt) -> Result<ProviderPerson, Refused> {
@@ -135,10 +144,16 @@ async fn call(client: OutgoingClient, request: HttpRequest) -> Result<HttpRespon
     Ok(answer.map(|body| body.to_vec()))
 }
 
-/// The user as whom the person comes in, with groups as the provider says; nobody where they may not.
-async fn enter(visit: &Visit, spec: &ProviderSpec, person: &ProviderPerson, doer: &Doer) -> Result<Option<User>, No> {
+/// The user as whom the person comes in, and whether by an account that they linked themselves: then the provider gives and takes no
+/// group, since they are the pool's. Nobody where they may not.
+async fn enter(
+    visit: &Visit,
+    spec: &ProviderSpec,
+    person: &ProviderPerson,
+    doer: &Doer,
+) -> Result<Option<(User, bool)>, No> {
     let store = &visit.house.store;
-    let linked = store.user_by_identity(visit.id(), &person.identity).await?;
+    let (linked, account) = store.user_by_identity(visit.id(), &person.identity).await?.unzip();
     let by_email = match &person.email {
         Some(email) if linked.is_none() => store.user_by_email(visit.id(), email).await?,
         _ => None,
@@ -158,7 +173,8 @@ async fn enter(visit: &Visit, spec: &ProviderSpec, person: &ProviderPerson, doer
         Admission::NotAMember => None,
     };
     match user {
-        Some(user) => Ok(Some(follow_groups(visit, spec, person, user, doer).await?)),
+        Some(user) if account.is_some_and(|account| account.own) => Ok(Some((user, true))),
+        Some(user) => Ok(Some((follow_groups(visit, spec, person, user, doer).await?, false))),
         None => Ok(None),
     }
 }
@@ -168,13 +184,15 @@ async fn link(visit: &Visit, mut user: User, identity: &LinkedIdentity, doer: &D
         return Err(Reason::UserSuspended.into());
     }
     let store = &visit.house.store;
-    if store.link_identity(visit.id(), user.id, identity, visit.now).await? != Linked::Done {
+    let linked = store.link_identity(visit.id(), user.id, identity, visit.now).await?;
+    if !matches!(linked, Linked::Done | Linked::Already) {
         return Err(Reason::NotAMember.into());
     }
     let event = Event::IdentityLinked {
         user: subject(&user),
         provider: identity.provider.clone(),
         subject: identity.subject.clone(),
+        own: false,
     };
     visit.house.record(visit.id(), doer, event).await?;
     if user.status == Status::Invited
@@ -268,7 +286,7 @@ impl Visit {
         No::Refused(reason)
     }
 
-    fn note_provider(&self, spec: &ProviderSpec, reason: Reason, email: Option<&Email>, detail: &str) {
+    pub(super) fn note_provider(&self, spec: &ProviderSpec, reason: Reason, email: Option<&Email>, detail: &str) {
         let event = Event::SignInRefused {
             email: email.map(ToString::to_string),
             user: None,

@@ -42,6 +42,12 @@ pub(super) fn form_targets(house: &House, tenant: &TenantState, spec: &ProviderS
     [Some(spec.issuer.origin().ascii_serialization()), endpoint].into_iter().flatten().collect()
 }
 
+/// The origins to which a form may lead whose end is this provider, once its documents are there; so the way is known to be open.
+pub(crate) async fn way_to(house: &House, tenant: &TenantState, spec: &ProviderSpec) -> Result<Vec<String>, Refused> {
+    house.providers.find(house, tenant.id(), spec).await?;
+    Ok(form_targets(house, tenant, spec))
+}
+
 impl Providers {
     fn kept(&self, tenant: &TenantId, id: &ProviderId) -> Option<Arc<Known>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,7 @@
 use axum::{extract::Query, response::Response};
 use cardea_core::{Assurance, Reason, resources::ProviderSpec};
 use cardea_identity::{
-    FactorKind,
+    FactorKind, LinkedAccount,
     assurance::{Proof, joined, reachable},
     sign_in::{Aim, Flow, Need},
 };
@@ -139,11 +139,12 @@ impl<'a> Ways<'a> {
             Need::Assurance(level) => spec.assurance.values().any(|worth| *worth >= level),
         };
         let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
+        let spec_of = |one: &LinkedAccount| visit.tenant.bundle.providers.get(&one.identity.provider);
         let mail = need == Need::Fresh
             && visit.house.sends_codes(&visit.tenant)
             && known.confirms_by_mail()
-            && linked.is_empty();
-        let known = linked.iter().filter_map(|one| visit.tenant.bundle.providers.get(&one.provider));
+            && linked.iter().all(|one| one.own && spec_of(one).is_none());
+        let known = linked.iter().filter_map(spec_of);
         let providers = known.filter(|_| !own).filter(vouches).collect();
         Ok(Self { passkey, code, password, mail, recovery: codes && need != Need::Fresh, providers })
     }

@@ -321,7 +321,9 @@ impl Visit {
 
     fn refuse(&self, no: &No) -> Response {
         self.log(no);
-        let start = format!("{}/sign-in", self.house.config.origin(&self.tenant.bundle.tenant.sign_in_host));
+        // Whoever is signed in, and could not link an account, tries again from where they set out.
+        let page = if no.reason() == Reason::AccountTaken { "factors" } else { "sign-in" };
+        let start = format!("{}/{page}", self.house.config.origin(&self.tenant.bundle.tenant.sign_in_host));
         let failure = Failure {
             start_again: Some(&start),
             request_id: Some(self.admitted.entry().to_string()),

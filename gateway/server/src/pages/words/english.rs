@@ -21,6 +21,7 @@ pub static ENGLISH: Words = Words {
     invitation: INVITATION,
     factors: FACTORS,
     factor_link: FACTOR_LINK,
+    link_account: LINK_ACCOUNT,
     sessions: SESSIONS,
     activity: ACTIVITY,
     portal: PORTAL,
@@ -125,6 +126,8 @@ const MAIL: MailWords = MailWords {
         "It works once, until {}, and for you alone. If you know nothing of it, don’t open it and tell your administrator.",
     ),
     link_made: Text("Your administrator made a link with which a way to sign in can be added to your account"),
+    linked: Text("An account at {} was linked to yours, and opens it from now on"),
+    unlinked: Text("An account at {} is no longer linked to yours"),
     new_browser: Text("Sign-in from a new browser"),
     browser: Text("Browser: {}"),
     client: Text("Network address: {}"),
@@ -271,6 +274,17 @@ const FACTORS: FactorsWords = FactorsWords {
     needs_link: Text(
         "To add a second way to sign in, ask your administrator for a link. So nobody who has stolen the only one that you have can add theirs.",
     ),
+    linked: Text("Linked account"),
+    add_linked: Text("Link an account at {}"),
+    linked_hint: Text("From then on you can sign in here by signing in there."),
+    done_linked: Text("Linked. You can sign in with it from now on."),
+};
+
+const LINK_ACCOUNT: LinkAccountWords = LinkAccountWords {
+    title: Text("Link an account at {}"),
+    lead: Text("You sign in over there now. From then on that account opens yours here:"),
+    note: Text("Link none that somebody else can open: whoever signs in over there gets in here, too."),
+    submit: Text("Go on to {}"),
 };
 
 const FACTOR_LINK: FactorLinkWords = FactorLinkWords {
@@ -314,6 +328,7 @@ const ACTIVITY: ActivityWords = ActivityWords {
     session_ended: Text("A session was ended"),
     joined: Text("Account opened"),
     linked: Text("Linked to {}"),
+    unlinked: Text("No longer linked to {}"),
     suspended: Text("Account suspended"),
     activated: Text("Account active again"),
     reset: Text("Account reset, to start over"),

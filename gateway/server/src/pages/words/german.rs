@@ -21,6 +21,7 @@ pub static GERMAN: Words = Words {
     invitation: INVITATION,
     factors: FACTORS,
     factor_link: FACTOR_LINK,
+    link_account: LINK_ACCOUNT,
     sessions: SESSIONS,
     activity: ACTIVITY,
     portal: PORTAL,
@@ -139,6 +140,8 @@ const MAIL: MailWords = MailWords {
     link_made: Text(
         "Ihre Administration hat einen Link erstellt, mit dem sich Ihrem Konto eine Anmeldemethode hinzufügen lässt",
     ),
+    linked: Text("Ein Konto bei {} wurde mit Ihrem verbunden und öffnet es ab jetzt"),
+    unlinked: Text("Ein Konto bei {} ist nicht mehr mit Ihrem verbunden"),
     new_browser: Text("Anmeldung in einem neuen Browser"),
     browser: Text("Im Browser: {}"),
     client: Text("Netzwerkadresse: {}"),
@@ -308,6 +311,19 @@ const FACTORS: FactorsWords = FactorsWords {
     needs_link: Text(
         "Für eine zweite Anmeldemethode bitten Sie Ihre Administration um einen Link. So kann niemand, der Ihre einzige gestohlen hat, eine eigene hinzufügen.",
     ),
+    linked: Text("Verbundenes Konto"),
+    add_linked: Text("Konto bei {} verbinden"),
+    linked_hint: Text("Danach können Sie sich hier anmelden, indem Sie sich dort anmelden."),
+    done_linked: Text("Verbunden. Ab jetzt können Sie sich damit anmelden."),
+};
+
+const LINK_ACCOUNT: LinkAccountWords = LinkAccountWords {
+    title: Text("Konto bei {} verbinden"),
+    lead: Text("Sie melden sich jetzt dort an. Danach öffnet jenes Konto auch Ihres hier:"),
+    note: Text(
+        "Verbinden Sie keines, das jemand anders öffnen kann: Wer sich dort anmeldet, kommt dann auch hier herein.",
+    ),
+    submit: Text("Weiter zu {}"),
 };
 
 const FACTOR_LINK: FactorLinkWords = FactorLinkWords {
@@ -353,6 +369,7 @@ const ACTIVITY: ActivityWords = ActivityWords {
     session_ended: Text("Eine Sitzung wurde beendet"),
     joined: Text("Konto eröffnet"),
     linked: Text("Verbunden mit {}"),
+    unlinked: Text("Nicht mehr verbunden mit {}"),
     suspended: Text("Konto gesperrt"),
     activated: Text("Konto wieder aktiv"),
     reset: Text("Konto zurückgesetzt"),

@@ -154,8 +154,13 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         ),
         Reason::NotAMember => say(
             "You are not a member here yet",
-            "Your provider knows you, but you have not been invited to {}.",
-            "Ask an administrator for an invitation, then sign in again.",
+            "Your provider knows you, but that account opens nothing at {}.",
+            "If you have an account here, sign in as always and link that one under “Ways to sign in”. Else ask an administrator for an invitation.",
+        ),
+        Reason::AccountTaken => say(
+            "That account belongs to someone else",
+            "It is linked to another person here already, and to one only.",
+            "Sign in over there with an account of your own, then link that.",
         ),
         Reason::ForeignReturn => say(
             "This link leads elsewhere",

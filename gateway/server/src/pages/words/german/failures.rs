@@ -154,8 +154,13 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         ),
         Reason::NotAMember => say(
             "Sie sind hier noch nicht Mitglied",
-            "Ihr Anmeldedienst kennt Sie, aber Sie sind noch nicht zu {} eingeladen.",
-            "Bitten Sie Ihre Administration um eine Einladung und melden Sie sich dann neu an.",
+            "Ihr Anmeldedienst kennt Sie, aber jenes Konto öffnet bei {} nichts.",
+            "Wenn Sie hier ein Konto haben, melden Sie sich wie immer an und verbinden Sie jenes unter „Anmeldemethoden“. Sonst bitten Sie Ihre Administration um eine Einladung.",
+        ),
+        Reason::AccountTaken => say(
+            "Dieses Konto gehört jemand anderem",
+            "Es ist hier schon mit einer anderen Person verbunden, und nur mit einer.",
+            "Melden Sie sich dort mit Ihrem eigenen Konto an und verbinden Sie dieses.",
         ),
         Reason::ForeignReturn => say(
             "Dieser Link führt anderswohin",

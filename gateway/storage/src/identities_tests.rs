@@ -1,0 +1,163 @@
+//! Accounts at providers: whose they are, how they come and go.
+
+use super::*;
+use crate::{
+    TicketKind, TicketRecord,
+    testing::{Dir, t0, tenant, user},
+};
+use cardea_core::entropy::Fixed;
+use cardea_identity::{Factor, FactorData, Status, Ticket};
+
+fn at(issuer: &str, subject: &str) -> LinkedIdentity {
+    LinkedIdentity {
+        provider: ProviderId::parse("work").unwrap(),
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_account_elsewhere_names_one_user_of_one_pool() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+    store.insert_user(&ada).await.unwrap();
+    store.insert_user(&bob).await.unwrap();
+    let acme = tenant("acme");
+    let account = at("https://idp.example", "1");
+    assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Done);
+    assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Already);
+    assert_eq!(store.link_identity(&acme, bob.id, &account, t0()).await.unwrap(), Linked::Taken);
+    let found = store.user_by_identity(&acme, &account).await.unwrap().unwrap();
+    let kept = LinkedAccount { identity: account.clone(), linked: t0(), used: None, own: false };
+    assert_eq!((found.0.id, &found.1), (ada.id, &kept));
+    assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&kept));
+    store.identity_used(&acme, &account, t0()).await.unwrap();
+    let used = LinkedAccount { used: Some(t0()), ..kept };
+    assert_eq!(store.identities(&acme, ada.id).await.unwrap(), [used]);
+    for other in [at("https://other.example", "1"), at("https://idp.example", "2")] {
+        assert_eq!(store.user_by_identity(&acme, &other).await.unwrap(), None);
+    }
+    assert_eq!(store.user_by_identity(&tenant("beta"), &account).await.unwrap(), None);
+}
+
+/// Whoever was invited by a letter and signs in by a provider leaves the letter unused: it replaced all that they sign in with,
+/// for whoever reads the mailbox.
+#[tokio::test]
+async fn who_signs_in_by_a_provider_leaves_no_link_that_opens_something() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+    let mut kept = Vec::new();
+    for (nth, (person, kind)) in
+        [(&ada, TicketKind::Invitation), (&ada, TicketKind::Factor), (&bob, TicketKind::Invitation)]
+            .into_iter()
+            .enumerate()
+    {
+        let ticket = TicketRecord {
+            hash: Ticket::draw(&Fixed::new(nth as u64 + 1)).hash(),
+            tenant: tenant("acme"),
+            kind,
+            subject: person.id.to_string(),
+            payload: serde_json::json!({}),
+            author: "operator".to_owned(),
+            created: t0(),
+            expires: t0().plus(std::time::Duration::from_secs(60)),
+            used: None,
+        };
+        store.insert_ticket(&ticket).await.unwrap();
+        kept.push(ticket);
+    }
+    for person in [&ada, &bob] {
+        store.insert_user(person).await.unwrap();
+    }
+    store.link_identity(&tenant("acme"), ada.id, &at("https://idp.example", "1"), t0()).await.unwrap();
+    let mut there = Vec::new();
+    for ticket in &kept {
+        let found = store.peek_ticket(&ticket.tenant, ticket.kind, &ticket.hash, t0()).await.unwrap();
+        there.push(found.is_some());
+    }
+    assert_eq!(there, [false, false, true]);
+}
+
+#[tokio::test]
+async fn a_person_links_and_unlinks_what_is_theirs_as_it_was_judged() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+    store.insert_user(&ada).await.unwrap();
+    store.insert_user(&bob).await.unwrap();
+    let (acme, work) = (tenant("acme"), ProviderId::parse("work").unwrap());
+    let stray = [FactorId::mint(t0(), &Fixed::new(1))];
+    let (hers, given) = (at("https://idp.example", "1"), at("https://idp.example", "2"));
+    let link =
+        async |user: &User, had: &[FactorId]| store.link_own_identity(&acme, user.id, &hers, had, t0()).await.unwrap();
+    assert_eq!(link(&ada, &stray).await, Linked::Changed);
+    assert_eq!(link(&ada, &[]).await, Linked::Done);
+    assert_eq!(link(&bob, &[]).await, Linked::Taken);
+    store.set_status(&acme, bob.id, Status::Active, Status::Suspended, t0()).await.unwrap();
+    assert_eq!(link(&bob, &[]).await, Linked::NoUser, "whoever may not enter links nothing");
+    let later = t0().plus(std::time::Duration::from_secs(1));
+    store.link_identity(&acme, ada.id, &given, later).await.unwrap();
+    assert!(store.user_by_identity(&acme, &hers).await.unwrap().unwrap().1.own);
+    let unlink = async |user: &User, linked, by| {
+        store.unlink_identity(&acme, user.id, (&work, linked), by, later).await.unwrap()
+    };
+    let own = |accounts| Unlinking::Own { factors: &[], accounts };
+    assert_eq!(unlink(&ada, t0(), own(1)).await, Unlinked::Changed, "another way was counted on");
+    assert_eq!(unlink(&ada, t0(), Unlinking::Own { factors: &stray, accounts: 2 }).await, Unlinked::Changed);
+    assert_eq!(unlink(&bob, t0(), own(0)).await, Unlinked::NoAccount, "another's");
+    assert_eq!(unlink(&ada, later, own(2)).await, Unlinked::NoAccount, "the provider's to end");
+    let done = |account: &LinkedIdentity, invited| Unlinked::Done { account: account.clone(), invited };
+    assert_eq!(unlink(&ada, t0(), own(2)).await, done(&hers, false));
+    assert_eq!(store.user_by_identity(&acme, &hers).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn whoever_loses_the_last_way_in_to_an_administrator_is_invited() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let (acme, work) = (tenant("acme"), ProviderId::parse("work").unwrap());
+    for (nth, (own, mailbox, has_password, invited)) in [
+        (true, false, false, true),
+        (true, true, false, false),
+        (true, false, true, false),
+        (false, true, false, true),
+        (false, false, false, true),
+        (false, true, true, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let person = user("acme", &format!("person{nth}@x.example"));
+        store.insert_user(&person).await.unwrap();
+        let account = at("https://idp.example", &nth.to_string());
+        let linked = if own {
+            store.link_own_identity(&acme, person.id, &account, &[], t0()).await
+        } else {
+            store.link_identity(&acme, person.id, &account, t0()).await
+        };
+        assert_eq!(linked.unwrap(), Linked::Done);
+        if has_password {
+            let id = FactorId::mint(t0(), &Fixed::new(nth as u64));
+            let data = FactorData::Password { phc: "$argon2id$".to_owned() };
+            let password = Factor { id, name: String::new(), data, created: t0(), last_used: None };
+            store.insert_factor(&acme, person.id, &password).await.unwrap();
+        }
+        let by = Unlinking::Administrator { mailbox };
+        let gone = store.unlink_identity(&acme, person.id, (&work, t0()), by, t0()).await.unwrap();
+        assert_eq!(gone, Unlinked::Done { account, invited }, "{nth}");
+        let now = store.user(&acme, person.id).await.unwrap().unwrap();
+        assert_eq!((now.status == Status::Invited, now.last_seen.is_some()), (invited, invited), "{nth}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_another_pool_cannot_be_linked() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let ada = user("acme", "ada@x.example");
+    store.insert_user(&ada).await.unwrap();
+    let linked = store.link_identity(&tenant("beta"), ada.id, &at("i", "1"), t0()).await.unwrap();
+    assert_eq!(linked, Linked::NoUser);
+}
