@@ -62,7 +62,6 @@ pub struct Connection {
     /// What was made of the cookies that it showed last.
     pub(crate) shown: Shown,
     /// Its place among the connections that are allowed at once, held by whatever still uses it: a tunnel, too.
-    #[allow(dead_code, reason = "it is held, and never read")]
     pub(crate) place: Option<Arc<Place>>,
 }
 
@@ -99,6 +98,13 @@ impl Connection {
     /// Whether it is kept longer than a stranger's where there is no room.
     pub(crate) fn is_known(&self) -> bool {
         self.certificate.is_some() || self.watch.is_known()
+    }
+
+    /// It ended as a flood: whoever opened it waits before the next.
+    pub(crate) fn flooded(&self) {
+        if let Some(seat) = self.place.as_deref().and_then(|place| place.seat.as_ref()) {
+            seat.flooded(tokio::time::Instant::now());
+        }
     }
 
     /// Whether it still speaks for whoever opened it.

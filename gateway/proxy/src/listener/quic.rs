@@ -17,7 +17,10 @@ use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     crypto::rustls::{HandshakeData, QuicServerConfig},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{ListenError, Place, Turned};
 use crate::{Connection, Door, Drain, Limits, Proxy, Settings};
@@ -157,6 +160,9 @@ impl Arrivals {
         let mut config = self.config.clone();
         config.transport_config(Arc::new(transport(&settings.limits)));
         async move {
+            if let Some(pause) = place.seat.as_ref().and_then(|seat| seat.pause(Instant::now())) {
+                sleep(pause).await;
+            }
             let shaken = Box::pin(shake_hands(&proxy, incoming, config, settings.limits.handshake)).await;
             drop(shaking);
             let Some(quic) = shaken else { return };

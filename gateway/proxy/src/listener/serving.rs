@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::{Instant, sleep},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -58,6 +59,9 @@ impl Serving {
         (connection.peer, connection.speaks_for_others) = (address, speaks_for_others);
         if seat.is_none() {
             connection.watch.becomes_known();
+        }
+        if let Some(pause) = seat.as_ref().and_then(|seat| seat.pause(Instant::now())) {
+            sleep(pause).await;
         }
         connection.place = Some(Arc::new(Place { room, seat }));
         match self.tls.clone() {
@@ -242,6 +246,7 @@ impl Serving {
         };
         if let Some(flood) = connection.watch.flood().or_else(calmed) {
             self.proxy.metrics().flooded(flood);
+            connection.flooded();
             tracing::warn!(peer = %connection.peer, kind = flood.code(), "a flood was ended with its connection");
         } else if let Some(error) = error {
             tracing::debug!(%error, "a connection broke off");

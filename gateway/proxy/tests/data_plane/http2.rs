@@ -203,6 +203,12 @@ async fn a_flood_ends_its_own_connection_and_no_other() {
         panic!("the honest client's connection ended, too");
     };
     assert_eq!(answered.await, b"heard");
+    // Whoever comes again at once after a flood waits a moment, and is served.
+    let began = std::time::Instant::now();
+    let mut again = Raw::connect(&house).await;
+    again.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request("/public"))).await;
+    while again.next().await.expect("the next connection is served").kind != DATA {}
+    assert!(began.elapsed() >= Duration::from_millis(250), "a flood is begun again at once");
     assert!(service.count() < 1_000, "most of the flood was heard: {}", service.count());
 }
 

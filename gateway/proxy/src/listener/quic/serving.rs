@@ -105,6 +105,7 @@ impl Serving {
     fn ends_flood(&self, quic: &quinn::Connection) {
         quic.close(code(Code::H3_EXCESSIVE_LOAD), b"");
         self.proxy.metrics().flooded(Flood::Resets);
+        self.connection.flooded();
         tracing::warn!(peer = %self.connection.peer, kind = Flood::Resets.code(), "a flood was ended with its connection");
     }
 
