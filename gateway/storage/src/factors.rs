@@ -150,15 +150,14 @@ impl Store {
         id: FactorId,
         at: Timestamp,
     ) -> Result<(), StoreFault> {
-        let mut tx = self.write().await?;
         sqlx::query("UPDATE factors SET last_used_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3")
             .bind(tenant.as_str())
             .bind(user.to_string())
             .bind(id.to_string())
             .bind(at.as_micros())
-            .execute(&mut *tx)
+            .execute(self.writer())
             .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     /// Renames a factor; tells whether there is one.

@@ -150,6 +150,11 @@ impl Store {
         Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    /// Where to write with one statement: it is a transaction by itself, and the writer is asked once and not three times.
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.0.writer
+    }
+
     /// The right to write with the log's connection, as long as this is held: whoever writes waits here, and not in
     /// SQLite's busy loops.
     pub(crate) async fn turn(&self) -> Result<PoolConnection<Any>, StoreFault> {

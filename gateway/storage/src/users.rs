@@ -194,7 +194,6 @@ impl Store {
 
     /// Notes that a user was seen; never moves back.
     pub async fn user_seen(&self, tenant: &TenantId, id: UserId, at: Timestamp) -> Result<(), StoreFault> {
-        let mut tx = self.write().await?;
         sqlx::query(
             "UPDATE users SET last_seen_at = $3 WHERE tenant = $1 AND id = $2 AND status <> 'deleted' \
              AND (last_seen_at IS NULL OR last_seen_at < $3)",
@@ -202,9 +201,9 @@ impl Store {
         .bind(tenant.as_str())
         .bind(id.to_string())
         .bind(at.as_micros())
-        .execute(&mut *tx)
+        .execute(self.writer())
         .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     /// Deletes a user with factors, identities and groups; the id stays taken. Tells whether there was one. Sessions

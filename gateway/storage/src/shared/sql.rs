@@ -73,14 +73,13 @@ impl SharedState for SqlShared {
     }
 
     async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault> {
-        let mut tx = self.0.write().await?;
         sqlx::query("UPDATE sessions SET last_seen_at = $3 WHERE tenant = $1 AND id = $2 AND last_seen_at < $3")
             .bind(tenant.as_str())
             .bind(id.to_string())
             .bind(at.as_micros())
-            .execute(&mut *tx)
+            .execute(self.0.writer())
             .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {

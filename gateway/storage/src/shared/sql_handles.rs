@@ -2,15 +2,13 @@
 
 use cardea_core::{SessionId, TenantId, Timestamp};
 use cardea_identity::{HandleHash, HandleRecord, Session};
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Executor};
 
 use super::sql::session;
 use crate::{Store, StoreFault, row::Read};
 
 pub(super) async fn insert(store: &Store, handle: &HandleRecord) -> Result<(), StoreFault> {
-    let mut tx = store.write().await?;
-    keep(&mut tx, handle).await?;
-    Ok(tx.commit().await?)
+    keep(store.writer(), handle).await
 }
 
 pub(super) async fn opened(
@@ -63,7 +61,7 @@ pub(super) async fn offer(store: &Store, before: &HandleRecord, next: &HandleRec
         .bind(before.hash.to_string())
         .execute(&mut *tx)
         .await?;
-    keep(&mut tx, next).await?;
+    keep(&mut *tx, next).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -92,7 +90,7 @@ pub(super) async fn shown(store: &Store, handle: &HandleRecord, at: Timestamp) -
     Ok(true)
 }
 
-async fn keep(tx: &mut Transaction<'_, Any>, handle: &HandleRecord) -> Result<(), StoreFault> {
+async fn keep(writer: impl Executor<'_, Database = Any>, handle: &HandleRecord) -> Result<(), StoreFault> {
     sqlx::query(
         "INSERT INTO handles (hash, tenant, session, host, issued_at, replaces, offered_at, superseded_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
@@ -105,7 +103,7 @@ async fn keep(tx: &mut Transaction<'_, Any>, handle: &HandleRecord) -> Result<()
     .bind(handle.replaces.map(|hash| hash.to_string()))
     .bind(handle.offered_at.map(Timestamp::as_micros))
     .bind(handle.superseded_at.map(Timestamp::as_micros))
-    .execute(&mut **tx)
+    .execute(writer)
     .await?;
     Ok(())
 }

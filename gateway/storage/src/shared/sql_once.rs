@@ -14,7 +14,6 @@ use super::names_of_tries;
 use crate::{Store, StoreFault, row::Read};
 
 pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault> {
-    let mut tx = store.write().await?;
     sqlx::query(
         "INSERT INTO one_time (tenant, purpose, hash, body, expires_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (tenant, purpose, hash) DO UPDATE SET body = excluded.body, expires_at = excluded.expires_at",
@@ -24,9 +23,9 @@ pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault
     .bind(value.hash.to_string())
     .bind(value.body.as_str())
     .bind(value.expires.as_micros())
-    .execute(&mut *tx)
+    .execute(store.writer())
     .await?;
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 pub(super) async fn peek(
@@ -60,7 +59,7 @@ pub(super) async fn take(
     hash: &TicketHash,
     now: Timestamp,
 ) -> Result<Option<OneTime>, StoreFault> {
-    let mut tx = store.write().await?;
+    // INVARIANT: one statement, and all of its rows read: whoever is given the value has taken it, and nobody else.
     let rows = sqlx::query(
         "DELETE FROM one_time WHERE tenant = $1 AND purpose = $2 AND hash = $3 AND expires_at > $4 \
          RETURNING body, expires_at",
@@ -69,11 +68,9 @@ pub(super) async fn take(
     .bind(purpose.as_str())
     .bind(hash.to_string())
     .bind(now.as_micros())
-    .fetch_all(&mut *tx)
+    .fetch_all(store.writer())
     .await?;
     let taken = rows.first().map(|row| one_time(row, tenant, purpose, hash)).transpose()?;
-    // If we crash before this, nobody has taken it.
-    tx.commit().await?;
     store.sealer_with(Some(tenant), taken.as_ref().and_then(|value| value.body.key_id())).await?;
     Ok(taken)
 }
