@@ -1,10 +1,11 @@
 """Floods, and the honest clients beside them: nginx under the same flood shows what the attackers take of the machine."""
-import subprocess, sys, time
+import statistics, subprocess, sys, time
 
 import peers
 from load import Side, paced
 from machine import HERE, REST, memory
 from stage import TARGET, Browser
+from table import spread
 
 RATE, WITHIN = 500, 2
 KINDS = ("slow-heads", "slow-bodies", "resets", "continuations")
@@ -16,27 +17,39 @@ def run(stage, sides, options, table):
     cardea = peers.cardea(stage)
     # Of a session of its own: what is in flight of one session has a share, and the honest client's is another.
     files = Side("", peers.cardea(stage, "files").host, 0, stage.enter(Browser(), "files"))
-    paced(cardea, TARGET, RATE, 2)  # warm
-    calm = {name: honest(stage, side, options) for name, side in (("cardea", cardea), ("nginx", sides.get("nginx"))) if side}
+    honest(cardea, options)  # warm
     for kind in KINDS:
-        before = memory(stage.gateway.pid)
-        with Attack(stage, kind, stage.front, files):
-            seen = honest(stage, cardea, options)
-            grown = memory(stage.gateway.pid) - before
+        ours = [Round(stage, cardea, stage.front, kind, files, options) for _ in range(options.rounds)]
         beside = ""
         if "nginx" in sides:
-            with Attack(stage, kind, sides["nginx"].port, Side("", cardea.host, 0, cardea.cookie)):
-                other = honest(stage, sides["nginx"], options)
-            beside = f"; nginx {other['p99'] / calm['nginx']['p99']:.1f} ×"
-        late = seen["p99"] / calm["cardea"]["p99"]
-        table.at_most(f"p99 of honest clients under {kind}", late, WITHIN, "{:.1f} ×", f"{late:.1f} × ({calm['cardea']['p99']:.0f} → {seen['p99']:.0f} µs, {seen['failed']} failed){beside}")
-        table.at_most(f"memory grows under {kind}", grown, MEMORY, "{:.0f} MiB", f"{grown:.0f} MiB, {seen['core']:.0f} % of one core")
+            other = Side("", cardea.host, 0, cardea.cookie)
+            theirs = [Round(stage, sides["nginx"], sides["nginx"].port, kind, other, options) for _ in range(options.rounds)]
+            beside = f"; nginx {spread([one.later for one in theirs], '{:.1f}')} ×"
+        later = [one.later for one in ours]
+        calm, seen = (statistics.median(one["p99"] for one in half) for half in zip(*((one.calm, one.seen) for one in ours)))
+        failed = sum(one.seen["failed"] for one in ours)
+        table.at_most(f"p99 of honest clients under {kind}", statistics.median(later), WITHIN, "{:.1f} ×",
+                      f"{spread(later, '{:.1f}')} × ({calm:.0f} → {seen:.0f} µs, {failed} failed){beside}")
+        grown, core = max(one.grown for one in ours), max(one.core for one in ours)
+        table.at_most(f"memory grows under {kind}", grown, MEMORY, "{:.0f} MiB", f"{grown:.0f} MiB, {core:.0f} % of one core")
 
 
-def honest(stage, side, options):
-    began, before = time.monotonic(), side.cpu()
-    seen = paced(side, TARGET, RATE, options.seconds)
-    return seen | {"core": 100 * (side.cpu() - before) / (time.monotonic() - began)}
+class Round:
+    """Honest clients without a flood, and with it at once after: what else the machine does then touches both."""
+
+    def __init__(self, stage, side, port, kind, attacker, options):
+        self.calm = honest(side, options)
+        held = memory(stage.gateway.pid)
+        with Attack(stage, kind, port, attacker):
+            began, before = time.monotonic(), side.cpu()
+            self.seen = honest(side, options)
+            self.core = 100 * (side.cpu() - before) / (time.monotonic() - began)
+            self.grown = memory(stage.gateway.pid) - held
+        self.later = self.seen["p99"] / self.calm["p99"]
+
+
+def honest(side, options):
+    return paced(side, TARGET, RATE, options.seconds)
 
 
 class Attack:
