@@ -1,0 +1,91 @@
+"""Signing in: what a passkey and a password take of the CPU, and what people who come all at once take from requests."""
+import re, resource, statistics, subprocess, sys, time
+
+import peers
+from browser import Browser
+from load import paced
+from machine import HERE, REST, cpu, need, sh
+from stage import PASSWORD, TARGET
+from table import spread
+
+# Milliseconds of CPU: of a passkey, and of a password beside what its hash takes.
+PASSKEY, PASSWORD_BESIDE = 3, 3
+CROWD, RATE, WITHIN = 50, 500, 2
+TIMES = 100
+ADDRESSES = (f"{high}.{low}" for high in range(1, 256) for low in range(256))
+
+
+def run(stage, sides, options, table):
+    need("/usr/lib/python3/dist-packages/fido2", "python3-fido2")
+    need("argon2", "argon2")
+    from passkey import Passkey  # only now is what it needs there
+
+    site = f"https://bench.localhost:{stage.front}"
+    own = Passkey(site, "bench.localhost")
+    link = invite(stage, "passkey@lab.example")
+    browser = Browser()
+    browser.send("GET", link)
+    begun = browser.post(link + "/passkey/options")
+    browser.post(link + "/passkey", credential=own.create(begun["publicKey"]))
+    people = [f"person-{nth}@lab.example" for nth in range(CROWD)]
+    for person in people:
+        link, browser = invite(stage, person), Browser()
+        browser.submit(browser.send("GET", link), password=PASSWORD, again=PASSWORD)
+
+    def by_passkey(nth):
+        browser.send("GET", site + "/sign-in")
+        begun = browser.post(site + "/sign-in/passkey/options", begin="")
+        return browser.post(site + "/sign-in/passkey", begin="", credential=own.get(begun["publicKey"]))
+
+    def by_password(nth):
+        sign_in(browser, site, people[nth % CROWD])
+
+    hash_alone = argon2()
+    for what, way, beside, limit in (("a passkey", by_passkey, 0, PASSKEY), ("a password, beside its argon2id", by_password, hash_alone, PASSWORD_BESIDE)):
+        rounds = [cost(stage, browser, way) - beside for _ in range(options.rounds)]
+        more = f" (argon2id alone, by the reference program of Debian: {hash_alone:.1f} ms)" if beside else ""
+        table.at_most(f"CPU of signing in with {what}", statistics.median(rounds), limit, "{:.1f} ms", spread(rounds, "{:.1f}") + " ms" + more)
+
+    cardea, later, done = peers.cardea(stage), [], []
+    for _ in range(options.rounds):
+        calm = paced(cardea, TARGET, RATE, options.seconds)
+        crowd = stage.start(["nice", "-n", "10", sys.executable, HERE / "crowd_in.py", site, *people], REST, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        crowd.stdout.readline()
+        seen = paced(cardea, TARGET, RATE, options.seconds)
+        done.append(int(crowd.communicate()[0]) / options.seconds)
+        stage.children.remove(crowd)
+        later.append(seen["p99"] / calm["p99"])
+    table.at_most(f"p99 of requests while {CROWD} people sign in at once", statistics.median(later), WITHIN, "{:.1f} ×",
+                  f"{spread(later, '{:.1f}')} × ({spread(done)} sign-ins a second)")
+
+
+def invite(stage, email):
+    told = stage.cardea("user", "invite", "--tenant", "lab", email, "--name", "Bench", "--group", "readers")
+    return re.search(r"https?://\S+", told).group(0)
+
+
+def sign_in(browser, site, email):
+    """From the first page to the portal, with a password."""
+    page = browser.submit(browser.send("GET", site + "/sign-in"), email=email)
+    page = browser.submit(page, password=PASSWORD)
+    if page[0] != 200 or 'name="password"' in page[2]:
+        sys.exit(f"bench: {email} was not signed in: {page[0]} at {page[1]}:\n{page[2][:2000]}")
+
+
+def cost(stage, browser, way):
+    """Milliseconds of the gateway's CPU for one, each over a connection and from an address of its own, since one has a pace."""
+    before = cpu([stage.gateway.pid])
+    for nth in range(TIMES):
+        browser.close()
+        browser.address = f"127.{next(ADDRESSES)}.1"
+        way(nth)
+    return (cpu([stage.gateway.pid]) - before) / TIMES * 1e3
+
+
+def argon2():
+    """Milliseconds of CPU that the hash takes by itself, with OWASP's parameters."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(20):
+        sh("argon2", "some salt of ours", "-id", "-t", "2", "-k", "19456", "-p", "1", input=PASSWORD)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 20 * 1e3
