@@ -83,6 +83,20 @@ fn form_action(page: &Reply) -> &str {
     policy.split(';').find(|part| part.trim().starts_with("form-action")).unwrap_or_default()
 }
 
+/// Whatever its word could be worth: a private account there may never show two.
+#[tokio::test]
+async fn a_linked_account_settles_nothing_that_is_owed() -> Story {
+    let tenant = "[factors]\nenrol = \"sign-in\"\nmust_enrol = true\n";
+    let world = World::with("link = true\nassurance = { mfa = 2 }\n", tenant).await?;
+    let (mut joining, _, mira) = world.gateway.newcomer(MIRA, &["readers"]).await?;
+    let page = world.links(&mut joining, "gus").await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors"), "{}", page.body);
+    let (_, page) = mira.opens(&world.gateway.at("echo.acme", "/x")?).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors"), "{}", page.body);
+    assert!(page.body.contains("asks for a second way to sign in"), "{}", page.body);
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_account_opens_whoever_linked_it_and_its_address_opens_nobody() -> Story {
     let world = house().await?;

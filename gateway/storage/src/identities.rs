@@ -230,7 +230,8 @@ pub(crate) async fn drop_own(
     rows.iter().map(|row| Ok(account_of(sealer, user, row)?.identity)).collect()
 }
 
-/// Whoever is active and has neither an account nor a factor that opens is invited from now on. They were here, so no letter carries
+/// Whoever is active and has neither an account nor a factor that opens by itself is invited from now on: an app's codes and
+/// recovery codes open nothing without another. They were here, so no letter carries
 /// their next link.
 async fn invite_the_bare(
     tx: &mut Transaction<'_, Any>,
@@ -242,7 +243,7 @@ async fn invite_the_bare(
         "UPDATE users SET status = 'invited', changed_at = $3, last_seen_at = COALESCE(last_seen_at, $3) \
          WHERE tenant = $1 AND id = $2 AND status = 'active' \
          AND NOT EXISTS (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2) \
-         AND NOT EXISTS (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND kind <> 'recovery')",
+         AND NOT EXISTS (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND kind IN ('password', 'passkey'))",
     )
     .bind(tenant.as_str())
     .bind(user.to_string())

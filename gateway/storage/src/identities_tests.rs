@@ -6,7 +6,7 @@ use crate::{
     testing::{Dir, t0, tenant, user},
 };
 use cardea_core::entropy::Fixed;
-use cardea_identity::{Factor, FactorData, Status, Ticket};
+use cardea_identity::{Factor, FactorData, Sealed, Status, Ticket};
 
 fn at(issuer: &str, subject: &str) -> LinkedIdentity {
     LinkedIdentity {
@@ -118,13 +118,18 @@ async fn whoever_loses_the_last_way_in_to_an_administrator_is_invited() {
     let dir = Dir::new();
     let store = dir.store().await;
     let (acme, work) = (tenant("acme"), ProviderId::parse("work").unwrap());
-    for (nth, (own, mailbox, has_password, invited)) in [
-        (true, false, false, true),
-        (true, true, false, false),
-        (true, false, true, false),
-        (false, true, false, true),
-        (false, false, false, true),
-        (false, true, true, false),
+    let password = || Some(FactorData::Password { phc: "$argon2id$".to_owned() });
+    // Codes of an app open nothing by themselves.
+    let codes = || Some(FactorData::Totp { secret: Sealed::from_stored("a secret"), last_step: None });
+    for (nth, (own, mailbox, factor, invited)) in [
+        (true, false, None, true),
+        (true, true, None, false),
+        (true, false, password(), false),
+        (true, false, codes(), true),
+        (false, true, None, true),
+        (false, false, None, true),
+        (false, true, password(), false),
+        (false, true, codes(), true),
     ]
     .into_iter()
     .enumerate()
@@ -138,11 +143,10 @@ async fn whoever_loses_the_last_way_in_to_an_administrator_is_invited() {
             store.link_identity(&acme, person.id, &account, t0()).await
         };
         assert_eq!(linked.unwrap(), Linked::Done);
-        if has_password {
+        if let Some(data) = factor {
             let id = FactorId::mint(t0(), &Fixed::new(nth as u64));
-            let data = FactorData::Password { phc: "$argon2id$".to_owned() };
-            let password = Factor { id, name: String::new(), data, created: t0(), last_used: None };
-            store.insert_factor(&acme, person.id, &password).await.unwrap();
+            let factor = Factor { id, name: String::new(), data, created: t0(), last_used: None };
+            store.insert_factor(&acme, person.id, &factor).await.unwrap();
         }
         let by = Unlinking::Administrator { mailbox };
         let gone = store.unlink_identity(&acme, person.id, (&work, t0()), by, t0()).await.unwrap();

@@ -8,6 +8,15 @@ use cardea_storage::{StoreFault, Unlinked, Unlinking};
 use super::{ChangeFault, Doer, House, subject};
 use crate::state::TenantState;
 
+/// The most that providers' words could be worth.
+pub(crate) struct Vouched {
+    /// Of any of them.
+    pub(crate) any: Option<Assurance>,
+    /// Of those that brought the person here. What somebody linked by themselves settles nothing that is owed: it may never be
+    /// worth what it could be.
+    pub(crate) brought: Option<Assurance>,
+}
+
 impl House {
     /// A person's accounts. A provider that the tenant no longer has opens nothing.
     pub(crate) async fn accounts(&self, state: &TenantState, user: UserId) -> Result<Vec<LinkedAccount>, StoreFault> {
@@ -25,7 +34,20 @@ impl House {
 
     /// The most that the word of a provider could be worth to whom this person is linked; none where there is none.
     pub(crate) async fn vouched(&self, state: &TenantState, user: UserId) -> Result<Option<Assurance>, StoreFault> {
-        Ok(self.words(state, user).await?.into_iter().map(|(_, worth)| worth).max())
+        Ok(self.vouched_by(state, user).await?.any)
+    }
+
+    /// The same, and apart from it what those are worth who brought this person here.
+    pub(crate) async fn vouched_by(&self, state: &TenantState, user: UserId) -> Result<Vouched, StoreFault> {
+        let mut vouched = Vouched { any: None, brought: None };
+        for account in self.store.identities(state.id(), user).await? {
+            let word = state.bundle.providers.get(&account.identity.provider).map(best_word);
+            vouched.any = vouched.any.max(word);
+            if !account.own {
+                vouched.brought = vouched.brought.max(word);
+            }
+        }
+        Ok(vouched)
     }
 
     /// The same of those that are still to be heard in this session.

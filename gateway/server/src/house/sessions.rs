@@ -168,15 +168,18 @@ impl House {
         // What the tenant has switched off since cannot be asked for: the challenge would be a dead end.
         let factors = &state.bundle.tenant.factors;
         let enrolled = sign_in::usable(factors, &self.store.factors(&session.tenant, user.id).await?);
-        let vouched = self.vouched(state, user.id).await?;
-        let reachable = assurance::reachable(&session.proofs, &enrolled, vouched).unwrap_or(session.assurance);
+        let vouched = self.vouched_by(state, user.id).await?;
+        let reaches = |word| {
+            let most = assurance::reachable(&session.proofs, &enrolled, word).unwrap_or(session.assurance);
+            most.max(session.assurance)
+        };
+        let reachable = reaches(vouched.any);
         // A handle that has been replaced is never replaced again.
         let rotate_at = record.superseded_at.is_none().then(|| record.rotates_at(rules));
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
-        let reachable = reachable.max(session.assurance);
         let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
         live.lacks_second_factor = may_reach_more(reachable, factors);
-        live.owes_second_factor = enrolment::is_owed(session, &enrolled, reachable, factors);
+        live.owes_second_factor = enrolment::is_owed(session, &enrolled, reaches(vouched.brought), factors);
         Ok(Arc::new(live))
     }
 
@@ -191,9 +194,8 @@ impl House {
         if !rules.must_enrol || self.accounts(state, user).await?.iter().any(|account| !account.own) {
             return Ok(false);
         }
-        let vouched = self.vouched(state, user).await?;
         let usable = sign_in::usable(rules, &self.store.factors(state.id(), user).await?);
-        let reachable = assurance::reachable(&[], &usable, vouched).unwrap_or(Assurance::One);
+        let reachable = assurance::reachable(&[], &usable, None).unwrap_or(Assurance::One);
         Ok(enrolment::would_be_owed(&usable, reachable, rules))
     }
 

@@ -145,7 +145,10 @@ impl<'a> Ways<'a> {
             && known.confirms_by_mail()
             && linked.iter().all(|one| one.own && spec_of(one).is_none());
         let known = linked.iter().filter_map(spec_of);
-        let providers = known.filter(|_| !own).filter(vouches).collect();
+        let mut providers: Vec<_> = known.filter(|_| !own).filter(vouches).collect();
+        // Two accounts at one provider are one way there.
+        providers.sort_by(|one, other| one.id.cmp(&other.id));
+        providers.dedup_by(|one, other| one.id == other.id);
         Ok(Self { passkey, code, password, mail, recovery: codes && need != Need::Fresh, providers })
     }
 
