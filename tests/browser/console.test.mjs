@@ -335,6 +335,8 @@ story("the_keyboard_alone_signs_in_and_finds_its_way", async () => {
   // The editor is no trap: Tab leaves it.
   await press("Control+k");
   await page.keyboard.type("Policy file");
+  // The files are read when the search opens: whoever looks sees them before going on.
+  await page.getByRole("option", { name: /Policy file/ }).first().waitFor();
   await press("Enter");
   const editor = page.getByRole("textbox", { name: "Text of records" });
   await editor.focus();
