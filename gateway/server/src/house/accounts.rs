@@ -59,7 +59,8 @@ impl House {
         Ok(enrolment::unheard(session, &self.words(state, session.user).await?))
     }
 
-    /// Takes an account from a person, whoever linked it, and ends what rests on it. Whoever had no other way in is invited from now on.
+    /// Takes an account from a person, whoever linked it, and ends what rests on it. Whoever had no other way in is invited from
+    /// now on.
     pub async fn unlink_account(
         &self,
         tenant: &TenantState,
@@ -90,8 +91,8 @@ impl House {
         Ok(())
     }
 
-    /// Ends the sessions, but one if given, that rest on a provider's word about this person. Whose accounts there are several cannot be
-    /// told apart there: all that rests on any of them goes.
+    /// Ends the sessions, but one if given, that rest on a provider's word about this person. Several accounts there cannot be
+    /// told apart in a session: all that rests on any of them goes.
     pub(crate) async fn end_what_rests_on_account(
         &self,
         tenant: &TenantId,

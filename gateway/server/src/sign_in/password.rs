@@ -1,6 +1,6 @@
 //! The password, as a first factor or as a fresh proof.
 
-use std::{num::NonZero, sync::LazyLock, thread, time::Duration};
+use std::{io, num::NonZero, sync::LazyLock, thread, time::Duration};
 
 use axum::{Form, response::Response};
 use cardea_audit::Event;
@@ -13,7 +13,7 @@ use cardea_identity::{
     sign_in::{Aim, Awaits, Flow},
 };
 use serde::Deserialize;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::{
     complete::Enrolled,
@@ -97,21 +97,32 @@ async fn verify(phc: Option<String>, password: Secret<String>) -> Result<bool, N
 pub(super) async fn hashing<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, password::HashFault> + Send + 'static,
 ) -> Result<T, No> {
-    let turn = tokio::time::timeout(TURN, HASHING.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(Reason::Overloaded.into()) };
     let fault = |cause: String| No::Faulted(Reason::Internal, cause);
+    let turn = tokio::time::timeout(TURN, HASHING.acquire()).await;
+    let Ok(Ok(turn)) = turn else { return Err(Reason::Overloaded.into()) };
+    let hears = standing_back(turn, work).map_err(|error| fault(error.to_string()))?;
+    let done = hears.await.map_err(|_| fault("the hashing thread ended without an answer".into()))?;
+    done.map_err(|error| fault(error.to_string()))
+}
+
+/// Does `work` on a thread of its own, since it stands back for good: some 50 µs beside the hash's tens of milliseconds.
+/// INVARIANT: the turn is the thread's until the work is done, whoever has stopped waiting for it: else whoever asks and goes
+/// away again could have as many hashed at once as they like.
+fn standing_back<T: Send + 'static>(
+    turn: SemaphorePermit<'static>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
     let (says, hears) = oneshot::channel();
-    // A thread of its own, since it stands back for good: some 50 µs beside the hash's tens of milliseconds.
-    let begun = thread::Builder::new().name("hashing".into()).spawn(move || {
+    thread::Builder::new().name("hashing".into()).spawn(move || {
         // Linux counts it for the thread alone. Where it cannot be had, requests only wait longer.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::nice(STANDS_BACK);
+        let done = work();
+        drop(turn);
         // Whoever waited may have gone.
-        let _ = says.send(work());
-    });
-    begun.map_err(|error| fault(error.to_string()))?;
-    let done = hears.await.map_err(|_| fault("the hashing thread ended without an answer".into()))?;
-    done.map_err(|error| fault(error.to_string()))
+        let _ = says.send(done);
+    })?;
+    Ok(hears)
 }
 
 async fn again(visit: &Visit, flow: Flow, email: &Email, problem: Problem) -> Result<Response, No> {
@@ -150,5 +161,26 @@ impl Visit {
             detail: detail.to_owned(),
         };
         self.house.note(self.id(), &self.noting(), event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// The turn went with the request, and the hash went on: a client that asked and went away had as many as it liked.
+    #[tokio::test]
+    async fn who_goes_away_leaves_the_turn_to_what_is_hashed_for_them() {
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let (goes_on, waits) = mpsc::channel::<()>();
+        let hears = standing_back(ONE.acquire().await.unwrap(), move || waits.recv().is_ok()).unwrap();
+        drop(hears);
+        assert_eq!(ONE.available_permits(), 0, "the turn is free while the work goes on");
+        goes_on.send(()).unwrap();
+        let next = ONE.acquire().await.unwrap();
+        assert_eq!(standing_back(next, || 7).unwrap().await, Ok(7));
+        assert_eq!(ONE.available_permits(), 1);
     }
 }
