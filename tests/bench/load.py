@@ -1,9 +1,19 @@
 """Load, as much as goes or at a fixed rate, and how long answers took."""
-import json, re, sys
+import collections, functools, json, os, re, statistics, subprocess, sys, time
 
-from machine import HERE, REST, cpu, sh
+from machine import HERE, MEASURED, REST, ROOT, busy, cpu, sh
+from stage import TARGET
+from table import spread
 
 UNITS = {"us": 1, "ms": 1e3, "s": 1e6}
+# Requests a second where there is room for all, and the connections that they take turns on.
+RATE, CONNECTIONS = 2000, 16
+# So many requests, at least, for a p99: it is then the 200th from the end.
+SAMPLES = 20_000
+# What is compared is told apart to 100 µs: a sender that is later than that at its own p99 disturbs it.
+LATE = 100
+# Share of the measured core.
+OTHERS = 0.05
 
 
 class Side:
@@ -32,8 +42,67 @@ def saturated(side, target, seconds, connections, *headers):
     return {"cpu": spent / done * 1e6, "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), "p50": late["50"], "p99": late["99"]}
 
 
-def paced(side, target, rate, seconds, connections=16):
-    """So many requests a second, evenly, by `pace.py`: p50 and p99 in µs, how many failed, CPU of one in µs."""
-    before = side.cpu()
-    found = json.loads(sh("taskset", "-c", REST, sys.executable, HERE / "pace.py", side.port, side.host, target, side.cookie, rate, seconds, connections))
-    return found | {"cpu": (side.cpu() - before) / (rate * seconds) * 1e6}
+@functools.cache
+def sender():
+    """The program that sends at a fixed rate, built when it is first needed: where all else is built it would pull that in."""
+    every = f"0-{os.cpu_count() - 1}"
+    command = ["taskset", "-c", every, "cargo", "build", "--release", "--package", "cardea-pace", "--bench", "pace", "--target-dir", ROOT / "target/bench"]
+    built = subprocess.run([*command, "--message-format", "json-render-diagnostics"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return next(found for line in built.splitlines() if (found := json.loads(line).get("executable")))
+
+
+def paced(stage, side, seconds, arrivals="even"):
+    """RATE requests a second, by `pace`: quantiles in µs, how many failed, CPU of one in µs; how late the sender was at p99 of what
+    it sent, and what share of the measured core others took."""
+    program, side_before, core_before, began = sender(), side.cpu(), busy(MEASURED), time.monotonic()
+    out = sh("taskset", "-c", REST, program, side.port, side.host, TARGET, side.cookie, stage.dir / "front.pem", RATE, seconds, CONNECTIONS, arrivals)
+    took, spent, core = time.monotonic() - began, side.cpu() - side_before, busy(MEASURED) - core_before
+    found = json.loads(out)
+    if not found["answered"]:
+        sys.exit(f"bench: {side.name}: no request was answered well: {out}")
+    return found | {"failed": sum(found["failed"].values()), "how": found["failed"], "cpu": spent / found["sent"] * 1e6, "others": max(0.0, core - spent) / took}
+
+
+class Rounds:
+    """What came out of rounds that each compare some runs of `paced`. A round counts only where the sender was in time in all of
+    them, and nobody else was on the measured core."""
+
+    def __init__(self):
+        self.kept, self.all, self.failures = [], 0, collections.Counter()
+
+    def add(self, **seen):
+        self.all += 1
+        for one in seen.values():
+            self.failures.update(one["how"])
+        if all(one["late"] <= LATE and one["others"] <= OTHERS for one in seen.values()):
+            self.kept.append(seen)
+            return
+        print("  left out: " + "; ".join(f"{name}: the sender {one['late']:.0f} µs late, others had {one['others']:.1%} of the core" for name, one in seen.items()), flush=True)
+
+    def of(self, name, key):
+        return [one[name][key] for one in self.kept]
+
+    def at_most(self, table, what, values, limit, form, more=""):
+        """A row with the median and the extremes of `values`, one of each round that counts."""
+        values = list(values)
+        left_out = f"; {self.all - len(self.kept)} of {self.all} rounds left out" if len(self.kept) < self.all else ""
+        if not values:
+            table.add(what, "nothing" + left_out, "at most " + form.format(limit))
+            return
+        fewest = min(one["answered"] + one["failed"] for seen in self.kept for one in seen.values())
+        few = f"; no verdict from {fewest} requests a round" if fewest < SAMPLES else ""
+        number, unit = form.split(" ")
+        found = f"{spread(values, number)} {unit}{more}{left_out}{few}"
+        table.add(what, found, "at most " + form.format(limit), None if few else statistics.median(values) <= limit)
+
+
+def later(rounds):
+    """How many times as long p99 is as in the calm just before."""
+    return [one["seen"]["p99"] / one["calm"]["p99"] for one in rounds.kept]
+
+
+def change(rounds):
+    """p99 before and after, and what failed."""
+    p99 = " → ".join(f"{statistics.median(rounds.of(name, 'p99')):.0f}" for name in ("calm", "seen")) + " µs, " if rounds.kept else ""
+    failed = ", ".join(f"{count} × {how}" for how, count in rounds.failures.items())
+    return f"({p99}{failed or 'none'} failed)"

@@ -6,6 +6,8 @@ HERE = ROOT / "tests/bench"
 TICKS = os.sysconf("SC_CLK_TCK")
 # Everything measured has the one core to itself; load, services and checkers of others share what is left.
 MEASURED, REST = 0, 1
+# Before a program that gets of its core only what others leave: whoever else wakes there goes first, and at once.
+STANDS_BACK = ("chrt", "--idle", "0")
 
 
 def need(command, package):
@@ -56,6 +58,16 @@ def cpu(pids):
         fields = pathlib.Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
         total += int(fields[11]) + int(fields[12])
     return total / TICKS
+
+
+def busy(core):
+    """Seconds that this core was not idle, and those that the machine under this one took from it."""
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _, _, irq, softirq, steal = map(int, ticks[:8])
+            return (user + nice + system + irq + softirq + steal) / TICKS
+    sys.exit(f"bench: there is no core {core}")
 
 
 def memory(pid):

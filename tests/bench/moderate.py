@@ -1,33 +1,39 @@
 """A moderate, fixed rate: how long one answer takes where there is room for all."""
-import statistics
-
 import peers
-from load import paced
-from stage import TARGET
+from load import RATE, Rounds, paced
 from table import spread
 
-RATE = 2000
 NEAR = 100
+COLUMNS = {"cpu": "CPU µs/request", "p50": "p50 µs", "p90": "p90 µs", "p99": "p99 µs", "p999": "p99.9 µs", "late": "sender late, p99 µs"}
 
 
 def run(stage, sides, options, table):
     sides = {name: side for name, side in sides.items() if name in ("nginx", "auth_request")} | {"cardea": peers.cardea(stage)}
-    rounds = {name: [] for name in sides}
-    for _ in range(options.rounds):
-        for name, side in sides.items():
-            rounds[name].append(paced(side, TARGET, RATE, options.seconds))
-    lines = [f"| {RATE} requests/s | CPU µs/request | p50 µs | p99 µs | failed |", "|---|---|---|---|---|"]
-    for name, seen in rounds.items():
-        cells = [spread([one[key] for one in seen]) for key in ("cpu", "p50", "p99")]
-        lines.append(f"| {sides[name].name} | " + " | ".join(cells) + f" | {sum(one['failed'] for one in seen)} |")
-    table.note("\n".join(lines))
-
-    def beside(name, key):
-        return [one[key] - other[key] for one, other in zip(rounds["cardea"], rounds[name])]
-
+    even = measured(stage, sides, options, lambda nth: "even")
+    table.note(shown(f"{RATE} requests/s", sides, even))
     if "nginx" in sides:
-        later = beside("nginx", "p50")
-        table.at_most(f"p50 at {RATE} requests/s, later than nginx", statistics.median(later), NEAR, "{:.0f} µs", spread(later) + " µs")
+        even.at_most(table, f"p50 at {RATE} requests/s, later than nginx", later(even, "nginx", "p50"), NEAR, "{:.0f} µs")
     if "auth_request" in sides:
-        later = beside("auth_request", "p99")
-        table.at_most(f"p99 at {RATE} requests/s, later than nginx auth_request", statistics.median(later), 0, "{:.0f} µs", spread(later) + " µs")
+        even.at_most(table, f"p99 at {RATE} requests/s, later than nginx auth_request", later(even, "auth_request", "p99"), 0, "{:.0f} µs")
+    # Many at once now and then: what one takes of the CPU, the next ones wait for. In a round, everybody gets the same moments.
+    table.note(shown(f"{RATE} requests/s at random moments", sides, measured(stage, sides, options, str)))
+
+
+def measured(stage, sides, options, arrivals):
+    rounds = Rounds()
+    for nth in range(options.rounds):
+        order = list(sides) if nth % 2 == 0 else list(reversed(sides))
+        rounds.add(**{name: paced(stage, sides[name], options.seconds, arrivals(nth)) for name in order})
+    return rounds
+
+
+def later(rounds, than, key):
+    return [ours - theirs for ours, theirs in zip(rounds.of("cardea", key), rounds.of(than, key))]
+
+
+def shown(title, sides, rounds):
+    lines = [f"| {title}, {len(rounds.kept)} of {rounds.all} rounds | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for name, side in sides.items():
+        lines.append(f"| {side.name} | " + " | ".join(spread(rounds.of(name, key)) if rounds.kept else "" for key in COLUMNS) + " |")
+    failed = ", ".join(f"{count} × {how}" for how, count in rounds.failures.items()) or "none"
+    return "\n".join(lines) + f"\n\nOf these requests failed: {failed}."
