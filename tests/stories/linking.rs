@@ -329,3 +329,46 @@ async fn administrators_see_accounts_and_unlink_them_and_starting_over_does() ->
     assert_eq!(world.events("identity-unlinked").await?.len(), 2);
     Ok(())
 }
+
+/// Where the provider's word about an address of its domain is believed, too: it brings whoever was never unlinked.
+#[tokio::test]
+async fn what_was_unlinked_is_linked_again_by_its_person_and_by_no_address() -> Story {
+    let lines = "link = true\nemail_domains = [\"work.example\"]\n";
+    let world = World::with(lines, "[factors]\nenrol = \"sign-in\"\n").await?;
+    let (mut hers, _, _) = world.gateway.newcomer(MIRA, &["readers"]).await?;
+    let echo = world.gateway.at("echo.acme", "/x")?;
+    for times in 1..=2 {
+        assert_eq!(world.links(&mut hers, "mira").await?.status, 200);
+        let (_, page) = world.signs_in(&echo, "mira").await?;
+        assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+        assert_eq!(world.unlinks(&mut hers).await?.status, 200);
+        for _ in 0..2 {
+            let (client, page) = world.signs_in(&echo, "mira").await?;
+            assert_eq!(page.status, 403, "{}", page.body);
+            assert!(page.body.contains("That account was unlinked"), "{}", page.body);
+            assert!(client.cookie("acme.localhost", "cardea").is_none());
+        }
+        let (linked, unlinked) = (world.events("identity-linked").await?, world.events("identity-unlinked").await?);
+        assert_eq!((linked.len(), unlinked.len()), (times, times), "{linked:?}");
+    }
+    let refused = world.events("sign-in-refused").await?;
+    assert!(refused.iter().all(|one| one["reason"] == "account-unlinked"), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sign_in_under_way_does_not_outlive_the_account_that_it_began_with() -> Story {
+    let world = World::with("link = true\n", "[factors]\nminimum = 2\n").await?;
+    let (mut hers, mira) = world.gateway.person_with_codes(MIRA, &["readers"]).await?;
+    assert_eq!(world.links(&mut hers, "gus").await?.status, 200);
+    let (mut by_account, page) = world.signs_in(&world.gateway.at("echo.acme", "/x")?, "gus").await?;
+    assert_eq!(page.url.path(), "/sign-in/totp", "{} {}", page.status, page.body);
+    assert_eq!(world.unlinks(&mut hers).await?.status, 200);
+    let page = mira.answer(&mut by_account, page).await?;
+    assert_eq!(page.status, 401, "{} {}", page.url, page.body);
+    assert!(by_account.cookie("acme.localhost", "cardea").is_none(), "in by what is hers no more");
+    let ended = world.events("session-ended").await?;
+    assert_eq!(ended.iter().filter(|one| one["cause"] == "factor-changed").count(), 1, "{ended:?}");
+    assert!(hers.open(&world.gateway.at("acme", "/")?).await?.status.is_success());
+    Ok(())
+}

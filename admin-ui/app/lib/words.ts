@@ -101,6 +101,7 @@ export const REASON_CODES = [
   "provider-rejected",
   "not-a-member",
   "account-taken",
+  "account-unlinked",
   "cross-site",
   "proxy-not-trusted",
   "bad-description",

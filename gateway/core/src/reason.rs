@@ -117,6 +117,8 @@ reasons! {
     NotAMember = "not-a-member", 403, Refused;
     /// The account at the provider is linked to another user.
     AccountTaken = "account-taken", 409, Refused;
+    /// The account at the provider was unlinked, and the provider's word does not link it again.
+    AccountUnlinked = "account-unlinked", 403, Refused;
     /// The address to return to is none of the tenant's.
     ForeignReturn = "foreign-return", 400, Refused;
     /// The enrolment token is unknown, spent or too old.

@@ -27,7 +27,7 @@ pub mod token;
 #[cfg(test)]
 mod testing;
 
-pub use pool::{Email, Factor, FactorData, FactorKind, LinkedAccount, LinkedIdentity, Status, User};
+pub use pool::{Email, Factor, FactorData, FactorKind, LinkedAccount, LinkedIdentity, Status, User, account_id};
 pub use sealing::{Sealed, Sealer};
 pub use session::{Handle, HandleHash, HandleRecord, Session};
 pub use token::{Ticket, TicketHash};

@@ -229,13 +229,21 @@ pub struct LinkedAccount {
     pub used: Option<Timestamp>,
     /// Whether the person linked it, from inside. Else they came by the provider's word, and are the provider's to check.
     pub own: bool,
+    /// Whether an entry tells of it: not, where linking it broke off before that.
+    pub told: bool,
 }
 
 impl LinkedAccount {
-    /// What addresses call it: its provider and the moment in which it was linked. The account over there is nobody's to read there.
+    /// What addresses call it.
     pub fn id(&self) -> String {
-        format!("{}-{}", self.identity.provider, self.linked.as_micros())
+        account_id(&self.identity.provider, self.linked)
     }
+}
+
+/// What addresses call an account: its provider and the moment in which it was linked. The account over there is nobody's to read
+/// there.
+pub fn account_id(provider: &ProviderId, linked: Timestamp) -> String {
+    format!("{provider}-{}", linked.as_micros())
 }
 
 /// An e-mail address in its one canonical form: lower case, international domains in their ASCII form.

@@ -10,7 +10,7 @@ use crate::{
     factors,
     row::Read,
     sealed::{self, ACCOUNT, Place, account},
-    tickets,
+    tickets, unlinked,
 };
 
 /// What came of linking.
@@ -19,7 +19,12 @@ pub enum Linked {
     /// It is this user's now.
     Done,
     /// It was this user's already.
-    Already,
+    Already {
+        /// Whether an entry tells of it.
+        told: bool,
+    },
+    /// It was taken from this user, and a provider's word does not give it back.
+    Unlinked,
     /// It belongs to another user of the pool.
     Taken,
     /// There is no such user, or none who may link one.
@@ -103,14 +108,20 @@ impl Store {
         let owner = find(&mut tx, &sealer, tenant, identity).await?;
         if let Some(row) = owner {
             let same = row.parsed("user_id", UserId::parse)? == user;
-            return Ok(if same { Linked::Already } else { Linked::Taken });
+            return Ok(if same { Linked::Already { told: row.count("told")? > 0 } } else { Linked::Taken });
+        }
+        let marks = unlinked::marks(&sealer, identity)?;
+        if had.is_some() {
+            unlinked::forget(&mut tx, tenant, user, &marks).await?;
+        } else if unlinked::was(&mut tx, tenant, user, &marks).await? {
+            return Ok(Linked::Unlinked);
         }
         let mark = sealer.mark(ACCOUNT, &account(identity))?;
         let place = Place::Account { user, mark: &mark };
         let sealed = sealed::seal(&sealer, place, &(&identity.issuer, &identity.subject), self.entropy()?)?;
         sqlx::query(
-            "INSERT INTO identities (tenant, provider, mark, sealed, user_id, linked_at, own) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO identities (tenant, provider, mark, sealed, user_id, linked_at, own, told) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 0)",
         )
         .bind(tenant.as_str())
         .bind(identity.provider.as_str())
@@ -128,7 +139,7 @@ impl Store {
         Ok(Linked::Done)
     }
 
-    /// Takes an account from a user. Whoever is left with no way in is invited, as after a reset; so is whoever a provider brought,
+    /// Takes an account from a user, to whom no word of the provider gives it back. Whoever is left with no way in is invited, as after a reset; so is whoever a provider brought,
     /// where codes by e-mail are a way in: else a mailbox alone would open what it never did.
     pub async fn unlink_identity(
         &self,
@@ -150,13 +161,15 @@ impl Store {
         let found = accounts.into_iter().find(|one| one.identity.provider == *provider && one.linked == linked);
         let may = |one: &LinkedAccount| one.own || matches!(by, Unlinking::Administrator { .. });
         let Some(gone) = found.filter(may) else { return Ok(Unlinked::NoAccount) };
-        sqlx::query("DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4")
-            .bind(tenant.as_str())
-            .bind(user.to_string())
-            .bind(provider.as_str())
-            .bind(linked.as_micros())
-            .execute(&mut *tx)
-            .await?;
+        for sql in UNLINK {
+            sqlx::query(*sql)
+                .bind(tenant.as_str())
+                .bind(user.to_string())
+                .bind(provider.as_str())
+                .bind(linked.as_micros())
+                .execute(&mut *tx)
+                .await?;
+        }
         let invited = match by {
             Unlinking::Own { .. } => false,
             Unlinking::Administrator { mailbox } if mailbox && gone.own => false,
@@ -175,11 +188,20 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
-        let marks = serde_json::to_string(&sealer.marks(ACCOUNT, &account(identity)))?;
+        let marks = unlinked::marks(&sealer, identity)?;
         let sql = "UPDATE identities SET used_at = $3 WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
         sqlx::query(sql).bind(tenant.as_str()).bind(marks).bind(now.as_micros()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Notes that an entry tells of its linking.
+    pub async fn linking_told(&self, tenant: &TenantId, identity: &LinkedIdentity) -> Result<(), StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let marks = unlinked::marks(&sealer, identity)?;
+        let sql = "UPDATE identities SET told = 1 WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
+        sqlx::query(sql).bind(tenant.as_str()).bind(marks).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The user whom an account at a provider belongs to, and the account as it is linked.
@@ -209,8 +231,16 @@ impl Store {
     }
 }
 
-const ACCOUNTS: &str = "SELECT provider, mark, sealed, linked_at, used_at, own FROM identities \
+const ACCOUNTS: &str = "SELECT provider, mark, sealed, linked_at, used_at, own, told FROM identities \
                         WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider";
+
+/// What makes an account of `identities` one of `unlinked`. The seal goes along: it is bound to user and mark.
+const UNLINK: &[&str] = &[
+    "INSERT INTO unlinked (tenant, provider, mark, sealed, user_id, linked_at) \
+     SELECT tenant, provider, mark, sealed, user_id, linked_at FROM identities \
+     WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4",
+    "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4",
+];
 
 /// Takes from a user the accounts that they linked, as factors that they added. What came by a provider's word stays the provider's.
 pub(crate) async fn drop_own(
@@ -219,9 +249,18 @@ pub(crate) async fn drop_own(
     tenant: &TenantId,
     user: UserId,
 ) -> Result<Vec<LinkedIdentity>, StoreFault> {
+    sqlx::query(
+        "INSERT INTO unlinked (tenant, provider, mark, sealed, user_id, linked_at) \
+         SELECT tenant, provider, mark, sealed, user_id, linked_at FROM identities \
+         WHERE tenant = $1 AND user_id = $2 AND own = 1",
+    )
+    .bind(tenant.as_str())
+    .bind(user.to_string())
+    .execute(&mut **tx)
+    .await?;
     let rows = sqlx::query(
         "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND own = 1 \
-         RETURNING provider, mark, sealed, linked_at, used_at, own",
+         RETURNING provider, mark, sealed, linked_at, used_at, own, told",
     )
     .bind(tenant.as_str())
     .bind(user.to_string())
@@ -261,8 +300,8 @@ fn account_of(sealer: &Sealer, user: UserId, row: &AnyRow) -> Result<LinkedAccou
 }
 
 fn read_account(identity: LinkedIdentity, row: &AnyRow) -> Result<LinkedAccount, StoreFault> {
-    let own = row.count("own")? > 0;
-    Ok(LinkedAccount { identity, linked: row.time("linked_at")?, used: row.opt_time("used_at")?, own })
+    let (own, told) = (row.count("own")? > 0, row.count("told")? > 0);
+    Ok(LinkedAccount { identity, linked: row.time("linked_at")?, used: row.opt_time("used_at")?, own, told })
 }
 
 /// Whose an account is. While keys change, it may be known by the mark under either: asked for in one statement, so that a
@@ -273,8 +312,9 @@ async fn find(
     tenant: &TenantId,
     identity: &LinkedIdentity,
 ) -> Result<Option<AnyRow>, StoreFault> {
-    let marks = serde_json::to_string(&sealer.marks(ACCOUNT, &account(identity)))?;
-    let sql = "SELECT user_id, linked_at, used_at, own FROM identities WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
+    let marks = unlinked::marks(sealer, identity)?;
+    let sql = "SELECT user_id, linked_at, used_at, own, told FROM identities \
+               WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
     Ok(sqlx::query(sql).bind(tenant.as_str()).bind(marks).fetch_optional(from).await?)
 }
 

@@ -26,10 +26,10 @@ async fn an_account_elsewhere_names_one_user_of_one_pool() {
     let acme = tenant("acme");
     let account = at("https://idp.example", "1");
     assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Done);
-    assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Already);
+    assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Already { told: false });
     assert_eq!(store.link_identity(&acme, bob.id, &account, t0()).await.unwrap(), Linked::Taken);
     let found = store.user_by_identity(&acme, &account).await.unwrap().unwrap();
-    let kept = LinkedAccount { identity: account.clone(), linked: t0(), used: None, own: false };
+    let kept = LinkedAccount { identity: account.clone(), linked: t0(), used: None, own: false, told: false };
     assert_eq!((found.0.id, &found.1), (ada.id, &kept));
     assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&kept));
     store.identity_used(&acme, &account, t0()).await.unwrap();
@@ -111,6 +111,47 @@ async fn a_person_links_and_unlinks_what_is_theirs_as_it_was_judged() {
     let done = |account: &LinkedIdentity, invited| Unlinked::Done { account: account.clone(), invited };
     assert_eq!(unlink(&ada, t0(), own(2)).await, done(&hers, false));
     assert_eq!(store.user_by_identity(&acme, &hers).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_was_unlinked_stays_so_until_its_person_links_it_anew() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let (ada, bob) = (user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+    store.insert_user(&ada).await.unwrap();
+    store.insert_user(&bob).await.unwrap();
+    let (acme, work) = (tenant("acme"), ProviderId::parse("work").unwrap());
+    let account = at("https://idp.example", "1");
+    let word = async |user: &User| store.link_identity(&acme, user.id, &account, t0()).await.unwrap();
+    let unlink = async || {
+        let by = Unlinking::Administrator { mailbox: true };
+        store.unlink_identity(&acme, ada.id, (&work, t0()), by, t0()).await.unwrap()
+    };
+    let untold = async |user: &User| store.untold_unlinkings(&acme, user.id).await.unwrap();
+
+    assert_eq!(word(&ada).await, Linked::Done);
+    assert!(matches!(unlink().await, Unlinked::Done { .. }));
+    assert_eq!(word(&ada).await, Linked::Unlinked);
+    // What broke off before it was told is known of, until it is.
+    assert_eq!(untold(&ada).await, [(cardea_identity::account_id(&work, t0()), account.clone())]);
+    assert_eq!((untold(&bob).await, store.untold_unlinkings(&tenant("beta"), ada.id).await.unwrap()), (vec![], vec![]));
+    store.unlinking_told(&acme, ada.id, &account).await.unwrap();
+    assert_eq!(untold(&ada).await, []);
+    // It was taken from her, and from nobody else.
+    assert_eq!(word(&bob).await, Linked::Done);
+    store.delete_user(&acme, bob.id, t0()).await.unwrap();
+    assert_eq!(word(&ada).await, Linked::Unlinked);
+
+    store.set_status(&acme, ada.id, Status::Invited, Status::Active, t0()).await.unwrap();
+    let own = async || store.link_own_identity(&acme, ada.id, &account, &[], t0()).await.unwrap();
+    assert_eq!(own().await, Linked::Done);
+    store.linking_told(&acme, &account).await.unwrap();
+    assert_eq!(own().await, Linked::Already { told: true });
+    // Starting over unlinks, too.
+    store.reset_user(&acme, ada.id, t0()).await.unwrap();
+    assert_eq!((word(&ada).await, untold(&ada).await.len()), (Linked::Unlinked, 1));
+    store.delete_user(&acme, ada.id, t0()).await.unwrap();
+    assert_eq!(untold(&ada).await, [], "it goes with the person");
 }
 
 #[tokio::test]

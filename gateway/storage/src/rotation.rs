@@ -48,6 +48,8 @@ type Again = fn(&AnyRow, &Sealer, &dyn Entropy) -> Result<Vec<To>, StoreFault>;
 const TABLES: &[(&str, &str, &str, &str, Again)] = &[
     ("users", "rowid", "id, person AS sealed", "person = $2, mark = $3", person),
     ("identities", "rowid", "provider, mark, user_id, sealed", "mark = $2, sealed = $3", identity),
+    // After `identities`, from which rows come as they are.
+    ("unlinked", "rowid", "provider, mark, user_id, sealed", "mark = $2, sealed = $3", identity),
     ("factors", "rowid", "id, sealed", "sealed = $2", factor),
     ("tickets", "rowid", "hash, sealed", "sealed = $2", ticket),
     ("policy_versions", "rowid", "version, sealed", "sealed = $2", policies),

@@ -24,6 +24,10 @@ fn account() -> LinkedIdentity {
     }
 }
 
+fn unlinked() -> LinkedIdentity {
+    LinkedIdentity { subject: "ada before".to_owned(), ..account() }
+}
+
 /// A store that holds something of each kind, and the seed that is sealed in it.
 async fn filled(store: &Store, log: &Log) -> (UserId, Seed) {
     let (acme, ada) = (tenant("acme"), user("acme", "ada@x.example"));
@@ -33,6 +37,11 @@ async fn filled(store: &Store, log: &Log) -> (UserId, Seed) {
     log.flush().await.unwrap();
     store.insert_user(&ada).await.unwrap();
     store.link_identity(&acme, ada.id, &account(), t0()).await.unwrap();
+    // One that was unlinked.
+    let by = crate::Unlinking::Administrator { mailbox: false };
+    store.link_identity(&acme, ada.id, &unlinked(), t0().plus(Duration::from_secs(1))).await.unwrap();
+    let which = (&unlinked().provider, t0().plus(Duration::from_secs(1)));
+    store.unlink_identity(&acme, ada.id, which, by, t0()).await.unwrap();
     let (id, seed) = (FactorId::mint(t0(), &Fixed::new(1)), Seed::draw(&Fixed::new(2)));
     let secret = seed.seal(id, &store.sealer(Some(&acme)).await.unwrap(), &Fixed::new(3)).unwrap();
     let data = FactorData::Totp { secret, last_step: Some(7) };
@@ -60,6 +69,8 @@ async fn is_whole(store: &Store, ada: UserId, seed: &Seed) {
     assert_eq!(store.user_by_email(&acme, &found.email).await.unwrap().unwrap().id, ada);
     assert_eq!(store.user_by_identity(&acme, &account()).await.unwrap().unwrap().0.id, ada);
     assert_eq!(store.identities(&acme, ada).await.unwrap()[0].identity, account());
+    assert_eq!(store.link_identity(&acme, ada, &unlinked(), t0()).await.unwrap(), crate::Linked::Unlinked);
+    assert_eq!(store.untold_unlinkings(&acme, ada).await.unwrap()[0].1, unlinked());
     let factors = store.factors(&acme, ada).await.unwrap();
     let FactorData::Totp { secret, last_step: Some(7) } = &factors[0].data else { panic!("{factors:?}") };
     let sealer = store.sealer(Some(&acme)).await.unwrap();
@@ -107,7 +118,7 @@ async fn a_tenants_key_is_replaced_while_another_gateway_writes_and_reads() {
     // Called again, as after a crash, it goes on, and makes no third key.
     assert_eq!(ours.turn_key(Some(&acme), t0()).await.unwrap(), (false, new));
     let done = ours.reseal(Some(&acme), LINGER, t0()).await.unwrap();
-    assert_eq!((done.rows, done.opens_until), (450 + 3, Some(t0().plus(LINGER))));
+    assert_eq!((done.rows, done.opens_until), (450 + 4, Some(t0().plus(LINGER))));
     is_whole(&theirs, ada, &seed).await;
     is_whole(&late, ada, &seed).await;
     assert_eq!(ours.reseal(Some(&acme), LINGER, t0()).await.unwrap().rows, 0);

@@ -3,7 +3,7 @@
 //! | table | sealed | found by |
 //! |---|---|---|
 //! | `users` | address, name and attributes | a mark of the address |
-//! | `identities` | issuer and subject | a mark of provider, issuer and subject |
+//! | `identities`, `unlinked` | issuer and subject | a mark of provider, issuer and subject |
 //! | `factors` | name, and what it is checked with (its secret sealed once more, so that none lies open in memory) | id |
 //! | `tickets` | payload and author | hash |
 //! | `policy_versions` | author and note | number |

@@ -242,6 +242,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (6, include_str!("../migrations/0006_activity.sql")),
     (7, include_str!("../migrations/0007_suspended_from.sql")),
     (8, include_str!("../migrations/0008_own_accounts.sql")),
+    (9, include_str!("../migrations/0009_unlinked.sql")),
 ];
 
 /// From this version on personal data and secrets are sealed.

@@ -42,6 +42,7 @@ const DROP: &[&str] = &[
     "DELETE FROM memberships WHERE tenant = $1",
     "DELETE FROM factors WHERE tenant = $1",
     "DELETE FROM identities WHERE tenant = $1",
+    "DELETE FROM unlinked WHERE tenant = $1",
     "DELETE FROM tickets WHERE tenant = $1",
     "DELETE FROM signing_keys WHERE tenant = $1",
     "DELETE FROM secrets WHERE tenant = $1",

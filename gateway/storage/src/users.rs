@@ -241,6 +241,7 @@ const DELETE: &[&str] = &[
     "DELETE FROM memberships WHERE user_id = $1",
     "DELETE FROM factors WHERE user_id = $1",
     "DELETE FROM identities WHERE user_id = $1",
+    "DELETE FROM unlinked WHERE user_id = $1",
     "DELETE FROM tickets WHERE kind IN ('invitation', 'factor') AND subject = $1",
 ];
 

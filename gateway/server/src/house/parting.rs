@@ -2,7 +2,7 @@
 
 use cardea_audit::Event;
 use cardea_core::{TenantId, UserId};
-use cardea_identity::{LinkedIdentity, session::EndReason};
+use cardea_identity::session::EndReason;
 use cardea_storage::StartedOver;
 
 use super::{ChangeFault, Doer, House, Invited, subject};
@@ -28,7 +28,7 @@ impl House {
         // First what opens the door, then those inside: a sign-in that races this has nothing to show, and what came in
         // between the two steps goes with the second. Whoever is linked to a provider stays active: a session that was
         // ending may have added a factor, so both are done until, after an end, there is nothing more to take.
-        let (mut gone, mut unlinked, mut sessions, mut ended) = (Vec::new(), Vec::new(), 0, false);
+        let (mut gone, mut sessions, mut ended) = (Vec::new(), 0, false);
         loop {
             let (factors, accounts) = match self.store.reset_user(tenant.id(), id, self.now()).await? {
                 StartedOver::Done { factors, accounts } => (factors, accounts),
@@ -41,7 +41,6 @@ impl House {
             }
             sessions += self.end_quietly(tenant.id(), id, None, EndReason::FactorChanged).await?;
             gone.extend(factors);
-            unlinked.extend(accounts);
             ended = true;
         }
         let known = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
@@ -50,10 +49,7 @@ impl House {
             let event = Event::FactorRemoved { user: user.clone(), factor: *factor, factor_kind: kind.as_str().into() };
             self.record(tenant.id(), doer, event).await?;
         }
-        for LinkedIdentity { provider, subject, .. } in unlinked {
-            let event = Event::IdentityUnlinked { user: user.clone(), provider, subject };
-            self.record(tenant.id(), doer, event).await?;
-        }
+        self.finish_unlinking(tenant.id(), &known, None, doer).await?;
         let factors = gone.len() as u64;
         self.record(tenant.id(), doer, Event::UserReset { user, factors, sessions }).await?;
         let invited = self.send_invitation(tenant, known, &[], doer).await?;

@@ -8,7 +8,7 @@ use cardea_identity::{
     cookie,
     session::{End, EndReason},
 };
-use cardea_storage::StoreFault;
+use cardea_storage::{Grounds, StoreFault};
 
 use super::{Doer, House, subject};
 use crate::state::TenantState;
@@ -46,6 +46,11 @@ impl House {
             return Ok(None);
         }
         self.forget_session(old);
+        // What was shown just now may have been taken away meanwhile, by somebody who did not find this session yet.
+        if self.store.grounds(tenant.id(), user.id, proofs).await? != Grounds::Stand {
+            self.end_session(tenant.id(), session.id, EndReason::FactorChanged, &doer).await?;
+            return Ok(None);
+        }
         let factor = proofs.last().map_or("none", |proof| proof.means.name());
         let event = Event::SteppedUp { user: subject(user), factor: factor.into(), assurance: session.assurance };
         let doer = doer.known_as(Caller::User(tenant.facts(user)), Some(session.id));

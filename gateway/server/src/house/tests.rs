@@ -19,6 +19,7 @@ use cardea_storage::{Applying, LogQuery, Plan};
 
 use super::*;
 
+mod accounts;
 mod changes;
 mod explaining;
 mod going_away;

@@ -9,7 +9,6 @@ use axum::{
     http::{HeaderValue, header::SET_COOKIE},
     response::Response,
 };
-use cardea_audit::Event;
 use cardea_core::{Assurance, FactorId, ProviderId, Reason, resources::ProviderSpec};
 use cardea_identity::{
     LinkedAccount,
@@ -27,7 +26,7 @@ use super::{
     visit::{Failed, Visit, see_other},
 };
 use crate::{
-    house::{Doer, subject},
+    house::Doer,
     pages::{LinkAccount, Page, Problem, ProviderButton, RemoveFactor},
     sign_in::way_to,
 };
@@ -135,6 +134,10 @@ async fn unlink(visit: &Visit, id: &str) -> Result<Response, Failed> {
     // Counted with those that open nothing: the store knows of no providers.
     let accounts = store.identities(tenant, user).await?.len();
     let standing = Standing::read(visit).await?;
+    // Once more, where it broke off after the step that counts.
+    if visit.house.is_half_unlinked(tenant, user, id).await? {
+        return told(visit, &doer).await;
+    }
     let account = find(&standing, id)?;
     fresh::require(visit, Act::Remove, &standing.factors, &page_of(account)).await?;
     if !standing.account_row(visit, account).removable {
@@ -144,22 +147,15 @@ async fn unlink(visit: &Visit, id: &str) -> Result<Response, Failed> {
     let which = (&account.identity.provider, account.linked);
     let by = Unlinking::Own { factors: &factors, accounts };
     match store.unlink_identity(tenant, user, which, by, visit.now()).await? {
-        Unlinked::Done { .. } => told(visit, account, &doer).await,
+        Unlinked::Done { .. } => told(visit, &doer).await,
         Unlinked::NoAccount => Err(Failed::Refused(Reason::NotFound)),
         Unlinked::Changed => Err(Failed::Refused(Reason::Conflict)),
     }
 }
 
-async fn told(visit: &Visit, account: &LinkedAccount, doer: &Doer) -> Result<Response, Failed> {
-    let (house, tenant) = (&visit.house, visit.tenant_id());
-    let (provider, here) = (&account.identity.provider, Some(visit.live.id));
-    house.forget_user(visit.user_id());
-    house.end_what_rests_on_account(tenant, visit.user_id(), provider, here, doer).await?;
-    let event = Event::IdentityUnlinked {
-        user: subject(&visit.user().await?),
-        provider: provider.clone(),
-        subject: account.identity.subject.clone(),
-    };
-    house.record(tenant, doer, event).await?;
+async fn told(visit: &Visit, doer: &Doer) -> Result<Response, Failed> {
+    visit.house.forget_user(visit.user_id());
+    let user = visit.user().await?;
+    visit.house.finish_unlinking(visit.tenant_id(), &user, Some(visit.live.id), doer).await?;
     Ok(see_other("/factors?done=removed"))
 }

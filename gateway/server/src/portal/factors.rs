@@ -13,7 +13,6 @@ use cardea_core::{Assurance, FactorId, Reason, resources::FactorRules};
 use cardea_identity::{
     Factor, FactorKind, LinkedAccount,
     assurance::{self, Means, Proof},
-    session::EndReason,
     sign_in,
 };
 use serde::Deserialize;
@@ -25,7 +24,7 @@ use super::{
     visit::{Failed, Visit, see_other},
 };
 use crate::{
-    house::{Doer, subject},
+    house::subject,
     pages::{FactorRow, Factors, NameFactor, Page, Problem, RemoveFactor, factors::FactorKind as Shown, when::When},
 };
 
@@ -146,7 +145,8 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
     visit.house.forget_user(user);
-    end_what_rests_on(visit, removed.id, &doer).await?;
+    // Whoever signed in elsewhere with it has to sign in again; this browser just proved itself.
+    visit.house.end_what_rests_on_factor(tenant, user, removed.id, Some(visit.live.id), &doer).await?;
     let event = Event::FactorRemoved {
         user: subject(&visit.user().await?),
         factor: removed.id,
@@ -154,18 +154,6 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
     };
     visit.house.record(tenant, &doer, event).await?;
     Ok(see_other("/factors?done=removed"))
-}
-
-/// Whoever signed in elsewhere with a factor that is now gone has to sign in again; this browser just proved itself.
-pub(super) async fn end_what_rests_on(visit: &Visit, factor: FactorId, doer: &Doer) -> Result<(), Failed> {
-    let (house, tenant) = (&visit.house, visit.tenant_id());
-    for session in house.shared.sessions_of_user(tenant, visit.user_id(), visit.now()).await? {
-        let rests = session.proofs.iter().any(|proof| proof.means.factor() == Some(factor));
-        if rests && session.id != visit.live.id {
-            house.end_session(tenant, session.id, EndReason::FactorChanged, doer).await?;
-        }
-    }
-    Ok(())
 }
 
 /// The form for another name.
@@ -327,7 +315,7 @@ mod tests {
     fn account() -> LinkedAccount {
         let provider = ProviderId::parse("work").unwrap();
         let identity = LinkedIdentity { provider, issuer: String::new(), subject: String::new() };
-        LinkedAccount { identity, linked: Timestamp::from_secs(1), used: None, own: true }
+        LinkedAccount { identity, linked: Timestamp::from_secs(1), used: None, own: true, told: true }
     }
 
     fn rules() -> FactorRules {

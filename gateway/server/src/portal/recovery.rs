@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     enrolment::{self, What},
-    factors::{Standing, end_what_rests_on},
+    factors::Standing,
     fresh::{self, Act, Proven},
     visit::{Failed, Visit, see_other},
 };
@@ -113,7 +113,7 @@ async fn replace(
     house.forget_user(user.id);
     let factor_kind = FactorKind::Recovery.as_str();
     if let Some(old) = set_of(&standing.factors) {
-        end_what_rests_on(visit, old.id, doer).await?;
+        house.end_what_rests_on_factor(tenant, user.id, old.id, Some(visit.live.id), doer).await?;
         let gone = Event::FactorRemoved { user: subject(&user), factor: old.id, factor_kind: factor_kind.into() };
         house.record(tenant, doer, gone).await?;
     }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use cardea_audit::Event;
 use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
-    Session, Status, User,
+    Session, User,
     assurance::{self, Means, Proof},
     device,
     guard::Account,
@@ -16,6 +16,8 @@ use cardea_identity::{
     session::{End, EndReason, Start},
     sign_in::{Aim, Destination, Done, Flow, Known, Step, usable},
 };
+
+use cardea_storage::Grounds;
 
 use super::visit::{No, SetCookie, Visit, see_other};
 use crate::{
@@ -147,13 +149,19 @@ impl Visit {
             self.replace(before.id).await?;
         }
         self.house.store.user_seen(self.id(), user.id, self.now).await?;
-        // Suspending shuts the door first and then ends the sessions it finds; this one may have slipped between.
-        let now = self.house.store.user(self.id(), user.id).await?;
-        if !now.is_some_and(|user| user.status == Status::Active) {
-            self.replace(session.id).await?;
-            return Err(Reason::UserSuspended.into());
+        // Suspending shuts the door first and then ends the sessions it finds, and so does whoever takes away what this one rests
+        // on: it may have slipped between.
+        match self.house.store.grounds(self.id(), user.id, &session.proofs).await? {
+            Grounds::Stand => Ok(session),
+            Grounds::NoEntry => {
+                self.replace(session.id).await?;
+                Err(Reason::UserSuspended.into())
+            }
+            Grounds::Gone => {
+                self.house.end_session(self.id(), session.id, EndReason::FactorChanged, &doer).await?;
+                Err(Reason::SessionEnded.into())
+            }
         }
-        Ok(session)
     }
 
     /// The session that takes the old one's place after a step-up.

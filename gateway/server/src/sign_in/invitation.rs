@@ -6,7 +6,7 @@ use axum::{Form, Json, extract::Path, response::Response};
 use cardea_audit::Event;
 use cardea_core::{FactorId, Reason, Secret};
 use cardea_identity::{
-    Factor, FactorData, FactorKind, LinkedIdentity, Status, Ticket, TicketHash, User,
+    Factor, FactorData, FactorKind, Status, Ticket, TicketHash, User,
     assurance::Means,
     cookie,
     factors::{
@@ -214,17 +214,14 @@ async fn accept(
         last_used: Some(visit.now),
     });
     let with = Accepting { ticket: &hash, user: user.id, before: &factors, chosen: chosen.as_ref(), now: visit.now };
-    let (joined, unlinked) = match house.store.accept_invitation(id, &with).await? {
-        Accepted::Done { joined, accounts } => (joined, accounts),
+    let joined = match house.store.accept_invitation(id, &with).await? {
+        Accepted::Done { joined, .. } => joined,
         Accepted::Spent | Accepted::Moved => return Err(Reason::CodeSpent.into()),
         Accepted::CredentialTaken => return Err(Reason::Conflict.into()),
     };
     house.forget_user(user.id);
     user.status = Status::Active;
-    for LinkedIdentity { provider, subject: account, .. } in unlinked {
-        let event = Event::IdentityUnlinked { user: subject(&user), provider, subject: account };
-        house.record(id, doer, event).await?;
-    }
+    house.finish_unlinking(id, &user, None, doer).await?;
     told(visit, &user, &factors, chosen.as_ref(), joined, doer).await?;
     // Somebody may have signed in with an old factor just before it went.
     if again && !house.shared.sessions_of_user(id, user.id, visit.now).await?.is_empty() {

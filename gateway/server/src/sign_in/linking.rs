@@ -8,7 +8,7 @@ use cardea_identity::{LinkedIdentity, sign_in::Flow};
 use cardea_storage::Linked;
 
 use super::visit::{No, Visit, see_other};
-use crate::house::{Doer, subject};
+use crate::house::Doer;
 
 /// An account is to be linked, to whom this session is of. INVARIANT: made by [`begun_here`] only.
 pub(super) struct Linking {
@@ -45,21 +45,15 @@ impl Linking {
             return Err(Reason::SessionEnded.into());
         }
         match house.store.link_own_identity(tenant, self.user, account, &self.had, visit.now).await? {
-            Linked::Done => {}
-            Linked::Already => return Ok(linked(visit)),
+            Linked::Done | Linked::Already { told: false } => {}
+            Linked::Already { told: true } => return Ok(linked(visit)),
             Linked::Taken => return Err(self.taken(visit)),
             Linked::Changed => return Err(Reason::Conflict.into()),
-            Linked::NoUser => return Err(Reason::SessionEnded.into()),
+            Linked::NoUser | Linked::Unlinked => return Err(Reason::SessionEnded.into()),
         }
         house.forget_user(self.user);
         let user = house.store.user(tenant, self.user).await?.ok_or(Reason::SessionEnded)?;
-        let event = Event::IdentityLinked {
-            user: subject(&user),
-            provider: account.provider.clone(),
-            subject: account.subject.clone(),
-            own: true,
-        };
-        house.record(tenant, &doer, event).await?;
+        house.tell_linked(tenant, &user, (account, true), &doer).await?;
         Ok(linked(visit))
     }
 

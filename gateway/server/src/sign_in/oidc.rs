@@ -7,7 +7,7 @@ use axum::{
 use cardea_audit::Event;
 use cardea_core::{GroupId, ProviderId, Reason, Secret, UserId, resources::ProviderSpec};
 use cardea_identity::{
-    Email, LinkedIdentity, Status, User,
+    Email, Status, User,
     assurance::Means,
     oidc::{Admission, Ask, Attempt, Claims, Pool, ProviderPerson, Refused, Tokens, admit, regroup},
     sign_in::{Aim, Need},
@@ -166,12 +166,15 @@ async fn enter(
     let user = match admit(spec, person, pool) {
         Admission::Known => linked,
         Admission::Link => match by_email {
-            Some(user) => Some(link(visit, user, &person.identity, doer).await?),
+            Some(user) => Some(link(visit, spec, user, person, doer).await?),
             None => None,
         },
-        Admission::Join(email) => join(visit, email, person, doer).await?,
+        Admission::Join(email) => join(visit, spec, email, person, doer).await?,
         Admission::NotAMember => None,
     };
+    if let (Some(user), Some(account)) = (&user, account.as_ref().filter(|account| !account.told)) {
+        visit.house.tell_linked(visit.id(), user, (&account.identity, account.own), doer).await?;
+    }
     match user {
         Some(user) if account.is_some_and(|account| account.own) => Ok(Some((user, true))),
         Some(user) => Ok(Some((follow_groups(visit, spec, person, user, doer).await?, false))),
@@ -179,22 +182,29 @@ async fn enter(
     }
 }
 
-async fn link(visit: &Visit, mut user: User, identity: &LinkedIdentity, doer: &Doer) -> Result<User, No> {
+/// Makes an account a person's by the provider's word. INVARIANT: never one that was taken from them.
+async fn link(
+    visit: &Visit,
+    spec: &ProviderSpec,
+    mut user: User,
+    person: &ProviderPerson,
+    doer: &Doer,
+) -> Result<User, No> {
+    let identity = &person.identity;
     if !matches!(user.status, Status::Invited | Status::Active) {
         return Err(Reason::UserSuspended.into());
     }
     let store = &visit.house.store;
-    let linked = store.link_identity(visit.id(), user.id, identity, visit.now).await?;
-    if !matches!(linked, Linked::Done | Linked::Already) {
-        return Err(Reason::NotAMember.into());
+    match store.link_identity(visit.id(), user.id, identity, visit.now).await? {
+        Linked::Done | Linked::Already { .. } => {}
+        Linked::Unlinked => {
+            let why = "it was unlinked, and is linked again by the person only";
+            visit.note_provider(spec, Reason::AccountUnlinked, person.email.as_ref(), why);
+            return Err(Reason::AccountUnlinked.into());
+        }
+        Linked::Taken | Linked::NoUser | Linked::Changed => return Err(Reason::NotAMember.into()),
     }
-    let event = Event::IdentityLinked {
-        user: subject(&user),
-        provider: identity.provider.clone(),
-        subject: identity.subject.clone(),
-        own: false,
-    };
-    visit.house.record(visit.id(), doer, event).await?;
+    visit.house.tell_linked(visit.id(), &user, (identity, false), doer).await?;
     if user.status == Status::Invited
         && store.set_status(visit.id(), user.id, Status::Invited, Status::Active, visit.now).await?
     {
@@ -205,7 +215,13 @@ async fn link(visit: &Visit, mut user: User, identity: &LinkedIdentity, doer: &D
     Ok(user)
 }
 
-async fn join(visit: &Visit, email: Email, person: &ProviderPerson, doer: &Doer) -> Result<Option<User>, No> {
+async fn join(
+    visit: &Visit,
+    spec: &ProviderSpec,
+    email: Email,
+    person: &ProviderPerson,
+    doer: &Doer,
+) -> Result<Option<User>, No> {
     let user = User {
         id: UserId::mint(visit.now, &*visit.house.entropy),
         tenant: visit.id().clone(),
@@ -224,7 +240,7 @@ async fn join(visit: &Visit, email: Email, person: &ProviderPerson, doer: &Doer)
     let provider = person.identity.provider.clone();
     let event = Event::UserJoined { user: subject(&user), provider: Some(provider) };
     visit.house.record(visit.id(), doer, event).await?;
-    link(visit, user, &person.identity, doer).await.map(Some)
+    link(visit, spec, user, person, doer).await.map(Some)
 }
 
 async fn follow_groups(

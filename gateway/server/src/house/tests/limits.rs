@@ -11,6 +11,9 @@ impl Stage {
     async fn raised(&self) -> (Session, Handle) {
         let now = self.house.now();
         let factor = cardea_core::FactorId::mint(now, &*self.house.entropy);
+        let data = FactorData::Totp { secret: cardea_identity::Sealed::from_stored("sealed"), last_step: None };
+        let app = Factor { id: factor, name: String::new(), data, created: now, last_used: None };
+        self.house.store.insert_factor(&self.tenant, self.user.id, &app).await.unwrap();
         let proofs = [Proof { means: Means::Totp { factor }, at: now }];
         let tenant = self.house.tenant(&self.tenant).unwrap();
         let raising = Raising { tenant: &tenant, user: &self.user, session: self.session.id, proofs: &proofs, now };

@@ -162,6 +162,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "It is linked to another person here already, and to one only.",
             "Sign in over there with an account of your own, then link that.",
         ),
+        Reason::AccountUnlinked => say(
+            "That account was unlinked",
+            "It opened an account at {} once, and was taken from it.",
+            "Ask an administrator if you think that it should open it again.",
+        ),
         Reason::ForeignReturn => say(
             "This link leads elsewhere",
             "The page to return to does not belong to your organisation, so you were not sent there.",

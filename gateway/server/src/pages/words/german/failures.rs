@@ -162,6 +162,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Es ist hier schon mit einer anderen Person verbunden, und nur mit einer.",
             "Melden Sie sich dort mit Ihrem eigenen Konto an und verbinden Sie dieses.",
         ),
+        Reason::AccountUnlinked => say(
+            "Dieses Konto wurde getrennt",
+            "Es hat bei {} einmal ein Konto geöffnet und wurde davon getrennt.",
+            "Fragen Sie Ihre Administration, wenn es dieses wieder öffnen soll.",
+        ),
         Reason::ForeignReturn => say(
             "Dieser Link führt anderswohin",
             "Die Seite, zu der es zurückgehen sollte, gehört nicht zu Ihrer Organisation. Sie wurden nicht dorthin geleitet.",

@@ -1,0 +1,52 @@
+//! Accounts at providers that are taken from people, and what rests on them.
+
+use cardea_core::{FactorId, ProviderId};
+use cardea_identity::LinkedIdentity;
+use cardea_storage::Unlinking;
+
+use super::*;
+use crate::house::Raising;
+
+fn account() -> LinkedIdentity {
+    let provider = ProviderId::parse("work").unwrap();
+    LinkedIdentity { provider, issuer: "https://idp.example".to_owned(), subject: "ada".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlinking_that_broke_off_before_its_entry_is_made_whole_by_the_next_try() {
+    let stage = Stage::set().await;
+    let (house, tenant, doer) = (&stage.house, stage.house.tenant(&stage.tenant).unwrap(), Doer::operator());
+    house.store.link_own_identity(&stage.tenant, stage.user.id, &account(), &[], house.now()).await.unwrap();
+    let id = house.store.identities(&stage.tenant, stage.user.id).await.unwrap()[0].id();
+    let count = async || stage.events().await.iter().filter(|code| *code == "identity-unlinked").count();
+    // What a process has done that ends right after it.
+    let (provider, by) = (account().provider, Unlinking::Administrator { mailbox: false });
+    let which = (&provider, house.now());
+    house.store.unlink_identity(&stage.tenant, stage.user.id, which, by, house.now()).await.unwrap();
+    assert!(stage.find(&stage.handle).await.is_none(), "she is invited");
+
+    let unlink = async |id: &str| house.unlink_account(&tenant, stage.user.id, id, &doer).await;
+    assert!(matches!(unlink("work-1").await, Err(ChangeFault::NotFound(_))), "another");
+    assert_eq!(count().await, 0);
+    unlink(&id).await.unwrap();
+    assert_eq!(count().await, 1);
+    assert!(matches!(unlink(&id).await, Err(ChangeFault::NotFound(_))), "it is whole");
+    assert_eq!(count().await, 1);
+    let open = house.shared.sessions_of_user(&stage.tenant, stage.user.id, house.now()).await.unwrap();
+    assert!(open.is_empty(), "a session outlived the last way in");
+    stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_not_raised_by_a_factor_that_is_gone() {
+    let stage = Stage::set().await;
+    let (house, tenant) = (&stage.house, stage.house.tenant(&stage.tenant).unwrap());
+    let (now, factor) = (house.now(), FactorId::mint(house.now(), &Fixed::new(9)));
+    let proofs = [Proof { means: Means::Passkey { factor, user_verified: true, bound: false }, at: now }];
+    let (session, user) = (stage.session.id, &stage.user);
+    let raising = Raising { tenant: &tenant, user, session, proofs: &proofs, now };
+    assert!(house.raise(&raising, Doer::operator()).await.unwrap().is_none());
+    let open = house.shared.sessions_of_user(&stage.tenant, user.id, now).await.unwrap();
+    assert!(open.is_empty(), "it stands in the place of the one before");
+    stage.strike().await;
+}
