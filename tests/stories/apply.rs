@@ -35,7 +35,17 @@ async fn house() -> anyhow::Result<(Upstream, Gateway)> {
 async fn what_is_exported_and_applied_changes_nothing() -> Story {
     let (_upstream, gateway) = house().await?;
     let on = &gateway.on;
+    // Letter by letter: a slash behind a host is one that somebody wrote.
+    for (id, issuer) in [("bare", "https://login.acme.example"), ("slash", "https://login.acme.example/")] {
+        let text = format!("id = \"{id}\"\nname = \"W\"\nissuer = \"{issuer}\"\nclient_id = \"c\"\n");
+        on.write(&format!("resources/tenants/acme/providers/{id}.toml"), &text)?;
+    }
+    on.apply().await?;
     on.does(&["export", "exported"]).await?;
+    for (id, issuer) in [("bare", "https://login.acme.example"), ("slash", "https://login.acme.example/")] {
+        let text = on.read(&format!("exported/tenants/acme/providers/{id}.toml"))?;
+        assert!(text.contains(&format!("issuer = \"{issuer}\"\n")), "{text}");
+    }
     let first = files(&on.path("exported"))?;
     assert!(first.keys().any(|name| name == "tenants/acme/policies/echo.cedar"), "{:?}", first.keys());
     let plan: Value = serde_json::from_str(&on.does(&["--format", "json", "apply", "exported", "--plan"]).await?)?;

@@ -175,6 +175,20 @@ mod tests {
         assert_eq!(Bundle::read(&bundle.write()).unwrap(), bundle);
     }
 
+    /// An issuer is compared letter by letter, and whoever reads what was exported looks for what they wrote.
+    #[test]
+    fn an_address_is_written_as_it_was_read() {
+        let provider =
+            |issuer: &str| format!("id = \"work\"\nname = \"W\"\nclient_id = \"c\"\nissuer = \"{issuer}\"\n");
+        let at = "tenants/acme/providers/work.toml";
+        for issuer in ["https://login.acme.example", "https://login.acme.example/", "https://Login.acme.example/a/"] {
+            let files = folder().into_iter().chain([(at.to_owned(), provider(issuer))]).collect();
+            let written = Bundle::read(&files).unwrap().write();
+            assert!(written[at].contains(&format!("issuer = \"{issuer}\"\n")), "{}", written[at]);
+            assert!(written["tenants/acme/apps/records.toml"].contains("url = \"https://127.0.0.1:9443\"\n"));
+        }
+    }
+
     #[test]
     fn nested_groups_count_upwards() {
         let bundle = Bundle::read(&folder()).unwrap();

@@ -10,6 +10,7 @@ mod provider;
 mod read;
 mod session;
 mod tenant;
+mod written;
 
 pub use app::{
     ActionRule, AnswerSpec, AppLimits, AppSpec, AssertionMode, AuditMode, Claim, CorsSpec, Dialect, ForwardAuthSpec,
@@ -24,6 +25,7 @@ pub use provider::{JoinRule, ProviderSpec, SecretRef};
 pub use read::{place_by_value, read_toml};
 pub use session::{SessionLimits, SessionRules};
 pub use tenant::{AttestedMake, Enrol, FactorRules, TenantSpec, UpstreamRules};
+pub use written::WrittenUrl;
 
 use crate::Diagnostics;
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::Resource;
+use super::{Resource, WrittenUrl};
 use crate::{Assurance, Diagnostic, Diagnostics, GroupId, ProviderId};
 
 /// A provider as an administrator writes it (`tenants/<tenant>/providers/<id>.toml`).
@@ -17,7 +16,7 @@ pub struct ProviderSpec {
     /// What its button says after "Continue with".
     pub name: String,
     /// The issuer, exactly as the provider's discovery document states it (OpenID Connect Discovery 1.0 section 4.3).
-    pub issuer: Url,
+    pub issuer: WrittenUrl,
     /// Our client id at the provider.
     pub client_id: String,
     /// Where our client secret is kept; absent for a public client, which PKCE alone protects.

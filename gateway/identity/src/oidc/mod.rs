@@ -141,11 +141,11 @@ impl Provider {
         let metadata: CoreProviderMetadata = serde_json::from_slice(document).map_err(|e| bad(e.to_string()))?;
         let raw: Value = serde_json::from_slice(document).map_err(|e| bad(e.to_string()))?;
         let issuer = raw["issuer"].as_str().unwrap_or_default().to_owned();
-        // A `Url` writes `https://host` with a slash; the provider may not.
+        // A slash alone behind the host is no other issuer: the provider writes it, or not.
         let asked = spec.issuer.as_str();
         let bare = if spec.issuer.path() == "/" { asked.trim_end_matches('/') } else { asked };
         if issuer != asked && issuer != bare {
-            return Err(bad(format!("it is issued by `{issuer}`, not by `{asked}`")));
+            return Err(bad(format!("it is issued by `{issuer}`, not by `{}`", spec.issuer)));
         }
         let token = metadata.token_endpoint().ok_or_else(|| bad("it names no token endpoint".to_owned()))?.url();
         let mut endpoints = vec![metadata.authorization_endpoint().url(), token, metadata.jwks_uri().url()];

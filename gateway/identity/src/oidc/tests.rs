@@ -34,7 +34,7 @@ fn spec() -> ProviderSpec {
     ProviderSpec {
         id: ProviderId::parse("corp").unwrap(),
         name: "Corp".to_owned(),
-        issuer: Url::parse(ISSUER).unwrap(),
+        issuer: ISSUER.parse().unwrap(),
         client_id: "cardea".to_owned(),
         client_secret: None,
         scopes: vec!["email".to_owned()],

@@ -1,9 +1,8 @@
 //! Where an app's service is and how it is reached.
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use crate::{Diagnostic, Diagnostics};
+use crate::{Diagnostic, Diagnostics, resources::WrittenUrl};
 
 mod check;
 
@@ -15,10 +14,10 @@ pub(super) use check::check;
 pub struct UpstreamSpec {
     /// `http://host:port` or `https://host:port`; no path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<Url>,
+    pub url: Option<WrittenUrl>,
     /// Several of these instead, all of one scheme: requests go to the one with the least to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub urls: Vec<Url>,
+    pub urls: Vec<WrittenUrl>,
     /// The exact SPIFFE ID that the service must prove; with it the connection is mTLS under the tenant's own CA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
@@ -131,7 +130,7 @@ impl Default for RetryRules {
 
 impl UpstreamSpec {
     /// Every address of the service, as written.
-    pub fn all_urls(&self) -> impl Iterator<Item = &Url> {
+    pub fn all_urls(&self) -> impl Iterator<Item = &WrittenUrl> {
         self.url.iter().chain(&self.urls)
     }
 

@@ -1,8 +1,6 @@
 //! What keeps a service from being reached as written.
 
-use url::Url;
-
-use super::{Diagnostic, Diagnostics, HealthRules, UpstreamSpec};
+use super::{Diagnostic, Diagnostics, HealthRules, UpstreamSpec, WrittenUrl};
 
 /// Most addresses of one service: more are better told by a name that resolves to them.
 const URLS_MAX: usize = 64;
@@ -26,7 +24,7 @@ pub(in crate::resources::app) fn check(source: &str, upstream: &UpstreamSpec, fo
     }
     for (nth, url) in upstream.all_urls().enumerate() {
         of_url(url, &mut amiss);
-        if upstream.all_urls().take(nth).any(|other| other == url) {
+        if upstream.all_urls().take(nth).any(|other| **other == **url) {
             amiss(format!("upstream `{url}` stands twice"), "name each address once");
         }
     }
@@ -43,7 +41,7 @@ pub(in crate::resources::app) fn check(source: &str, upstream: &UpstreamSpec, fo
     }
 }
 
-fn of_url(url: &Url, amiss: &mut impl FnMut(String, &str)) {
+fn of_url(url: &WrittenUrl, amiss: &mut impl FnMut(String, &str)) {
     if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
         amiss(format!("upstream `{url}` is neither http nor https"), "write `https://host:port`");
     }
@@ -137,8 +135,9 @@ mod tests {
         for (upstream, says) in [
             ("", "the upstream has no address"),
             ("url = \"http://a:1\"\nurls = [\"http://b:1\"]", "both `url` and `urls`"),
-            ("urls = [\"http://a:1\", \"https://b:1\"]", "`https://b:1/` has another scheme than the first"),
-            ("urls = [\"http://a:1\", \"http://a:1\"]", "`http://a:1/` stands twice"),
+            ("urls = [\"http://a:1\", \"https://b:1\"]", "app.toml:5:23: upstream `https://b:1` has another scheme"),
+            ("urls = [\"http://a:1\", \"http://a:1\"]", "`http://a:1` stands twice"),
+            ("urls = [\"http://a:1\", \"http://a:1/\"]", "`http://a:1/` stands twice"),
             ("url = \"ftp://a:1\"", "neither http nor https"),
             ("url = \"http://a:1/path\"", "more than a scheme, host and port"),
             ("url = \"http://u:p@a:1\"", "more than a scheme, host and port"),
