@@ -156,7 +156,7 @@ async fn a_link_is_one_persons_in_one_tenant_and_the_newest_alone_is_good() -> S
     let (status, _, said) = gateway.on.cardea(&["user", "--tenant", "acme", "enrol", BEN]).await?;
     assert!(status == 1 && said.contains("is suspended: activate first"), "{said}");
     gateway.on.does(&["user", "--tenant", "acme", "activate", BEN]).await?;
-    gateway.on.does(&["user", "--tenant", "acme", "reset", BEN]).await?;
+    gateway.on.does(&["user", "--tenant", "acme", "reset", "--yes", BEN]).await?;
     assert_eq!(mira.opens(&link).await?.1.status, 400, "a link outlived what it was made for");
     let (status, _, said) = gateway.on.cardea(&["user", "--tenant", "acme", "enrol", BEN]).await?;
     assert!(status == 1 && said.contains("has not joined yet"), "{said}");

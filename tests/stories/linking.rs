@@ -324,7 +324,7 @@ async fn administrators_see_accounts_and_unlink_them_and_starting_over_does() ->
     }
 
     world.links(&mut hers, "gus").await?;
-    world.gateway.on.does(&["user", "--tenant", "acme", "reset", MIRA]).await?;
+    world.gateway.on.does(&["user", "--tenant", "acme", "reset", "--yes", MIRA]).await?;
     world.is_no_member("gus").await?;
     assert_eq!(world.events("identity-unlinked").await?.len(), 2);
     Ok(())

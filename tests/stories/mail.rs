@@ -107,7 +107,7 @@ async fn the_consoles_invitations_arrive_too() -> Story {
     let (status, out, err) = gateway.on.cardea(&["user", "--tenant", "acme", "invite", "ben@acme.example"]).await?;
     assert!(status == 0 && out.contains("/sign-in/invitation/") && err.contains("no letter carries it"), "{out}{err}");
     // Nor does one for who was here and starts over: they are invited again, by whoever made sure who asks.
-    gateway.on.does(&["user", "--tenant", "acme", "reset", "ben@acme.example"]).await?;
+    gateway.on.does(&["user", "--tenant", "acme", "reset", "--yes", "ben@acme.example"]).await?;
     let handed = client.json(http::Method::POST, &at("ben@acme.example")?, &serde_json::json!({})).await?.json()?;
     assert_eq!(handed["mailed"], false, "{handed}");
     let (status, out, err) = gateway.on.cardea(&["user", "--tenant", "acme", "invite", "ben@acme.example"]).await?;

@@ -22,6 +22,7 @@ mod machines;
 mod mail;
 mod observed;
 mod oidc;
+mod operator;
 mod owed;
 mod passphrase;
 mod policies;

@@ -156,7 +156,7 @@ async fn a_sole_administrator_gets_back_in_by_the_operators_link() -> Story {
     assert_eq!(hers.get(&gateway.at("acme", "/api/v1/users")?).await?.status, 200);
 
     // So is starting over, where even that one factor is lost.
-    let out = gateway.on.does(&["--format", "json", "user", "--tenant", "acme", "reset", &ada.email]).await?;
+    let out = gateway.on.does(&["--format", "json", "user", "--tenant", "acme", "reset", "--yes", &ada.email]).await?;
     let url = serde_json::from_str::<serde_json::Value>(&out)?["url"].as_str().context("no link")?.to_owned();
     let mut again = Client::browser();
     let page = again.open(&Url::parse(&url)?).await?;

@@ -177,7 +177,7 @@ async fn who_starts_over_loses_every_factor_and_session_and_comes_back_by_the_li
     let before = told(&gateway, &["invite", &mira.email]).await?;
     let (mut reader, stream) = reading(&gateway, &mira).await?;
 
-    let reset = told(&gateway, &["reset", &mira.email]).await?;
+    let reset = told(&gateway, &["reset", "--yes", &mira.email]).await?;
     assert_eq!((&reset[0]["factors_removed"], &reset[0]["sessions_ended"]), (&2.into(), &2.into()), "{reset:?}");
     assert!(stream.closed().await? <= CUT, "a stream outlived its permit");
     for (client, host, path) in [(&mut hers, "acme", "/"), (&mut reader, "echo.acme", "/x")] {
@@ -206,7 +206,7 @@ async fn who_starts_over_loses_every_factor_and_session_and_comes_back_by_the_li
 
     // Who is suspended is not let in by this door.
     gateway.on.does(&["user", "--tenant", "acme", "suspend", &mira.email]).await?;
-    let (status, said) = user(&gateway, &["reset", &mira.email]).await?;
+    let (status, said) = user(&gateway, &["reset", "--yes", &mira.email]).await?;
     assert!(status == 1 && said.contains("is suspended: activate first"), "{said}");
     Ok(())
 }
@@ -220,15 +220,15 @@ async fn who_is_deleted_is_out_at_once_and_whoever_has_the_address_next_is_anoth
     let (mut hers, stream) = reading(&gateway, &mira).await?;
     let (mut his, _kept) = reading(&gateway, &ben).await?;
 
-    gateway.on.does(&["user", "--tenant", "acme", "delete", &mira.email]).await?;
+    gateway.on.does(&["user", "--tenant", "acme", "delete", "--yes", &mira.email]).await?;
     assert!(stream.closed().await? <= CUT, "a stream outlived its permit");
     hers.program = true;
     assert_eq!(hers.get(&gateway.at("echo.acme", "/x")?).await?.status, 401);
     assert_eq!(his.get(&gateway.at("echo.acme", "/x")?).await?.status, 200, "somebody else was thrown out");
     let page = tries_password(&gateway, &mira.email).await?;
     assert!(form::find(&page.body, "password").is_some(), "{}", page.body);
-    let (status, said) = user(&gateway, &["delete", &mira.email]).await?;
-    assert!(status == 1 && said.contains("there is no such user"), "{said}");
+    let (status, said) = user(&gateway, &["delete", "--yes", &mira.email]).await?;
+    assert!(status == 1 && said.contains("nobody with the address `mira@acme.example`"), "{said}");
     assert_eq!(count(&kinds(&gateway).await?, "user-deleted"), 1);
 
     let invited = told(&gateway, &["invite", &mira.email]).await?;

@@ -2,7 +2,7 @@
 
 export interface Me {
   user: { id: string; name: string; email: string };
-  tenant: { id: string; name: string };
+  tenant: { id: string; name: string; wants_second_factor: boolean };
   assurance: number;
   factors: string[];
   signed_in_at: string;
@@ -28,6 +28,10 @@ export interface User {
   groups: string[];
   attributes: Record<string, string | number | boolean | string[]>;
   factors: string[];
+  /** Providers at which the user has an account. */
+  providers: string[];
+  /** Whether the tenant wants a second factor that the user has not. */
+  lacks_second_factor: boolean;
   created_at: string;
   last_seen_at: string | null;
 }

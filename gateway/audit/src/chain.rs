@@ -125,7 +125,7 @@ pub enum Break {
         found: u64,
     },
     /// The log ends before a head that is known.
-    #[error("the log was cut off: it has {found} entries, and {known} are known to have been written")]
+    #[error("the log was cut off: it has {}, of {} that are known to have been written", entries(.found), entries(.known))]
     Truncated {
         /// Entries that there were.
         known: u64,
@@ -250,6 +250,10 @@ pub fn from_hex(text: &str) -> Option<Hash> {
         *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
     }
     Some(out)
+}
+
+fn entries(count: &u64) -> String {
+    if *count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Time as a value. Pure code is given a [`Timestamp`]; only a [`Clock`] at the edge reads one.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,20 @@ impl Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// Reads RFC 3339, or a day (`2026-11-27`), which begins at midnight UTC.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let day = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == "2026-11-27".len());
+        let moment = match day {
+            Some(day) => day.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp(),
+            None => text.parse::<jiff::Timestamp>()?,
+        };
+        Ok(Self(moment.as_microsecond()))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -75,6 +89,17 @@ mod tests {
     #[test]
     fn a_moment_is_written_as_utc() {
         assert_eq!(Timestamp::from_secs(1_763_800_000).to_string(), "2025-11-22T08:26:40.000000Z");
+    }
+
+    #[test]
+    fn a_moment_or_a_day_is_read_as_utc() {
+        let moment = Timestamp::from_secs(1_763_800_000);
+        assert_eq!("2025-11-22T08:26:40Z".parse::<Timestamp>().unwrap(), moment);
+        assert_eq!("2025-11-22T09:26:40+01:00".parse::<Timestamp>().unwrap(), moment);
+        assert_eq!("2025-11-22".parse::<Timestamp>().unwrap(), Timestamp::from_secs(1_763_769_600));
+        for bad in ["", "yesterday", "2025-11-22T08:26:40", "2025-13-01"] {
+            assert!(bad.parse::<Timestamp>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -161,7 +161,8 @@ impl Reading<'_> {
         let Columns { count, email, name, groups } = self.columns;
         if record.len() != count {
             mistakes.tell(|| {
-                let one = wrong(format!("the row has {} columns and not {count}", record.len()));
+                let columns = if record.len() == 1 { "column" } else { "columns" };
+                let one = wrong(format!("the row has {} {columns} and not {count}", record.len()));
                 one.help("put what holds a comma between quotes")
             });
             return None;

@@ -50,7 +50,7 @@ enum Command {
     Export(commands::export::Arguments),
     /// Test policies, or explain a decision.
     Policy(commands::policy::Arguments),
-    /// Invite, list, suspend and activate people; end their sessions.
+    /// Invite, list, show, suspend, reset and delete people; end their sessions.
     User(commands::user::Arguments),
     /// Put other keys into the place of those that seal what is kept; seal the first under a passphrase.
     Keys(commands::keys::Arguments),
@@ -58,7 +58,7 @@ enum Command {
     Cert(commands::cert::Arguments),
     /// Run beside a service: obtain its certificate, renew it in time, write the files.
     Agent(commands::agent::Arguments),
-    /// Read and verify the log.
+    /// Show what was recorded (`list`), check that nothing of it was changed (`verify`), and write it out (`export`).
     Audit(commands::audit::Arguments),
 }
 

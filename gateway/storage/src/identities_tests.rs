@@ -206,3 +206,58 @@ async fn a_user_of_another_pool_cannot_be_linked() {
     let linked = store.link_identity(&tenant("beta"), ada.id, &at("i", "1"), t0()).await.unwrap();
     assert_eq!(linked, Linked::NoUser);
 }
+
+/// A page asks for all of its accounts at once, and tells who has a second factor by what it found.
+#[tokio::test]
+async fn a_list_of_users_tells_their_accounts_and_finds_who_lacks_a_second_factor() {
+    let dir = Dir::new();
+    let store = dir.store().await;
+    let acme = tenant("acme");
+    let people = ["brought", "linked", "passkey", "none"].map(|name| user("acme", &format!("{name}@x.example")));
+    for person in &people {
+        store.insert_user(person).await.unwrap();
+    }
+    let mut invited = user("acme", "invited@x.example");
+    invited.status = Status::Invited;
+    store.insert_user(&invited).await.unwrap();
+    let [brought, linked, passkey, none] = &people;
+    store.link_identity(&acme, brought.id, &at("https://idp.example", "1"), t0()).await.unwrap();
+    store.link_own_identity(&acme, linked.id, &at("https://idp.example", "2"), &[], t0()).await.unwrap();
+    store.identity_used(&acme, &at("https://idp.example", "2"), t0()).await.unwrap();
+    let data = FactorData::Passkey {
+        credential_id: "a".to_owned(),
+        credential: serde_json::json!({}),
+        reach: cardea_core::Assurance::Two,
+        copied: None,
+    };
+    let id = FactorId::mint(t0(), &Fixed::new(1));
+    let factor = Factor { id, name: "Key".to_owned(), data, created: t0(), last_used: None };
+    store.insert_factor(&acme, passkey.id, &factor).await.unwrap();
+
+    let all = store.users(&acme, &crate::UserQuery { limit: 50, ..Default::default() }).await.unwrap().items;
+    let of = |id| all.iter().find(|one| one.user.id == id).unwrap();
+    for (person, own, second) in
+        [(brought, Some(false), true), (linked, Some(true), false), (passkey, None, true), (none, None, false)]
+    {
+        let summary = of(person.id);
+        assert_eq!(summary.accounts.first().map(|account| !account.brought), own, "{}", person.email);
+        assert_eq!(summary.has_second(), second, "{}", person.email);
+    }
+    let account = &of(linked.id).accounts[0];
+    assert_eq!((account.provider.as_str(), account.linked, account.used), ("work", t0(), Some(t0())));
+
+    let lacking = async |query: Option<&str>| {
+        let query = query.map(str::to_owned);
+        let query = crate::UserQuery { query, without_second: true, limit: 50, ..Default::default() };
+        let mut found: Vec<_> =
+            store.users(&acme, &query).await.unwrap().items.into_iter().map(|one| one.user.id).collect();
+        found.sort_unstable();
+        found
+    };
+    let mut both = [linked.id, none.id];
+    both.sort_unstable();
+    assert_eq!(lacking(None).await, both);
+    assert_eq!(lacking(Some("x.exam")).await, both);
+    assert_eq!(lacking(Some("none@x.example")).await, [none.id]);
+    assert_eq!(lacking(Some("passkey@x.example")).await, []);
+}

@@ -58,5 +58,5 @@ pub use sealed::secret as place_of_secret;
 pub use shared::{RedisShared, SharedState, SqlShared};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};
-pub use user_lists::{UserPage, UserQuery, UserSummary};
+pub use user_lists::{AccountSummary, UserPage, UserQuery, UserSummary};
 pub use users::Inserted;

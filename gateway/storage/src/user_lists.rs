@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cardea_core::{GroupId, TenantId};
-use cardea_identity::{Email, FactorKind, Sealer, Status, User, sealing::KeyId};
+use cardea_core::{GroupId, ProviderId, TenantId, Timestamp};
+use cardea_identity::{Email, FactorKind, LinkedAccount, Sealer, Status, User, sealing::KeyId};
 use sqlx::{Any, AnyPool, AssertSqlSafe};
 
 use crate::{
@@ -22,6 +22,8 @@ pub struct UserQuery {
     pub status: Option<Status>,
     /// Only those put directly into that group.
     pub group: Option<GroupId>,
+    /// Only those who have joined and can show no second factor; see [`UserSummary::lacks_second`].
+    pub without_second: bool,
     /// Where the page before ended: its `next`.
     pub cursor: Option<String>,
     /// At most so many; between 1 and 200.
@@ -35,6 +37,42 @@ pub struct UserSummary {
     pub user: User,
     /// The kinds of factors enrolled, each once.
     pub factors: Vec<FactorKind>,
+    /// The accounts at providers by which the user signs in.
+    pub accounts: Vec<AccountSummary>,
+}
+
+/// A user's account at a provider, as far as it is told without opening anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// The provider.
+    pub provider: ProviderId,
+    /// Since when it is theirs.
+    pub linked: Timestamp,
+    /// When it was last signed in with.
+    pub used: Option<Timestamp>,
+    /// Whether the provider's word brought the user; else they linked it from inside.
+    pub brought: bool,
+}
+
+impl From<&LinkedAccount> for AccountSummary {
+    fn from(account: &LinkedAccount) -> Self {
+        let provider = account.identity.provider.clone();
+        Self { provider, linked: account.linked, used: account.used, brought: !account.own }
+    }
+}
+
+impl UserSummary {
+    /// Whether the user has a second factor, or came by a provider's word, and is the provider's to check. What they linked by
+    /// themselves may be worth no more than a password.
+    pub fn has_second(&self) -> bool {
+        self.factors.iter().any(|kind| matches!(kind, FactorKind::Totp | FactorKind::Passkey))
+            || self.accounts.iter().any(|account| account.brought)
+    }
+
+    /// Whether the user has joined, and has none.
+    pub fn lacks_second(&self) -> bool {
+        self.user.status == Status::Active && !self.has_second()
+    }
 }
 
 /// A page of users, the youngest first.
@@ -79,7 +117,10 @@ impl Store {
         let more = ids.len() > limit;
         ids.truncate(limit);
         let next = ids.last().filter(|_| more).cloned();
-        Ok(UserPage { items: self.summaries(self.users_of(tenant, &ids).await?).await?, next })
+        let mut items = self.summaries(tenant, self.users_of(tenant, &ids).await?).await?;
+        // The user of a whole address was found by that alone.
+        items.retain(|one| !query.without_second || one.lacks_second());
+        Ok(UserPage { items, next })
     }
 
     /// The ids of those whose address or name holds `part`.
@@ -146,9 +187,10 @@ impl Store {
         } else {
             "u.status <> 'deleted' AND $3 = ''"
         };
+        let second = if query.without_second { WITHOUT_SECOND } else { "" };
         let sql = format!(
             "SELECT COALESCE(group_concat(row, ' '), '') AS rows FROM \
-             (SELECT {row} FROM {from} AND {order} < $2 AND {status} ORDER BY {order} DESC LIMIT $5)"
+             (SELECT {row} FROM {from} AND {order} < $2 AND {status}{second} ORDER BY {order} DESC LIMIT $5)"
         );
         // Only words of this function are composed; every value is bound.
         let found = sqlx::query(AssertSqlSafe(sql))
@@ -196,8 +238,8 @@ impl Store {
         rows.iter().map(|row| Ok((row.parsed("group_id", GroupId::parse)?, row.count("users")?))).collect()
     }
 
-    /// Adds groups and kinds of factors to a page of users, with one question for each.
-    async fn summaries(&self, users: Vec<User>) -> Result<Vec<UserSummary>, StoreFault> {
+    /// Adds groups, kinds of factors and accounts to a page of users, with one question for each.
+    async fn summaries(&self, tenant: &TenantId, users: Vec<User>) -> Result<Vec<UserSummary>, StoreFault> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
@@ -212,16 +254,47 @@ impl Store {
         for row in bound(&sql, ids()).fetch_all(self.reader()).await? {
             kinds.entry(row.text("user_id")?).or_default().push(factors::kind(&row)?);
         }
+        let mut accounts = self.accounts_of(tenant, &users).await?;
         let summary = |mut user: User| {
             let id = user.id.to_string();
             user.groups = groups.remove(&id).unwrap_or_default();
             let mut factors = kinds.remove(&id).unwrap_or_default();
             factors.sort_unstable();
-            UserSummary { user, factors }
+            UserSummary { user, factors, accounts: accounts.remove(&id).unwrap_or_default() }
         };
         Ok(users.into_iter().map(summary).collect())
     }
+
+    async fn accounts_of(
+        &self,
+        tenant: &TenantId,
+        users: &[User],
+    ) -> Result<BTreeMap<String, Vec<AccountSummary>>, StoreFault> {
+        let mut accounts: BTreeMap<String, Vec<AccountSummary>> = BTreeMap::new();
+        // By the tenant, too: so it stands in the index. It comes last, where the users' places are the first ones.
+        let sql = format!(
+            "SELECT user_id, provider, linked_at, used_at, own FROM identities \
+             WHERE user_id IN ({}) AND tenant = ${} ORDER BY linked_at, provider",
+            marks(users.len()),
+            users.len() + 1
+        );
+        let ids = users.iter().map(|user| user.id.to_string());
+        for row in bound(&sql, ids.chain([tenant.to_string()])).fetch_all(self.reader()).await? {
+            accounts.entry(row.text("user_id")?).or_default().push(AccountSummary {
+                provider: row.parsed("provider", ProviderId::parse)?,
+                linked: row.time("linked_at")?,
+                used: row.opt_time("used_at")?,
+                brought: row.count("own")? == 0,
+            });
+        }
+        Ok(accounts)
+    }
 }
+
+/// The same as [`UserSummary::lacks_second`].
+const WITHOUT_SECOND: &str = " AND u.status = 'active' \
+     AND NOT EXISTS (SELECT 1 FROM factors f WHERE f.user_id = u.id AND f.kind IN ('totp', 'passkey')) \
+     AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.tenant = u.tenant AND i.user_id = u.id AND i.own = 0)";
 
 fn marks(count: usize) -> String {
     (1..=count).map(|nth| format!("${nth}")).collect::<Vec<_>>().join(", ")

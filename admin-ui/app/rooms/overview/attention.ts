@@ -22,7 +22,7 @@ export function attention(now: Overview, me: Me): Need[] {
   add(policy.files === 0, "deny", "There are no policies, so nobody reaches any app.", "Write the first", to(["policies"]));
   add(policy.files > 0 && policy.tests === 0, "challenge", "The policies have no tests: a mistake in them is seen only when somebody is refused.", "Add a test", to(["policies", "tests"]));
   const weak = people.without_second_factor;
-  add(weak > 0, "challenge", `${count(weak, "user")} ${weak === 1 ? "has" : "have"} no second factor.`, "See users", to(["users"], { status: "active" }));
+  add(weak > 0, "challenge", `${count(weak, "user")} ${weak === 1 ? "has" : "have"} no second factor.`, "See users", to(["users"], me.tenant.wants_second_factor ? { lacking: "second" } : { status: "active" }));
   add(people.invited > 0, "challenge", `${count(people.invited, "invitation")} ${people.invited === 1 ? "waits" : "wait"} to be used.`, "See invited", to(["users"], { status: "invited" }));
   add(me.assurance < 2, "challenge", "You are signed in with one factor only.", "Add a factor", "/factors");
   return needs;

@@ -132,6 +132,13 @@ impl Default for FactorRules {
     }
 }
 
+impl FactorRules {
+    /// Whether people of the pool are to have a second factor.
+    pub fn want_second(&self) -> bool {
+        self.must_enrol || self.minimum >= Assurance::Two
+    }
+}
+
 impl Resource for TenantSpec {
     const KIND: &'static str = "tenant";
 

@@ -81,7 +81,7 @@ pub(super) async fn import(
     let Imported { added, unchanged, refused, mistakes, applied } = came;
     let view = |Added { line, user, invited }| AddedView {
         line,
-        user: UserView::of(user, &[]),
+        user: UserView::bare(user),
         invitation_url: invited.map(|invited| invited.url),
     };
     let added = added.into_iter().map(view).collect();

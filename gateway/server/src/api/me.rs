@@ -15,7 +15,7 @@ use super::{
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Me {
     user: Who,
-    tenant: TenantName,
+    tenant: Tenant,
     /// 1, 2 or 3.
     assurance: u8,
     /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
@@ -35,9 +35,11 @@ struct Who {
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
-struct TenantName {
+struct Tenant {
     id: String,
     name: String,
+    /// Whether its people are to have a second factor.
+    wants_second_factor: bool,
 }
 
 /// Who one is, and how strongly signed in.
@@ -46,9 +48,14 @@ pub(super) async fn me(asked: Asked) -> Answer<Json<Me>> {
     let user = asked.user()?;
     let session =
         asked.admitted.session().ok_or_else(|| Problem::new(Reason::SignInRequired, "nobody is signed in"))?;
+    let tenant = &asked.tenant.bundle.tenant;
     Ok(Json(Me {
         user: Who { id: user.id.to_string(), name: user.name.clone(), email: user.email.clone() },
-        tenant: TenantName { id: asked.tenant.id().to_string(), name: asked.tenant.bundle.tenant.name.clone() },
+        tenant: Tenant {
+            id: tenant.id.to_string(),
+            name: tenant.name.clone(),
+            wants_second_factor: tenant.factors.want_second(),
+        },
         assurance: session.assurance.level(),
         factors: session.factors.clone(),
         signed_in_at: text(session.signed_in_at),

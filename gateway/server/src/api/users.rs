@@ -2,9 +2,9 @@
 #![allow(unused_qualifications, reason = "the macro that describes query parameters writes its own paths")]
 
 use axum::Json;
-use cardea_core::{Attributes, GroupId, Reason, UserId};
-use cardea_identity::{Email, Factor, FactorKind, Session, Status, User};
-use cardea_storage::{UserQuery, UserSummary};
+use cardea_core::{Attributes, GroupId, Reason, UserId, resources::FactorRules};
+use cardea_identity::{Email, Factor, Session, Status, User};
+use cardea_storage::{AccountSummary, UserQuery, UserSummary};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -32,6 +32,10 @@ pub(super) struct UserView {
     attributes: Attributes,
     /// Kinds of factors enrolled: `password`, `totp`, `passkey`, `recovery`.
     factors: Vec<&'static str>,
+    /// Providers at which the person has an account by which they sign in.
+    providers: Vec<String>,
+    /// Whether the tenant wants a second factor of the person, who has joined, and they have none.
+    lacks_second_factor: bool,
     created_at: String,
     last_seen_at: Option<String>,
 }
@@ -90,6 +94,8 @@ pub(super) struct UserFilter {
     status: Option<String>,
     /// Put directly into this group.
     group: Option<String>,
+    /// Whether only those who have joined and have no second factor, whether or not the tenant wants one.
+    without_second_factor: Option<bool>,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// At most so many, up to 200; 50 where not given.
@@ -150,7 +156,17 @@ pub(super) struct Said {
 const PAGE: u32 = 50;
 
 impl UserView {
-    pub(super) fn of(user: User, factors: &[FactorKind]) -> Self {
+    /// A person of whom nothing is known but this: who is invited has none of the rest.
+    pub(super) fn bare(user: User) -> Self {
+        Self::of(UserSummary { user, factors: Vec::new(), accounts: Vec::new() }, &FactorRules::default())
+    }
+
+    fn of(summary: UserSummary, rules: &FactorRules) -> Self {
+        let lacks = rules.want_second() && summary.lacks_second();
+        let UserSummary { user, factors, accounts } = summary;
+        let mut providers: Vec<_> = accounts.iter().map(|account| account.provider.to_string()).collect();
+        providers.sort_unstable();
+        providers.dedup();
         Self {
             id: user.id.to_string(),
             name: user.name,
@@ -159,6 +175,8 @@ impl UserView {
             groups: user.groups.iter().map(ToString::to_string).collect(),
             attributes: user.attributes,
             factors: factors.iter().map(|kind| kind.as_str()).collect(),
+            providers,
+            lacks_second_factor: lacks,
             created_at: text(user.created),
             last_seen_at: user.last_seen.map(text),
         }
@@ -169,13 +187,7 @@ impl InvitedView {
     /// Sends the link, where letters are sent, and shows it.
     fn of(invited: Invited, asked: &Asked) -> Self {
         let mailed = asked.house.mail_invitation(&asked.tenant, &invited, asked.noting());
-        Self { user: UserView::of(invited.user, &[]), invitation_url: invited.url, mailed }
-    }
-}
-
-impl From<UserSummary> for UserView {
-    fn from(summary: UserSummary) -> Self {
-        Self::of(summary.user, &summary.factors)
+        Self { user: UserView::bare(invited.user), invitation_url: invited.url, mailed }
     }
 }
 
@@ -217,11 +229,14 @@ pub(super) async fn list(asked: Asked, Filter(filter): Filter<UserFilter>) -> An
         query: filter.query.filter(|text| !text.trim().is_empty()),
         status,
         group: group.map_err(|error| Problem::bad(error.to_string()))?,
+        without_second: filter.without_second_factor.unwrap_or_default(),
         cursor: filter.cursor,
         limit: filter.limit.unwrap_or(PAGE).clamp(1, 200),
     };
     let page = asked.house.store.users(asked.tenant.id(), &query).await?;
-    Ok(Json(UserPage { items: page.items.into_iter().map(UserView::from).collect(), next: page.next }))
+    let rules = &asked.tenant.bundle.tenant.factors;
+    let items = page.items.into_iter().map(|summary| UserView::of(summary, rules)).collect();
+    Ok(Json(UserPage { items, next: page.next }))
 }
 
 /// Invite a person into the pool.
@@ -249,8 +264,9 @@ pub(super) async fn one(asked: Asked, Named(id): Named<UserId>) -> Answer<Json<U
     let mut kinds: Vec<_> = factors.iter().map(Factor::kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
+    let summary = UserSummary { user, factors: kinds, accounts: accounts.iter().map(AccountSummary::from).collect() };
     Ok(Json(UserDetails {
-        user: UserView::of(user, &kinds),
+        user: UserView::of(summary, &asked.tenant.bundle.tenant.factors),
         factor_list: factors.iter().map(FactorView::from).collect(),
         accounts: accounts.iter().map(AccountView::from).collect(),
         sessions: sessions.iter().map(SessionView::from).collect(),
@@ -304,7 +320,7 @@ pub(super) async fn reset(asked: Asked, Named(id): Named<UserId>) -> Answer<Json
     }
     let Invited { user, url, .. } = asked.house.reset_user(&asked.tenant, id, &asked.doer()?).await?.invited;
     // Handed over by whoever made sure who asks: the mailbox may be what was lost.
-    Ok(Json(InvitedView { user: UserView::of(user, &[]), invitation_url: url, mailed: false }))
+    Ok(Json(InvitedView { user: UserView::bare(user), invitation_url: url, mailed: false }))
 }
 
 /// Make a link by which a person adds a first factor beyond the only one; what they have stays, older links are worthless.

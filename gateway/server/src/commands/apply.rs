@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{
     Context, Ended, Failure, Outcome, agrees, answer,
     check::{placed, show, warn},
-    remark, say, say_json, to_the_end,
+    counted, remark, say, say_json, to_the_end,
 };
 use crate::{House, checks, commands::serve::open_failure, folder, house::Doer};
 
@@ -103,7 +103,7 @@ async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, c
 
 /// Whether somebody wants all of it; and of each tenant that is deleted, by its name: what goes with it does not come back.
 fn agreed(plan: &Plan, arguments: &Arguments) -> bool {
-    if !arguments.yes && !agrees(&format!("make these {} changes?", plan.changes.len())) {
+    if !arguments.yes && !agrees(&format!("make {}?", counted(plan.changes.len(), ["change", "changes"]))) {
         remark("nothing was changed (say `--yes` where there is no terminal)");
         return false;
     }

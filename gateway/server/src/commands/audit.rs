@@ -1,4 +1,6 @@
-//! `cardea audit`: checks logs, and writes them as files that anybody can check without the gateway.
+//! `cardea audit`: shows logs, checks them, and writes them as files that anybody can check without the gateway.
+
+mod listing;
 
 use std::{
     fs::File,
@@ -15,10 +17,10 @@ use cardea_core::TenantId;
 use cardea_storage::Store;
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure};
+use super::{Context, Ended, Failure, Outcome, counted, only_in, remark, say, say_json, serve::open_failure};
 use crate::house::store_to_read;
 
-/// Read and verify the log.
+/// Show what was recorded (`list`), check that nothing of it was changed (`verify`), and write it out (`export`).
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -27,6 +29,8 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Show entries, the newest first, one a line: when, number, event, who, what.
+    List(listing::Arguments),
     /// Check that no entry was changed, moved, removed or cut off; names the first that was.
     Verify(VerifyArguments),
     /// Write a log as JSON lines to standard output: a heading, one line an entry, the head.
@@ -54,8 +58,8 @@ struct VerifyArguments {
 
 #[derive(Debug, clap::Args)]
 struct ExportArguments {
-    /// The tenant whose log to write.
-    #[arg(long, value_name = "TENANT", required_unless_present = "operator", conflicts_with = "operator")]
+    /// The tenant whose log to write; may be left out where there is only one.
+    #[arg(long, value_name = "TENANT", conflicts_with = "operator")]
     tenant: Option<TenantId>,
     /// Write the operator's own log.
     #[arg(long)]
@@ -80,9 +84,15 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
             store.close().await;
             ended
         }
+        Command::List(arguments) => {
+            let store = open(context).await?;
+            let ended = listing::list(&store, arguments, context).await;
+            store.close().await;
+            ended
+        }
         Command::Export(arguments) => {
             let store = open(context).await?;
-            let ended = export(&store, &arguments, BufWriter::new(io::stdout().lock())).await;
+            let ended = export(&store, arguments, BufWriter::new(io::stdout().lock())).await;
             store.close().await;
             ended
         }
@@ -117,9 +127,8 @@ async fn verify_store(store: &Store, arguments: &VerifyArguments, context: &Cont
         let closed = store.closed_entries(log.as_ref()).await.map_err(anyhow::Error::from)?;
         if closed > 0 && !context.is_json() {
             let name = name(log.as_ref());
-            remark(format_args!(
-                "{name}: {closed} entries went with their tenant's key: only their links can be checked"
-            ));
+            let closed = counted(closed, ENTRIES);
+            remark(format_args!("{name}: {closed} went with their tenant's key: only their links can be checked"));
         }
         found.push(Verified { log: name(log.as_ref()), checked, closed: Some(closed) });
     }
@@ -191,7 +200,10 @@ fn told(logs: &[Verified], context: &Context) -> Ended {
     } else {
         for Verified { log, checked, .. } in logs {
             match checked {
-                Ok(head) => say(format_args!("{log}: {} entries are whole, head {head}", head.size)),
+                Ok(head) => {
+                    let entries = counted(head.size, ["entry is", "entries are"]);
+                    say(format_args!("{log}: {entries} whole, head {head}"));
+                }
                 Err(found) => remark(format_args!("{log}: {found}")),
             }
         }
@@ -202,17 +214,17 @@ fn told(logs: &[Verified], context: &Context) -> Ended {
     Ok(if whole { Outcome::Done } else { Outcome::No })
 }
 
-async fn export(store: &Store, arguments: &ExportArguments, out: impl Write) -> Ended {
-    let tenant = arguments.tenant.as_ref();
-    known(store, tenant).await?;
+async fn export(store: &Store, arguments: ExportArguments, out: impl Write) -> Ended {
+    let tenant = log_meant(store, arguments.tenant, arguments.operator).await?;
+    let tenant = tenant.as_ref();
     let head = store.log_head(tenant).await.map_err(anyhow::Error::from)?;
     if arguments.from > head.size {
-        let message =
-            format!("the log of `{}` has {} entries, none from {} on", name(tenant), head.size, arguments.from);
+        let entries = counted(head.size, ENTRIES);
+        let message = format!("the log of `{}` has {entries}, none from {} on", name(tenant), arguments.from);
         return Err(Failure::Misused(message));
     }
     let after = head_before(store, tenant, arguments.from).await?;
-    let mut export = Export::begin(out, arguments.tenant.clone(), after).context("the export cannot be written")?;
+    let mut export = Export::begin(out, tenant.cloned(), after).context("the export cannot be written")?;
     let mut next = arguments.from;
     loop {
         let rows = store.log_range(tenant, next, STRIDE).await.map_err(anyhow::Error::from)?;
@@ -237,6 +249,18 @@ async fn head_before(store: &Store, tenant: Option<&TenantId>, seq: u64) -> Resu
     let Some(last) = seq.checked_sub(1) else { return Ok(Head::EMPTY) };
     let head = store.log_head_behind(tenant, last).await.map_err(anyhow::Error::from)?;
     Ok(head.with_context(|| format!("entry {last} of the log of `{}` is missing", name(tenant)))?)
+}
+
+const ENTRIES: [&str; 2] = ["entry", "entries"];
+
+/// The log meant: that of the tenant named, or of the only one, or the operator's own.
+async fn log_meant(store: &Store, tenant: Option<TenantId>, operator: bool) -> Result<Option<TenantId>, Failure> {
+    if operator {
+        return Ok(None);
+    }
+    let tenant = Some(only_in(store, tenant).await?);
+    known(store, tenant.as_ref()).await?;
+    Ok(tenant)
 }
 
 /// Makes sure that there is such a log: a slip in a tenant's name must not read as an empty log.
@@ -294,7 +318,7 @@ mod tests {
         log.flush().await.unwrap();
         let arguments = ExportArguments { tenant: TenantId::parse("acme").ok(), operator: false, from };
         let mut out = Vec::new();
-        let ended = export(&store, &arguments, &mut out).await;
+        let ended = export(&store, arguments, &mut out).await;
         store.close().await;
         ended.map(|outcome| {
             assert_eq!(outcome, Outcome::Done);

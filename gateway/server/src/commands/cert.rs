@@ -7,7 +7,7 @@ use cardea_core::TenantId;
 use cardea_storage::Store;
 use clap::Subcommand;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure, to_the_end};
+use super::{Context, Ended, Failure, Outcome, only_in, remark, say, say_json, serve::open_failure, span, to_the_end};
 use crate::{House, ca::CaFault, house::Doer};
 
 /// What is to be done with certificates.
@@ -21,9 +21,9 @@ pub struct Arguments {
 enum Act {
     /// List a tenant's certificates that have not ended, youngest first.
     List {
-        /// The tenant.
+        /// The tenant; may be left out where there is only one.
         #[arg(long, value_parser = TenantId::parse)]
-        tenant: TenantId,
+        tenant: Option<TenantId>,
         /// Only this service's.
         #[arg(long)]
         service: Option<String>,
@@ -37,14 +37,14 @@ enum Act {
 enum Make {
     /// Make a token with which one service enrols once; prints it, and nobody can show it again.
     Token {
-        /// The tenant.
+        /// The tenant; may be left out where there is only one.
         #[arg(long, value_parser = TenantId::parse)]
-        tenant: TenantId,
+        tenant: Option<TenantId>,
         /// The service's name, as in `spiffe://<tenant>.<trust domain>/service/<name>`.
         #[arg(long)]
         service: String,
         /// How long the token may be used: `30m`, `1h`, `2d`.
-        #[arg(long, default_value = "1h", value_parser = span)]
+        #[arg(long, default_value = "1h", value_parser = life)]
         ttl: Duration,
     },
     /// Print the operator's root in PEM: what an agent trusts at first.
@@ -57,6 +57,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     match arguments.act {
         Act::List { tenant, service } => {
             let store = Store::open_to_read(&config.database(), None).await.map_err(anyhow::Error::from)?;
+            let tenant = only_in(&store, tenant).await?;
             list(&store, context, &tenant, service.as_deref()).await
         }
         Act::Make(what) => {
@@ -71,7 +72,10 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
 
 async fn make(house: &Arc<House>, context: &Context, what: Make) -> Ended {
     match what {
-        Make::Token { tenant, service, ttl } => token(house, context, &tenant, &service, ttl).await,
+        Make::Token { tenant, service, ttl } => {
+            let tenant = only_in(&house.store, tenant).await?;
+            token(house, context, &tenant, &service, ttl).await
+        }
         Make::Root => {
             let root = house.ca.root(house).await.map_err(anyhow::Error::from)?;
             say(root.to_pem().trim_end());
@@ -129,15 +133,10 @@ async fn list(store: &Store, context: &Context, tenant: &TenantId, service: Opti
 /// Longest life of a token: a week, beyond which nobody remembers who has it.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
-/// Reads `45s`, `30m`, `1h`, `2d`.
-fn span(text: &str) -> Result<Duration, String> {
+/// How long a token may be used.
+fn life(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a span: write `30m`, `1h` or `2d`, at most a week");
-    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
-    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
-    let (number, seconds) = found.ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let span = number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)?;
-    if span.is_zero() || span > LONGEST { Err(wrong()) } else { Ok(span) }
+    span::parse(text).filter(|span| *span <= LONGEST).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -146,10 +145,10 @@ mod tests {
 
     #[test]
     fn a_span_has_a_number_and_a_unit() {
-        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(span("7d"), Ok(LONGEST));
+        assert_eq!(life("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(life("7d"), Ok(LONGEST));
         for bad in ["", "h", "1", "0h", "8d", "1w", "-1h", "1é", "99999999999999999999d"] {
-            assert!(span(bad).is_err(), "{bad:?}");
+            assert!(life(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cardea_storage::Store;
 use serde_json::json;
 
-use super::{Context, Ended, Outcome, say, say_json};
+use super::{Context, Ended, Outcome, counted, say, say_json};
 use crate::folder;
 
 /// Write what the store holds as a folder of resources. What is written, applied again, changes nothing; resource files
@@ -27,7 +27,9 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     if context.is_json() {
         say_json(&json!({ "dir": arguments.dir, "tenants": bundle.tenants.len(), "files_changed": changed }))?;
     } else {
-        say(format_args!("{} tenants in `{}`; {changed} files changed", bundle.tenants.len(), arguments.dir.display()));
+        let tenants = counted(bundle.tenants.len(), ["tenant", "tenants"]);
+        let changed = counted(changed, ["file", "files"]);
+        say(format_args!("{tenants} in `{}`; {changed} changed", arguments.dir.display()));
     }
     Ok(Outcome::Done)
 }

@@ -6,7 +6,9 @@ use cardea_core::TenantId;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json, serve::open_failure, to_the_end};
+use super::{
+    Context, Ended, Failure, Outcome, counted, remark, say, say_json, serve::open_failure, to_the_end, wanted,
+};
 use crate::{
     House,
     house::{Doer, OperatorKey},
@@ -54,6 +56,10 @@ struct Rotate {
     /// `operator.key.before`, for backups of the store from before.
     #[arg(long)]
     operator: bool,
+    /// Do not ask where the key that lies there as `operator.key.before` is overwritten, and with it the last that opens
+    /// backups of its time.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Does it.
@@ -126,8 +132,16 @@ async fn rotate(house: &Arc<House>, what: &Rotate, context: &Context) -> Ended {
     {
         return Err(Failure::Misused(format!("there is no tenant `{unknown}`")));
     }
+    let operators = what.operator || tenants.is_empty();
+    if operators && let Some(before) = house.operator_key().replaced() {
+        let what_goes =
+            format!("`{}` is overwritten: backups of the store that it opens will not open any more", before.display());
+        if !wanted(what.yes, &what_goes, "operator.key.before")? {
+            return Ok(Outcome::No);
+        }
+    }
     to_the_end()?;
-    if what.operator || tenants.is_empty() {
+    if operators {
         operator(house, context).await?;
     }
     for tenant in &tenants {
@@ -142,7 +156,8 @@ async fn operator(house: &House, context: &Context) -> Result<(), Failure> {
     if context.is_json() {
         return say_json(&json!({ "operator": true, "keys": keys, "before": turned.before }));
     }
-    say(format_args!("the operator's key is another one: {keys} keys are sealed under it"));
+    let keys = counted(keys, ["key is", "keys are"]);
+    say(format_args!("the operator's key is another one: {keys} sealed under it"));
     remark(format_args!("the old one lies in `{before}`: without it no backup from before opens; keep or destroy it"));
     Ok(())
 }
@@ -157,6 +172,7 @@ async fn one_tenant(house: &House, tenant: &TenantId, context: &Context) -> Resu
     }
     let begun = if turned.made { "the key is another one" } else { "the change of the key went on" };
     let old = until.map_or_else(|| "the old one is destroyed".to_owned(), |at| format!("the old one opens until {at}"));
-    say(format_args!("{tenant}: {begun}; {rows} rows were sealed again; {old}"));
+    let rows = counted(rows, ["row was", "rows were"]);
+    say(format_args!("{tenant}: {begun}; {rows} sealed again; {old}"));
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod export;
 pub mod keys;
 pub mod policy;
 pub mod serve;
+mod span;
 pub mod user;
 
 use std::{
@@ -23,7 +24,8 @@ use std::{
     sync::Arc,
 };
 
-use cardea_core::{Clock, Diagnostic, Diagnostics, Entropy};
+use cardea_core::{Clock, Diagnostic, Diagnostics, Entropy, TenantId};
+use cardea_storage::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{cli::Format, config::Config};
@@ -135,6 +137,63 @@ pub fn answer(question: &str) -> Option<String> {
     Some(answer.trim().to_owned())
 }
 
+/// Whether somebody wants what does not come back: on a terminal they type its `name`, and a script says `--yes`. Else nothing
+/// is to be done.
+pub fn wanted(yes: bool, what: &str, name: &str) -> Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    match answer(&format!("{what}; type `{name}` to go on:")) {
+        Some(typed) if typed == name => Ok(true),
+        Some(_) => {
+            remark("nothing was changed: something else was typed");
+            Ok(false)
+        }
+        None => Err(Failure::Misused(format!(
+            "nothing was changed: {what}\n  help: say `--yes`, since there is no terminal to ask at"
+        ))),
+    }
+}
+
+/// A number of things, by the words for one and for several: `1 entry`, `2 entries`.
+pub fn counted(count: impl std::fmt::Display, [one, several]: [&str; 2]) -> String {
+    let count = count.to_string();
+    format!("{count} {}", if count == "1" { one } else { several })
+}
+
+/// The tenant meant: the one named, or the only one that there is.
+pub fn only<'a>(
+    named: Option<&'a TenantId>,
+    mut all: impl Iterator<Item = &'a TenantId>,
+) -> Result<&'a TenantId, Failure> {
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    let Some(first) = all.next() else {
+        return Err(Failure::Misused("there is no tenant yet: `cardea apply DIR` makes one".to_owned()));
+    };
+    let others: Vec<_> = all.map(TenantId::as_str).collect();
+    if others.is_empty() {
+        return Ok(first);
+    }
+    let all = [&[first.as_str()], &others[..]].concat().join(", ");
+    Err(Failure::Misused(format!("which tenant? say `--tenant` with one of {all}")))
+}
+
+/// The same of the tenants in a store.
+pub async fn only_in(store: &Store, named: Option<TenantId>) -> Result<TenantId, Failure> {
+    let there: Vec<_> = match named {
+        Some(named) => return Ok(named),
+        None => store.tenants().await.map_err(anyhow::Error::from)?.into_iter().map(|tenant| tenant.id).collect(),
+    };
+    only(None, there.iter()).cloned()
+}
+
+/// A text that others wrote, for a terminal: what would move its cursor, or worse, is shown as what it is not.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// From here on neither Ctrl-C nor SIGTERM nor a closed terminal ends the process before the command has ended: it is
 /// about to change something, and a change must not be left without its entry. What it does takes milliseconds, but for sealing all again (`keys rotate`).
 pub fn to_the_end() -> Result<(), Failure> {
@@ -198,6 +257,23 @@ fn drawn(one: &Diagnostic, text: &str, start: usize, end: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_of_a_thing_is_counted_as_one() {
+        for (count, says) in [(0, "0 entries"), (1, "1 entry"), (2, "2 entries"), (11, "11 entries")] {
+            assert_eq!(counted(count, ["entry", "entries"]), says);
+        }
+    }
+
+    #[test]
+    fn the_only_tenant_is_meant_and_of_several_each_is_named() {
+        let all: Vec<_> = ["acme", "north"].iter().map(|id| TenantId::parse(id).unwrap()).collect();
+        assert_eq!(only(None, all[..1].iter()).unwrap().as_str(), "acme");
+        assert_eq!(only(Some(&all[1]), all.iter()).unwrap().as_str(), "north");
+        let asked = only(None, all.iter()).unwrap_err().to_string();
+        assert!(asked.contains("one of acme, north"), "{asked}");
+        assert!(only(None, [].iter()).unwrap_err().to_string().contains("cardea apply DIR"));
+    }
 
     #[tokio::test]
     async fn a_command_that_changes_something_is_not_stopped_in_the_midst_of_it() {

@@ -9,7 +9,7 @@ use cardea_core::{AppId, Assurance, EntryId, TenantId};
 use cardea_identity::Email;
 use cardea_policy::Explanation;
 
-use super::{Context, Ended, Failure, Outcome, check, say, say_json, serve::open_failure, user::tenant};
+use super::{Context, Ended, Failure, Outcome, check, counted, say, say_json, serve::open_failure, user::tenant};
 use crate::{
     checks,
     explaining::{self, Trial, Untold},
@@ -87,7 +87,7 @@ fn test(bundle: &cardea_core::resources::Bundle, context: &Context) -> Ended {
         }
         check::show(&checked);
         let failed = checked.failed().count();
-        say(format_args!("{} tests, {failed} failed", checked.count()));
+        say(format_args!("{}, {failed} failed", counted(checked.count(), ["test", "tests"])));
     }
     Ok(if checked.passed() { Outcome::Done } else { Outcome::No })
 }

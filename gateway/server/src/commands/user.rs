@@ -1,23 +1,25 @@
 //! `cardea user`: a tenant's people, for the operator at the machine. Does what the API does, by the same functions.
 
 mod import;
+mod inviting;
+mod shown;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use cardea_core::{Attributes, GroupId, TenantId, attributes, diagnostic::nearest};
 use cardea_identity::{Email, Status, User, session::EndReason};
-use cardea_storage::{Store, UserQuery, UserSummary};
+use cardea_storage::{Store, UserQuery};
 use serde_json::{Value, json};
 
-use super::{Context, Ended, Failure, Outcome, remark, say, say_json, to_the_end};
+use super::{Context, Ended, Failure, Outcome, counted, only, say, say_json, to_the_end, wanted};
 use crate::{
     House,
     commands::serve::open_failure,
-    house::{ChangeFault, Doer, FactorLink, Invited, Reading, Reset},
+    house::{ChangeFault, Doer, Reading, Reset},
     state::{State, TenantState},
 };
 
-/// Invite, import, list, suspend, reset and delete people of a tenant's pool, let them add factors, and end their sessions. A
+/// Invite, import, list, show, suspend, reset and delete people of a tenant's pool, let them add factors, and end their sessions. A
 /// running gateway takes each change over within a second.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -30,7 +32,7 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Act {
-    /// List people.
+    /// List people, one a line: address, status, groups, factors and providers by whose accounts they sign in, name.
     List {
         /// Part of the name or address.
         #[arg(value_name = "TEXT")]
@@ -38,6 +40,13 @@ enum Act {
         /// Only those of this status: invited, active or suspended.
         #[arg(long, value_parser = status)]
         status: Option<Status>,
+    },
+    /// Show a person with all that they sign in with: factors, and accounts at providers; each with since when it is theirs and
+    /// when it was last used.
+    Show {
+        /// E-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
     },
     #[command(flatten)]
     Change(Change),
@@ -79,11 +88,14 @@ enum Change {
     /// file says is left alone, so the same file may be given again.
     Import(import::Arguments),
     /// Let a person start over who lost what they sign in with: factors, recovery codes and sessions are gone, and the link
-    /// is printed by which they choose anew. For one who is suspended, activate first.
+    /// is printed by which they choose anew. Asks before. For one who is suspended, activate first.
     Reset {
         /// E-mail address.
         #[arg(value_parser = email)]
         email: Email,
+        /// Do not ask: factors do not come back.
+        #[arg(long)]
+        yes: bool,
     },
     /// Let a person who has one way to sign in add a second. The link, by which they sign in with what they have and add it, is sent
     /// to them; it is printed where no mail is configured, it cannot be sent, or a code in that mailbox is all that they have.
@@ -104,11 +116,14 @@ enum Change {
         #[arg(required = true, value_name = "NAME=VALUE", value_parser = pair)]
         said: Vec<(String, String)>,
     },
-    /// Delete a person for good, with factors and groups, and end every session of theirs. The entries about them stay.
+    /// Delete a person for good, with factors and groups, and end every session of theirs. Asks before. The entries about them stay.
     Delete {
         /// E-mail address.
         #[arg(value_parser = email)]
         email: Email,
+        /// Do not ask: whoever is deleted does not come back.
+        #[arg(long)]
+        yes: bool,
     },
     /// End every session of a person; they may sign in again at once.
     EndSessions {
@@ -138,7 +153,14 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         Act::List { query, status } => {
             let reading = Reading::open(&config, context.clock.now()).await.map_err(open_failure)?;
             let tenant = tenant(&reading.state, named)?;
-            list(&reading.store, &tenant, UserQuery { query, status, ..UserQuery::default() }, context).await
+            let query = UserQuery { query, status, ..UserQuery::default() };
+            shown::list(&reading.store, &tenant, query, context).await
+        }
+        Act::Show { email } => {
+            let reading = Reading::open(&config, context.clock.now()).await.map_err(open_failure)?;
+            let tenant = tenant(&reading.state, named)?;
+            let user = find(&reading.store, &reading.state, &tenant, &email).await?;
+            shown::one(&reading.store, &tenant, &user, context).await
         }
         Act::Change(change) => {
             let house = House::open_to_change(config, Arc::clone(&context.clock), Arc::clone(&context.entropy));
@@ -152,25 +174,14 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
 
 /// The tenant meant: the one named, or the only one.
 pub(super) fn tenant(state: &State, named: Option<&TenantId>) -> Result<Arc<TenantState>, Failure> {
-    let all = || state.tenants.keys().chain(state.behind.keys()).map(TenantId::as_str);
-    let id = match (named, all().count()) {
-        (Some(id), _) => id,
-        (None, 1) => match state.tenants.keys().chain(state.behind.keys()).next() {
-            Some(only) => only,
-            None => return Err(Failure::Misused("no tenant".to_owned())),
-        },
-        (None, 0) => return Err(Failure::Misused("there is no tenant yet: `cardea apply DIR` makes one".to_owned())),
-        (None, _) => {
-            let all = all().collect::<Vec<_>>().join(", ");
-            return Err(Failure::Misused(format!("which tenant? say `--tenant` with one of {all}")));
-        }
-    };
+    let all = || state.tenants.keys().chain(state.behind.keys());
+    let id = only(named, all())?;
     if let Some(behind) = state.behind.get(id) {
         return Err(behind.why.clone().into());
     }
     state.tenants.get(id).cloned().ok_or_else(|| {
-        let help =
-            nearest(id.as_str(), all()).map_or_else(String::new, |near| format!("\n  help: did you mean `{near}`?"));
+        let help = nearest(id.as_str(), all().map(TenantId::as_str))
+            .map_or_else(String::new, |near| format!("\n  help: did you mean `{near}`?"));
         Failure::Misused(format!("there is no tenant `{id}`{help}"))
     })
 }
@@ -178,11 +189,14 @@ pub(super) fn tenant(state: &State, named: Option<&TenantId>) -> Result<Arc<Tena
 async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, context: &Context) -> Ended {
     let tenant = tenant(&house.state.load(), named)?;
     let doer = Doer::operator();
+    if !agreed(house, &tenant, &change).await? {
+        return Ok(Outcome::No);
+    }
     to_the_end()?;
     match change {
         Change::Invite { email, name, groups, print } => {
-            let invited = invite(house, &tenant, email, name, &groups, &doer).await?;
-            let mailed = !print && mailed(house, &tenant, &invited, doer).await;
+            let invited = inviting::invite(house, &tenant, email, name, &groups, &doer).await?;
+            let mailed = !print && inviting::mailed(house, &tenant, &invited, doer).await;
             let sent = format!("an invitation was sent to {}", invited.user.email);
             told(
                 context,
@@ -194,26 +208,27 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
             )
         }
         Change::Suspend { email } => {
-            let user = find(house, &tenant, &email).await?;
+            let user = of(house, &tenant, &email).await?;
             let sessions = house.suspend_user(tenant.id(), user.id, &doer).await?;
             told(
                 context,
-                &format!("{email} is suspended; {sessions} sessions ended"),
+                &format!("{email} is suspended; {} ended", counted(sessions, SESSIONS)),
                 &json!({ "sessions_ended": sessions }),
             )
         }
         Change::Activate { email } => {
-            let user = find(house, &tenant, &email).await?;
+            let user = of(house, &tenant, &email).await?;
             let user = house.activate_user(tenant.id(), user.id, &doer).await?;
             told(context, &format!("{email} is {}", user.status.as_str()), &json!({ "status": user.status }))
         }
         Change::Import(arguments) => import::run(house, &tenant, arguments, &doer, context).await,
-        Change::Reset { email } => {
-            let user = find(house, &tenant, &email).await?;
+        Change::Reset { email, .. } => {
+            let user = of(house, &tenant, &email).await?;
             let Reset { invited, factors, sessions } = house.reset_user(&tenant, user.id, &doer).await?;
+            let (lost, ended) = (counted(factors, ["factor", "factors"]), counted(sessions, SESSIONS));
             told(
                 context,
-                &format!("{email} starts over: {factors} factors and {sessions} sessions ended\n{}", invited.url),
+                &format!("{email} starts over: {lost} and {ended} ended\n{}", invited.url),
                 &json!({
                     "factors_removed": factors, "sessions_ended": sessions, "url": invited.url,
                     "expires_at": invited.expires.to_string(),
@@ -221,10 +236,10 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
             )
         }
         Change::Enrol { email, print } => {
-            let user = find(house, &tenant, &email).await?;
+            let user = of(house, &tenant, &email).await?;
             let mut link = house.make_factor_link(&tenant, user.id, &doer).await?;
             link.by_letter &= !print;
-            let mailed = mailed_factor_link(house, &tenant, &link, doer).await;
+            let mailed = inviting::mailed_factor_link(house, &tenant, &link, doer).await;
             let sent = format!("a link to add a way to sign in was sent to {email}");
             told(
                 context,
@@ -233,7 +248,7 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
             )
         }
         Change::Set { email, said } => {
-            let user = find(house, &tenant, &email).await?;
+            let user = of(house, &tenant, &email).await?;
             let after = with(&tenant, &user.attributes, said)?;
             house.set_attributes(&tenant, user.id, after.clone(), &doer).await?;
             let names = after.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -243,23 +258,39 @@ async fn make(house: &Arc<House>, named: Option<&TenantId>, change: Change, cont
                 &json!(after),
             )
         }
-        Change::Delete { email } => {
-            let user = find(house, &tenant, &email).await?;
+        Change::Delete { email, .. } => {
+            let user = of(house, &tenant, &email).await?;
             let sessions = house.delete_user(tenant.id(), user.id, &doer).await?;
             told(
                 context,
-                &format!("{email} is deleted; {sessions} sessions ended"),
+                &format!("{email} is deleted; {} ended", counted(sessions, SESSIONS)),
                 &json!({ "sessions_ended": sessions }),
             )
         }
         Change::EndSessions { email } => {
-            let user = find(house, &tenant, &email).await?;
+            let user = of(house, &tenant, &email).await?;
             let why = EndReason::Administrator;
             let ended = house.end_sessions_of_user(tenant.id(), user.id, None, why, &doer).await;
             let ended = ended.map_err(ChangeFault::from)?;
-            told(context, &format!("{ended} sessions of {email} ended"), &json!({ "sessions_ended": ended }))
+            let sessions = counted(ended, SESSIONS);
+            told(context, &format!("{sessions} of {email} ended"), &json!({ "sessions_ended": ended }))
         }
     }
+}
+
+const SESSIONS: [&str; 2] = ["session", "sessions"];
+
+/// Whether a change is wanted that takes from a person what does not come back; asked for before anything is begun.
+async fn agreed(house: &House, tenant: &TenantState, change: &Change) -> Result<bool, Failure> {
+    let (email, yes, what) = match change {
+        Change::Delete { email, yes } => (email, *yes, "is deleted for good, with factors, accounts and groups"),
+        Change::Reset { email, yes } => {
+            (email, *yes, "starts over: factors, recovery codes and sessions are gone for good")
+        }
+        _ => return Ok(true),
+    };
+    of(house, tenant, email).await?;
+    wanted(yes, &format!("{email} {what}"), email.as_str())
 }
 
 /// What is said of a person, with what is said now.
@@ -295,54 +326,22 @@ fn told(context: &Context, line: &str, value: &Value) -> Ended {
     Ok(Outcome::Done)
 }
 
-async fn find(house: &House, tenant: &TenantState, email: &Email) -> Result<User, Failure> {
-    let found = house.store.user_by_email(tenant.id(), email).await.map_err(ChangeFault::from)?;
-    found.ok_or_else(|| ChangeFault::NotFound("user").into())
+async fn of(house: &House, tenant: &TenantState, email: &Email) -> Result<User, Failure> {
+    find(&house.store, &house.state.load(), tenant, email).await
 }
 
-async fn invite(
-    house: &House,
-    tenant: &TenantState,
-    email: Email,
-    name: Option<String>,
-    groups: &[GroupId],
-    doer: &Doer,
-) -> Result<Invited, Failure> {
-    let known = house.store.user_by_email(tenant.id(), &email).await.map_err(ChangeFault::from)?;
-    let Some(user) = known else {
-        let name = name.unwrap_or_else(|| email.to_string());
-        return Ok(house.invite_user(tenant, email, &name, groups, doer).await?);
-    };
-    // Given besides: whoever only needs a new link keeps what they may.
-    let all: BTreeSet<_> = user.groups.iter().chain(groups).cloned().collect();
-    if all.len() > user.groups.len() {
-        house.set_groups(tenant, user.id, &Vec::from_iter(all), doer).await?;
+/// The person of an address; where there is none, told with what may be meant.
+async fn find(store: &Store, state: &State, tenant: &TenantState, email: &Email) -> Result<User, Failure> {
+    if let Some(user) = store.user_by_email(tenant.id(), email).await.map_err(ChangeFault::from)? {
+        return Ok(user);
     }
-    Ok(house.invite_again(tenant, user.id, doer).await?)
-}
-
-/// Sends the link; false where no mail is configured, or it could not be sent, which is said.
-async fn mailed(house: &House, tenant: &TenantState, invited: &Invited, doer: Doer) -> bool {
-    if !house.sends_letters() {
-        return false;
+    let mut help = "`cardea user list` shows who is there, `cardea user invite` adds somebody".to_owned();
+    for other in state.tenants.keys().filter(|other| *other != tenant.id()) {
+        if store.user_by_email(other, email).await.map_err(ChangeFault::from)?.is_some() {
+            help = format!("`{other}` has: say `--tenant {other}`");
+        }
     }
-    let sent = house.mail_invitation_now(tenant, invited, doer).await;
-    if let Err(cause) = &sent {
-        remark(format_args!("the invitation could not be sent ({cause}): hand the link over yourself"));
-    }
-    sent.is_ok()
-}
-
-/// Sends the link, or notice of it where no letter may carry it; the same as above.
-async fn mailed_factor_link(house: &House, tenant: &TenantState, link: &FactorLink, doer: Doer) -> bool {
-    if !house.sends_letters() || !link.by_letter {
-        return house.mail_factor_link(tenant, link, doer);
-    }
-    let sent = house.mail_factor_link_now(tenant, link, doer).await;
-    if let Err(cause) = &sent {
-        remark(format_args!("the link could not be sent ({cause}): hand it over yourself"));
-    }
-    sent.is_ok()
+    Err(anyhow::anyhow!("tenant `{}` has nobody with the address `{email}`\n  help: {help}", tenant.id()).into())
 }
 
 impl From<ChangeFault> for Failure {
@@ -352,37 +351,4 @@ impl From<ChangeFault> for Failure {
             other => anyhow::Error::from(other).into(),
         }
     }
-}
-
-async fn list(store: &Store, tenant: &TenantState, mut query: UserQuery, context: &Context) -> Ended {
-    query.limit = 200;
-    loop {
-        let page = store.users(tenant.id(), &query).await.map_err(ChangeFault::from)?;
-        for summary in &page.items {
-            if context.is_json() {
-                say_json(&described(summary))?;
-            } else {
-                say(line(summary));
-            }
-        }
-        match page.next {
-            Some(next) => query.cursor = Some(next),
-            None => return Ok(Outcome::Done),
-        }
-    }
-}
-
-fn described(UserSummary { user, factors }: &UserSummary) -> Value {
-    json!({
-        "id": user.id, "email": user.email, "name": user.name, "status": user.status, "groups": user.groups,
-        "attributes": user.attributes,
-        "factors": factors, "last_seen_at": user.last_seen.map(|at| at.to_string()),
-    })
-}
-
-fn line(UserSummary { user, factors }: &UserSummary) -> String {
-    let joined = |words: Vec<&str>| if words.is_empty() { "-".to_owned() } else { words.join(",") };
-    let groups = joined(user.groups.iter().map(GroupId::as_str).collect());
-    let factors = joined(factors.iter().map(|kind| kind.as_str()).collect());
-    format!("{:<32} {:<10} {:<32} {:<22} {}", user.email.as_str(), user.status.as_str(), groups, factors, user.name)
 }

@@ -159,6 +159,11 @@ impl OperatorKey {
         ring(&new, Some(&old))
     }
 
+    /// Where the key lies that was replaced last, if one is kept: another one takes its place there.
+    pub(crate) fn replaced(&self) -> Option<PathBuf> {
+        Some(file::before(&self.path)).filter(|path| path.exists())
+    }
+
     /// Puts the next key in its place; it stays beside for backups of the store from before. If we crash here, both are
     /// read when the gateway starts, and the next call goes on. Gives where the old one lies.
     pub(super) fn take_over(&self) -> Result<PathBuf, KeyFault> {

@@ -1,5 +1,10 @@
 //! What the demonstration says once it is ready: for people what to open and try, for scripts one line of JSON.
 
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
 use cardea_demo::seed::Attempt;
 use serde_json::json;
 
@@ -51,9 +56,10 @@ pub(super) fn ready(context: &Context, place: &Place, running: &Running, attempt
     }
     let config = shown(&place.config_file());
     say("\nEvery answer names its request. Why it came out so, in the console's log or by:\n");
-    say(format_args!("  cardea policy explain REQUEST_ID --config {config}"));
+    let cardea = started_as(std::env::args_os().next());
+    say(format_args!("  {cardea} policy explain REQUEST_ID --config {config}"));
     say(format_args!(
-        "  cardea policy explain --config {config} --tenant acme --app records --request \"POST /studies/S-12/records/R-2/approve\" --as ada@acme.example"
+        "  {cardea} policy explain --config {config} --tenant acme --app records --request \"POST /studies/S-12/records/R-2/approve\" --as ada@acme.example"
     ));
     say(format_args!(
         "\nMetrics: http://{}/metrics. Everything lies in `{}`. Ctrl-C stops it.",
@@ -63,8 +69,35 @@ pub(super) fn ready(context: &Context, place: &Place, running: &Running, attempt
     Ok(())
 }
 
+/// The program as it was called, so that what is shown can be typed: it need not be where a shell looks.
+fn started_as(name: Option<OsString>) -> String {
+    name.map(PathBuf::from).map_or_else(|| "cardea".to_owned(), |path| shown(&path))
+}
+
 /// A path as one would type it here.
-fn shown(path: &std::path::Path) -> String {
+fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(ToOwned::to_owned));
-    here.unwrap_or_else(|| path.to_owned()).display().to_string()
+    let text = here.unwrap_or_else(|| path.to_owned()).display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_names_the_program_as_it_was_called() {
+        let here = std::env::current_dir().unwrap();
+        for (called, typed) in [
+            (PathBuf::from("target/debug/cardea"), "target/debug/cardea"),
+            (here.join("target/debug/cardea"), "target/debug/cardea"),
+            ("/opt/cardea".into(), "/opt/cardea"),
+            ("cardea".into(), "cardea"),
+            ("/home/it's mine/cardea".into(), r"'/home/it'\''s mine/cardea'"),
+        ] {
+            assert_eq!(started_as(Some(called.into_os_string())), typed);
+        }
+        assert_eq!(started_as(None), "cardea");
+    }
 }

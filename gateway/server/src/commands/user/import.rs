@@ -4,7 +4,7 @@ use std::{fs::File, io::BufReader, path::PathBuf};
 
 use serde_json::json;
 
-use super::super::{Context, Ended, Failure, Outcome, draw, remark, say, say_json};
+use super::super::{Context, Ended, Failure, Outcome, counted, draw, remark, say, say_json};
 use crate::{
     House,
     house::{Added, Doer, Imported, Importing},
@@ -43,7 +43,8 @@ pub(super) async fn run(
     let came = house.import_users(tenant, (&source, BufReader::new(opened)), how, doer).await?;
     if came.is_refused(how) {
         if !context.is_json() {
-            remark(format_args!("{} rows are wrong, and nothing was changed", came.refused));
+            let wrong = counted(came.refused, ["row is wrong", "rows are wrong"]);
+            remark(format_args!("{wrong}, and nothing was changed"));
         }
         return Err(came.mistakes.into());
     }
