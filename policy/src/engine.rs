@@ -156,6 +156,17 @@ impl Engine {
         Self::compile(sources).err().unwrap_or_default()
     }
 
+    /// What of these texts cannot be read as policies at all, whatever apps and groups there are.
+    pub fn unreadable(sources: &Sources<'_>) -> Diagnostics {
+        let read = stack::with_room(|| {
+            let schema = Schema::generate(&[], &AttributeKinds::default())?;
+            let mut reader = Reader::new(&schema, sources.known()).for_syntax();
+            sources.layers(&[Vec::new(), Vec::new()]).iter().for_each(|(layer, texts)| reader.read(*layer, texts));
+            reader.found.or_ok(())
+        });
+        read.err().unwrap_or_default()
+    }
+
     /// The compiled app of that name, the built-in ones included.
     pub fn app(&self, id: &AppId) -> Option<&Arc<AppModel>> {
         self.apps.get(id)

@@ -22,6 +22,8 @@ pub(crate) struct Reader<'a> {
     validator: Validator,
     known: Known<'a>,
     ids: HashSet<Arc<str>>,
+    /// Whether what a policy says is of no interest.
+    only_syntax: bool,
     pub(crate) rules: Vec<Rule>,
     pub(crate) found: Diagnostics,
     pub(crate) warnings: Vec<Diagnostic>,
@@ -80,10 +82,16 @@ impl<'a> Reader<'a> {
             schema,
             known,
             ids: HashSet::new(),
+            only_syntax: false,
             rules: Vec::new(),
             found: Diagnostics::default(),
             warnings: Vec::new(),
         }
+    }
+
+    /// The same, for what cannot be read alone: what is read is not looked at.
+    pub(crate) fn for_syntax(self) -> Self {
+        Self { only_syntax: true, ..self }
     }
 
     /// Reads a layer's texts; mistakes gather in `found`.
@@ -139,6 +147,9 @@ impl<'a> Reader<'a> {
                 return;
             }
         };
+        if self.only_syntax {
+            return;
+        }
         self.validate(piece.source, piece.text, &set);
         for (nth, template) in (piece.nth..).zip(in_order(&set)) {
             self.found.0.extend(spent.patterns(piece.source, piece.text, template));

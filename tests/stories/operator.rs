@@ -1,5 +1,7 @@
-//! What the operator does at the command line: what does not come back is asked for, and what is there is
-//! shown.
+//! What the operator does at the command line: what does not come back is asked for, what was recorded is shown, and what is
+//! wrong is told at once.
+
+use std::path::Path;
 
 use anyhow::Context;
 use cardea_tests::{
@@ -10,6 +12,7 @@ use cardea_tests::{
 use serde_json::Value;
 
 const MIRA: &str = "mira@acme.example";
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/server/example");
 
 async fn house() -> anyhow::Result<(Upstream, Gateway)> {
     let upstream = Upstream::start().await?;
@@ -154,5 +157,37 @@ async fn what_somebody_signs_in_with_is_shown() -> Story {
     let items = listed["items"].as_array().context("no list")?;
     assert_eq!(items.len(), 1, "{listed}");
     assert_eq!((&items[0]["email"], &items[0]["lacks_second_factor"]), (&MIRA.into(), &true.into()), "{listed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_tells_all_that_is_wrong() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let on = &gateway.on;
+    on.edit("cardea.toml", "certificate_minutes = 60", "certificate_minutes = 0")?;
+    on.edit("resources/tenants/acme/groups/readers.toml", "name", "nmae")?;
+    on.edit("resources/tenants/north/policies/echo.cedar", "App::\"echo\"", "App::\"ehco\"")?;
+    on.write("resources/tenants/acme/policies/torn.cedar", "permit(principal, action resource);")?;
+    let (status, _, err) = on.cardea(&["check", "resources"]).await?;
+    for told in
+        ["cardea.toml:", "acme/groups/readers.toml:2:", "acme/policies/torn.cedar:1:", "north/policies/echo.cedar:"]
+    {
+        assert!(status == 1 && err.contains(told), "{told}: {status} {err}");
+    }
+    // The folder may be named in the file that is wrong itself.
+    on.write("cardea.toml", &format!("resources = \"resources\"\n{}", on.read("cardea.toml")?))?;
+    let (status, out, _) = on.cardea(&["--format", "json", "check"]).await?;
+    let told: Value = serde_json::from_str(&out)?;
+    assert!(status == 1 && told["diagnostics"].as_array().is_some_and(|all| all.len() >= 4), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_example_to_copy_passes_the_check_as_it_is() -> Story {
+    let mut check = process::cardea();
+    check.current_dir(Path::new(EXAMPLE)).arg("check");
+    let (status, out, err) = run(check).await?;
+    assert_eq!((status, out.trim(), err.trim()), (0, "1 tenant and 5 policy tests are fine", ""));
+    assert!(!Path::new(EXAMPLE).join("state").exists(), "a check makes nothing");
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 mod ground;
 
+use std::collections::BTreeSet;
+
 use cardea_core::{
     Diagnostic, Diagnostics, TenantId, Timestamp,
-    resources::{Bundle, PolicyText, TenantBundle},
+    resources::{Bundle, PolicySet, PolicyText, TenantBundle},
 };
 use cardea_identity::factors::passkey;
 use cardea_policy::{Engine, Sources, TestOutcome, run_tests};
@@ -55,41 +57,74 @@ impl Checked {
 /// Checks every tenant of a bundle that has been read, and holds it against the configuration; where that is not known, no
 /// file that the resources name is read.
 pub fn bundle(bundle: &Bundle, config: Option<&Config>, now: Timestamp) -> Checked {
+    gathered(bundle, &BTreeSet::new(), config, now)
+}
+
+/// The same of what could be read of a folder. Of tenants that are `torn`, in which something could not, only what stands by
+/// itself is checked: policies would seem to name what is not there.
+pub fn gathered(bundle: &Bundle, torn: &BTreeSet<TenantId>, config: Option<&Config>, now: Timestamp) -> Checked {
     let ground = config.map(|config| Ground::of(config, bundle.tenants.values())).unwrap_or_default();
     let mut checked = Checked { diagnostics: ground.mistakes, warnings: ground.doubts, tests: Vec::new() };
     for (id, tenant) in &bundle.tenants {
-        match self::tenant(tenant, &bundle.guard_rails, config, now) {
-            Ok(tests) => checked.tests.push(TenantTests { tenant: id.clone(), tests }),
-            Err(found) => {
-                for mut one in found.0 {
-                    one.source = path_of(id, &one.source);
-                    // A guard-rail's mistake shows in every tenant; it is told once.
-                    if !checked.diagnostics.0.contains(&one) {
-                        checked.diagnostics.push(one);
-                    }
-                }
+        let (found, tests) = match torn.contains(id) {
+            true => (by_itself(tenant, &bundle.guard_rails, config), None),
+            false => self::tenant(tenant, &bundle.guard_rails, config, now),
+        };
+        checked.tests.extend(tests.map(|tests| TenantTests { tenant: id.clone(), tests }));
+        for mut one in found.0 {
+            one.source = path_of(id, &one.source);
+            // A guard-rail's mistake shows in every tenant; it is told once.
+            if !checked.diagnostics.0.contains(&one) {
+                checked.diagnostics.push(one);
             }
         }
     }
     checked
 }
 
-/// Checks one tenant; its tests run only if its policies validate and its apps can be served.
-pub fn tenant(
+/// Checks one tenant, as far as one thing does not hang on another that is wrong; its tests run if its policies validate.
+fn tenant(
     tenant: &TenantBundle,
     guard_rails: &[PolicyText],
     config: Option<&Config>,
     now: Timestamp,
-) -> Result<Vec<TestOutcome>, Diagnostics> {
-    passkey::check_makes(&tenant.tenant.factors.attested)
-        .map_err(|error| Diagnostic::new(format!("tenants/{}/tenant.toml", tenant.tenant.id), error.to_string()))?;
-    let engine = Engine::compile(&Sources::of(tenant, guard_rails))?;
+) -> (Diagnostics, Option<Vec<TestOutcome>>) {
+    let engine = match Engine::compile(&Sources::of(tenant, guard_rails)) {
+        Ok(engine) => engine,
+        Err(mut found) => {
+            found.extend(by_itself(tenant, guard_rails, config));
+            return (found, None);
+        }
+    };
+    let mut found = makes(tenant);
+    found.extend(apps(tenant, &engine, config));
+    let tests = run_tests(&engine, &tenant.policies.tests, now);
+    (found, Some(tests))
+}
+
+/// Checks what of a tenant stands by itself: its policies as texts, and its apps whatever the policies say.
+fn by_itself(tenant: &TenantBundle, guard_rails: &[PolicyText], config: Option<&Config>) -> Diagnostics {
+    let mut found = makes(tenant);
+    found.extend(Engine::unreadable(&Sources::of(tenant, guard_rails)));
+    let bare = TenantBundle { policies: PolicySet::default(), ..tenant.clone() };
+    if let Ok(engine) = Engine::compile(&Sources::of(&bare, &[])) {
+        found.extend(apps(tenant, &engine, config));
+    }
+    found
+}
+
+fn makes(tenant: &TenantBundle) -> Diagnostics {
+    let source = || format!("tenants/{}/tenant.toml", tenant.tenant.id);
+    let wrong = passkey::check_makes(&tenant.tenant.factors.attested).err();
+    wrong.map(|error| Diagnostic::new(source(), error.to_string()).into()).unwrap_or_default()
+}
+
+fn apps(tenant: &TenantBundle, engine: &Engine, config: Option<&Config>) -> Diagnostics {
     let transports = |_: &_, upstream: &_| match config {
         Some(config) => house::tried(upstream, &config.folder),
         None => house::to_nobody(upstream),
     };
-    state::apps(tenant, &engine, &transports, &Standing::default(), None)?;
-    Ok(run_tests(&engine, &tenant.policies.tests, now))
+    state::apps(tenant, engine, &transports, &Standing::default(), None).err().unwrap_or_default()
 }
 
 /// The file that a policy or app lies in, from the name by which the engine knows it.
@@ -111,6 +146,7 @@ mod tests {
     use cardea_core::resources::{AppSpec, GroupSpec, ProviderSpec, TenantSpec, TestSpec};
 
     use super::*;
+    use crate::folder;
 
     fn checked(policy: &str, tests: &str) -> Checked {
         with_app(policy, tests, "http://127.0.0.1:1", "", None)
@@ -148,6 +184,33 @@ mod tests {
         let shown = found.diagnostics.to_string();
         assert!(shown.contains("tenants/acme/policies/readers.cedar:2:"), "{shown}");
         assert!(!found.passed() && found.tests.is_empty());
+    }
+
+    /// One thing that is wrong hides no other that does not hang on it.
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let policy = "permit(principal, action, resource) when { context.asurance > 1 };";
+        let header = "[headers]\n\"Remote User\" = \"email\"\n";
+        let shown = with_app(policy, TEST, "http://127.0.0.1:1", header, None).diagnostics.to_string();
+        assert!(shown.contains("asurance") && shown.contains("`Remote User` is not a header name"), "{shown}");
+        // Tests are put to policies though an app of theirs cannot be served.
+        let policy = "forbid(principal, action, resource in App::\"records\");";
+        let found = with_app(policy, TEST, "http://127.0.0.1:1", header, None);
+        assert_eq!((found.diagnostics.0.len(), found.failed().count()), (1, 1), "{}", found.diagnostics);
+
+        // Where a file could not be read, policies are read as texts, and nothing is said of what they name.
+        let files = [
+            ("tenants/acme/tenant.toml", "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n"),
+            ("tenants/acme/apps/records.toml", "id = \"records\"\n"),
+            ("tenants/acme/policies/fine.cedar", "permit(principal, action, resource in App::\"records\");"),
+            ("tenants/acme/policies/torn.cedar", "permit(principal, action resource);"),
+        ];
+        let torn = Bundle::gather(&files.map(|(path, text)| (path.to_owned(), text.to_owned())).into());
+        assert!(torn.found.to_string().contains("apps/records.toml"), "{}", torn.found);
+        let found = gathered(&torn.bundle, &torn.torn, None, Timestamp::from_secs(1_800_000_000)).diagnostics;
+        assert_eq!(found.0.len(), 1, "{found}");
+        assert_eq!((&*found.0[0].source, found.0[0].line), ("tenants/acme/policies/torn.cedar", Some(1)), "{found}");
     }
 
     #[test]
@@ -195,7 +258,7 @@ mod tests {
         let text = include_str!("../app.example.toml");
         let read = |text: &str| {
             let tenant = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.example\"\n";
-            let files = [("tenants/acme/tenant.toml", tenant), ("tenants/acme/apps/lab.toml", text)];
+            let files = [("tenants/acme/tenant.toml", tenant), ("tenants/acme/apps/records.toml", text)];
             let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
             Bundle::read(&files).unwrap_or_else(|found| panic!("{found}"))
         };
@@ -250,15 +313,16 @@ mod tests {
         let read = |provider: &str, group: &str| {
             let files = [
                 ("tenants/acme/tenant.toml", include_str!("../tenant.example.toml")),
-                ("tenants/acme/apps/lab.toml", include_str!("../app.example.toml")),
+                ("tenants/acme/apps/records.toml", include_str!("../app.example.toml")),
                 ("tenants/acme/providers/work.toml", provider),
-                ("tenants/acme/groups/chemists.toml", group),
-                ("tenants/acme/groups/staff.toml", "id = \"staff\"\nname = \"Staff\"\n"),
-                ("tenants/acme/policies/lab.cedar", &policies.join("\n")),
+                ("tenants/acme/groups/reviewers.toml", group),
+                ("tenants/acme/policies/records.cedar", &policies.join("\n")),
                 ("tenants/acme/policies/tests.toml", tests),
             ];
-            let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
-            Bundle::read(&files).unwrap_or_else(|found| panic!("{found}"))
+            // Each takes the place of the file of its name, so it fits what lies beside.
+            let example = folder::read(Path::new(EXAMPLE)).unwrap_or_else(|found| panic!("{found}")).write();
+            let files = example.into_iter().chain(files.map(|(path, text)| (path.to_owned(), text.to_owned())));
+            Bundle::read(&files.collect()).unwrap_or_else(|found| panic!("{found}"))
         };
         let plain = read(provider, group);
         assert_eq!(plain, read(&with_provider, &with_group), "a line with `#` in front shows the default");
@@ -273,6 +337,19 @@ mod tests {
         ];
         assert_eq!(unshown.concat(), Vec::<String>::new(), "not explained");
     }
+
+    #[test]
+    fn the_example_to_copy_passes_as_it_is() {
+        let folder = Path::new(EXAMPLE).parent().unwrap();
+        let now = Timestamp::from_secs(1_800_000_000);
+        let config = Config::read(&folder.join("cardea.toml"), now).unwrap_or_else(|found| panic!("{found}"));
+        let example = folder::read(&config.resources.clone().unwrap()).unwrap_or_else(|found| panic!("{found}"));
+        let found = bundle(&example, Some(&config), now);
+        assert!(found.passed(), "{} {:?}", found.diagnostics, found.failed().collect::<Vec<_>>());
+        assert!(found.warnings.0.is_empty() && found.count() == 5, "{}", found.warnings);
+    }
+
+    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/example/resources");
 
     /// An example's text with its defaults written out.
     fn with_defaults(text: &str) -> String {

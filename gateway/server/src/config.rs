@@ -217,6 +217,12 @@ impl Config {
         Self::parse(&source, &text, folder, now)
     }
 
+    /// The folder of resources that the file at `path` names, whatever else is wrong with it.
+    pub fn resources_named(path: &Path) -> Option<PathBuf> {
+        let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+        Some(path.parent()?.join(table.get("resources")?.as_str()?))
+    }
+
     /// Checks a text as if it were the file `source` in `folder`.
     pub fn parse(source: &str, text: &str, folder: &Path, now: Timestamp) -> Result<Self, Diagnostics> {
         let shape = shape::read(source, text)?;

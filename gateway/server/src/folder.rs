@@ -9,31 +9,44 @@ use std::{
 
 use cardea_core::{
     Diagnostic, Diagnostics,
-    resources::{Bundle, place_by_value},
+    resources::{Bundle, Gathered, place_by_value},
 };
 
 /// Reads and checks the resources in `dir`; mistakes name the files as `dir` was named.
 pub fn read(dir: &Path) -> Result<Bundle, Diagnostics> {
-    let files = texts(dir)?;
-    Bundle::read(&files).map_err(|mut found| {
-        for one in &mut found.0 {
-            one.source = dir.join(&one.source).display().to_string();
-        }
-        found
-    })
+    let Gathered { bundle, found, .. } = gather(dir)?;
+    found.or_ok(bundle)
 }
 
-/// Gives what was found later in resources of `dir` its line, where the value that it names stands in its file.
+/// Reads what can be read of the resources in `dir`, with every mistake; an error is told where there is no such folder.
+pub fn gather(dir: &Path) -> Result<Gathered, Diagnostics> {
+    let (files, mut unreadable) = texts(dir)?;
+    let mut gathered = Bundle::gather(&files);
+    // Whose they are cannot be told from here, so nothing is concluded from what is missing.
+    if !unreadable.0.is_empty() {
+        gathered.torn.extend(gathered.bundle.tenants.keys().cloned());
+    }
+    for one in &mut gathered.found.0 {
+        one.source = dir.join(&one.source).display().to_string();
+    }
+    unreadable.extend(gathered.found);
+    Ok(Gathered { found: unreadable, ..gathered })
+}
+
+/// Gives what was found later in resources of `dir` its line, where the value that it names stands in its file, and names the file
+/// as `dir` was named.
 pub fn place(dir: &Path, found: &mut Diagnostics) {
     for one in &mut found.0 {
-        if let Ok(text) = std::fs::read_to_string(dir.join(&one.source)) {
+        let path = dir.join(&one.source);
+        if let Ok(text) = std::fs::read_to_string(&path) {
             place_by_value(one, &text);
+            one.source = path.display().to_string();
         }
     }
 }
 
-/// Every file below `dir` that may be a resource. Hidden files and `README.md` are people's own.
-fn texts(dir: &Path) -> Result<BTreeMap<String, String>, Diagnostics> {
+/// Every file below `dir` that may be a resource, and what cannot be read. Hidden files and `README.md` are people's own.
+fn texts(dir: &Path) -> Result<(BTreeMap<String, String>, Diagnostics), Diagnostics> {
     if !dir.is_dir() {
         return Err(Diagnostic::new(dir.display().to_string(), "there is no such folder")
             .help("name the folder that holds `tenants/`")
@@ -74,7 +87,7 @@ fn texts(dir: &Path) -> Result<BTreeMap<String, String>, Diagnostics> {
             }
         }
     }
-    found.or_ok(files)
+    Ok((files, found))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
@@ -92,7 +105,9 @@ pub fn write(dir: &Path, bundle: &Bundle) -> std::io::Result<usize> {
     std::fs::create_dir_all(dir)?;
     let wanted = bundle.write();
     let mut changed = 0;
-    for old in texts(dir).unwrap_or_default().keys() {
+    // Where something cannot be read, nothing is removed.
+    let there = texts(dir).ok().filter(|(_, unreadable)| unreadable.0.is_empty()).map(|(files, _)| files);
+    for old in there.unwrap_or_default().keys() {
         let ours = old.starts_with("tenants/") || old.starts_with("guard-rails/");
         if ours && !wanted.contains_key(old) {
             std::fs::remove_file(dir.join(old))?;

@@ -2,6 +2,8 @@
 
 mod files;
 
+pub use files::Gathered;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,11 @@ pub struct TenantBundle {
 impl Bundle {
     /// Contradictions between resources: hosts claimed twice, names that nothing bears.
     pub fn check(&self) -> Diagnostics {
+        self.check_but(&|_, _| false)
+    }
+
+    /// The same, but for groups of which it is known elsewhere that they are there.
+    fn check_but(&self, is_there: &dyn Fn(&TenantId, &GroupId) -> bool) -> Diagnostics {
         let mut found = Diagnostics::default();
         let mut hosts: BTreeMap<&str, String> = BTreeMap::new();
         for (id, tenant) in &self.tenants {
@@ -56,7 +63,7 @@ impl Bundle {
                     );
                 }
             }
-            found.extend(tenant.check());
+            found.extend(tenant.check_but(&|group| is_there(id, group)));
         }
         found
     }
@@ -76,11 +83,16 @@ impl TenantBundle {
 
     /// Contradictions within the tenant.
     pub fn check(&self) -> Diagnostics {
+        self.check_but(&|_| false)
+    }
+
+    fn check_but(&self, is_there: &dyn Fn(&GroupId) -> bool) -> Diagnostics {
         let mut found = Diagnostics::default();
+        let missing = |group: &GroupId| !self.groups.contains_key(group) && !is_there(group);
         let id = &self.tenant.id;
         for group in self.groups.values() {
             for parent in &group.parents {
-                if !self.groups.contains_key(parent) {
+                if missing(parent) {
                     let near = nearest(parent.as_str(), self.groups.keys().map(GroupId::as_str));
                     let one = Diagnostic::new(
                         format!("tenants/{id}/groups/{}.toml", group.id),
@@ -101,7 +113,7 @@ impl TenantBundle {
         }
         for provider in self.providers.values() {
             for group in provider.groups.values() {
-                if !self.groups.contains_key(group) {
+                if missing(group) {
                     found.push(Diagnostic::new(
                         format!("tenants/{id}/providers/{}.toml", provider.id),
                         format!("there is no group `{group}`"),
@@ -187,6 +199,27 @@ mod tests {
             assert!(written[at].contains(&format!("issuer = \"{issuer}\"\n")), "{}", written[at]);
             assert!(written["tenants/acme/apps/records.toml"].contains("url = \"https://127.0.0.1:9443\"\n"));
         }
+    }
+
+    #[test]
+    fn a_mistake_in_one_file_hides_none_in_another_and_makes_none_up() {
+        let mut files = folder();
+        let slip = |path: &str, from: &str, to: &str, files: &mut BTreeMap<String, String>| {
+            let text = files[path].replace(from, to);
+            files.insert(path.to_owned(), text);
+        };
+        // A group that cannot be read is there; one that is named by a slip is not.
+        slip("tenants/acme/groups/staff.toml", "name", "nmae", &mut files);
+        slip("tenants/acme/apps/records.toml", "hosts", "host", &mut files);
+        let lab = "id = \"lab\"\nname = \"L\"\nparents = [\"stuff\"]\n";
+        files.insert("tenants/acme/groups/lab.toml".to_owned(), lab.to_owned());
+        let gathered = Bundle::gather(&files);
+        let told: Vec<_> = gathered.found.0.iter().map(|one| one.source.as_str()).collect();
+        let each =
+            ["apps/records.toml", "groups/staff.toml", "groups/lab.toml"].map(|file| format!("tenants/acme/{file}"));
+        assert_eq!(told, each, "{}", gathered.found);
+        assert_eq!(gathered.torn, [TenantId::parse("acme").unwrap()].into());
+        assert_eq!(gathered.bundle.tenants.len(), 1);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use app::{
     HardeningSpec, HeaderRewrite, HealthRules, OriginRule, OutlierRules, Protocol, ResourceRule, RetryRules,
     RewriteSpec, Unmatched, UpstreamSpec,
 };
-pub use bundle::{Bundle, TenantBundle};
+pub use bundle::{Bundle, Gathered, TenantBundle};
 pub use group::GroupSpec;
 pub use logo::Logo;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};

@@ -4,15 +4,15 @@ mod diff;
 
 use std::path::{Path, PathBuf};
 
-use cardea_core::resources::Bundle;
+use cardea_core::{Diagnostics, resources::Gathered};
 use cardea_storage::Store;
 use serde_json::json;
 
-use super::{Context, Ended, Failure, Outcome, draw, say, say_json};
+use super::{Context, Ended, Failure, Outcome, counted, draw, say, say_json};
 use crate::{checks, config::Config, folder, house::OperatorKey};
 
-/// Check the configuration, the resources, the policies and their tests, without changing anything. Resources come from
-/// DIR, else from the folder that the configuration names, else from the store.
+/// Check the configuration, the resources, the policies and their tests, without changing anything, and tell all that is wrong at
+/// once. Resources come from DIR, else from the folder that the configuration names, else from the store.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A folder of resources (it holds `tenants/`). With it, a configuration is checked only if one is named or lies here.
@@ -30,34 +30,50 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         return diff::run(arguments.dir, context).await;
     }
     let needless = arguments.dir.is_some() && context.config_file.is_none() && !context.config_path().exists();
-    let config = if needless { None } else { Some(context.config()?) };
-    let dir = arguments.dir.or_else(|| config.as_ref().and_then(|config| config.resources.clone()));
-    let bundle = bundle(dir.as_deref(), config.as_ref()).await?;
-    let Some(bundle) = bundle else {
-        let nothing = ("configuration is fine; there are no resources yet", 0);
-        return told(context, nothing, &checks::Checked::default(), config.as_ref());
+    let read = if needless { Ok(None) } else { context.config().map(Some) };
+    let (config, amiss) = match read {
+        Ok(config) => (config, Diagnostics::default()),
+        // The resources are looked at all the same, as far as nothing of them hangs on it.
+        Err(Failure::Mistakes(found)) => (None, found),
+        Err(other) => return Err(other),
     };
-    let mut checked = checks::bundle(&bundle, config.as_ref(), context.clock.now());
+    let named = || match &config {
+        Some(config) => config.resources.clone(),
+        None => Config::resources_named(&context.config_path()),
+    };
+    let dir = arguments.dir.or_else(named);
+    let gathered = match gathered(dir.as_deref(), config.as_ref()).await {
+        Ok(gathered) => gathered,
+        Err(Failure::Mistakes(mut found)) => {
+            found.0.splice(0..0, amiss.0);
+            return Err(found.into());
+        }
+        Err(other) => return Err(other),
+    };
+    let Some(Gathered { bundle, found, torn }) = gathered else {
+        let nothing = ("configuration is fine; there are no resources yet", 0);
+        let checked = checks::Checked { diagnostics: amiss, ..checks::Checked::default() };
+        return told(context, nothing, &checked, config.as_ref());
+    };
+    let mut checked = checks::gathered(&bundle, &torn, config.as_ref(), context.clock.now());
     placed(&mut checked, dir.as_deref());
+    checked.diagnostics.0.splice(0..0, [amiss.0, found.0].concat());
     let (tenants, tests) = (bundle.tenants.len(), checked.count());
-    let line = format!("{} and {} are fine", counted(tenants, "tenant"), counted(tests, "policy test"));
-    told(context, (&line, tenants), &checked, config.as_ref())
+    let (tenants_told, tests) =
+        (counted(tenants, ["tenant", "tenants"]), counted(tests, ["policy test", "policy tests"]));
+    told(context, (&format!("{tenants_told} and {tests} are fine"), tenants), &checked, config.as_ref())
 }
 
-/// A number of things: `1 tenant`, `2 tenants`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-async fn bundle(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<Bundle>, Failure> {
+/// What is to be checked, as far as it can be read: of a folder, else of the store.
+async fn gathered(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<Gathered>, Failure> {
     if let Some(dir) = dir {
-        return Ok(Some(folder::read(dir)?));
+        return Ok(Some(folder::gather(dir)?));
     }
     let Some(database) = config.map(Config::database).filter(|path| path.exists()) else { return Ok(None) };
     let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
     let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
     store.close().await;
-    Ok(Some(bundle))
+    Ok(Some(Gathered { bundle, ..Gathered::default() }))
 }
 
 fn told(

@@ -1,6 +1,6 @@
 //! Resources as a folder of files and back: `read` of what `write` made is the same bundle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +21,26 @@ struct TestFile {
     test: Vec<TestSpec>,
 }
 
+/// What could be read of a folder.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// What could be read.
+    pub bundle: Bundle,
+    /// Every mistake.
+    pub found: Diagnostics,
+    /// Tenants of which a file could not be read: what names its content would seem to name nothing.
+    pub torn: BTreeSet<TenantId>,
+}
+
 impl Bundle {
     /// Reads a folder given as relative path (with `/`) and text. All mistakes of all files come back together.
     pub fn read(files: &BTreeMap<String, String>) -> Result<Self, Diagnostics> {
+        let Gathered { bundle, found, .. } = Self::gather(files);
+        found.or_ok(bundle)
+    }
+
+    /// Reads what can be read of a folder: mistakes in one file do not hide those of others.
+    pub fn gather(files: &BTreeMap<String, String>) -> Gathered {
         let mut found = Diagnostics::default();
         let mut bundle = Self::default();
         for (path, text) in files {
@@ -42,14 +59,17 @@ impl Bundle {
         for (path, text) in files {
             bundle.read_file(path, text, files, &mut found);
         }
-        let mut contradictions = bundle.check();
+        let torn = found.0.iter().filter_map(|one| tenant_of(&one.source)).collect();
+        // A group that is there and cannot be read is missed by nobody who names it.
+        let mut contradictions =
+            bundle.check_but(&|tenant, group| files.contains_key(&format!("tenants/{tenant}/groups/{group}.toml")));
         for one in &mut contradictions.0 {
             if let Some(text) = files.get(&one.source) {
                 place_by_value(one, text);
             }
         }
         found.extend(contradictions);
-        found.or_ok(bundle)
+        Gathered { bundle, found, torn }
     }
 
     fn read_file(&mut self, path: &str, text: &str, files: &BTreeMap<String, String>, found: &mut Diagnostics) {
@@ -142,6 +162,13 @@ fn insert<K: Ord + AsRef<str>, R: Resource>(
             into.insert(id(&one), one);
         }
         Err(errors) => found.extend(errors),
+    }
+}
+
+fn tenant_of(path: &str) -> Option<TenantId> {
+    match *segments(path) {
+        ["tenants", tenant, ..] => TenantId::parse(tenant).ok(),
+        _ => None,
     }
 }
 
