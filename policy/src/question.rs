@@ -29,7 +29,7 @@ pub struct Facts<'a> {
     pub time: Timestamp,
     /// The client's trusted address.
     pub client: IpAddr,
-    /// The factors used: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
+    /// The factors used: `password`, `totp`, `passkey`, `recovery`, `remembered`, `email`, `oidc`, `linked`.
     pub factors: &'a [&'a str],
     /// The HTTP method.
     pub method: &'a str,

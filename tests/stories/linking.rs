@@ -38,7 +38,7 @@ impl World {
         back.location()
     }
 
-    async fn links(&self, client: &mut Client, login: &str) -> anyhow::Result<Reply> {
+    pub(crate) async fn links(&self, client: &mut Client, login: &str) -> anyhow::Result<Reply> {
         let back = self.sets_out(client, login).await?;
         client.open(&back).await
     }
@@ -68,7 +68,7 @@ impl World {
         Ok(client)
     }
 
-    async fn unlinks(&self, client: &mut Client) -> anyhow::Result<Reply> {
+    pub(crate) async fn unlinks(&self, client: &mut Client) -> anyhow::Result<Reply> {
         let list = client.open(&self.gateway.at("acme", "/factors")?).await?;
         let way =
             form::link(&list.body, "/factors/accounts/").with_context(|| format!("none to remove: {}", list.body))?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cardea_core::{AppId, Assurance, Attributes, FactorId, GroupId, ProviderId, Reason, SessionId, Timestamp, UserId};
+use cardea_core::{
+    AppId, Assurance, Attributes, DeviceId, FactorId, GroupId, ProviderId, Reason, SessionId, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 pub use crate::request::{ContextFacts, Decision, PolicyRef, Request, ResourceFacts, Verdict};
@@ -37,7 +39,8 @@ events! {
         user: Subject,
         /// The session begun.
         session: SessionId,
-        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
+        /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`; `remembered` where a device stood
+        /// in for one.
         factors: Vec<Arc<str>>,
         /// The provider that vouched, if one did.
         provider: Option<ProviderId>,
@@ -260,6 +263,37 @@ events! {
         /// How many of it are left.
         left: u64,
     }
+    /// A browser in which a second factor was shown stands in for it from now on.
+    DeviceRemembered = "device-remembered" {
+        /// Whose.
+        user: Subject,
+        /// The device.
+        device: DeviceId,
+        /// The factor that was shown.
+        factor: FactorId,
+        /// The browser, as a person recognises it.
+        browser: String,
+        /// Until when.
+        until: Timestamp,
+    }
+    /// A remembered device stood in for a second factor at a sign-in.
+    DeviceUsed = "device-used" {
+        /// Whose.
+        user: Subject,
+        /// The device.
+        device: DeviceId,
+        /// When the factor was really shown.
+        shown: Timestamp,
+    }
+    /// Devices are remembered no more. Those that go with a change of factors, a suspension or the account are told by that.
+    DeviceForgotten = "device-forgotten" {
+        /// Whose.
+        user: Subject,
+        /// The devices.
+        devices: Vec<DeviceId>,
+        /// Why: `portal`, `signed-out`, `administrator`, `reuse`.
+        cause: Arc<str>,
+    }
     /// A letter to a person was handed to the mail server: a code, an invitation, a link for another factor, or a notice.
     MailSent = "mail-sent" {
         /// To whom.
@@ -430,7 +464,8 @@ impl Event {
     }
 
     /// Whose account it tells of, where that person is shown it: sign-ins, sessions, ways to sign in, and what others did to
-    /// the account. Requests are not among it, since they are many; nor are letters, which the person has.
+    /// the account. Requests are not among it, since they are many; nor are letters, which the person has, and the use of a
+    /// remembered device, of which the sign-in tells.
     pub const fn person(&self) -> Option<UserId> {
         match self {
             Self::SignedIn { user, .. }
@@ -451,6 +486,8 @@ impl Event {
             | Self::FactorAdded { user, .. }
             | Self::FactorRemoved { user, .. }
             | Self::FactorChanged { user, .. }
+            | Self::DeviceRemembered { user, .. }
+            | Self::DeviceForgotten { user, .. }
             | Self::RecoveryUsed { user, .. } => Some(user.id),
             Self::SessionReuse { user, .. } | Self::FactorRefused { user, .. } => Some(*user),
             Self::SignInRefused { user, .. } => *user,

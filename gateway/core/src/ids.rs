@@ -193,6 +193,10 @@ uuid_id!(
     /// Names one enrolled factor of a user.
     FactorId, "factor"
 );
+uuid_id!(
+    /// Names a remembered device of a user; public, unlike the key that its browser holds.
+    DeviceId, "device"
+);
 
 #[cfg(test)]
 mod tests {

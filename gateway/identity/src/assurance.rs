@@ -42,6 +42,13 @@ pub enum Means {
         /// The set that it was of.
         factor: FactorId,
     },
+    /// A device in which that factor was really shown, at the time of the proof, and which stands in for it (see
+    /// [`crate::remembered`]). It does so beside a password only: the word about a linked account is another browser's sign-in
+    /// elsewhere, and two things that a browser keeps are no two factors.
+    Remembered {
+        /// The factor that it stands in for.
+        factor: FactorId,
+    },
     /// A code that was sent to the person's address.
     Email,
     /// A provider's word.
@@ -80,6 +87,7 @@ impl Means {
             Self::Totp { .. } => "totp",
             Self::Passkey { .. } => "passkey",
             Self::Recovery { .. } => Self::RECOVERY,
+            Self::Remembered { .. } => "remembered",
             Self::Email => "email",
             Self::Oidc { own: false, .. } => "oidc",
             Self::Oidc { own: true, .. } => "linked",
@@ -92,7 +100,8 @@ impl Means {
             Self::Password { factor }
             | Self::Totp { factor }
             | Self::Passkey { factor, .. }
-            | Self::Recovery { factor } => Some(*factor),
+            | Self::Recovery { factor }
+            | Self::Remembered { factor } => Some(*factor),
             Self::Email | Self::Oidc { .. } => None,
         }
     }
@@ -128,15 +137,20 @@ pub fn is_a_providers(proofs: &[Proof]) -> bool {
 ///
 /// A recovery code adds nothing, beside whatever: SP 800-63B-4 section 4.2 lets it open the way to a new authenticator,
 /// and counts it as none. Paper is copied without a trace. What it opens is said by [`recovered`].
+///
+/// A remembered device stands in for something had, beside a password and nothing else, where the tenant wants that: so it is
+/// worth 2 at the most, and a provider's word, about a linked account or another, stays what it is.
 pub fn of(proofs: &[Proof]) -> Option<Assurance> {
     let mut known = false;
     let mut had = false;
+    let mut remembered = false;
     let mut vouched = None;
     let mut best = None;
     for proof in proofs {
         match &proof.means {
             Means::Password { .. } => known = true,
             Means::Totp { .. } => had = true,
+            Means::Remembered { .. } => remembered = true,
             Means::Passkey { user_verified: true, bound, .. } => {
                 best = best.max(Some(if *bound { Assurance::Three } else { Assurance::Two }));
             }
@@ -151,9 +165,28 @@ pub fn of(proofs: &[Proof]) -> Option<Assurance> {
         }
     }
     if known || vouched.is_some() {
-        best = best.max(Some(if had { Assurance::Two } else { Assurance::One }));
+        let two = had || known && remembered;
+        best = best.max(Some(if two { Assurance::Two } else { Assurance::One }));
     }
     best.max(vouched)
+}
+
+/// What was really shown of these: all but what a remembered device stood in for.
+pub fn shown(proofs: &[Proof]) -> Vec<Proof> {
+    proofs.iter().filter(|proof| !matches!(proof.means, Means::Remembered { .. })).cloned().collect()
+}
+
+/// The same proofs, without a remembered device where it adds nothing to what was really shown.
+pub fn settled(proofs: Vec<Proof>) -> Vec<Proof> {
+    let real = shown(&proofs);
+    if of(&real) >= of(&proofs) { real } else { proofs }
+}
+
+/// The time that counts as that of the sign-in where these are its proofs and the last was shown at `at`: where a remembered
+/// device stands in for one, the time at which that was really shown.
+pub fn since(proofs: &[Proof], at: Timestamp) -> Timestamp {
+    let remembered = proofs.iter().filter(|proof| matches!(proof.means, Means::Remembered { .. }));
+    remembered.map(|proof| proof.at).fold(at, Timestamp::min)
 }
 
 /// When a recovery code was last shown beside something that stands alone: a code and a bound factor, or a kept code and one
@@ -212,8 +245,10 @@ mod tests {
         let totp = Means::Totp { factor: id() };
         let passkey = |user_verified, bound| Means::Passkey { factor: id(), user_verified, bound };
         let recovery = Means::Recovery { factor: id() };
+        let remembered = Means::Remembered { factor: id() };
         let provider = ProviderId::parse("corp").unwrap();
         let oidc = |assurance| Means::Oidc { provider: provider.clone(), assurance, own: false };
+        let linked = Means::Oidc { provider: provider.clone(), assurance: Assurance::One, own: true };
         for (shown, level) in [
             (vec![], None),
             (vec![password.clone()], Some(Assurance::One)),
@@ -243,9 +278,42 @@ mod tests {
             (vec![passkey(false, true), Means::Email], Some(Assurance::One)),
             (vec![oidc(Assurance::One), Means::Email], Some(Assurance::One)),
             (vec![passkey(true, false), Means::Email], Some(Assurance::Two)),
+            (vec![remembered.clone()], None),
+            (vec![password.clone(), remembered.clone()], Some(Assurance::Two)),
+            (vec![passkey(false, true), remembered.clone()], Some(Assurance::One)),
+            (vec![Means::Email, remembered.clone()], Some(Assurance::One)),
+            (vec![oidc(Assurance::One), remembered.clone()], Some(Assurance::One)),
+            (vec![linked.clone(), remembered.clone()], Some(Assurance::One)),
+            (vec![linked, password.clone(), remembered.clone()], Some(Assurance::Two)),
+            (vec![recovery, remembered.clone(), totp.clone()], None),
+            (vec![passkey(true, false), remembered], Some(Assurance::Two)),
             (vec![password, Means::Email, totp], Some(Assurance::Two)),
         ] {
             assert_eq!(of(&proofs(&shown)), level, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_remembered_device_goes_where_the_real_thing_is_shown() {
+        let at = |seconds| now().plus(std::time::Duration::from_secs(seconds));
+        let proof = |means: Means, seconds| Proof { means, at: at(seconds) };
+        let [app, other] = [1, 2].map(|seed| FactorId::mint(now(), &Fixed::new(seed)));
+        let password = proof(Means::Password { factor: id() }, 900);
+        let begun = [password.clone(), proof(Means::Remembered { factor: app }, 0)];
+        assert_eq!((settled(begun.to_vec()), shown(&begun)), (begun.to_vec(), vec![password.clone()]));
+        assert_eq!((since(&begun, at(900)), since(&begun[..1], at(900))), (at(0), at(900)));
+        // Another factor beside it does as well; the password once more does not.
+        let passkey = Means::Passkey { factor: other, user_verified: true, bound: false };
+        for (new, rests) in [
+            (Means::Totp { factor: app }, false),
+            (Means::Totp { factor: other }, false),
+            (passkey, false),
+            (Means::Password { factor: id() }, true),
+            (Means::Email, true),
+        ] {
+            let after = settled(joined(&begun, &[proof(new.clone(), 950)]));
+            assert_eq!(of(&after), Some(Assurance::Two), "{new:?}");
+            assert_eq!(after != shown(&after), rests, "{new:?}");
         }
     }
 

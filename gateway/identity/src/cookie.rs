@@ -1,5 +1,7 @@
 //! The cookies: their names, their attributes, and how they are read. Nothing else in the gateway writes one.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
@@ -16,13 +18,15 @@ pub enum Cookie {
     Flow,
     /// Holds the mark of a browser in which somebody has signed in.
     Device,
+    /// Holds the key of a remembered device.
+    Remembered,
     /// Holds the address to which somebody goes once they have added the factor that is asked for first.
     Onward,
 }
 
 impl Cookie {
     /// Every one: what services neither see nor set.
-    pub const ALL: [Self; 4] = [Self::Session, Self::Flow, Self::Device, Self::Onward];
+    pub const ALL: [Self; 5] = [Self::Session, Self::Flow, Self::Device, Self::Remembered, Self::Onward];
 
     /// Its name. Over TLS it has the `__Host-` prefix, so that no sibling host can plant one (RFC 6265bis section
     /// 4.1.3.2); browsers refuse that prefix over plain HTTP, which only loopback listeners speak.
@@ -34,6 +38,8 @@ impl Cookie {
             (Self::Flow, false) => "cardea-flow",
             (Self::Device, true) => "__Host-cardea-device",
             (Self::Device, false) => "cardea-device",
+            (Self::Remembered, true) => "__Host-cardea-remembered",
+            (Self::Remembered, false) => "cardea-remembered",
             (Self::Onward, true) => "__Host-cardea-onward",
             (Self::Onward, false) => "cardea-onward",
         }
@@ -82,6 +88,16 @@ pub fn set_flow(ticket: &Ticket, secure: bool) -> String {
 /// The `Set-Cookie` value that lets a browser be known again: it outlives the session and the browser's end.
 pub fn set_device(sealed: &str, secure: bool) -> String {
     format!("{}; Max-Age={}", Cookie::Device.set(secure, sealed), KNOWN_FOR.as_secs())
+}
+
+/// The `Set-Cookie` value that hands the key of a remembered device to its browser, for as long as it is of use.
+pub fn set_remembered(key: &Ticket, life: Duration, secure: bool) -> String {
+    format!("{}; Max-Age={}", Cookie::Remembered.set(secure, &key.expose_text()), life.as_secs())
+}
+
+/// The key of a remembered device that a browser showed.
+pub fn remembered<'a>(headers: impl IntoIterator<Item = &'a str>, secure: bool) -> Option<Ticket> {
+    Ticket::parse(Cookie::Remembered.find(secure, headers)?).ok()
 }
 
 /// The `Set-Cookie` value that keeps an address for after an enrolment. It ends with the browser, and is judged anew when it
@@ -175,6 +191,17 @@ mod tests {
         let set = set_device("x", true);
         assert_eq!(set, "__Host-cardea-device=x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=7776000");
         assert_eq!(Cookie::Device.find(true, ["__Host-cardea-device=x"]), Some("x"));
+    }
+
+    #[test]
+    fn a_remembered_devices_key_goes_when_it_is_of_no_more_use() {
+        let key = Ticket::draw(&Fixed::new(1));
+        let set = set_remembered(&key, Duration::from_secs(86_400), true);
+        let sent = set.split(';').next().unwrap();
+        assert_eq!(remembered([sent], true), Some(key));
+        assert!(
+            set.starts_with("__Host-cardea-remembered=") && set.ends_with("; HttpOnly; SameSite=Lax; Max-Age=86400")
+        );
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Device {
 /// factors, or all that there are; or a provider brought them, whose people are its own to check.
 pub fn shows_owner(proofs: &[Proof], usable: &[Factor]) -> bool {
     assurance::is_a_providers(proofs)
-        || assurance::of(proofs) >= assurance::reachable(&[], usable, None).min(Some(Assurance::Two))
+        || assurance::of(&assurance::shown(proofs)) >= assurance::reachable(&[], usable, None).min(Some(Assurance::Two))
 }
 
 fn place(tenant: &TenantId) -> String {

@@ -42,7 +42,7 @@ pub struct Adding<'a> {
 pub fn may_lift(adding: &Adding<'_>) -> Result<(), Reason> {
     let Adding { session, usable, vouched, rules, now } = *adding;
     let lifts = assurance::reachable(&session.proofs, usable, vouched) < Some(Assurance::Two);
-    let shown = if recovers(session, now) { Assurance::Two } else { session.assurance };
+    let shown = if recovers(session, now) { Assurance::Two } else { session.shown_assurance() };
     if !lifts || shown >= Assurance::Two || session.by_link || rules.enrol == Enrol::SignIn {
         return Ok(());
     }
@@ -52,7 +52,7 @@ pub fn may_lift(adding: &Adding<'_>) -> Result<(), Reason> {
 /// Whether a link for another factor is of use to whoever shows these proofs: only if they show, beside the mailbox that the
 /// link may have gone to, all that the person has. Who has nothing but the mailbox is given the link by hand.
 pub fn may_use_link(proofs: &[Proof], usable: &[Factor]) -> bool {
-    let beside: Vec<_> = proofs.iter().filter(|proof| proof.means != Means::Email).cloned().collect();
+    let beside: Vec<_> = assurance::shown(proofs).into_iter().filter(|proof| proof.means != Means::Email).collect();
     assurance::of(&beside) >= assurance::reachable(&[], usable, None)
 }
 

@@ -46,7 +46,8 @@ impl Invitation {
     }
 }
 
-fn basis(factors: &[Factor]) -> TicketHash {
+/// Names factors by which something was judged, so that a change of any of them is seen.
+pub(crate) fn basis(factors: &[Factor]) -> TicketHash {
     let mut ids: Vec<_> = factors.iter().map(|factor| factor.id.to_string()).collect();
     ids.sort_unstable();
     TicketHash::from_bytes(sha256(ids.join("\n").as_bytes()))

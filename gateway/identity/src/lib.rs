@@ -18,6 +18,7 @@ pub mod keys;
 pub mod oidc;
 pub mod one_time;
 pub mod pool;
+pub mod remembered;
 pub mod return_to;
 pub mod sealing;
 pub mod session;

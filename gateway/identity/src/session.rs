@@ -24,7 +24,8 @@ pub struct Session {
     pub assurance: Assurance,
     /// What was proven, and when.
     pub proofs: Vec<Proof>,
-    /// When the person last proved who they are: `auth_time` of the assertion.
+    /// When the person last proved who they are: `auth_time` of the assertion. Where a remembered device stands in for a factor,
+    /// when that was really shown.
     pub signed_in_at: Timestamp,
     /// When it was begun; absolute limits count from here, but for [`risen_at`](Self::risen_at).
     pub created: Timestamp,
@@ -178,8 +179,8 @@ impl Session {
             tenant,
             user,
             assurance,
+            signed_in_at: assurance::since(&proofs, now),
             proofs,
-            signed_in_at: now,
             created: now,
             last_seen: now,
             expires: now.plus(rules.absolute(assurance)),
@@ -200,15 +201,15 @@ impl Session {
     #[must_use]
     pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
         let signs_in = proofs.iter().any(|proof| !matches!(proof.means, Means::Recovery { .. }));
-        let proofs = assurance::joined(&self.proofs, proofs);
+        let proofs = assurance::settled(assurance::joined(&self.proofs, proofs));
         let assurance = assurance::of(&proofs).unwrap_or(self.assurance);
         Self {
             id: SessionId::mint(now, entropy),
             assurance,
             // Whoever shows two needs no link from then on: should they take both away, it lifts nothing again.
             by_link: self.by_link && assurance < Assurance::Two,
+            signed_in_at: assurance::since(&proofs, if signs_in { now } else { self.signed_in_at }),
             proofs,
-            signed_in_at: if signs_in { now } else { self.signed_in_at },
             last_seen: now,
             ended: None,
             version: 0,
@@ -251,7 +252,19 @@ impl Session {
         now.since(self.last_seen) >= (rules.idle(self.assurance) / 60).max(Duration::from_secs(1))
     }
 
-    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`; sorted, each once.
+    /// What was really shown in it amounts to: less than its assurance, where a remembered device stands in for a factor.
+    pub fn shown_assurance(&self) -> Assurance {
+        assurance::of(&assurance::shown(&self.proofs)).unwrap_or(Assurance::One)
+    }
+
+    /// When somebody last showed something in it, as people are told.
+    pub fn shown_at(&self) -> Timestamp {
+        let signs_in = |proof: &&Proof| !matches!(proof.means, Means::Recovery { .. } | Means::Remembered { .. });
+        self.proofs.iter().filter(signs_in).map(|proof| proof.at).max().unwrap_or(self.signed_in_at)
+    }
+
+    /// The factors' names as policies see them: `password`, `totp`, `passkey`, `recovery`, `remembered`, `email`, `oidc`,
+    /// `linked`; sorted, each once.
     pub fn factor_names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.proofs.iter().map(|proof| proof.means.name()).collect();
         names.sort_unstable();

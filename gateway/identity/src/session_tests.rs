@@ -27,6 +27,30 @@ fn begun_under(rules: &SessionRules) -> (Session, HandleRecord, SessionRules) {
     (session, handle, rules.clone())
 }
 
+/// A policy that asks for a recent sign-in counts from when the second factor was really shown; people are told when they came.
+#[test]
+fn a_remembered_device_makes_no_sign_in_fresh() {
+    let (at, shown) = (now().plus(Duration::from_secs(86_400)), now());
+    let [word, app] = [1, 2].map(|seed| FactorId::mint(now(), &Fixed::new(seed)));
+    let proofs = vec![
+        Proof { means: Means::Password { factor: word }, at },
+        Proof { means: Means::Remembered { factor: app }, at: shown },
+    ];
+    let rules = SessionRules::default();
+    let user = user("ada@north.example").id;
+    let start = Start { tenant: tenant(), user, proofs, agent: String::new(), client: None, rules: &rules, now: at };
+    let begun = Session::begin(start, &Fixed::new(1)).unwrap();
+    assert_eq!((begun.assurance, begun.shown_assurance()), (Assurance::Two, Assurance::One));
+    assert_eq!((begun.signed_in_at, begun.shown_at(), begun.created), (shown, at, at));
+    assert_eq!(begun.factor_names(), ["password", "remembered"]);
+    let later = at.plus(Duration::from_secs(60));
+    let again = |means| begun.stepped_up(&[Proof { means, at: later }], later, &Fixed::new(2));
+    let by_password = again(Means::Password { factor: word });
+    assert_eq!((by_password.signed_in_at, by_password.shown_at()), (shown, later), "the device stands in still");
+    let by_code = again(Means::Totp { factor: app });
+    assert_eq!((by_code.signed_in_at, by_code.factor_names()), (later, vec!["password", "totp"]));
+}
+
 #[test]
 fn a_session_lives_until_a_limit_is_reached() {
     let (mut session, mut handle, rules) = begun();

@@ -7,6 +7,7 @@
 
 mod email;
 mod linking;
+mod remembered;
 
 use cardea_core::{
     Assurance, FactorId, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules,
@@ -22,6 +23,8 @@ use crate::{
     return_to::ReturnTo,
     token::TicketHash,
 };
+
+pub use remembered::is_fresh;
 
 /// Where a sign-in ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -374,7 +377,7 @@ impl Flow {
             Means::Totp { .. } => Some(FactorKind::Totp),
             Means::Passkey { .. } => Some(FactorKind::Passkey),
             Means::Recovery { .. } => Some(FactorKind::Recovery),
-            Means::Email | Means::Oidc { .. } => None,
+            Means::Remembered { .. } | Means::Email | Means::Oidc { .. } => None,
         };
         let by_mail = matches!(means, Means::Email);
         if kind.is_some_and(|kind| !allowed(known.rules, kind)) || by_mail && !known.rules.email {
@@ -419,11 +422,9 @@ impl Flow {
             Aim::Invitation => assurance::of(proofs).is_some(),
             Aim::Link { .. } => false,
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
-                assurance::of(&assurance::joined(before, proofs)) >= Some(*level)
+                assurance::of(&assurance::joined(&assurance::shown(before), proofs)) >= Some(*level)
             }
-            Aim::StepUp { need: Need::Fresh, .. } => {
-                proofs.iter().any(|proof| !matches!(proof.means, Means::Totp { .. }))
-            }
+            Aim::StepUp { proofs: before, need: Need::Fresh, .. } => is_fresh(before, proofs),
         }
     }
 
@@ -438,7 +439,8 @@ impl Flow {
                 reachable || known.has(FactorKind::Recovery)
             }
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
-                assurance::reachable(&assurance::joined(before, proofs), &usable, None) >= Some(*level)
+                let shown = assurance::joined(&assurance::shown(before), proofs);
+                assurance::reachable(&shown, &usable, None) >= Some(*level)
             }
             Aim::StepUp { need: Need::Fresh, .. } => {
                 usable.iter().any(|factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey))

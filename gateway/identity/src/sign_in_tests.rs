@@ -55,6 +55,80 @@ fn where_two_are_needed_the_second_is_asked_for() {
     assert_eq!(assurance::of(&done.proofs), Some(Assurance::Two));
 }
 
+/// A remembered device ends a sign-in that awaits a second factor beside the password, and nothing else.
+#[test]
+fn a_remembered_device_stands_in_where_a_sign_in_asks_for_two() {
+    let (ada, bob) = (user("ada@north.example"), user("bob@north.example"));
+    let factors = [password_factor(), totp_factor()];
+    let rules = needs(Assurance::Two);
+    let before = now().minus(std::time::Duration::from_secs(86_400));
+    let kept = Proof { means: Means::Remembered { factor: factors[1].id }, at: before };
+    let ask = |flow: Flow| match flow.proven(known(&ada, &factors, &rules), password(&factors), now()) {
+        Ok(Step::Ask(flow)) => flow,
+        other => panic!("{other:?}"),
+    };
+    let asked = ask(at_password(&ada));
+    assert!(asked.may_be_remembered());
+    let Step::Done(done) = asked.clone().recalled(known(&ada, &factors, &rules), &kept) else { panic!("it was asked") };
+    assert_eq!((done.user, assurance::of(&done.proofs)), (ada.id, Some(Assurance::Two)));
+    assert_eq!(done.proofs.last(), Some(&kept), "it says when the factor was really shown");
+    // It is no step of a flow by itself, and nobody else's.
+    let means = kept.means.clone();
+    assert_eq!(
+        asked.clone().proven(known(&ada, &factors, &rules), means.clone(), now()).unwrap_err(),
+        Reason::SignInExpired
+    );
+    let real = Proof { means: totp(&factors), at: now() };
+    for (what, flow, who, proof) in [
+        ("another person", asked.clone(), &bob, &kept),
+        ("what is shown goes another way", asked, &ada, &real),
+        ("before the password", Flow::begin(tenant(), destination()), &ada, &kept),
+        ("in place of the password", at_password(&ada), &ada, &kept),
+    ] {
+        let step = flow.recalled(known(who, &factors, &rules), proof);
+        assert!(matches!(step, Step::Ask(_)), "{what}");
+    }
+    let session = SessionId::mint(now(), &Fixed::new(1));
+    for need in [Need::Assurance(Assurance::Two), Need::Fresh] {
+        let flow = Flow::step_up(&ada, session, vec![], need, destination());
+        let Ok(Step::Ask(flow)) = flow.proven(known(&ada, &factors, &rules), password(&factors), now()) else {
+            continue;
+        };
+        assert!(matches!(flow.recalled(known(&ada, &factors, &rules), &kept), Step::Ask(_)), "a step-up by {need:?}");
+    }
+}
+
+/// Whoever came by a remembered device shows both for real where a fresh proof is asked for, and the second where two are.
+#[test]
+fn a_step_up_takes_no_remembered_device_for_what_it_asks() {
+    let ada = user("ada@north.example");
+    let factors = [password_factor(), totp_factor(), passkey_factor(Assurance::Two)];
+    let rules = needs(Assurance::Two);
+    let before = vec![
+        Proof { means: password(&factors), at: now() },
+        Proof { means: Means::Remembered { factor: factors[1].id }, at: now() },
+    ];
+    let passkey = Means::Passkey { factor: factors[2].id, user_verified: true, bound: false };
+    let done = |need, shown: &[Means]| {
+        let session = SessionId::mint(now(), &Fixed::new(1));
+        let mut flow = Flow::step_up(&ada, session, before.clone(), need, destination());
+        for (nth, means) in shown.iter().enumerate() {
+            match flow.proven(known(&ada, &factors, &rules), means.clone(), now()).unwrap() {
+                Step::Ask(next) => flow = next,
+                Step::Done(_) => return nth + 1 == shown.len(),
+            }
+        }
+        false
+    };
+    let (two, [word, code]) = (Need::Assurance(Assurance::Two), [password(&factors), totp(&factors)]);
+    let one = |need, means: &Means| done(need, std::slice::from_ref(means));
+    assert!(one(two, &code) && one(two, &passkey) && !one(two, &word));
+    assert!(!one(Need::Fresh, &word) && !one(Need::Fresh, &code) && one(Need::Fresh, &passkey));
+    for both in [[word.clone(), code.clone()], [code, word.clone()], [word, passkey]] {
+        assert!(done(Need::Fresh, &both), "{both:?}");
+    }
+}
+
 #[test]
 fn who_has_no_second_factor_is_told_so() {
     let ada = user("ada@north.example");

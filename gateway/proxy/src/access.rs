@@ -24,10 +24,12 @@ pub struct LiveSession {
     pub user: Arc<UserFacts>,
     /// How sure we are.
     pub assurance: Assurance,
-    /// The factors used: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
+    /// The factors used: `password`, `totp`, `passkey`, `recovery`, `remembered`, `email`, `oidc`, `linked`.
     pub factors: Vec<&'static str>,
-    /// When the user last proved a factor.
+    /// When the user last proved a factor, as policies count it.
     pub signed_in_at: Timestamp,
+    /// The same as people are told: a remembered device makes no sign-in older.
+    pub shown_at: Timestamp,
     /// When it ends, used or not.
     pub ends_at: Timestamp,
     /// When its handle is due to be replaced; none where that is not this handle's to ask.
@@ -69,6 +71,7 @@ impl LiveSession {
             factor_words: factors.iter().map(|name| Arc::from(*name)).collect(),
             factors,
             signed_in_at: session.signed_in_at,
+            shown_at: session.shown_at(),
             ends_at: session.expires,
             rotate_at: opened.rotate_at,
             reachable,

@@ -124,8 +124,10 @@ function say(form, word, text = form.dataset[word]) {
   form.querySelector(".status").textContent = text;
 }
 
+/** What a form sends, with the boxes that stand once on the page and hold for every way on it. */
 function fields(form) {
-  return Object.fromEntries(new FormData(form));
+  const shared = [...document.querySelectorAll("[data-shared]:checked")].map((box) => [box.name, box.value]);
+  return Object.fromEntries([...shared, ...new FormData(form)]);
 }
 
 /** Follows an address of the answer: a page, never a script. */

@@ -4,9 +4,9 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    Activity, ActivityRow, AppCard, Code, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorLink, FactorRow, Factors,
-    Failure, Invitation, LinkAccount, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal, Problem,
-    ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp,
+    Activity, ActivityRow, AppCard, Code, DeviceRow, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorLink, FactorRow,
+    Factors, Failure, Invitation, LinkAccount, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal,
+    Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp,
     activity::Tone, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Language, Reason, Timestamp};
@@ -95,6 +95,8 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         carried: CARRIED,
         passkey: false,
         recovery: false,
+        remember: Some(30),
+        remembered: false,
         back: "/sign-in",
     };
     out.page(name, "code", &code)?;
@@ -293,7 +295,16 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         ),
         session(false, &look.w.browser(""), "", Assurance::One.level(), None),
     ];
-    out.page(name, "sessions", &Sessions { look, person, sessions, done: None })
+    let device = |current, browser: &str, used| DeviceRow {
+        id: "1".to_owned(),
+        current,
+        browser: browser.to_owned(),
+        address: "192.0.2.7".to_owned(),
+        since: ago(9 * 24 * 3600),
+        used,
+    };
+    let devices = vec![device(true, "Firefox on Linux", Some(ago(7300))), device(false, "Chrome on macOS", None)];
+    out.page(name, "sessions", &Sessions { look, person, sessions, devices, done: None })
 }
 
 fn failures(out: &Out<'_>, language: &str, look: &Look) -> Result<(), Box<dyn Error>> {

@@ -10,6 +10,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
+    devices,
     rotation::secret_again,
     row::{Read, const_sql, number},
     sealed::{self, Place},
@@ -67,6 +68,7 @@ impl Store {
         if !enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, factor).await? {
             return Ok(FactorInserted::CredentialTaken);
         }
+        devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), factor.created).await?;
         tx.commit().await?;
         Ok(FactorInserted::Done)
@@ -112,6 +114,10 @@ impl Store {
             .bind(now.as_micros())
             .execute(&mut *tx)
             .await?;
+        // Another password is for whom the one before may not be the person's alone any more.
+        if matches!(to, FactorData::Password { .. }) {
+            devices::drop_all(&mut tx, tenant, user).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }
@@ -193,6 +199,7 @@ impl Store {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         let Some(removed) = kept(&mut tx, &sealer, tenant, user, id).await? else { return Ok(None) };
         sqlx::query("DELETE FROM factors WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
         Ok(Some(removed))

@@ -7,7 +7,7 @@ use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
 use crate::{
     FactorInserted, Store, StoreFault,
     changes::{Change, announce},
-    factors,
+    devices, factors,
     row::Read,
     sealed::{self, ACCOUNT, Place, account},
     tickets, unlinked,
@@ -132,15 +132,17 @@ impl Store {
         .bind(i64::from(had.is_some()))
         .execute(&mut *tx)
         .await?;
-        // Whoever signs in by a provider needs no link, and a letter that lies in the mailbox still must open nothing.
+        // Whoever signs in by a provider needs no link, and a letter that lies in the mailbox still must open nothing. Devices are
+        // forgotten as when a factor is added.
         tickets::drop_links(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
         Ok(Linked::Done)
     }
 
-    /// Takes an account from a user, to whom no word of the provider gives it back. Whoever is left with no way in is invited, as after a reset; so is whoever a provider brought,
-    /// where codes by e-mail are a way in: else a mailbox alone would open what it never did.
+    /// Takes an account from a user, to whom no word of the provider gives it back. Whoever is left with no way in is invited, as
+    /// after a reset; so is whoever a provider brought, where codes by e-mail are a way in: else a mailbox alone would open what it
+    /// never did. Devices are forgotten as when a factor is removed.
     pub async fn unlink_identity(
         &self,
         tenant: &TenantId,
@@ -175,6 +177,7 @@ impl Store {
             Unlinking::Administrator { mailbox } if mailbox && gone.own => false,
             Unlinking::Administrator { .. } => invite_the_bare(&mut tx, tenant, user, now).await?,
         };
+        devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
         Ok(Unlinked::Done { account: gone.identity, invited })

@@ -8,7 +8,7 @@ use cardea_identity::{Factor, LinkedIdentity, Status, TicketHash};
 use crate::{
     Store, StoreFault, TicketKind,
     changes::{Change, announce},
-    factors, identities, tickets,
+    devices, factors, identities, tickets,
 };
 
 /// What accepting an invitation changes.
@@ -82,6 +82,7 @@ impl Store {
             .bind(now.as_micros())
             .execute(&mut *tx)
             .await?;
+        devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
         Ok(Accepted::Done { joined: status == Some(Status::Invited), accounts })

@@ -9,6 +9,7 @@
 mod certificates;
 mod changes;
 mod counts;
+mod devices;
 mod factors;
 mod fault;
 mod grounds;
@@ -42,6 +43,7 @@ mod vault;
 pub use certificates::CertificateRecord;
 pub use changes::{Announced, Change};
 pub use counts::VerdictCounts;
+pub use devices::DEVICES;
 pub use factors::FactorInserted;
 pub use fault::StoreFault;
 pub use grounds::Grounds;

@@ -7,7 +7,7 @@ use sqlx::{Any, Transaction};
 use crate::{
     FactorInserted, Store, StoreFault,
     changes::{Change, announce},
-    factors,
+    devices, factors,
     row::Read,
 };
 
@@ -54,6 +54,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
+        devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), factor.created).await?;
         tx.commit().await?;
         Ok(FactorInserted::Done)

@@ -1,5 +1,5 @@
-//! Tickets: one-time tokens that live for days, invitations and enrolment tokens. Taken by exactly one of any number
-//! of racing takers; kept after that, so that a second use can be told from an unknown token.
+//! Tickets: one-time tokens that live for days, as invitations, enrolment tokens and the keys of remembered devices. Taken by
+//! exactly one of any number of racing takers; kept after that, so that a second use can be told from an unknown token.
 
 use cardea_core::{Entropy, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealer, TicketHash};
@@ -22,6 +22,8 @@ pub enum TicketKind {
     Factor,
     /// Lets a service enrol for its certificate.
     Enrolment,
+    /// Lets a remembered device stand in for a second factor (see [`Store::keep_device`]).
+    Device,
 }
 
 /// A ticket as it is kept: the token itself is not.
@@ -54,6 +56,7 @@ impl TicketKind {
             Self::Invitation => "invitation",
             Self::Factor => "factor",
             Self::Enrolment => "enrolment",
+            Self::Device => "device",
         }
     }
 }
@@ -149,7 +152,7 @@ impl Store {
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &mut Transaction<'_, Any>,
     (sealer, entropy): (&Sealer, &dyn Entropy),
     ticket: &TicketRecord,
@@ -172,16 +175,17 @@ async fn insert(
     Ok(())
 }
 
-/// Makes every link of a person worthless, once the transaction ends well.
+/// Makes every link of a person worthless, and forgets their devices, once the transaction ends well.
 pub(crate) async fn drop_links(
     tx: &mut Transaction<'_, Any>,
     tenant: &TenantId,
     user: UserId,
 ) -> Result<(), StoreFault> {
-    sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3) AND subject = $4 AND used_at IS NULL")
+    sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3, $4) AND subject = $5 AND used_at IS NULL")
         .bind(tenant.as_str())
         .bind(TicketKind::Invitation.as_str())
         .bind(TicketKind::Factor.as_str())
+        .bind(TicketKind::Device.as_str())
         .bind(user.to_string())
         .execute(&mut **tx)
         .await?;
@@ -210,7 +214,7 @@ pub(crate) async fn take(
     rows.first().map(|row| ticket(sealer, row)).transpose()
 }
 
-fn ticket(sealer: &Sealer, row: &AnyRow) -> Result<TicketRecord, StoreFault> {
+pub(crate) fn ticket(sealer: &Sealer, row: &AnyRow) -> Result<TicketRecord, StoreFault> {
     let hash = row.parsed("hash", TicketHash::parse)?;
     let (payload, author) = sealed::open(sealer, Place::Ticket(&hash), row.bytes("sealed")?)?;
     Ok(TicketRecord {
@@ -220,6 +224,7 @@ fn ticket(sealer: &Sealer, row: &AnyRow) -> Result<TicketRecord, StoreFault> {
             "invitation" => TicketKind::Invitation,
             "factor" => TicketKind::Factor,
             "enrolment" => TicketKind::Enrolment,
+            "device" => TicketKind::Device,
             other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
         },
         subject: row.text("subject")?,
@@ -280,6 +285,7 @@ mod tests {
             ("another tenant", tenant("beta"), made.kind, made.hash, t0()),
             ("another kind", made.tenant.clone(), TicketKind::Invitation, made.hash, t0()),
             ("a third kind", made.tenant.clone(), TicketKind::Factor, made.hash, t0()),
+            ("a fourth", made.tenant.clone(), TicketKind::Device, made.hash, t0()),
             ("another token", made.tenant.clone(), made.kind, TicketHash::from_bytes([2; 32]), t0()),
             ("too late", made.tenant.clone(), made.kind, made.hash, made.expires),
         ] {

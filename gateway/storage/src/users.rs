@@ -242,7 +242,7 @@ const DELETE: &[&str] = &[
     "DELETE FROM factors WHERE user_id = $1",
     "DELETE FROM identities WHERE user_id = $1",
     "DELETE FROM unlinked WHERE user_id = $1",
-    "DELETE FROM tickets WHERE kind IN ('invitation', 'factor') AND subject = $1",
+    "DELETE FROM tickets WHERE kind IN ('invitation', 'factor', 'device') AND subject = $1",
 ];
 
 /// Commits a change of one user, if there was one.

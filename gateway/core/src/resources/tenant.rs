@@ -83,10 +83,20 @@ pub struct FactorRules {
     /// administrators. It is not asked of whoever signs in by a provider, whose people are the provider's to check.
     #[serde(skip_serializing_if = "is_default")]
     pub must_enrol: bool,
+    /// For how many days a browser in which a second factor was shown, and whose person wants it remembered, stands in for that
+    /// factor beside the password where a sign-in asks for two: 1 to 90. Off, since SP 800-63B-4 section 2.2 asks for two
+    /// authenticators at each sign-in of AAL2, and what a browser keeps is none: whoever copies it has it. Policies see
+    /// `remembered` among `context.factors`, and the time at which the factor was really shown as that of the sign-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remember_days: Option<u16>,
     /// The makes of passkey that may be enrolled, each proven by its maker's word; any passkey where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attested: Vec<AttestedMake>,
 }
+
+/// The most days for which a device may be remembered. Ninety: as long as a browser is known, and a quarter in which whoever copied
+/// one is let in by the password alone.
+const MOST_DAYS: u16 = 90;
 
 /// What must stand behind the first factor that lifts an account above assurance 1. Where there is none yet, whoever stole the
 /// password, or reads the mailbox, shows as much as the person does; so a sign-in alone cannot say whose app or passkey it is.
@@ -127,6 +137,7 @@ impl Default for FactorRules {
             minimum: Assurance::One,
             enrol: Enrol::Link,
             must_enrol: false,
+            remember_days: None,
             attested: Vec::new(),
         }
     }
@@ -197,6 +208,7 @@ impl Resource for TenantSpec {
             );
         }
         self.factors.check_makes(source, &mut found);
+        self.factors.check_remembering(source, &mut found);
         for name in self.attributes.keys().filter(|name| !attributes::is_name(name)) {
             found.push(Diagnostic::new(source, format!("`{name}` cannot be the name of an attribute")).help(
                 "write a word of lower-case letters, digits and `_`; `id`, `email`, `name` and `groups` are taken, and so are Cedar's own words",
@@ -220,6 +232,22 @@ impl Resource for TenantSpec {
 }
 
 impl FactorRules {
+    fn check_remembering(&self, source: &str, found: &mut Diagnostics) {
+        let Some(days) = self.remember_days else { return };
+        if !(1..=MOST_DAYS).contains(&days) {
+            found.push(
+                Diagnostic::new(source, format!("factors.remember_days is {days}"))
+                    .help(format!("give 1 to {MOST_DAYS} days, or leave it away")),
+            );
+        }
+        if self.minimum < Assurance::Two || !self.password {
+            found.push(
+                Diagnostic::new(source, "factors.remember_days is set, but no sign-in asks for a second factor")
+                    .help("allow `password` and write `minimum = 2`, or leave `remember_days` away"),
+            );
+        }
+    }
+
     fn check_makes(&self, source: &str, found: &mut Diagnostics) {
         if !self.passkey && !self.attested.is_empty() {
             found.push(
@@ -299,6 +327,26 @@ mod tests {
             let found = amiss(&format!("[factors]\n{factors}"));
             let told = found.as_ref().is_some_and(|found| found.contains("nobody could add a second factor"));
             assert_eq!(told, wrong, "{factors}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn devices_are_remembered_for_a_quarter_at_most_and_where_something_is_asked() {
+        for (factors, wrong) in [
+            ("minimum = 2\nremember_days = 1", None),
+            ("minimum = 2\nremember_days = 90", None),
+            ("minimum = 2\nremember_days = 0", Some("factors.remember_days is 0")),
+            ("minimum = 2\nremember_days = 91", Some("factors.remember_days is 91")),
+            ("remember_days = 30", Some("no sign-in asks for a second factor")),
+            ("minimum = 2\npassword = false\ntotp = false\nremember_days = 30", Some("no sign-in asks for a second")),
+        ] {
+            let found = amiss(&format!("[factors]\n{factors}"));
+            match wrong {
+                None => assert_eq!(found, None, "{factors}"),
+                Some(wrong) => {
+                    assert!(found.as_ref().is_some_and(|found| found.contains(wrong)), "{factors}: {found:?}");
+                }
+            }
         }
     }
 

@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        assurance::{self, Means},
+        assurance::{self, Means, Proof},
         oidc::Attempt,
         pool::Factor,
         return_to::Origins,
@@ -103,6 +103,9 @@ mod tests {
         assert!(matches!(comes(&both, Assurance::Two, true), Ok(Step::Done(_))), "its word is enough");
         let Ok(Step::Ask(asks)) = comes(&both, Assurance::One, true) else { panic!("a way around the second factor") };
         let known = Known { user: &ada, factors: &both, rules: &rules };
+        let device = Proof { means: Means::Remembered { factor: both[1].id }, at: now() };
+        assert!(!asks.may_be_remembered(), "a device is remembered beside a password only");
+        assert!(matches!(asks.clone().recalled(known, &device), Step::Ask(_)), "and stands in beside one only");
         let code = Means::Totp { factor: both[1].id };
         assert!(matches!(asks.proven(known, code, now()), Ok(Step::Done(_))), "a word and something had");
         for too_little in [&[password_factor()][..], &[]] {

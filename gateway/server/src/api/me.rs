@@ -18,7 +18,7 @@ pub(super) struct Me {
     tenant: Tenant,
     /// 1, 2 or 3.
     assurance: u8,
-    /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `email`, `oidc`, `linked`.
+    /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `remembered`, `email`, `oidc`, `linked`.
     factors: Vec<&'static str>,
     /// When a factor was last proven.
     signed_in_at: String,

@@ -9,7 +9,7 @@ use super::{
     problem::{Answer, Problem},
 };
 
-/// End every session of a person.
+/// End every session of a person, and forget the devices that are remembered.
 #[utoipa::path(
     delete, path = "/users/{id}/sessions", tag = "people", params(("id" = String, Path)),
     responses((status = 204), (status = 404, description = "there is no such user"))

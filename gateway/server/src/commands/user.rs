@@ -125,7 +125,7 @@ enum Change {
         #[arg(long)]
         yes: bool,
     },
-    /// End every session of a person; they may sign in again at once.
+    /// End every session of a person, and forget the devices that are remembered; they may sign in again at once.
     EndSessions {
         /// E-mail address.
         #[arg(value_parser = email)]

@@ -129,6 +129,8 @@ impl House {
             return Ok(false);
         }
         let event = if why == EndReason::Reuse {
+            // Whoever copied one cookie of that browser may have copied them all.
+            self.forget_devices(tenant, session.user, |_, _| true, (why.as_str(), doer)).await?;
             Event::SessionReuse { user: session.user, session: id }
         } else {
             let user = self.subject_of(tenant, session.user).await?;
@@ -141,7 +143,7 @@ impl House {
         Ok(true)
     }
 
-    /// Ends a user's sessions, but one if given; tells how many ended.
+    /// Ends a user's sessions, but one if given; tells how many ended. Where it is all, no device of theirs is remembered either.
     pub async fn end_sessions_of_user(
         &self,
         tenant: &TenantId,
@@ -150,6 +152,9 @@ impl House {
         why: EndReason,
         doer: &Doer,
     ) -> Result<u64, StoreFault> {
+        if except.is_none() {
+            self.forget_devices(tenant, user, |_, _| true, (why.as_str(), doer)).await?;
+        }
         let ended = self.end_quietly(tenant, user, except, why).await?;
         if ended == 0 && except.is_some() {
             // Nothing happened: said again and again it would push out of sight what did.
@@ -336,7 +341,7 @@ impl House {
         Ok(invitation.check(&user, &factors).is_ok().then_some((user, factors)))
     }
 
-    async fn subject_of(&self, tenant: &TenantId, id: UserId) -> Result<Subject, StoreFault> {
+    pub(super) async fn subject_of(&self, tenant: &TenantId, id: UserId) -> Result<Subject, StoreFault> {
         let user = self.store.user(tenant, id).await?;
         Ok(user.as_ref().map_or_else(|| Subject { id, email: String::new() }, subject))
     }

@@ -29,6 +29,7 @@ mod limits;
 mod own_pages;
 mod reading;
 mod reload;
+mod remembering;
 mod rotation;
 mod suspension;
 

@@ -56,6 +56,13 @@ pub(crate) enum Notice {
     RecoveryMade,
     /// A recovery code was used; so many are left.
     RecoveryUsed(u64),
+    /// A browser stands in for the second factor from now on.
+    Remembered {
+        /// Which, as `cardea_identity::cookie::agent_label` calls it.
+        browser: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// An administrator made a link by which a factor is added, and hands it over.
     LinkMade,
     /// Somebody signed in from a browser that was not known to the account.
@@ -152,6 +159,9 @@ impl Notice {
             Event::FactorChanged { user, factor_kind, what, .. } if &**what == "value" => {
                 (user, Self::Changed(factor_kind.to_string()))
             }
+            Event::DeviceRemembered { user, browser, until, .. } => {
+                (user, Self::Remembered { browser: browser.clone(), until: *until })
+            }
             Event::RecoveryUsed { user, left, .. } => (user, Self::RecoveryUsed(*left)),
             _ => return None,
         })
@@ -167,6 +177,7 @@ impl Notice {
             Self::Changed(kind) => m.changed.with(factor(w, kind)),
             Self::RecoveryMade => m.recovery_made.to_string(),
             Self::RecoveryUsed(_) => m.recovery_used.to_string(),
+            Self::Remembered { .. } => m.remembered.to_string(),
             Self::LinkMade => m.link_made.to_string(),
             Self::NewBrowser { .. } => m.new_browser.to_string(),
         }
@@ -176,6 +187,9 @@ impl Notice {
         let m = &w.mail;
         match self {
             Self::RecoveryUsed(left) => vec![m.recovery_left.with(left)],
+            Self::Remembered { browser, until } => {
+                vec![m.browser.with(w.browser(browser)), m.until.with(moment(*until))]
+            }
             Self::NewBrowser { browser, client } => {
                 let from = client.map(|client| m.client.with(client.to_canonical()));
                 std::iter::once(m.browser.with(w.browser(browser))).chain(from).collect()

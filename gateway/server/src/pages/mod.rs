@@ -51,7 +51,7 @@ pub use password::Password;
 pub use portal::{AppCard, Portal};
 pub use problem::Problem;
 pub use recovery::{EnrolRecovery, Recovery};
-pub use sessions::{SessionRow, Sessions};
+pub use sessions::{DeviceRow, SessionRow, Sessions};
 pub use sign_in::{ProviderButton, SignIn};
 pub use signed_out::SignedOut;
 pub use step_up::{Need, StepUp};

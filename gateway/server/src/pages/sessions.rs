@@ -14,6 +14,8 @@ pub struct Sessions<'a> {
     pub person: Person<'a>,
     /// The sessions: this browser's first.
     pub sessions: Vec<SessionRow>,
+    /// The devices that are remembered, the one used last first.
+    pub devices: Vec<DeviceRow>,
     /// What has just been done, said in one sentence.
     pub done: Option<String>,
 }
@@ -36,4 +38,21 @@ pub struct SessionRow {
     pub since: When,
     /// When it was last used.
     pub seen: Option<When>,
+}
+
+/// One remembered device of the list.
+#[derive(Debug, Clone)]
+pub struct DeviceRow {
+    /// Its public id, for addresses.
+    pub id: String,
+    /// Whether it is the browser that looks at this page.
+    pub current: bool,
+    /// The browser and system, as far as they say.
+    pub browser: String,
+    /// The address that it was last seen from.
+    pub address: String,
+    /// When the second factor was really shown.
+    pub since: When,
+    /// When it last stood in for that.
+    pub used: Option<When>,
 }

@@ -53,6 +53,14 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         since: when(),
         seen: Some(when()),
     };
+    let device = DeviceRow {
+        id: HOSTILE.to_owned(),
+        current: true,
+        browser: HOSTILE.to_owned(),
+        address: HOSTILE.to_owned(),
+        since: when(),
+        used: Some(when()),
+    };
     let sign_in = SignIn {
         look,
         email: HOSTILE,
@@ -135,7 +143,9 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
             Box::new(move || page.render())
         }),
         ("code", {
-            let page = Code { look, email: HOSTILE, problem, carried, passkey: true, recovery: true, back: HOSTILE };
+            let (passkey, recovery, remember, remembered) = (true, true, Some(30), true);
+            let page =
+                Code { look, email: HOSTILE, problem, carried, passkey, recovery, remember, remembered, back: HOSTILE };
             Box::new(move || page.render())
         }),
         ("recovery", {
@@ -179,7 +189,8 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
             Box::new(move || page.render())
         }),
         ("sessions", {
-            let page = Sessions { look, person, sessions: vec![session], done: Some(HOSTILE.to_owned()) };
+            let (sessions, devices) = (vec![session], vec![device]);
+            let page = Sessions { look, person, sessions, devices, done: Some(HOSTILE.to_owned()) };
             Box::new(move || page.render())
         }),
         ("activity", {

@@ -20,6 +20,10 @@ pub struct Code<'a> {
     pub passkey: bool,
     /// Whether the person has recovery codes.
     pub recovery: bool,
+    /// For how many days the person may have this browser remembered; none where they may not.
+    pub remember: Option<u16>,
+    /// Whether they ticked the box for that already.
+    pub remembered: bool,
     /// Where "start again" leads.
     pub back: &'a str,
 }

@@ -89,13 +89,13 @@ words! {
     /// The password page.
     password: PasswordWords { title, submit, forgotten, forgotten_answer }
     /// The page for a one-time code.
-    code: CodeWords { title, lead, label, submit, hint, lost, lost_answer, use_passkey }
+    code: CodeWords { title, lead, label, submit, hint, remember, remember_hint, lost, lost_answer, use_passkey }
     /// The page for a code by e-mail, and what leads there.
     mail_code: MailCodeWords { use_one, title, lead, label, submit, hint, none, again, other }
     /// Letters.
     mail: MailWords {
         code_subject, code_lead, code_hint, invitation_subject, invitation_lead, invitation_hint, added, removed, changed,
-        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, new_browser, browser, client, when, review,
+        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, remembered, until, new_browser, browser, client, when, review,
     }
     /// Setting up an app for codes.
     totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
@@ -135,12 +135,12 @@ words! {
     /// The list of sessions.
     sessions: SessionsWords {
         title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, end_others, end_others_lead, done_ended, done_others, browser_at,
-        some_browser, some_program, unknown_browser,
+        some_browser, some_program, unknown_browser, devices_title, devices_lead, remembered, forget, forget_label, done_forgotten,
     }
     /// What lately happened to the account.
     activity: ActivityWords {
         title, lead, empty, signed_in, confirmed, refused, refused_with, recovery_used, reused, signed_out,
-        signed_out_everywhere, session_ended, joined, linked, unlinked, suspended, activated, reset, invited, attributes, link_made, link_used, groups, added, removed, changed,
+        signed_out_everywhere, session_ended, joined, linked, unlinked, suspended, activated, reset, invited, attributes, link_made, link_used, device, remembered, forgotten, groups, added, removed, changed,
         times, by_administrator, pages, newer, older,
     }
     /// The portal.

@@ -81,6 +81,7 @@ const fn is_an_administrators(event: &Event) -> bool {
             | Event::SignInRefused { .. }
             | Event::FactorRefused { .. }
             | Event::RecoveryUsed { .. }
+            | Event::DeviceRemembered { .. }
             | Event::SessionReuse { .. }
     )
 }
@@ -119,6 +120,8 @@ fn told(visit: &Visit, event: &Event) -> Option<(String, Tone)> {
         Event::AttributesChanged { .. } => (a.attributes.to_string(), Tone::Plain),
         Event::FactorLinkMade { .. } => (a.link_made.to_string(), Tone::Mind),
         Event::FactorLinkUsed { .. } => (a.link_used.to_string(), Tone::Mind),
+        Event::DeviceRemembered { browser, .. } => (a.remembered.with(look.w.browser(browser)), Tone::Mind),
+        Event::DeviceForgotten { .. } => (a.forgotten.to_string(), Tone::Plain),
         Event::GroupsChanged { .. } => (a.groups.to_string(), Tone::Plain),
         Event::FactorAdded { factor_kind, name, .. } => (a.added.with(named(name, factor_kind)), Tone::Plain),
         Event::FactorRemoved { factor_kind, .. } => (a.removed.with(kind(factor_kind)), Tone::Plain),
@@ -140,6 +143,7 @@ fn kind_of(look: &Look, code: &str) -> &'static str {
         "recovery" => FactorKind::Recovery,
         "email" => FactorKind::Email,
         "linked" => FactorKind::Linked,
+        "remembered" => return look.w.activity.device.0,
         _ => FactorKind::Provider,
     };
     kind.word(look)

@@ -37,7 +37,7 @@ async fn portal(visit: &Visit) -> Result<Response, Failed> {
         person: visit.person(),
         apps,
         assurance: visit.live.assurance.level(),
-        since: When::new(visit.live.signed_in_at, visit.now()),
+        since: When::new(visit.live.shown_at, visit.now()),
         administrator: opens(visit, &console.0, console.1, console.2).is_some(),
         offer_second,
         needs_link,

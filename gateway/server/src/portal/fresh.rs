@@ -93,7 +93,9 @@ fn missing(
 ) -> Option<&'static str> {
     let best = assurance::reachable(&session.proofs, usable, vouched).unwrap_or(session.assurance);
     let recovered = enrolment::recovers(session, now);
-    let shown = if recovered { session.assurance.max(Assurance::Two) } else { session.assurance };
+    // A remembered device shows nothing: whoever copied it must not outgrow its owner.
+    let really = session.shown_assurance();
+    let shown = if recovered { really.max(Assurance::Two) } else { really };
     let wanted = match act {
         Act::Add => best,
         // Who has lost the only key of assurance 3 must still be able to strike it off.
@@ -181,6 +183,19 @@ mod tests {
         let by_password = session(&[Means::Password { factor: id(1) }]);
         assert_eq!(missing(&by_password, Act::Add, &[password()], None, after(600)), None);
         assert_eq!(missing(&by_password, Act::Remove, &[password()], None, after(600)), None);
+    }
+
+    #[test]
+    fn a_remembered_device_changes_no_factors_and_the_real_one_does() {
+        let started = [Means::Password { factor: id(1) }, Means::Remembered { factor: id(2) }];
+        let here = session(&started);
+        assert_eq!((here.assurance, here.shown_assurance()), (Assurance::Two, Assurance::One));
+        for act in [Act::Add, Act::Remove, Act::RemoveCodes] {
+            assert_eq!(missing(&here, act, &[password(), totp()], None, after(1)), Some("2"), "{act:?}");
+        }
+        let code = Proof { means: Means::Totp { factor: id(2) }, at: after(2) };
+        let raised = here.stepped_up(&[code], after(2), &Fixed::new(6));
+        assert_eq!(missing(&raised, Act::Add, &[password(), totp()], None, after(3)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod accounts;
 mod activity;
 mod apps;
+mod devices;
 mod enrolment;
 mod factors;
 mod fresh;
@@ -41,4 +42,5 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/sessions", get(sessions::show))
         .route("/sessions/{id}/end", post(sessions::end))
         .route("/sessions/end-others", post(sessions::end_others))
+        .route("/sessions/devices/{id}/forget", post(devices::forget))
 }

@@ -8,7 +8,10 @@ use cardea_core::{Reason, SessionId};
 use cardea_identity::{Session, session::EndReason};
 use serde::Deserialize;
 
-use super::visit::{Failed, Visit, see_other};
+use super::{
+    devices,
+    visit::{Failed, Visit, see_other},
+};
 use crate::pages::{Page, SessionRow, Sessions, when::When};
 
 #[derive(Debug, Default, Deserialize)]
@@ -23,6 +26,7 @@ pub(super) async fn show(visit: Visit, shown: Result<Query<Shown>, QueryRejectio
     let done = match done.as_deref() {
         Some("ended") => Some(words.done_ended.to_string()),
         Some("others") => Some(words.done_others.to_string()),
+        Some("forgotten") => Some(words.done_forgotten.to_string()),
         _ => None,
     };
     let result = list(&visit, done).await;
@@ -36,7 +40,8 @@ async fn list(visit: &Visit, done: Option<String>) -> Result<Response, Failed> {
     open.retain(|session| session.id == visit.live.id || now.since(session.last_seen) < rules.idle(session.assurance));
     open.sort_by_key(|session| (session.id != visit.live.id, std::cmp::Reverse(session.last_seen)));
     let sessions = open.iter().map(|session| row(visit, session)).collect();
-    Ok(Sessions { look: &visit.look, person: visit.person(), sessions, done }.respond())
+    let devices = devices::rows(visit).await?;
+    Ok(Sessions { look: &visit.look, person: visit.person(), sessions, devices, done }.respond())
 }
 
 fn row(visit: &Visit, session: &Session) -> SessionRow {
@@ -47,7 +52,7 @@ fn row(visit: &Visit, session: &Session) -> SessionRow {
         browser: visit.look.w.browser(&session.agent),
         address: session.client.map(|address| address.to_string()).unwrap_or_default(),
         assurance: session.assurance.level(),
-        since: When::new(session.signed_in_at, visit.now()),
+        since: When::new(session.shown_at(), visit.now()),
         seen: (!current).then(|| When::new(session.last_seen, visit.now())),
     }
 }
@@ -71,7 +76,7 @@ async fn end_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
     Ok(see_other("/sessions?done=ended"))
 }
 
-/// Ends all of the person's sessions but this one.
+/// Ends all of the person's sessions but this one, and forgets their devices but this one.
 pub(super) async fn end_others(visit: Visit) -> Response {
     let result = end_all_others(&visit).await;
     visit.answer(result)
@@ -79,7 +84,10 @@ pub(super) async fn end_others(visit: Visit) -> Response {
 
 async fn end_all_others(visit: &Visit) -> Result<Response, Failed> {
     let (doer, spared) = (visit.doer()?, Some(visit.live.id));
-    let (tenant, user) = (visit.tenant_id(), visit.user_id());
-    visit.house.end_sessions_of_user(tenant, user, spared, EndReason::SignedOut, &doer).await?;
+    let (tenant, user, why) = (visit.tenant_id(), visit.user_id(), EndReason::SignedOut);
+    // First what opens the door.
+    let here = devices::key_here(visit);
+    visit.house.forget_devices(tenant, user, |key, _| Some(*key) != here, (why.as_str(), &doer)).await?;
+    visit.house.end_sessions_of_user(tenant, user, spared, why, &doer).await?;
     Ok(see_other("/sessions?done=others"))
 }

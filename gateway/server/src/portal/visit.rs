@@ -133,6 +133,11 @@ impl Visit {
         &self.admitted
     }
 
+    /// What the browser sent of cookies.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = &str> {
+        self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok())
+    }
+
     /// Who it is, as the head of a page shows it.
     pub(super) fn person(&self) -> Person<'_> {
         Person { name: &self.live.user.name, email: &self.live.user.email }

@@ -8,7 +8,7 @@ use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
     Session, User,
     assurance::{self, Means, Proof},
-    device,
+    device::{self, Device},
     guard::Account,
     hand_over::HandOver,
     one_time::{OneTime, Purpose},
@@ -19,7 +19,10 @@ use cardea_identity::{
 
 use cardea_storage::Grounds;
 
-use super::visit::{No, SetCookie, Visit, see_other};
+use super::{
+    remembered::Remember,
+    visit::{No, SetCookie, Visit, see_other},
+};
 use crate::{
     House,
     house::{Doer, Raising, subject},
@@ -43,6 +46,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// The same, with one more cookie where it is done.
+    pub(super) fn and(mut self, more: Option<SetCookie>) -> Self {
+        if let Self::Onward(_, cookies) = &mut self {
+            cookies.extend(more);
+        }
+        self
+    }
+
     /// As an answer to a form: a redirect.
     pub(super) async fn respond(self, visit: &Visit) -> Result<Response, No> {
         Ok(match self {
@@ -85,18 +96,45 @@ impl Visit {
         means: Means,
         doer: Doer,
     ) -> Result<Outcome, No> {
+        self.proven_in(flow, enrolled, means, doer, Remember::No).await
+    }
+
+    /// The same, where the person may have ticked the box by which this browser is remembered.
+    pub(super) async fn proven_in(
+        &self,
+        flow: Flow,
+        enrolled: &Enrolled,
+        means: Means,
+        doer: Doer,
+        remember: Remember,
+    ) -> Result<Outcome, No> {
+        let browser = self.device().unwrap_or_else(|| Device::new(&*self.house.entropy));
+        let remembers = remember == Remember::Yes && self.may_remember(&flow).is_some();
+        let factor = means.factor().filter(|_| remembers);
         match flow.proven(self.known(enrolled), means, self.now)? {
-            Step::Ask(flow) => Ok(Outcome::More(Box::new(flow))),
-            Step::Done(done) => self.complete(done, enrolled, doer).await,
+            Step::Ask(flow) => self.recalled(flow, enrolled, &browser, doer).await,
+            Step::Done(done) => {
+                let holds = match factor {
+                    Some(factor) => self.remember(enrolled, factor, &browser, &doer).await?,
+                    None => None,
+                };
+                Ok(self.complete(done, enrolled, &browser, doer).await?.and(holds))
+            }
         }
     }
 
-    async fn complete(&self, done: Done, enrolled: &Enrolled, doer: Doer) -> Result<Outcome, No> {
+    /// Ends a sign-in, or a step-up, that is complete, in this browser.
+    pub(super) async fn complete(
+        &self,
+        done: Done,
+        enrolled: &Enrolled,
+        browser: &Device,
+        doer: Doer,
+    ) -> Result<Outcome, No> {
         let (user, Done { proofs, aim, destination, .. }) = (&enrolled.user, done);
         let aim_begins = aim == Aim::SignIn;
         let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
-        let met_before =
-            self.device().is_some_and(|device| device.has_met(&Account::of(self.id(), &user.email), self.now));
+        let met_before = browser.has_met(&Account::of(self.id(), &user.email), self.now);
         let session = match aim {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
             Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
@@ -110,7 +148,7 @@ impl Visit {
         let opens = SetCookie::new(self.house.hand(&session, self.host(), self.now).await?);
         let usable = usable(&self.tenant.bundle.tenant.factors, &enrolled.factors);
         let is_theirs = device::shows_owner(&session.proofs, &usable);
-        let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email, is_theirs)?];
+        let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email, is_theirs, browser)?];
         // Whatever was wanted, what was lost comes first; the page says so.
         let onward = if recovered { "/factors".to_owned() } else { self.leave(session.id, &destination).await? };
         Ok(Outcome::Onward(onward, cookies))

@@ -23,6 +23,7 @@ mod passkey;
 mod password;
 mod providers;
 mod recovery;
+mod remembered;
 mod sign_out;
 mod step_up;
 mod totp;

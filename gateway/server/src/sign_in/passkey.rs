@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     complete::{Enrolled, Outcome, with},
+    remembered::Remember,
     visit::{No, Onward, Visit, go_to},
 };
 use crate::{House, pages::Problem, state::TenantState};
@@ -30,6 +31,9 @@ pub(super) struct Request {
     /// Said by the first page, which begins a sign-in and does not continue one.
     #[serde(default)]
     begin: Option<String>,
+    /// The box that stands beside the second factor.
+    #[serde(default)]
+    remember: Remember,
     #[serde(default)]
     credential: Option<Value>,
 }
@@ -125,7 +129,7 @@ async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
     };
     keep(visit, &enrolled, &used).await?;
     visit.forgive_address(Target::Passkey).await?;
-    finish(visit, visit.proven(flow, &enrolled, used.means, doer).await?).await
+    finish(visit, visit.proven_in(flow, &enrolled, used.means, doer, request.remember).await?).await
 }
 
 fn check(visit: &Visit, answer: Value, ceremony: Ceremony, enrolled: &Enrolled) -> Result<Used, Rejected> {

@@ -4,8 +4,8 @@ use axum::{extract::Query, response::Response};
 use cardea_core::{Assurance, Reason, resources::ProviderSpec};
 use cardea_identity::{
     FactorKind, LinkedAccount,
-    assurance::{Proof, joined, reachable},
-    sign_in::{Aim, Flow, Need},
+    assurance::{Means, Proof, joined, reachable, shown as really_shown},
+    sign_in::{Aim, Flow, Need, is_fresh},
 };
 use serde::Deserialize;
 
@@ -43,8 +43,9 @@ async fn shown(visit: &Visit, asking: Asking) -> Result<Response, No> {
         return Ok(see_other(&format!("/sign-in{}", query_to(&destination, &[]))));
     };
     let session = visit.house.shared.session(visit.id(), live.id).await?.ok_or(Reason::SessionEnded)?;
-    // Met already, as when the app host's handle is older than the last step-up: the new handle is all that was missing.
-    if matches!(need, Need::Assurance(level) if session.assurance >= level) {
+    // Met already, and not by a remembered device, as when the app host's handle is older than the last step-up: the new handle is
+    // all that was missing.
+    if matches!(need, Need::Assurance(level) if session.shown_assurance() >= level) {
         return Ok(see_other(&visit.leave(session.id, &destination).await?));
     }
     visit.pace()?;
@@ -57,8 +58,9 @@ async fn shown(visit: &Visit, asking: Asking) -> Result<Response, No> {
 pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -> Result<Response, No> {
     let Aim::StepUp { proofs, need, .. } = flow.aim() else { return Err(Reason::SignInExpired.into()) };
     let Some((_, enrolled)) = visit.signed_in().await? else { return Err(Reason::SessionEnded.into()) };
-    let shown_so_far = joined(proofs, flow.proofs());
-    let ways = Ways::of(visit, &enrolled, &shown_so_far, *need).await?;
+    let so_far =
+        Shown { all: joined(&really_shown(proofs), flow.proofs()), lacks: lacks(proofs, flow.proofs(), *need) };
+    let ways = Ways::of(visit, &enrolled, &so_far, *need).await?;
     let needs_link = ways.none() && needs_link(visit, &enrolled).await?;
     let onward = carried(flow.destination());
     let fields = onward.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -97,6 +99,27 @@ async fn needs_link(visit: &Visit, enrolled: &Enrolled) -> Result<bool, No> {
     Ok(visit.house.needs_link(&visit.tenant, &session, &enrolled.factors, visit.now).await?)
 }
 
+/// What was really shown so far, and what a fresh proof lacks still.
+struct Shown {
+    all: Vec<Proof>,
+    lacks: Lacks,
+}
+
+/// What is to be shown next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lacks {
+    /// Who it is.
+    Person,
+    /// The second factor that a remembered device stood in for.
+    Second,
+}
+
+/// Where a remembered device stood in for the second factor, that is fresh only beside a fresh first one.
+fn lacks(before: &[Proof], new: &[Proof], need: Need) -> Lacks {
+    let known = new.iter().any(|proof| !matches!(proof.means, Means::Totp { .. }));
+    if need == Need::Fresh && known && !is_fresh(before, new) { Lacks::Second } else { Lacks::Person }
+}
+
 /// What this person can show that leads there.
 struct Ways<'a> {
     passkey: bool,
@@ -110,13 +133,17 @@ struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
-    async fn of(visit: &'a Visit, enrolled: &Enrolled, proofs: &[Proof], need: Need) -> Result<Self, No> {
+    async fn of(visit: &'a Visit, enrolled: &Enrolled, so_far: &Shown, need: Need) -> Result<Self, No> {
+        let proofs = &so_far.all[..];
         let known = visit.known(enrolled);
         let of = |kind: FactorKind| enrolled.factors.iter().filter(move |factor| factor.kind() == kind).cloned();
         let enough = |level, shown: Vec<_>| reachable(proofs, &shown, None) >= Some(level);
         let leads = |kind: FactorKind| {
             known.has(kind)
                 && match need {
+                    Need::Fresh if so_far.lacks == Lacks::Second => {
+                        kind != FactorKind::Password && enough(Assurance::Two, of(kind).collect())
+                    }
                     Need::Fresh => matches!(kind, FactorKind::Password | FactorKind::Passkey),
                     Need::Assurance(level) => enough(level, of(kind).collect()),
                 }
@@ -134,9 +161,13 @@ impl<'a> Ways<'a> {
         let codes = known.has(FactorKind::Recovery);
         // The pool's own factor is one tap; the provider is a journey, for those who have nothing else, or may have lost it.
         let own = (passkey || code || password) && !codes;
-        let vouches = |spec: &&ProviderSpec| match need {
-            Need::Fresh => true,
-            Need::Assurance(level) => spec.assurance.values().any(|worth| *worth >= level),
+        let vouches = |spec: &&ProviderSpec| {
+            let worth = |level: Assurance| spec.assurance.values().any(|worth| *worth >= level);
+            match need {
+                // In place of the second factor that a remembered device stood in for, a word of less leads around in a circle.
+                Need::Fresh => so_far.lacks == Lacks::Person || worth(Assurance::Two),
+                Need::Assurance(level) => worth(level),
+            }
         };
         let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
         let spec_of = |one: &LinkedAccount| visit.tenant.bundle.providers.get(&one.identity.provider);

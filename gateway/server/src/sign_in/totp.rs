@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{
     complete::Enrolled,
     flow::query_to,
+    remembered::Remember,
     step_up,
     visit::{No, Visit, carried, see_other},
 };
@@ -23,6 +24,8 @@ use crate::pages::{Code, Page as _, Problem};
 #[derive(Deserialize)]
 pub(super) struct Proof {
     code: String,
+    #[serde(default)]
+    remember: Remember,
 }
 
 /// `GET /sign-in/totp`: the second factor that the sign-in asks for.
@@ -46,15 +49,15 @@ async fn shown(visit: &Visit) -> Result<Response, No> {
     if known.has(FactorKind::Recovery) && !known.has(FactorKind::Totp) && !known.has(FactorKind::Passkey) {
         return Ok(see_other("/sign-in/recovery"));
     }
-    Ok(page(visit, &flow, email, &enrolled, None))
+    Ok(page(visit, &flow, email, &enrolled, (None, Remember::No)))
 }
 
 /// `POST /sign-in/totp`.
 pub(super) async fn prove(visit: Visit, Form(form): Form<Proof>) -> Response {
-    visit.answer(proved(&visit, &form.code).await)
+    visit.answer(proved(&visit, &form).await)
 }
 
-async fn proved(visit: &Visit, code: &str) -> Result<Response, No> {
+async fn proved(visit: &Visit, Proof { code, remember }: &Proof) -> Result<Response, No> {
     let doer = visit.doer()?;
     let flow = visit.take_flow().await?;
     let Awaits::Factor(user, email) = flow.awaits() else { return Err(Reason::SignInExpired.into()) };
@@ -62,16 +65,16 @@ async fn proved(visit: &Visit, code: &str) -> Result<Response, No> {
     let user = visit.house.store.user(visit.id(), user).await?;
     let enrolled = visit.enrolled(user).await?.ok_or(Reason::SignInExpired)?;
     if let Some(wait) = visit.limited(Target::Totp, &email).await? {
-        return again(visit, flow, &email, &enrolled, Problem::TooMany(wait)).await;
+        return again(visit, flow, &email, &enrolled, (Problem::TooMany(wait), *remember)).await;
     }
     match spend(visit, &enrolled, code).await? {
         Ok(means) => {
             visit.forgive(Target::Totp, &email).await?;
-            visit.proven(flow, &enrolled, means, doer).await?.respond(visit).await
+            visit.proven_in(flow, &enrolled, means, doer, *remember).await?.respond(visit).await
         }
         Err(rejected) => {
             visit.note_refused(&email, Some(&enrolled), "totp", &rejected.to_string());
-            again(visit, flow, &email, &enrolled, Problem::WrongCode).await
+            again(visit, flow, &email, &enrolled, (Problem::WrongCode, *remember)).await
         }
     }
 }
@@ -99,17 +102,23 @@ async fn again(
     flow: Flow,
     email: &Email,
     enrolled: &Enrolled,
-    problem: Problem,
+    (problem, remember): (Problem, Remember),
 ) -> Result<Response, No> {
     let response = if matches!(flow.aim(), Aim::StepUp { .. }) {
         step_up::page(visit, &flow, Some(problem)).await?
     } else {
-        page(visit, &flow, email, enrolled, Some(problem))
+        page(visit, &flow, email, enrolled, (Some(problem), remember))
     };
     visit.stays(&flow, response, problem).await
 }
 
-fn page(visit: &Visit, flow: &Flow, email: &Email, enrolled: &Enrolled, problem: Option<Problem>) -> Response {
+fn page(
+    visit: &Visit,
+    flow: &Flow,
+    email: &Email,
+    enrolled: &Enrolled,
+    (problem, remember): (Option<Problem>, Remember),
+) -> Response {
     let onward = carried(flow.destination());
     let fields = onward.each_ref().map(|(name, value)| (*name, value.as_str()));
     Code {
@@ -119,6 +128,8 @@ fn page(visit: &Visit, flow: &Flow, email: &Email, enrolled: &Enrolled, problem:
         carried: &fields,
         passkey: visit.known(enrolled).has(FactorKind::Passkey),
         recovery: visit.known(enrolled).has(FactorKind::Recovery),
+        remember: visit.may_remember(flow),
+        remembered: remember == Remember::Yes,
         back: &format!("/sign-in{}", query_to(flow.destination(), &[])),
     }
     .respond()

@@ -90,11 +90,11 @@ impl Visit {
 
     /// The cookie by which this browser is known from now on to whoever has that address: as theirs, or as one in which somebody
     /// has signed in.
-    pub(super) fn known_device(&self, email: &Email, is_theirs: bool) -> Result<SetCookie, No> {
+    pub(super) fn known_device(&self, email: &Email, is_theirs: bool, device: &Device) -> Result<SetCookie, No> {
         // At hand since the tenant is served.
         let sealer = self.house.store.sealer_at_hand(Some(self.id())).ok_or(cardea_identity::sealing::CannotOpen)?;
         let entropy = &*self.house.entropy;
-        let device = self.device().unwrap_or_else(|| Device::new(entropy));
+        let device = device.clone();
         let account = Account::of(self.id(), email);
         let device = if is_theirs { device.remember(account, self.now) } else { device.meet(account, self.now) };
         let sealed = device.seal(self.id(), &sealer, entropy)?;

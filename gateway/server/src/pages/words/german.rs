@@ -88,6 +88,8 @@ const CODE: CodeWords = CodeWords {
     label: Text("Einmalcode"),
     submit: Text("Bestätigen"),
     hint: Text("Jeder Code gilt nur einmal und wechselt alle 30 Sekunden."),
+    remember: Text("Auf diesem Gerät {} Tage lang nicht mehr fragen"),
+    remember_hint: Text("Nur auf einem Gerät, das Ihnen allein gehört. Das Passwort wird weiterhin verlangt."),
     lost: Text("Kein Code zur Hand?"),
     lost_answer: Text(
         "Verwenden Sie eine andere Methode, die Sie eingerichtet haben, oder bitten Sie Ihre Administration um eine neue Einladung.",
@@ -142,6 +144,8 @@ const MAIL: MailWords = MailWords {
     ),
     linked: Text("Ein Konto bei {} wurde mit Ihrem verbunden und öffnet es ab jetzt"),
     unlinked: Text("Ein Konto bei {} ist nicht mehr mit Ihrem verbunden"),
+    remembered: Text("Ein Gerät ist gemerkt und verlangt keinen zweiten Nachweis"),
+    until: Text("Bis: {}"),
     new_browser: Text("Anmeldung in einem neuen Browser"),
     browser: Text("Im Browser: {}"),
     client: Text("Netzwerkadresse: {}"),
@@ -352,6 +356,14 @@ const SESSIONS: SessionsWords = SessionsWords {
     some_browser: Text("Ein Browser"),
     some_program: Text("Ein Programm"),
     unknown_browser: Text("Unbekannter Browser"),
+    devices_title: Text("Gemerkte Geräte"),
+    devices_lead: Text(
+        "Hier brauchen Sie zur Anmeldung keinen zweiten Nachweis. Vergessen Sie, was Ihnen nicht mehr allein gehört.",
+    ),
+    remembered: Text("Zweiter Nachweis:"),
+    forget: Text("Vergessen"),
+    forget_label: Text("Vergessen: {}"),
+    done_forgotten: Text("Vergessen. Die nächste Anmeldung dort verlangt wieder den zweiten Nachweis."),
 };
 
 const ACTIVITY: ActivityWords = ActivityWords {
@@ -377,6 +389,9 @@ const ACTIVITY: ActivityWords = ActivityWords {
     attributes: Text("Angaben über Sie wurden geändert"),
     link_made: Text("Link ausgestellt, um eine Anmeldeart hinzuzufügen"),
     link_used: Text("Link benutzt, um eine Anmeldeart hinzuzufügen"),
+    device: Text("Gemerktes Gerät"),
+    remembered: Text("Gerät gemerkt: {}"),
+    forgotten: Text("Gemerkte Geräte vergessen"),
     groups: Text("Ihre Gruppen wurden geändert"),
     added: Text("Hinzugefügt: {}"),
     removed: Text("Entfernt: {}"),

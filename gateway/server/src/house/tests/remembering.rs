@@ -1,0 +1,130 @@
+//! Remembered devices, as days go by and rules change.
+
+use cardea_core::FactorId;
+use cardea_identity::{Ticket, device::Device, remembered::Place};
+
+use super::*;
+use crate::house::InBrowser;
+
+const DAY: i64 = 24 * 3600;
+
+/// Somebody with two factors, and a browser.
+struct Desk {
+    stage: Stage,
+    factors: Vec<Factor>,
+    browser: Device,
+}
+
+impl Desk {
+    async fn set() -> Self {
+        let stage = Stage::set().await;
+        let now = stage.house.now();
+        let key = FactorData::Passkey {
+            credential_id: "k".to_owned(),
+            credential: serde_json::Value::Null,
+            reach: Assurance::Two,
+            copied: None,
+        };
+        let mut factors = Vec::new();
+        for (seed, data) in [(71, FactorData::Password { phc: String::new() }), (72, key)] {
+            let id = FactorId::mint(now, &Fixed::new(seed));
+            let factor = Factor { id, name: String::new(), data, created: now, last_used: None };
+            stage.house.store.insert_factor(&stage.tenant, stage.user.id, &factor).await.unwrap();
+            factors.push(factor);
+        }
+        let desk = Self { stage, factors, browser: Device::new(&Fixed::new(73)) };
+        desk.allow(30).await;
+        desk
+    }
+
+    async fn allow(&self, days: u16) {
+        apply(&self.stage.house, &format!("[factors]\nminimum = 2\nremember_days = {days}\n")).await;
+        self.stage.house.load_state().await.unwrap();
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { browser: &self.browser, agent: "Firefox on Linux".to_owned(), client: [192, 0, 2, 7].into() }
+    }
+
+    async fn remember(&self, before: Option<&Ticket>) -> Ticket {
+        let (house, tenant) = (&self.stage.house, self.stage.house.tenant(&self.stage.tenant).unwrap());
+        let asked = self.asked(&tenant);
+        let (factor, doer) = (self.factors[1].id, Doer::gateway());
+        house.remember_device(&asked, factor, self.place(), (before, &doer)).await.unwrap().unwrap().key
+    }
+
+    fn asked<'a>(&'a self, tenant: &'a TenantState) -> InBrowser<'a> {
+        let (user, now) = (&self.stage.user, self.stage.house.now());
+        InBrowser { tenant, user, factors: &self.factors, browser: Some(&self.browser), now }
+    }
+
+    /// When the factor was shown for which that key stands in now.
+    async fn shown(&self, key: &Ticket) -> Option<Timestamp> {
+        let tenant = self.stage.house.tenant(&self.stage.tenant).unwrap();
+        let found = self.stage.house.recall(&self.asked(&tenant), key).await.unwrap();
+        found.map(|found| found.proof.at)
+    }
+
+    /// Uses that key; gives the next.
+    async fn uses(&self, key: &Ticket) -> Option<Ticket> {
+        let (house, tenant) = (&self.stage.house, self.stage.house.tenant(&self.stage.tenant).unwrap());
+        let asked = self.asked(&tenant);
+        let found = house.recall(&asked, key).await.unwrap()?;
+        let used = house.use_device(&asked, found, self.place(), &Doer::gateway()).await.unwrap();
+        used.map(|next| next.key)
+    }
+
+    async fn listed(&self) -> usize {
+        let tenant = self.stage.house.tenant(&self.stage.tenant).unwrap();
+        self.stage.house.devices(&tenant, self.stage.user.id).await.unwrap().len()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_asked_again_when_its_days_are_over_however_often_it_was_used() {
+    let desk = Desk::set().await;
+    let begun = desk.stage.house.now();
+    let mut key = desk.remember(None).await;
+    for _ in 0..29 {
+        desk.stage.pass(DAY);
+        let next = desk.uses(&key).await.unwrap();
+        assert!(desk.shown(&key).await.is_none(), "a key is good once");
+        key = next;
+    }
+    desk.stage.pass(DAY - 1);
+    assert_eq!((desk.shown(&key).await, desk.listed().await), (Some(begun), 1));
+    desk.stage.pass(1);
+    assert_eq!((desk.shown(&key).await, desk.listed().await), (None, 0));
+    let told = desk.stage.events().await;
+    let count = |kind: &str| told.iter().filter(|one| *one == kind).count();
+    assert_eq!((count("device-remembered"), count("device-used")), (1, 29));
+    desk.stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_allows_fewer_days_means_those_that_are_remembered_too() {
+    let desk = Desk::set().await;
+    let key = desk.remember(None).await;
+    desk.stage.pass(7 * DAY);
+    desk.allow(7).await;
+    assert_eq!((desk.shown(&key).await, desk.listed().await), (None, 0));
+    desk.allow(8).await;
+    assert!(desk.shown(&key).await.is_some());
+    apply(&desk.stage.house, "[factors]\nminimum = 2\n").await;
+    desk.stage.house.load_state().await.unwrap();
+    assert_eq!((desk.shown(&key).await, desk.listed().await), (None, 0), "none is remembered any more");
+    desk.stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_remembered_again_is_remembered_once_and_reuse_of_a_session_forgets_it() {
+    let desk = Desk::set().await;
+    let first = desk.remember(None).await;
+    let second = desk.remember(Some(&first)).await;
+    assert_eq!((desk.shown(&first).await, desk.listed().await), (None, 1));
+    let (stage, doer) = (&desk.stage, Doer::gateway());
+    stage.house.end_session(&stage.tenant, stage.session.id, EndReason::Reuse, &doer).await.unwrap();
+    assert_eq!((desk.shown(&second).await, desk.listed().await), (None, 0));
+    assert!(stage.events().await.iter().any(|one| one == "device-forgotten"));
+    desk.stage.strike().await;
+}

@@ -1,0 +1,91 @@
+//! A remembered device: the browser's part of it. Where a sign-in asks for a second factor, a browser in which that was really
+//! shown, and whose person ticked the box then, is not asked again (see `cardea_identity::remembered`).
+
+use cardea_core::FactorId;
+use cardea_identity::{
+    Ticket, cookie,
+    device::Device,
+    remembered::Place,
+    sign_in::{Flow, Step},
+};
+use serde::Deserialize;
+
+use super::{
+    complete::{Enrolled, Outcome},
+    visit::{No, SetCookie, Visit},
+};
+use crate::house::{DeviceKey, Doer, InBrowser};
+
+/// The box on a page that asks for a second factor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum Remember {
+    /// Not ticked.
+    #[default]
+    No,
+    /// Ticked.
+    #[serde(rename = "yes")]
+    Yes,
+}
+
+impl Visit {
+    /// For how many days the person may have this browser remembered, where this step of theirs is one after which they may.
+    pub(super) fn may_remember(&self, flow: &Flow) -> Option<u16> {
+        self.tenant.bundle.tenant.factors.remember_days.filter(|_| flow.may_be_remembered())
+    }
+
+    /// Goes on with a sign-in that awaits a second factor: to its end, where this browser stands in for that.
+    pub(super) async fn recalled(
+        &self,
+        flow: Flow,
+        enrolled: &Enrolled,
+        browser: &Device,
+        doer: Doer,
+    ) -> Result<Outcome, No> {
+        let asked = self.in_browser(enrolled, browser);
+        let found = match self.device_key().filter(|_| self.may_remember(&flow).is_some()) {
+            Some(key) => self.house.recall(&asked, &key).await?,
+            None => None,
+        };
+        let Some(found) = found else { return Ok(Outcome::More(Box::new(flow))) };
+        let step = flow.clone().recalled(self.known(enrolled), &found.proof);
+        let Step::Done(done) = step else { return Ok(Outcome::More(Box::new(flow))) };
+        // Before anybody is in: of two who show one key, one gets in without the factor.
+        let Some(next) = self.house.use_device(&asked, found, self.place(browser), &doer).await? else {
+            return Ok(Outcome::More(Box::new(flow)));
+        };
+        let outcome = self.complete(done, enrolled, browser, doer).await?;
+        Ok(outcome.and(Some(self.hold(&next))))
+    }
+
+    /// Remembers this browser, in which that factor was shown just now.
+    pub(super) async fn remember(
+        &self,
+        enrolled: &Enrolled,
+        factor: FactorId,
+        browser: &Device,
+        doer: &Doer,
+    ) -> Result<Option<SetCookie>, No> {
+        let (asked, before) = (self.in_browser(enrolled, browser), self.device_key());
+        let place = self.place(browser);
+        let kept = self.house.remember_device(&asked, factor, place, (before.as_ref(), doer)).await?;
+        Ok(kept.map(|key| self.hold(&key)))
+    }
+
+    fn hold(&self, key: &DeviceKey) -> SetCookie {
+        let life = key.expires.since(self.now);
+        SetCookie::new(cookie::set_remembered(&key.key, life, self.house.is_secure()))
+    }
+
+    fn device_key(&self) -> Option<Ticket> {
+        cookie::remembered(self.cookies(), self.house.is_secure())
+    }
+
+    fn in_browser<'a>(&'a self, enrolled: &'a Enrolled, browser: &'a Device) -> InBrowser<'a> {
+        let Enrolled { user, factors } = enrolled;
+        InBrowser { tenant: &self.tenant, user, factors, browser: Some(browser), now: self.now }
+    }
+
+    fn place<'a>(&self, browser: &'a Device) -> Place<'a> {
+        Place { browser, agent: self.agent(), client: self.admitted.client() }
+    }
+}
