@@ -200,6 +200,22 @@ async fn a_device_dies_with_every_change_of_what_its_person_can_show() {
     }
 }
 
+/// Whoever copied a passkey may have signed in with it, and had their own browser remembered.
+#[tokio::test]
+async fn a_passkey_that_was_found_copied_forgets_what_it_may_have_had_remembered() {
+    let dir = Dir::new();
+    let (store, ada) = ada_with(&dir).await;
+    store.insert_factor(&ada.tenant, ada.id, &key()).await.unwrap();
+    let had = [password().id, totp().id, key().id];
+    assert!(store.keep_device(&device(&ada, 2), ada.id, &had, None).await.unwrap());
+    let mut found = key().data;
+    if let FactorData::Passkey { copied, .. } = &mut found {
+        *copied = Some(t0());
+    }
+    assert!(store.replace_factor_data(&ada.tenant, ada.id, key().id, &key().data, &found, t0()).await.unwrap());
+    assert_eq!(kept(&store, &ada).await, []);
+}
+
 /// A passkey's counter moves with every use: that changes nothing of what its person can show.
 #[tokio::test]
 async fn a_counter_that_moves_forgets_nothing() {

@@ -114,8 +114,7 @@ impl Store {
             .bind(now.as_micros())
             .execute(&mut *tx)
             .await?;
-        // Another password is for whom the one before may not be the person's alone any more.
-        if matches!(to, FactorData::Password { .. }) {
+        if is_doubted(from, to) {
             devices::drop_all(&mut tx, tenant, user).await?;
         }
         tx.commit().await?;
@@ -290,6 +289,14 @@ async fn insert(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Whether what the person had may not be theirs alone any more: another password is for that, and a key was found copied.
+fn is_doubted(from: &FactorData, to: &FactorData) -> bool {
+    match (from, to) {
+        (FactorData::Passkey { copied: before, .. }, FactorData::Passkey { copied: after, .. }) => before != after,
+        (_, to) => matches!(to, FactorData::Password { .. }),
+    }
 }
 
 fn credential(data: &FactorData) -> Option<&str> {
