@@ -44,11 +44,15 @@ impl Challenge {
     }
 }
 
+/// What stands among the factors where a remembered device stood in for one: a step-up takes the real one, and it is gone.
+const REMEMBERED: &str = "remembered";
+
 /// Puts the question again with what stronger sign-ins would bring, the least first.
 ///
 /// A visitor is always asked to sign in: who it will be, and so what will be allowed, is not known before. Services and
 /// workloads do not sign in, so nothing can be asked of them. A step-up proves a factor anew, so it is a fresh sign-in
-/// too; to reach assurance 3 takes a passkey, so policies that ask for that factor are met as well.
+/// too; to reach assurance 3 takes a passkey, so policies that ask for that factor are met as well. Where a remembered device
+/// stood in for the second factor, the least is that factor: the first was shown to begin with.
 pub(crate) fn least(engine: &Engine, question: &Question<'_>, reach: Assurance) -> Option<Challenge> {
     match question.principal.caller() {
         Caller::Visitor if !engine.decide(question).allowed => return Some(Challenge::SignIn),
@@ -59,15 +63,15 @@ pub(crate) fn least(engine: &Engine, question: &Question<'_>, reach: Assurance) 
     if engine.decide(question).allowed {
         return None;
     }
-    let stronger = |need: Challenge| {
-        let Some(level) = need.assurance() else { return true };
-        level <= reach && Some(level) > now
+    let remembered = question.facts.factors.contains(&REMEMBERED);
+    let shown = if remembered { now.min(Some(Assurance::One)) } else { now };
+    let stronger = |need: Challenge| match need.assurance() {
+        Some(level) => level <= reach && Some(level) > shown,
+        None => !remembered,
     };
     [Challenge::Fresh, Challenge::Two, Challenge::Three].into_iter().filter(|need| stronger(*need)).find(|need| {
-        let mut factors: Vec<&str> = question.facts.factors.to_vec();
-        if *need == Challenge::Three {
-            factors.push("passkey");
-        }
+        let real = question.facts.factors.iter().copied().filter(|factor| *factor != REMEMBERED);
+        let factors: Vec<&str> = real.chain((*need == Challenge::Three).then_some("passkey")).collect();
         let mut facts = question.facts;
         facts.signed_in = Some(0);
         facts.assurance = need.assurance().or(now);

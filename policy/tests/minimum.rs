@@ -9,12 +9,15 @@ use cardea_core::{
 use cardea_policy::{Challenge, Engine, Explanation, Facts, Principal, Question, Sources, VerdictWord, built_in};
 
 fn with_minimum(minimum: Option<Assurance>) -> Engine {
+    deciding(minimum, r#"@id("all") permit(principal is User, action, resource in App::"records");"#)
+}
+
+fn deciding(minimum: Option<Assurance>, text: &str) -> Engine {
     let app: AppSpec = toml::from_str(
         "id = \"records\"\nname = \"R\"\nhosts = [\"r.localhost\"]\n[upstream]\nurl = \"http://127.0.0.1:9\"\n",
     )
     .unwrap();
-    let text = r#"@id("all") permit(principal is User, action, resource in App::"records");"#.to_owned();
-    let policies = [PolicyText { name: "records".to_owned(), text }];
+    let policies = [PolicyText { name: "records".to_owned(), text: text.to_owned() }];
     Engine::compile(&Sources { apps: vec![&app], policies: &policies, minimum, ..Sources::default() }).unwrap()
 }
 
@@ -59,6 +62,7 @@ fn a_providers_people_are_the_providers_to_check() {
     for (minimum, assurance, factors, by, need) in [
         (Two, One, &["password"][..], rule, Some(Challenge::Two)),
         (Two, Two, &["password", "totp"], "all", None),
+        (Two, Two, &["password", "remembered"], "all", None),
         (Two, One, &["oidc"], "all", None),
         (Two, One, &["oidc", "password"], "all", None),
         (Two, One, &["linked"], rule, Some(Challenge::Two)),
@@ -78,6 +82,36 @@ fn a_providers_people_are_the_providers_to_check() {
     assert_eq!(console(Three, Two, &["password", "totp"]), (false, vec![rule.to_owned()], Some(Challenge::Three)));
     assert_eq!(console(Three, Three, &["passkey"]), (true, vec!["built-in/console".to_owned()], None));
     assert_eq!(console(Two, One, &["oidc"]), (false, vec![], Some(Challenge::Two)));
+}
+
+/// Whoever copied a browser, and knows the password, must not change who may do what.
+#[test]
+fn a_remembered_device_opens_no_console_and_the_real_factor_does() {
+    use Assurance::{One, Two};
+    let engine = with_minimum(Some(Two));
+    let console = |assurance, factors| asked(&engine, "cardea-console", assurance, factors);
+    assert_eq!(console(Two, &["password", "remembered"]), (false, vec![], Some(Challenge::Two)), "the code alone");
+    assert!(console(Two, &["password", "totp"]).0);
+    assert_eq!(console(One, &["password"]).2, Some(Challenge::Two));
+}
+
+/// A sign-in is as old as the factor that a remembered device stands in for; that, shown for real, makes it young.
+#[test]
+fn a_policy_about_the_time_asks_for_what_a_remembered_device_stood_in_for() {
+    let young = r#"@id("young") permit(principal is User, action, resource in App::"records") when { context.signed_in < 30 };"#;
+    let three = r#"@id("three") permit(principal is User, action, resource in App::"records") when { context.assurance >= 3 };"#;
+    for (text, factors, need) in [
+        (young, &["password", "totp"][..], Challenge::Fresh),
+        (young, &["password", "remembered"], Challenge::Two),
+        (three, &["password", "remembered"], Challenge::Three),
+    ] {
+        let engine = deciding(Some(Assurance::Two), text);
+        assert_eq!(
+            asked(&engine, "records", Assurance::Two, factors),
+            (false, vec![], Some(need)),
+            "{text} {factors:?}"
+        );
+    }
 }
 
 #[test]

@@ -160,6 +160,35 @@ async fn factors_are_changed_by_the_real_ones_and_forget_the_device() -> Story {
     Ok(())
 }
 
+/// One stolen password and a copy of a browser must not be enough to change who may do what.
+#[tokio::test]
+async fn the_console_is_closed_to_a_remembered_device_and_asks_for_the_code_alone() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = remembering(&upstream).start().await?;
+    let (_, ada) = gateway.person_with_codes("ada@acme.example", &["administrators"]).await?;
+    let mut client = Client::browser();
+    remembers(&mut client, &ada, &gateway.at("acme", "/")?).await?;
+    assert!(!is_asked(&mut client, &gateway, &ada).await?);
+    let (console, people) = (gateway.at("acme", "/admin/")?, gateway.at("acme", "/api/v1/users")?);
+    client.program = true;
+    let refused = client.get(&people).await?;
+    let told = refused.json()?;
+    assert_eq!((refused.status.as_u16(), &told["reason"]), (401, &"step-up-required".into()), "{told}");
+    client.program = false;
+    let asked = client.open(&console).await?;
+    assert_eq!(asked.url.path(), "/sign-in/step-up", "{}", asked.body);
+    assert!(
+        form::find(&asked.body, "code").is_some() && form::find(&asked.body, "password").is_none(),
+        "{}",
+        asked.body
+    );
+    let page = ada.answer(&mut client, asked).await?;
+    assert_eq!((page.status.as_u16(), &page.url), (200, &console), "{}", page.body);
+    client.program = true;
+    assert_eq!(client.get(&people).await?.status, 200);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_device_is_forgotten_by_its_person_by_administrators_and_by_what_shuts_them_out() -> Story {
     let upstream = Upstream::start().await?;
