@@ -369,3 +369,28 @@ fn nothing_is_asked_of_who_has_no_passkey() {
         assert_eq!(Site::claimed(&nonsense), None);
     }
 }
+
+/// Not a test of right and wrong: `cargo test --release -p cardea-identity what_a_sign_in_costs -- --ignored --nocapture`
+/// tells what each part of a ceremony takes.
+#[test]
+#[ignore = "a measurement"]
+fn what_a_sign_in_costs() {
+    const TIMES: u32 = 500;
+    let ada = user("ada@north.example");
+    let mut hers = Authenticator::new(&ada, 1);
+    let factors = [enrolled(&hers, &ada)];
+    (hers.counter, hers.flags) = (2, PRESENT | VERIFIED);
+    let (options, ceremony) = site().ask_anyone().unwrap();
+    let answer = hers.get(&options);
+    let tell = |what: &str, work: &dyn Fn()| {
+        let begun = std::time::Instant::now();
+        (0..TIMES).for_each(|_| work());
+        println!("{what}: {:?}", begun.elapsed() / TIMES);
+    };
+    tell("the site", &|| drop(site()));
+    tell("asking", &|| drop(site().ask_anyone().unwrap()));
+    tell("keeping the challenge", &|| drop(serde_json::to_vec(&ceremony).unwrap()));
+    tell("whose it is", &|| assert!(Site::claimed(&answer).is_some()));
+    tell("reading the passkey", &|| drop(passkeys(&factors).next()));
+    tell("the whole answer", &|| drop(site().finish(answer.clone(), ceremony.clone(), &ada, &factors).unwrap()));
+}
