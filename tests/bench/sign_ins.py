@@ -8,9 +8,15 @@ from machine import HERE, REST, STANDS_BACK, cpu, need
 from stage import PASSWORD
 from table import spread
 
+<<<<<<< HEAD
 # Milliseconds of CPU.
 PASSKEY = 3
 CROWD, WITHIN = 50, 2
+=======
+# Milliseconds of CPU; a password's beside its hash.
+PASSKEY, PASSWORD_BESIDE = 3, 3
+CROWD, RATE, WITHIN = 50, 500, 2
+>>>>>>> 0afdf9f (wip)
 TIMES = 100
 ADDRESSES = (f"{high}.{low}" for high in range(1, 256) for low in range(256))
 
@@ -41,9 +47,9 @@ def run(stage, sides, options, table):
 
     rounds = [cost(stage, browser, by_passkey) for _ in range(options.rounds)]
     table.at_most("CPU of signing in with a passkey", statistics.median(rounds), PASSKEY, "{:.1f} ms", spread(rounds, "{:.1f}") + " ms")
-    # Without a verdict: what its hash takes by itself is not to be had from outside.
-    rounds = [cost(stage, browser, by_password) for _ in range(options.rounds)]
-    table.add("CPU of signing in with a password, its hash and all", spread(rounds, "{:.1f}") + " ms")
+    whole, beside = zip(*(with_hash(stage, browser, by_password) for _ in range(options.rounds)))
+    table.at_most("CPU of signing in with a password, beside its hash", statistics.median(beside), PASSWORD_BESIDE, "{:.1f} ms",
+                  f"{spread(beside, '{:.1f}')} ms, in all {spread(whole, '{:.1f}')}")
 
     cardea, rounds, done = peers.cardea(stage), Rounds(), []
     for _ in range(options.rounds):
@@ -73,6 +79,17 @@ def sign_in(browser, site, email):
     page = browser.submit(page, password=PASSWORD)
     if page[0] != 200 or 'name="password"' in page[2]:
         sys.exit(f"bench: {email} was not signed in: {page[0]} at {page[1]}:\n{page[2][:2000]}")
+
+
+def with_hash(stage, browser, way):
+    """The same in all, and without what the gateway says that hashing took."""
+    before = hashed(stage)
+    whole = cost(stage, browser, way)
+    return whole, whole - (hashed(stage) - before) / TIMES * 1e3
+
+
+def hashed(stage):
+    return float(re.search(r"^cardea_hashing_seconds_total (\S+)", stage.metrics(), re.MULTILINE).group(1))
 
 
 def cost(stage, browser, way):

@@ -1,6 +1,6 @@
 """The stage on which everything is compared: a gateway with a tenant, its apps and policies, the service behind it, and
 a session. The service is nginx: 1 KiB in an answer, TLS 1.3, and a client's certificate is demanded."""
-import os, pathlib, re, socket, subprocess, sys, time
+import os, pathlib, re, socket, subprocess, sys, time, urllib.request
 
 from browser import Browser
 from machine import HERE, MEASURED, REST, ROOT, Processes, free_port, memory, need, sh, wait_for
@@ -106,6 +106,10 @@ class Stage(Processes):
                 return b" 200 " in s.recv(100)
         except OSError:
             return False
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/metrics") as answer:
+            return answer.read().decode()
 
     def enrol(self, service):
         """A certificate for a service, by the same way that a service's operator takes."""

@@ -72,6 +72,8 @@ pub(crate) fn register(house: &Arc<House>, registry: &mut Registry) {
     house.observing.counts().register(registry);
     house.mail.counts.register(registry);
     registry.register("cardea_reloads", "Changes taken over, or refused, while running", house.reloads.0.clone());
+    let help = "Processor time spent on hashing passwords and comparing them";
+    registry.register_with_unit("cardea_hashing", help, Unit::Seconds, crate::sign_in::hashed());
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("cardea_build", "The version that runs", build);
     registry.register_collector(Box::new(Ends(Arc::downgrade(house))));

@@ -41,6 +41,7 @@ use crate::House;
 
 pub use pace::Pace;
 pub(crate) use passkey::enrolment_refused;
+pub(crate) use password::hashed;
 pub use providers::Providers;
 pub(crate) use providers::way_to;
 use visit::Visit;

@@ -1,6 +1,12 @@
 //! The password, as a first factor or as a fresh proof.
 
-use std::{io, num::NonZero, sync::LazyLock, thread, time::Duration};
+use std::{
+    io,
+    num::NonZero,
+    sync::{LazyLock, atomic::AtomicU64},
+    thread,
+    time::Duration,
+};
 
 use axum::{Form, response::Response};
 use cardea_audit::Event;
@@ -12,6 +18,7 @@ use cardea_identity::{
     guard::Target,
     sign_in::{Aim, Awaits, Flow},
 };
+use prometheus_client::metrics::counter::Counter;
 use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
@@ -32,6 +39,8 @@ pub(super) struct Proof {
 /// Hashing takes 19 MiB and a core each: more at once would only make all of them late. Four at most, for the memory.
 static HASHING: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get).min(4)));
+/// Seconds of processor time that it took.
+static HASHED: LazyLock<Counter<f64, AtomicU64>> = LazyLock::new(Counter::default);
 /// How far what is hashed stands back behind requests, of 19: it has a tenth of a core's time where they want all of it.
 #[cfg(target_os = "linux")]
 const STANDS_BACK: i32 = 10;
@@ -118,11 +127,24 @@ fn standing_back<T: Send + 'static>(
         #[cfg(target_os = "linux")]
         let _ = rustix::process::nice(STANDS_BACK);
         let done = work();
+        HASHED.inc_by(taken_by_this_thread());
         drop(turn);
         // Whoever waited may have gone.
         let _ = says.send(done);
     })?;
     Ok(hears)
+}
+
+/// Seconds of processor time that passwords took so far.
+pub(crate) fn hashed() -> Counter<f64, AtomicU64> {
+    HASHED.clone()
+}
+
+fn taken_by_this_thread() -> f64 {
+    let taken = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    #[allow(clippy::cast_precision_loss, reason = "a hash does not take so many seconds")]
+    let seconds = taken.tv_sec as f64 + taken.tv_nsec as f64 / 1e9;
+    seconds
 }
 
 async fn again(visit: &Visit, flow: Flow, email: &Email, problem: Problem) -> Result<Response, No> {
