@@ -6,8 +6,9 @@ use axum::response::Response;
 use cardea_audit::Event;
 use cardea_core::{Caller, Reason, SessionId};
 use cardea_identity::{
-    Session, User,
+    HandleRecord, Session, User,
     assurance::{self, Means, Proof},
+    cookie,
     device::{self, Device},
     guard::Account,
     hand_over::HandOver,
@@ -135,9 +136,13 @@ impl Visit {
         let aim_begins = aim == Aim::SignIn;
         let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
         let met_before = browser.has_met(&Account::of(self.id(), &user.email), self.now);
-        let session = match aim {
+        let (session, opens) = match aim {
             Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
-            Aim::StepUp { session, .. } => self.raise(user, session, &proofs, doer).await?,
+            Aim::StepUp { session, .. } => {
+                let raised = self.raise(user, session, &proofs, doer).await?;
+                let opens = self.house.hand(&raised, self.host(), self.now).await?;
+                (raised, opens)
+            }
             Aim::Link { .. } => return Err(Reason::SignInExpired.into()),
         };
         // An invitation ends what there was, and says so; where a session is raised, its sign-in was told.
@@ -145,17 +150,18 @@ impl Visit {
             let notice = Notice::NewBrowser { browser: self.agent(), client: Some(self.admitted.client()) };
             self.house.notify(self.id(), subject(user), notice);
         }
-        let opens = SetCookie::new(self.house.hand(&session, self.host(), self.now).await?);
         let usable = usable(&self.tenant.bundle.tenant.factors, &enrolled.factors);
         let is_theirs = device::shows_owner(&session.proofs, &usable);
-        let cookies = vec![opens, self.drop_flow(), self.known_device(&user.email, is_theirs, browser)?];
+        let cookies =
+            vec![SetCookie::new(opens), self.drop_flow(), self.known_device(&user.email, is_theirs, browser)?];
         // Whatever was wanted, what was lost comes first; the page says so.
         let onward = if recovered { "/factors".to_owned() } else { self.leave(session.id, &destination).await? };
         Ok(Outcome::Onward(onward, cookies))
     }
 
-    /// A new session. Whatever this browser was signed in as before ends: a sign-in never continues what it found.
-    async fn begin(&self, user: &User, proofs: Vec<Proof>, aim: &Aim, doer: Doer) -> Result<Session, No> {
+    /// A new session, and the cookie that opens it. Whatever this browser was signed in as before ends: a sign-in never continues
+    /// what it found.
+    async fn begin(&self, user: &User, proofs: Vec<Proof>, aim: &Aim, doer: Doer) -> Result<(Session, String), No> {
         let House { entropy, shared, .. } = &*self.house;
         let rules = &self.tenant.bundle.tenant.session;
         let provider = proofs.iter().find_map(|proof| match &proof.means {
@@ -182,7 +188,8 @@ impl Visit {
         // Durable before the cookie: if we crash here, the log tells of a session that nobody can open.
         let doer = doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id));
         self.house.record(self.id(), &doer, event).await?;
-        shared.session_insert(&session).await?;
+        let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
+        shared.session_open(&session, &record).await?;
         if let Some(before) = self.admitted.session() {
             self.replace(before.id).await?;
         }
@@ -190,7 +197,7 @@ impl Visit {
         // Suspending shuts the door first and then ends the sessions it finds, and so does whoever takes away what this one rests
         // on: it may have slipped between.
         match self.house.store.grounds(self.id(), user.id, &session.proofs).await? {
-            Grounds::Stand => Ok(session),
+            Grounds::Stand => Ok((session, cookie::set_handle(&handle, self.house.is_secure()))),
             Grounds::NoEntry => {
                 self.replace(session.id).await?;
                 Err(Reason::UserSuspended.into())

@@ -101,7 +101,6 @@ pub(super) async fn prove(visit: Visit, Json(request): Json<Request>) -> Respons
 async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
     let doer = visit.doer()?;
     let answer = request.credential.ok_or(Reason::BadInput)?;
-    visit.limited_by_address(Target::Passkey).await?;
     // Taken, and the challenge out of it, before anything is verified: a challenge is answered once.
     let (flow, ceremony) = visit.take_flow().await?.spend_challenge()?;
     let enrolled = match flow.awaits() {
@@ -123,13 +122,23 @@ async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
             if let (Rejected::Copied(factor), Some(enrolled)) = (&rejected, &enrolled) {
                 mark_as_copied(visit, enrolled, *factor).await?;
             }
-            let cookie = visit.keep_flow(&flow).await?;
-            return Ok(cookie.on(visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected)));
+            return failed(visit, &flow).await;
         }
     };
     keep(visit, &enrolled, &used).await?;
-    visit.forgive_address(Target::Passkey).await?;
     finish(visit, visit.proven_in(flow, &enrolled, used.means, doer, request.remember).await?).await
+}
+
+/// Counts what failed, and keeps the sign-in for another try. A passkey is not guessed, so that failures alone are counted:
+/// whoever shows a right one waits for nobody who shares their address. Work is bounded by the pace of the steps.
+async fn failed(visit: &Visit, flow: &Flow) -> Result<Response, No> {
+    let cookie = visit.keep_flow(flow).await?;
+    let told = match visit.limited_by_address(Target::Passkey).await {
+        Ok(()) => visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected),
+        Err(wait @ No::Wait(_)) => visit.answer_script(Err(wait)),
+        Err(no) => return Err(no),
+    };
+    Ok(cookie.on(told))
 }
 
 fn check(visit: &Visit, answer: Value, ceremony: Ceremony, enrolled: &Enrolled) -> Result<Used, Rejected> {

@@ -14,32 +14,20 @@ use super::visit::{No, SetCookie, Visit};
 impl Visit {
     /// Counts a try at an account before anything is verified; the wait, if it comes too soon.
     pub(super) async fn limited(&self, target: Target, email: &Email) -> Result<Option<Duration>, No> {
-        let mut passed = Vec::new();
         let limits = self.limits(target, email);
-        for limit in limits.in_order() {
-            if let Some(wait) = self.house.shared.attempt(self.id(), limit, self.now).await? {
-                // If we crash before these, tries are counted that were not made: on the safe side.
-                for limit in passed {
-                    self.house.shared.give_back(self.id(), limit, self.now).await?;
-                }
-                tracing::warn!(tenant = %self.id(), target = target.as_str(), "tries come too fast");
-                return Ok(Some(wait));
-            }
-            passed.push(limit);
+        let in_order: Vec<_> = limits.in_order().collect();
+        let wait = self.house.shared.attempt_each(self.id(), &in_order, self.now).await?;
+        if wait.is_some() {
+            tracing::warn!(tenant = %self.id(), target = target.as_str(), "tries come too fast");
         }
-        Ok(None)
+        Ok(wait)
     }
 
     /// Forgets an account's tries after a success, and gives the address its try back.
     pub(super) async fn forgive(&self, target: Target, email: &Email) -> Result<(), No> {
         let limits = self.limits(target, email);
-        for limit in &limits.account {
-            self.house.shared.forgive(self.id(), &limit.key).await?;
-        }
-        match &limits.address {
-            Some(address) => Ok(self.house.shared.give_back(self.id(), address, self.now).await?),
-            None => Ok(()),
-        }
+        let keys: Vec<_> = limits.account.iter().map(|limit| limit.key.as_str()).collect();
+        Ok(self.house.shared.forgive_each(self.id(), &keys, limits.address.as_ref(), self.now).await?)
     }
 
     fn limits(&self, target: Target, email: &Email) -> Limits {

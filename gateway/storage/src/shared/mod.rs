@@ -119,11 +119,54 @@ pub trait SharedState: Send + Sync {
     /// Counts a try before anything is verified. `Ok(Some(wait))` refuses it, and does not count it.
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault>;
 
+    /// Counts a try under each of `limits`, in this order, or under none: the first that refuses it tells the wait. A store that
+    /// cannot do so in one step gives back what it has counted; where it fails between, tries are counted that were not made.
+    async fn attempt_each(
+        &self,
+        tenant: &TenantId,
+        limits: &[&Limit],
+        now: Timestamp,
+    ) -> Result<Option<Duration>, StoreFault> {
+        for (passed, limit) in limits.iter().enumerate() {
+            if let Some(wait) = self.attempt(tenant, limit, now).await? {
+                for limit in &limits[..passed] {
+                    self.give_back(tenant, limit, now).await?;
+                }
+                return Ok(Some(wait));
+            }
+        }
+        Ok(None)
+    }
+
     /// Gives back a try that was admitted, after a success or where it went no further; nothing below none.
     async fn give_back(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<(), StoreFault>;
 
     /// Forgets the tries under a key, after a success.
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault>;
+
+    /// Forgets the tries under each of `keys`, and gives back the one under `back`, after a success.
+    async fn forgive_each(
+        &self,
+        tenant: &TenantId,
+        keys: &[&str],
+        back: Option<&Limit>,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        for key in keys {
+            self.forgive(tenant, key).await?;
+        }
+        match back {
+            Some(limit) => self.give_back(tenant, limit, now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps a new session with its first handle. A store that cannot do so in one step keeps the session first: where it
+    /// fails between, nobody holds what would open it.
+    async fn session_open(&self, session: &Session, handle: &HandleRecord) -> Result<(), StoreFault> {
+        self.session_insert(session).await?;
+        self.handle_insert(handle, session).await
+    }
 
     /// Drops what is past its time; to be called now and then.
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault>;

@@ -45,6 +45,13 @@ impl SharedState for SqlShared {
         sql_handles::insert(&self.0, handle).await
     }
 
+    async fn session_open(&self, session: &Session, handle: &HandleRecord) -> Result<(), StoreFault> {
+        let (mut tx, sealer) = self.0.write_sealed(Some(&session.tenant)).await?;
+        insert(&mut tx, (&sealer, self.0.entropy()?), session).await?;
+        sql_handles::keep(&mut *tx, handle).await?;
+        Ok(tx.commit().await?)
+    }
+
     async fn session_by_handle(
         &self,
         tenant: &TenantId,
@@ -177,12 +184,31 @@ impl SharedState for SqlShared {
         sql_once::attempt(&self.0, tenant, limit, now).await
     }
 
+    async fn attempt_each(
+        &self,
+        tenant: &TenantId,
+        limits: &[&Limit],
+        now: Timestamp,
+    ) -> Result<Option<Duration>, StoreFault> {
+        sql_once::attempt_each(&self.0, tenant, limits, now).await
+    }
+
     async fn give_back(&self, tenant: &TenantId, limit: &Limit, _: Timestamp) -> Result<(), StoreFault> {
         sql_once::give_back(&self.0, tenant, limit).await
     }
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-        sql_once::forgive(&self.0, tenant, key).await
+        sql_once::forgive_each(&self.0, tenant, &[key], None).await
+    }
+
+    async fn forgive_each(
+        &self,
+        tenant: &TenantId,
+        keys: &[&str],
+        back: Option<&Limit>,
+        _: Timestamp,
+    ) -> Result<(), StoreFault> {
+        sql_once::forgive_each(&self.0, tenant, keys, back).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {

@@ -90,7 +90,7 @@ pub(super) async fn shown(store: &Store, handle: &HandleRecord, at: Timestamp) -
     Ok(true)
 }
 
-async fn keep(writer: impl Executor<'_, Database = Any>, handle: &HandleRecord) -> Result<(), StoreFault> {
+pub(super) async fn keep(writer: impl Executor<'_, Database = Any>, handle: &HandleRecord) -> Result<(), StoreFault> {
     sqlx::query(
         "INSERT INTO handles (hash, tenant, session, host, issued_at, replaces, offered_at, superseded_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::{
-    Sealed, TicketHash,
+    Sealed, Sealer, TicketHash,
     guard::{Limit, Tries},
     one_time::{OneTime, Purpose},
 };
@@ -81,29 +81,68 @@ pub(super) async fn attempt(
     limit: &Limit,
     now: Timestamp,
 ) -> Result<Option<Duration>, StoreFault> {
-    Ok(change(store, tenant, limit, |stood| stood.admit(&limit.rule, now)).await?.err())
+    attempt_each(store, tenant, &[limit], now).await
+}
+
+pub(super) async fn attempt_each(
+    store: &Store,
+    tenant: &TenantId,
+    limits: &[&Limit],
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreFault> {
+    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    for limit in limits {
+        // What was counted under those before is rolled back.
+        if let Err(wait) = change(&mut tx, &sealer, tenant, limit, |stood| stood.admit(&limit.rule, now)).await? {
+            return Ok(Some(wait));
+        }
+    }
+    tx.commit().await?;
+    Ok(None)
 }
 
 pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -> Result<(), StoreFault> {
-    let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
-    change(store, tenant, limit, back).await.map(|_| ())
+    forgive_each(store, tenant, &[], Some(limit)).await
 }
 
-/// Applies `to` to the tries under a key in one step. What `to` refuses is left as it was.
-async fn change<No>(
+pub(super) async fn forgive_each(
     store: &Store,
+    tenant: &TenantId,
+    keys: &[&str],
+    back: Option<&Limit>,
+) -> Result<(), StoreFault> {
+    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    let names: Vec<_> = keys.iter().flat_map(|key| names_of_tries(&sealer, key)).collect();
+    if !names.is_empty() {
+        sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name IN (SELECT value FROM json_each($2))")
+            .bind(tenant.as_str())
+            .bind(serde_json::to_string(&names)?)
+            .execute(&mut *tx)
+            .await?;
+    }
+    if let Some(limit) = back {
+        let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
+        // Nothing below none: what refuses leaves it as it was.
+        let _ = change(&mut tx, &sealer, tenant, limit, back).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Applies `to` to the tries under a key. What `to` refuses is left as it was.
+async fn change<No>(
+    tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
     tenant: &TenantId,
     limit: &Limit,
     to: impl FnOnce(Tries) -> Result<Tries, No>,
 ) -> Result<Result<(), No>, StoreFault> {
-    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
-    let names = names_of_tries(&sealer, &limit.key);
+    let names = names_of_tries(sealer, &limit.key);
     let (newest, before) = names.split_first().ok_or(StoreFault::NoKey)?;
-    let stands = kept(&mut tx, tenant, newest).await?;
+    let stands = kept(tx, tenant, newest).await?;
     let mut stood = stands;
     for name in before {
         if stood.is_none() {
-            stood = kept(&mut tx, tenant, name).await?;
+            stood = kept(tx, tenant, name).await?;
         }
     }
     let tries = match to(stood.unwrap_or_default()) {
@@ -124,25 +163,12 @@ async fn change<No>(
     .bind(tries.last.plus(limit.rule.forget).as_micros())
     .bind(i64::from(stands.count))
     .bind(stands.last.as_micros())
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     if done.rows_affected() == 0 {
         return Err(StoreFault::Contended { what: "tries" });
     }
-    tx.commit().await?;
     Ok(Ok(()))
-}
-
-pub(super) async fn forgive(store: &Store, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
-    for name in names_of_tries(&sealer, key) {
-        sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name = $2")
-            .bind(tenant.as_str())
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
-    }
-    Ok(tx.commit().await?)
 }
 
 /// What is kept under a name.

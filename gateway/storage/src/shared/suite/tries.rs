@@ -75,6 +75,30 @@ async fn tries_given_back_slow_nobody_down_and_each_gives_back_its_own() {
     }
 }
 
+#[tokio::test]
+async fn a_try_counts_under_each_of_its_limits_or_under_none() {
+    for under in stores().await {
+        let [near, far, spent] = ["k/near", "k/far", "k/spent"].map(limit);
+        let (ours, acme) = (&under.ours, acme());
+        for _ in 0..10 {
+            assert_eq!(ours.attempt(&acme, &spent, t0()).await.unwrap(), None, "{}", under.name);
+        }
+        let refused = ours.attempt_each(&acme, &[&near, &far, &spent], t0()).await.unwrap();
+        assert_eq!(refused, Some(secs(30)), "{}", under.name);
+        for _ in 0..10 {
+            assert_eq!(ours.attempt_each(&acme, &[&near, &far], t0()).await.unwrap(), None, "{}", under.name);
+        }
+        assert_eq!(ours.attempt_each(&acme, &[&near, &far], t0()).await.unwrap(), Some(secs(30)), "{}", under.name);
+        // A success forgets what is the account's, and gives back one of the place's.
+        ours.forgive_each(&acme, &[&near.key, &spent.key], Some(&far), t0()).await.unwrap();
+        for limit in [&near, &far, &spent] {
+            assert_eq!(ours.attempt(&acme, limit, t0()).await.unwrap(), None, "{}: {}", under.name, limit.key);
+        }
+        assert_eq!(ours.attempt(&acme, &far, t0()).await.unwrap(), Some(secs(30)), "{}", under.name);
+        ours.forgive_each(&acme, &[], None, t0()).await.unwrap();
+    }
+}
+
 /// The names under which the store keeps tries, as whoever takes its file reads them.
 async fn names(under: &Under) -> Vec<String> {
     if let Some(server) = &under._server {
