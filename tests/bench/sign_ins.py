@@ -8,15 +8,9 @@ from machine import HERE, REST, STANDS_BACK, cpu, need
 from stage import PASSWORD
 from table import spread
 
-<<<<<<< HEAD
-# Milliseconds of CPU.
-PASSKEY = 3
-CROWD, WITHIN = 50, 2
-=======
 # Milliseconds of CPU; a password's beside its hash.
 PASSKEY, PASSWORD_BESIDE = 3, 3
-CROWD, RATE, WITHIN = 50, 500, 2
->>>>>>> 0afdf9f (wip)
+CROWD, WITHIN = 50, 2
 TIMES = 100
 ADDRESSES = (f"{high}.{low}" for high in range(1, 256) for low in range(256))
 
