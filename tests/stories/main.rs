@@ -36,3 +36,4 @@ mod sessions;
 mod stores;
 mod streams;
 mod tenants;
+mod unlinking;

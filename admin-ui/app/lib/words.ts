@@ -98,6 +98,7 @@ export const REASON_CODES = [
   "user-suspended",
   "factor-rejected",
   "factor-not-allowed",
+  "word-too-weak",
   "link-required",
   "too-many-attempts",
   "code-spent",

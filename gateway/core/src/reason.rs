@@ -97,6 +97,8 @@ reasons! {
     FactorRejected = "factor-rejected", 401, Refused;
     /// The tenant does not allow this way of signing in.
     FactorNotAllowed = "factor-not-allowed", 403, Refused;
+    /// What the provider said of the sign-in there is worth less than is asked for.
+    WordTooWeak = "word-too-weak", 403, Refused;
     /// A first factor beyond the only one is added by an administrator's link, and this session has none behind it.
     LinkRequired = "link-required", 403, Refused;
     /// The tenant asks for a second factor, and the person has yet to add one.

@@ -3,7 +3,7 @@
 use cardea_core::{Assurance, FactorId, ProviderId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::pool::{Factor, FactorData};
+use crate::pool::{AccountId, Factor, FactorData, Origin};
 
 /// One thing that was proven, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,10 +57,12 @@ pub enum Means {
         provider: ProviderId,
         /// What the tenant says its word is worth.
         assurance: Assurance,
-        /// Whether it is about an account that a person of the pool linked: one of their ways to sign in, like what they enrolled,
-        /// and not the word by which the provider's own people come.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        own: bool,
+        /// How the account that it is about came to be theirs.
+        #[serde(rename = "own", default, skip_serializing_if = "Origin::is_provider")]
+        origin: Origin,
+        /// Which account. Unknown of what was shown before this was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountId>,
     },
 }
 
@@ -89,8 +91,8 @@ impl Means {
             Self::Recovery { .. } => Self::RECOVERY,
             Self::Remembered { .. } => "remembered",
             Self::Email => "email",
-            Self::Oidc { own: false, .. } => "oidc",
-            Self::Oidc { own: true, .. } => "linked",
+            Self::Oidc { origin: Origin::Provider, .. } => "oidc",
+            Self::Oidc { origin: Origin::Person, .. } => "linked",
         }
     }
 
@@ -103,6 +105,17 @@ impl Means {
             | Self::Recovery { factor }
             | Self::Remembered { factor } => Some(*factor),
             Self::Email | Self::Oidc { .. } => None,
+        }
+    }
+}
+
+impl Means {
+    /// Whether this rests on that account. A word of which it is not known about which it was rests on each at its provider.
+    pub fn rests_on(&self, id: &AccountId, at: &ProviderId) -> bool {
+        match self {
+            Self::Oidc { account: Some(account), .. } => account == id,
+            Self::Oidc { provider, account: None, .. } => provider == at,
+            _ => false,
         }
     }
 }
@@ -121,7 +134,7 @@ impl Proof {
 /// Whether whoever shows these is one of a provider's own people, who are the provider's to check: what the pool asks of its own
 /// (its minimum, a second factor) is not asked of them. An account that a person of the pool linked makes nobody that.
 pub fn is_a_providers(proofs: &[Proof]) -> bool {
-    proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { own: false, .. }))
+    proofs.iter().any(|proof| matches!(proof.means, Means::Oidc { origin: Origin::Provider, .. }))
 }
 
 /// What proofs amount to together; `None` if there is none that stands alone.
@@ -206,6 +219,13 @@ pub fn reachable(proofs: &[Proof], enrolled: &[Factor], vouched: Option<Assuranc
     of(&joined(proofs, &more)).max(vouched)
 }
 
+/// The best that a person could show in all: the same, and a provider's word that is still to be heard together with something had.
+pub fn in_all(proofs: &[Proof], enrolled: &[Factor], unheard: Option<Assurance>) -> Option<Assurance> {
+    let had = |factor: &Factor| matches!(factor.data, FactorData::Totp { .. } | FactorData::Passkey { .. });
+    let both = unheard.and(enrolled.iter().any(had).then_some(Assurance::Two));
+    reachable(proofs, enrolled, unheard).max(both)
+}
+
 /// Old proofs and new ones; a new proof of the same factor or provider replaces the old one.
 pub fn joined(before: &[Proof], new: &[Proof]) -> Vec<Proof> {
     let kept = before.iter().filter(|old| !new.iter().any(|proof| proof.same_means(old)));
@@ -247,8 +267,14 @@ mod tests {
         let recovery = Means::Recovery { factor: id() };
         let remembered = Means::Remembered { factor: id() };
         let provider = ProviderId::parse("corp").unwrap();
-        let oidc = |assurance| Means::Oidc { provider: provider.clone(), assurance, own: false };
-        let linked = Means::Oidc { provider: provider.clone(), assurance: Assurance::One, own: true };
+        let oidc =
+            |assurance| Means::Oidc { provider: provider.clone(), assurance, origin: Origin::Provider, account: None };
+        let linked = Means::Oidc {
+            provider: provider.clone(),
+            assurance: Assurance::One,
+            origin: Origin::Person,
+            account: None,
+        };
         for (shown, level) in [
             (vec![], None),
             (vec![password.clone()], Some(Assurance::One)),

@@ -10,11 +10,12 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cardea_core::{Assurance, Entropy, TenantId, Timestamp, entropy};
+use cardea_core::{Assurance, Entropy, ProviderId, TenantId, Timestamp, entropy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     assurance::{self, Proof},
+    enrolment::unheard,
     guard::Account,
     pool::Factor,
     sealing::{CannotOpen, Sealed, Sealer},
@@ -105,10 +106,11 @@ impl Device {
 }
 
 /// Whether these proofs tell the owner of an account with these factors from whoever has stolen one of them: they are worth two
-/// factors, or all that there are; or a provider brought them, whose people are its own to check.
-pub fn shows_owner(proofs: &[Proof], usable: &[Factor]) -> bool {
-    assurance::is_a_providers(proofs)
-        || assurance::of(&assurance::shown(proofs)) >= assurance::reachable(&[], usable, None).min(Some(Assurance::Two))
+/// factors, or all that there are, and that their providers could say; or a provider brought them, whose people are its own to check.
+pub fn shows_owner(proofs: &[Proof], usable: &[Factor], words: &[(ProviderId, Assurance)]) -> bool {
+    let shown = assurance::shown(proofs);
+    let in_all = assurance::in_all(&shown, usable, unheard(&shown, words));
+    assurance::is_a_providers(proofs) || assurance::of(&shown) >= in_all.min(Some(Assurance::Two))
 }
 
 fn place(tenant: &TenantId) -> String {
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         assurance::Means,
-        pool::Email,
+        pool::{Email, Origin},
         testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor},
     };
     use cardea_core::{ProviderId, Secret, entropy::Fixed};
@@ -177,8 +179,18 @@ mod tests {
     fn two_factors_show_the_owner_or_all_that_there_are() {
         let own = [password_factor(), totp_factor(), passkey_factor(Assurance::Two), recovery_factor()];
         let [password, totp, passkey, recovery] = own.each_ref().map(Means::by_enrolling);
-        let word = Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance: Assurance::One, own: false };
-        let linked = Means::Oidc { provider: ProviderId::parse("corp").unwrap(), assurance: Assurance::One, own: true };
+        let word = Means::Oidc {
+            provider: ProviderId::parse("corp").unwrap(),
+            assurance: Assurance::One,
+            origin: Origin::Provider,
+            account: None,
+        };
+        let linked = Means::Oidc {
+            provider: ProviderId::parse("corp").unwrap(),
+            assurance: Assurance::One,
+            origin: Origin::Person,
+            account: None,
+        };
         for (shown, has, owner) in [
             (vec![password.clone()], &own[..1], true),
             (vec![password.clone()], &own[..2], false),
@@ -195,7 +207,28 @@ mod tests {
             (vec![linked], &own[..1], true),
         ] {
             let proofs: Vec<_> = shown.iter().map(|means| Proof { means: means.clone(), at: now() }).collect();
-            assert_eq!(shows_owner(&proofs, has), owner, "{shown:?} of {}", has.len());
+            assert_eq!(shows_owner(&proofs, has, &[]), owner, "{shown:?} of {}", has.len());
+        }
+    }
+
+    #[test]
+    fn who_has_an_account_at_a_provider_has_more_to_show_than_a_password() {
+        let corp = || ProviderId::parse("corp").unwrap();
+        let (own, at) = ([password_factor(), totp_factor()], now());
+        let password = Proof { means: Means::by_enrolling(&own[0]), at };
+        let word = Proof {
+            means: Means::Oidc { provider: corp(), assurance: Assurance::One, origin: Origin::Person, account: None },
+            at,
+        };
+        for (shown, has, worth, owner) in [
+            (&password, &own[..1], Assurance::Two, false),
+            (&password, &own[..1], Assurance::One, true),
+            (&word, &own[..1], Assurance::Two, true),
+            (&word, &[], Assurance::Two, true),
+            (&word, &own[1..], Assurance::One, false),
+        ] {
+            let shown = std::slice::from_ref(shown);
+            assert_eq!(shows_owner(shown, has, &[(corp(), worth)]), owner, "{shown:?} of {} and {worth:?}", has.len());
         }
     }
 

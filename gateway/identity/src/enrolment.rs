@@ -50,10 +50,11 @@ pub fn may_lift(adding: &Adding<'_>) -> Result<(), Reason> {
 }
 
 /// Whether a link for another factor is of use to whoever shows these proofs: only if they show, beside the mailbox that the
-/// link may have gone to, all that the person has. Who has nothing but the mailbox is given the link by hand.
-pub fn may_use_link(proofs: &[Proof], usable: &[Factor]) -> bool {
+/// link may have gone to, all that the person has, and that their providers could say. Who has nothing but the mailbox is given the
+/// link by hand.
+pub fn may_use_link(proofs: &[Proof], usable: &[Factor], words: &[(ProviderId, Assurance)]) -> bool {
     let beside: Vec<_> = assurance::shown(proofs).into_iter().filter(|proof| proof.means != Means::Email).collect();
-    assurance::of(&beside) >= assurance::reachable(&[], usable, None)
+    assurance::of(&beside) >= assurance::in_all(&beside, usable, unheard(&beside, words))
 }
 
 /// Whether a recovery code opens the way to the factors now.
@@ -65,26 +66,39 @@ pub fn recovers(session: &Session, now: Timestamp) -> bool {
 /// its person can show no more than one, could add another, and did not join in this very session. `reachable` is the best
 /// that they could show.
 ///
-/// Whoever came by a provider's word is the provider's to check, and nobody is held who could add nothing: codes of an app are
-/// of use beside a password or a passkey only.
-pub fn is_owed(session: &Session, usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
-    !session.joined && !assurance::is_a_providers(&session.proofs) && would_be_owed(usable, reachable, rules)
+/// Whoever came by a provider's word is the provider's to check, and nobody is held who could add nothing.
+pub fn is_owed(
+    session: &Session,
+    usable: &[Factor],
+    has_account: bool,
+    reachable: Assurance,
+    rules: &FactorRules,
+) -> bool {
+    !session.joined
+        && !assurance::is_a_providers(&session.proofs)
+        && would_be_owed(usable, has_account, reachable, rules)
 }
 
 /// The same of somebody of whom no session is known, and whom no provider brought: whether their next sign-in will be held.
-pub fn would_be_owed(usable: &[Factor], reachable: Assurance, rules: &FactorRules) -> bool {
-    let stands_alone = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
-    let could_add = rules.passkey || rules.totp && usable.iter().any(stands_alone);
+pub fn would_be_owed(usable: &[Factor], has_account: bool, reachable: Assurance, rules: &FactorRules) -> bool {
+    let could_add = rules.passkey || codes_are_of_use(rules, usable, has_account);
     rules.must_enrol && could_add && reachable < Assurance::Two
 }
 
-/// The best of the words that a person's providers can give, of those still to be heard in this session. Who came by a provider has shown
+/// Whether an app's codes are of use to somebody: beside a password, a passkey or an account at a provider. Beside a mailbox they
+/// are never asked for, and would be a lock on no door.
+pub fn codes_are_of_use(rules: &FactorRules, usable: &[Factor], has_account: bool) -> bool {
+    let stands_alone = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
+    rules.totp && (has_account || usable.iter().any(stands_alone))
+}
+
+/// The best of the words that a person's providers can give, of those still to be heard beside these proofs. Who came by a provider has shown
 /// its word, for what it is worth; of whoever else is linked to one, it is still to be asked for: a stolen password must not
 /// outgrow a person whose second factor lies there.
-pub fn unheard(session: &Session, words: &[(ProviderId, Assurance)]) -> Option<Assurance> {
+pub fn unheard(proofs: &[Proof], words: &[(ProviderId, Assurance)]) -> Option<Assurance> {
     let heard = |provider: &ProviderId| {
         let by = |proof: &Proof| matches!(&proof.means, Means::Oidc { provider: said, .. } if said == provider);
-        session.proofs.iter().any(by)
+        proofs.iter().any(by)
     };
     words.iter().filter(|(provider, _)| !heard(provider)).map(|(_, worth)| *worth).max()
 }
@@ -95,6 +109,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        pool::Origin,
         session::Start,
         testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor, user},
     };
@@ -112,11 +127,11 @@ mod tests {
     }
 
     fn linked(assurance: Assurance) -> Means {
-        Means::Oidc { provider: corp(), assurance, own: true }
+        Means::Oidc { provider: corp(), assurance, origin: Origin::Person, account: None }
     }
 
     fn word(assurance: Assurance) -> Means {
-        Means::Oidc { provider: corp(), assurance, own: false }
+        Means::Oidc { provider: corp(), assurance, origin: Origin::Provider, account: None }
     }
 
     fn session(means: &[Means]) -> Session {
@@ -174,9 +189,20 @@ mod tests {
         let mail = [Proof { means: Means::Email, at: now() }];
         let both = [Proof { means: password(), at: now() }, mail[0].clone()];
         let own = [password_factor()];
-        assert!(!may_use_link(&mail, &own) && may_use_link(&both, &own) && may_use_link(&both[..1], &own));
-        assert!(may_use_link(&mail, &[]), "where there is nothing else, the link is handed over");
-        assert!(may_use_link(&mail, &[recovery_factor()]));
+        let may = |proofs: &[Proof], usable: &[Factor]| may_use_link(proofs, usable, &[]);
+        assert!(!may(&mail, &own) && may(&both, &own) && may(&both[..1], &own));
+        assert!(may(&mail, &[]), "where there is nothing else, the link is handed over");
+        assert!(may(&mail, &[recovery_factor()]));
+        // An account at a provider is something else.
+        let words = |worth| [(corp(), worth)];
+        let heard = [mail[0].clone(), Proof { means: linked(Assurance::One), at: now() }];
+        for worth in [Assurance::One, Assurance::Two] {
+            assert!(!may_use_link(&mail, &[], &words(worth)), "the mailbox beside an account");
+            assert!(may_use_link(&heard, &[], &words(worth)), "it has said what it says");
+        }
+        assert!(may_use_link(&both, &own, &words(Assurance::One)));
+        assert!(!may_use_link(&both, &own, &words(Assurance::Two)), "the provider may say more");
+        assert!(!may_use_link(&heard, &[totp_factor()], &words(Assurance::One)), "and a code beside it");
     }
 
     #[test]
@@ -201,12 +227,15 @@ mod tests {
             (&[password()], vec![password_factor()], one, &without(true, false), true, "a passkey could be added"),
         ] {
             let begun = session(means);
-            assert_eq!(is_owed(&begun, &usable, reach, rules), owed, "{what}");
+            assert_eq!(is_owed(&begun, &usable, false, reach, rules), owed, "{what}");
             let joined = Session { joined: true, ..begun };
-            assert!(!is_owed(&joined, &usable, reach, rules), "{what}, in the session of an invitation");
+            assert!(!is_owed(&joined, &usable, false, reach, rules), "{what}, in the session of an invitation");
             let raised = joined.stepped_up(&[], now(), &Fixed::new(7));
             assert!(raised.joined, "a step-up in it is no next sign-in");
         }
+        // An app's codes are of use beside an account, where there is no password.
+        let (by_account, totp) = (session(&[linked(one)]), without(false, true));
+        assert!(is_owed(&by_account, &[], true, one, &totp) && !is_owed(&by_account, &[], false, one, &totp));
     }
 
     #[test]
@@ -227,11 +256,11 @@ mod tests {
         assert_eq!(may_lift(&adding(Some(Assurance::Two))), Ok(()), "the provider is asked");
         assert_eq!(may_lift(&adding(Some(Assurance::One))), Err(Reason::LinkRequired));
         let words = [(corp(), Assurance::Two)];
-        assert_eq!(unheard(&thief, &words), Some(Assurance::Two));
+        assert_eq!(unheard(&thief.proofs, &words), Some(Assurance::Two));
         for means in [word(Assurance::One), linked(Assurance::One)] {
-            assert_eq!(unheard(&session(std::slice::from_ref(&means)), &words), None, "it has been heard");
+            assert_eq!(unheard(&session(std::slice::from_ref(&means)).proofs, &words), None, "it has been heard");
             let others = [words[0].clone(), (ProviderId::parse("other").unwrap(), Assurance::Two)];
-            assert_eq!(unheard(&session(&[means]), &others), Some(Assurance::Two), "of two, the other has not");
+            assert_eq!(unheard(&session(&[means]).proofs, &others), Some(Assurance::Two), "of two, the other has not");
         }
     }
 

@@ -28,7 +28,9 @@ pub mod token;
 #[cfg(test)]
 mod testing;
 
-pub use pool::{Email, Factor, FactorData, FactorKind, LinkedAccount, LinkedIdentity, Status, User, account_id};
+pub use pool::{
+    AccountId, Email, Factor, FactorData, FactorKind, Had, LinkedAccount, LinkedIdentity, Origin, Status, User,
+};
 pub use sealing::{Sealed, Sealer};
 pub use session::{Handle, HandleHash, HandleRecord, Session};
 pub use token::{Ticket, TicketHash};

@@ -1,11 +1,15 @@
 //! The tenant's own directory: people, their addresses, and what each can prove.
 
+mod account;
+
 use std::fmt;
 
-use cardea_core::{Assurance, Attributes, FactorId, GroupId, ProviderId, TenantId, Timestamp, UserId};
+use cardea_core::{Assurance, Attributes, FactorId, GroupId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::sealing::Sealed;
+
+pub use account::{AccountId, Had, LinkedAccount, LinkedIdentity, Origin};
 
 /// A person of a tenant's pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,46 +208,6 @@ impl fmt::Debug for FactorData {
             Self::Recovery { .. } => f.write_str("Recovery(***)"),
         }
     }
-}
-
-/// A person as an identity provider names them. The pair is the key; an e-mail address never is (OpenID Connect Core
-/// 1.0 section 5.7).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct LinkedIdentity {
-    /// The provider, as the tenant names it.
-    pub provider: ProviderId,
-    /// The issuer at the time of linking: a provider pointed elsewhere does not inherit its people.
-    pub issuer: String,
-    /// The provider's `sub`.
-    pub subject: String,
-}
-
-/// An account at a provider by which a person of the pool signs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkedAccount {
-    /// Which.
-    pub identity: LinkedIdentity,
-    /// When it was linked; of one person's accounts it names this one.
-    pub linked: Timestamp,
-    /// When it was last signed in with.
-    pub used: Option<Timestamp>,
-    /// Whether the person linked it, from inside. Else they came by the provider's word, and are the provider's to check.
-    pub own: bool,
-    /// Whether an entry tells of it: not, where linking it broke off before that.
-    pub told: bool,
-}
-
-impl LinkedAccount {
-    /// What addresses call it.
-    pub fn id(&self) -> String {
-        account_id(&self.identity.provider, self.linked)
-    }
-}
-
-/// What addresses call an account: its provider and the moment in which it was linked. The account over there is nobody's to read
-/// there.
-pub fn account_id(provider: &ProviderId, linked: Timestamp) -> String {
-    format!("{provider}-{}", linked.as_micros())
 }
 
 /// An e-mail address in its one canonical form: lower case, international domains in their ASCII form.

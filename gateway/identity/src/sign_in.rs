@@ -9,9 +9,7 @@ mod email;
 mod linking;
 mod remembered;
 
-use cardea_core::{
-    Assurance, FactorId, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules,
-};
+use cardea_core::{Assurance, ProviderId, Reason, SessionId, TenantId, Timestamp, UserId, resources::FactorRules};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,7 +17,7 @@ use crate::{
     enrolment::may_use_link,
     factors::{email::Sent, passkey::Ceremony},
     oidc::Attempt,
-    pool::{Email, Factor, FactorKind, User},
+    pool::{Email, Factor, FactorKind, Had, User},
     return_to::ReturnTo,
     token::TicketHash,
 };
@@ -73,8 +71,8 @@ pub enum Aim {
         session: SessionId,
         /// Whose it is.
         user: UserId,
-        /// The factors that they had when it was judged that they may.
-        had: Vec<FactorId>,
+        /// What they had when it was judged that they may.
+        had: Had,
     },
 }
 
@@ -176,6 +174,9 @@ pub struct Known<'a> {
     pub factors: &'a [Factor],
     /// What the tenant allows.
     pub rules: &'a FactorRules,
+    /// The providers that could give their word for them, each with the most that it could be worth. Looked at only where the sign-in
+    /// [enrols](Flow::enrols).
+    pub words: &'a [(ProviderId, Assurance)],
 }
 
 impl Known<'_> {
@@ -248,6 +249,11 @@ impl Flow {
     /// What is to come of it.
     pub const fn aim(&self) -> &Aim {
         &self.aim
+    }
+
+    /// Whose link for another factor it was begun with.
+    pub const fn enrols(&self) -> Option<UserId> {
+        self.enrols
     }
 
     /// What it awaits.
@@ -356,7 +362,9 @@ impl Flow {
             return Ok(Step::Done(Done { user: known.user.id, proofs, aim, destination }));
         }
         if !self.can_be_completed(&proofs, &known) {
-            return Err(Reason::FactorNotAllowed);
+            // The tenant allows it, and it is worth too little this time: that is the provider's to say.
+            let by_word = matches!(proofs.last(), Some(Proof { means: Means::Oidc { .. }, .. }));
+            return Err(if by_word { Reason::WordTooWeak } else { Reason::FactorNotAllowed });
         }
         let (user, email) = (known.user.id, known.user.email.clone());
         Ok(Step::Ask(Self { state: State::Factor { user, email, proofs, ceremony: None }, ..self }))
@@ -415,7 +423,7 @@ impl Flow {
                 let (shown, minimum) = (assurance::of(proofs), Some(known.rules.minimum));
                 let by_link = || {
                     let usable = usable(known.rules, known.factors);
-                    may_use_link(proofs, &usable) && assurance::reachable(proofs, &usable, None) < minimum
+                    may_use_link(proofs, &usable, known.words) && assurance::reachable(proofs, &usable, None) < minimum
                 };
                 shown >= minimum || shown.is_some() && self.enrols == Some(known.user.id) && by_link()
             }

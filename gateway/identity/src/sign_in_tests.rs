@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    pool::Status,
+    pool::{Origin, Status},
     return_to::Origins,
     testing::{now, passkey_factor, password_factor, recovery_factor, tenant, totp_factor, user},
 };
@@ -16,7 +16,7 @@ fn at_password(ada: &User) -> Flow {
 }
 
 fn known<'a>(user: &'a User, factors: &'a [Factor], rules: &'a FactorRules) -> Known<'a> {
-    Known { user, factors, rules }
+    Known { user, factors, rules, words: &[] }
 }
 
 fn needs(minimum: Assurance) -> FactorRules {
@@ -328,7 +328,8 @@ fn a_providers_answer_belongs_to_the_provider_that_was_asked() {
     assert_eq!(sent().back_from(&other).unwrap_err(), Reason::SignInExpired);
     let (flow, _) = sent().back_from(&corp).unwrap();
     let ada = user("ada@north.example");
-    let vouched = Means::Oidc { provider: corp.clone(), assurance: Assurance::One, own: false };
+    let vouched =
+        Means::Oidc { provider: corp.clone(), assurance: Assurance::One, origin: Origin::Provider, account: None };
     let rules = needs(Assurance::Two);
     assert!(matches!(flow.proven(known(&ada, &[], &rules), vouched, now()), Ok(Step::Done(_))));
 }

@@ -6,11 +6,11 @@ mod assertions;
 mod doer;
 mod doors;
 mod doubled;
+mod factor_link;
 mod freshness;
 mod importing;
 mod in_force;
 mod keys;
-mod linking;
 mod open_fault;
 mod operator_key;
 mod parting;
@@ -52,15 +52,16 @@ use crate::{
     state::{State, TenantState},
 };
 
+pub(crate) use accounts::{best_of, opens_by};
 use assertions::Minted;
 pub use doer::{Doer, NoPermit};
 pub use doors::Own;
 pub(crate) use doubled::in_pairs as stands_twice;
+pub use factor_link::FactorLink;
+pub(crate) use factor_link::{FACTOR_LINK, Following};
 pub use importing::{Added, Imported, Importing};
 use keys::KeyRing;
 pub use keys::KeysFault;
-pub use linking::FactorLink;
-pub(crate) use linking::{FACTOR_LINK, Linking};
 pub use open_fault::OpenFault;
 pub(crate) use operator_key::OperatorKey;
 pub use parting::Reset;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use cardea_core::{Assurance, ProviderId, entropy::Fixed};
 use cardea_identity::{
-    Factor, FactorData, LinkedIdentity, Sealed, Sealer, Status, User,
+    AccountId, Factor, FactorData, Had, LinkedIdentity, Sealed, Sealer, Status, User,
     factors::recovery::{self, Drawn},
 };
 
@@ -183,12 +183,15 @@ async fn a_device_dies_with_every_change_of_what_its_person_can_show() {
             "linked" => assert_eq!(store.link_identity(acme, id, &account(), t0()).await.unwrap(), Linked::Done),
             _ => {
                 let (account, had) = (account(), HAD());
-                let done = store.link_own_identity(acme, id, &account, &had, t0()).await.unwrap();
+                let before = Had { factors: had.into(), ..Had::default() };
+                let done = store.link_own_identity(acme, id, &account, &before, t0()).await.unwrap();
                 assert_eq!(done, Linked::Done);
                 if change != "own" {
                     assert!(store.keep_device(&device(&ada, 2), id, &had, None).await.unwrap());
+                    let accounts = [AccountId::of(&account.provider, t0())].into();
+                    let both = Had { accounts, ..before };
                     let by = match change {
-                        "unlinked" => Unlinking::Own { factors: &had, accounts: 1 },
+                        "unlinked" => Unlinking::Own { had: &both },
                         _ => Unlinking::Administrator { mailbox: false },
                     };
                     let gone = store.unlink_identity(acme, id, (&account.provider, t0()), by, t0()).await.unwrap();

@@ -3,7 +3,7 @@
 
 use cardea_core::{TenantId, UserId};
 use cardea_identity::{
-    Status,
+    AccountId, Status,
     assurance::{Means, Proof},
 };
 
@@ -21,8 +21,8 @@ pub enum Grounds {
 }
 
 impl Store {
-    /// Whether a user may enter still, and still has what these proofs show; by one statement. Of several accounts at one provider
-    /// a proof does not say which: it stands as long as one of them does.
+    /// Whether a user may enter still, and still has what these proofs show; by one statement. Of an account of which only the
+    /// provider is known any there will do.
     pub async fn grounds(&self, tenant: &TenantId, user: UserId, proofs: &[Proof]) -> Result<Grounds, StoreFault> {
         let factors: Vec<_> = proofs.iter().filter_map(|proof| proof.means.factor()).map(|id| id.to_string()).collect();
         let accounts: Vec<_> = proofs.iter().filter_map(|proof| account(&proof.means)).collect();
@@ -30,7 +30,8 @@ impl Store {
             "SELECT status, (SELECT COUNT(*) FROM json_each($3) AS shown WHERE NOT EXISTS \
              (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND id = shown.value)) \
              + (SELECT COUNT(*) FROM json_each($4) AS shown WHERE NOT EXISTS \
-             (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2 AND own || '/' || provider = shown.value)) AS gone \
+             (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2 \
+             AND shown.value IN (provider || '-' || linked_at, provider))) AS gone \
              FROM users WHERE tenant = $1 AND id = $2",
         )
         .bind(tenant.as_str())
@@ -49,9 +50,9 @@ impl Store {
 }
 
 /// As the statement above writes it.
-fn account(means: &Means) -> Option<String> {
+fn account(means: &Means) -> Option<&str> {
     match means {
-        Means::Oidc { provider, own, .. } => Some(format!("{}/{provider}", i64::from(*own))),
+        Means::Oidc { provider, account, .. } => Some(account.as_ref().map_or(provider.as_str(), AccountId::as_str)),
         _ => None,
     }
 }
@@ -59,7 +60,7 @@ fn account(means: &Means) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use cardea_core::{Assurance, FactorId, ProviderId, entropy::Fixed};
-    use cardea_identity::{Factor, FactorData, LinkedIdentity};
+    use cardea_identity::{Factor, FactorData, Had, LinkedIdentity, Origin};
 
     use super::*;
     use crate::{
@@ -82,23 +83,33 @@ mod tests {
             store.insert_factor(&acme, person.id, factor).await.unwrap();
         }
         let account = LinkedIdentity { provider: work.clone(), issuer: "i".to_owned(), subject: "1".to_owned() };
-        store.link_own_identity(&acme, ada.id, &account, &[hers.id], t0()).await.unwrap();
+        store
+            .link_own_identity(&acme, ada.id, &account, &Had::of(std::slice::from_ref(&hers), &[]), t0())
+            .await
+            .unwrap();
         let proof = |means| Proof { means, at: t0() };
         let password = |factor: &Factor| proof(Means::Password { factor: factor.id });
-        let word = |own| proof(Means::Oidc { provider: work.clone(), assurance: Assurance::One, own });
+        let word = |account| {
+            let (provider, origin) = (work.clone(), Origin::Person);
+            proof(Means::Oidc { provider, assurance: Assurance::One, origin, account })
+        };
+        let at = |time| Some(AccountId::of(&work, time));
         let look = async |proofs: &[Proof]| store.grounds(&acme, ada.id, proofs).await.unwrap();
 
-        let mail = proof(Means::Email);
-        assert_eq!(look(&[password(&hers), word(true), mail]).await, Grounds::Stand);
+        let (mail, later) = (proof(Means::Email), t0().plus(std::time::Duration::from_secs(1)));
+        assert_eq!(look(&[password(&hers), word(at(t0())), word(None), mail]).await, Grounds::Stand);
         assert_eq!(look(&[]).await, Grounds::Stand);
         assert_eq!(look(&[password(&his)]).await, Grounds::Gone, "another's is none of hers");
-        assert_eq!(look(&[word(false)]).await, Grounds::Gone, "the provider brought her never");
-        assert_eq!(store.grounds(&acme, bob.id, &[word(true)]).await.unwrap(), Grounds::Gone);
+        assert_eq!(look(&[word(at(later))]).await, Grounds::Gone, "another account there");
+        for which in [at(t0()), None] {
+            assert_eq!(store.grounds(&acme, bob.id, &[word(which)]).await.unwrap(), Grounds::Gone);
+        }
         assert_eq!(store.grounds(&tenant("beta"), ada.id, &[]).await.unwrap(), Grounds::NoEntry);
 
         let by = Unlinking::Administrator { mailbox: false };
         store.unlink_identity(&acme, ada.id, (&work, t0()), by, t0()).await.unwrap();
-        assert_eq!(look(&[password(&hers), word(true)]).await, Grounds::Gone);
+        assert_eq!(look(&[password(&hers), word(at(t0()))]).await, Grounds::Gone);
+        assert_eq!(look(&[word(None)]).await, Grounds::Gone);
         assert_eq!(look(&[password(&hers)]).await, Grounds::Stand);
         store.remove_factor(&acme, ada.id, hers.id, t0()).await.unwrap();
         assert_eq!(look(&[password(&hers)]).await, Grounds::Gone);

@@ -1,7 +1,9 @@
 //! Who a provider's people are in the pool. Keyed by provider, issuer and subject, of which a mark is kept; never by e-mail.
 
+use std::collections::BTreeSet;
+
 use cardea_core::{FactorId, ProviderId, TenantId, Timestamp, UserId};
-use cardea_identity::{LinkedAccount, LinkedIdentity, Sealer, User};
+use cardea_identity::{AccountId, Had, LinkedAccount, LinkedIdentity, Origin, Sealer, User};
 use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
 
 use crate::{
@@ -29,7 +31,7 @@ pub enum Linked {
     Taken,
     /// There is no such user, or none who may link one.
     NoUser,
-    /// The user's factors are others by now.
+    /// The user's factors or accounts are others by now.
     Changed,
 }
 
@@ -38,10 +40,8 @@ pub enum Linked {
 pub enum Unlinking<'a> {
     /// The person, who linked it. They have still what it was judged by that they may do without it.
     Own {
-        /// Their factors.
-        factors: &'a [FactorId],
-        /// How many accounts.
-        accounts: usize,
+        /// What that was.
+        had: &'a Had,
     },
     /// An administrator.
     Administrator {
@@ -78,14 +78,14 @@ impl Store {
         self.link_identity_if(tenant, user, identity, None, now).await
     }
 
-    /// Links an account that the user has proven from inside, if the user is active and the factors are those of `had` still: what
-    /// was demanded was judged by them.
+    /// Links an account that the user has proven from inside, if the user is active and has what is in `had` still: what was demanded
+    /// was judged by it.
     pub async fn link_own_identity(
         &self,
         tenant: &TenantId,
         user: UserId,
         identity: &LinkedIdentity,
-        had: &[FactorId],
+        had: &Had,
         now: Timestamp,
     ) -> Result<Linked, StoreFault> {
         self.link_identity_if(tenant, user, identity, Some(had), now).await
@@ -96,11 +96,12 @@ impl Store {
         tenant: &TenantId,
         user: UserId,
         identity: &LinkedIdentity,
-        had: Option<&[FactorId]>,
+        had: Option<&Had>,
         now: Timestamp,
     ) -> Result<Linked, StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
-        match factors::amiss(&mut tx, tenant, user, had).await? {
+        let factors = had.map(|had| had.factors.iter().copied().collect::<Vec<FactorId>>());
+        match factors::amiss(&mut tx, tenant, user, factors.as_deref()).await? {
             None => {}
             Some(FactorInserted::Changed) => return Ok(Linked::Changed),
             Some(_) => return Ok(Linked::NoUser),
@@ -111,7 +112,10 @@ impl Store {
             return Ok(if same { Linked::Already { told: row.count("told")? > 0 } } else { Linked::Taken });
         }
         let marks = unlinked::marks(&sealer, identity)?;
-        if had.is_some() {
+        if let Some(had) = had {
+            if ids(&mut tx, tenant, user).await? != had.accounts {
+                return Ok(Linked::Changed);
+            }
             unlinked::forget(&mut tx, tenant, user, &marks).await?;
         } else if unlinked::was(&mut tx, tenant, user, &marks).await? {
             return Ok(Linked::Unlinked);
@@ -154,14 +158,14 @@ impl Store {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         let rows = sqlx::query(ACCOUNTS).bind(tenant.as_str()).bind(user.to_string()).fetch_all(&mut *tx).await?;
         let accounts = rows.iter().map(|row| account_of(&sealer, user, row)).collect::<Result<Vec<_>, _>>()?;
-        if let Unlinking::Own { factors, accounts: had } = by
-            && (had != accounts.len()
-                || factors::ids(&mut tx, tenant, user).await? != factors.iter().copied().collect())
-        {
-            return Ok(Unlinked::Changed);
+        if let Unlinking::Own { had } = by {
+            let has: BTreeSet<_> = accounts.iter().map(LinkedAccount::id).collect();
+            if has != had.accounts || factors::ids(&mut tx, tenant, user).await? != had.factors {
+                return Ok(Unlinked::Changed);
+            }
         }
         let found = accounts.into_iter().find(|one| one.identity.provider == *provider && one.linked == linked);
-        let may = |one: &LinkedAccount| one.own || matches!(by, Unlinking::Administrator { .. });
+        let may = |one: &LinkedAccount| !one.is_brought() || matches!(by, Unlinking::Administrator { .. });
         let Some(gone) = found.filter(may) else { return Ok(Unlinked::NoAccount) };
         for sql in UNLINK {
             sqlx::query(*sql)
@@ -174,7 +178,7 @@ impl Store {
         }
         let invited = match by {
             Unlinking::Own { .. } => false,
-            Unlinking::Administrator { mailbox } if mailbox && gone.own => false,
+            Unlinking::Administrator { mailbox } if mailbox && !gone.is_brought() => false,
             Unlinking::Administrator { .. } => invite_the_bare(&mut tx, tenant, user, now).await?,
         };
         devices::drop_all(&mut tx, tenant, user).await?;
@@ -245,6 +249,21 @@ const UNLINK: &[&str] = &[
     "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4",
 ];
 
+/// The names of a user's accounts.
+async fn ids(
+    tx: &mut Transaction<'_, Any>,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<BTreeSet<AccountId>, StoreFault> {
+    let rows = sqlx::query("SELECT provider, linked_at FROM identities WHERE tenant = $1 AND user_id = $2")
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    let id = |row: &AnyRow| Ok(AccountId::of(&row.parsed("provider", ProviderId::parse)?, row.time("linked_at")?));
+    rows.iter().map(id).collect()
+}
+
 /// Takes from a user the accounts that they linked, as factors that they added. What came by a provider's word stays the provider's.
 pub(crate) async fn drop_own(
     tx: &mut Transaction<'_, Any>,
@@ -303,8 +322,8 @@ fn account_of(sealer: &Sealer, user: UserId, row: &AnyRow) -> Result<LinkedAccou
 }
 
 fn read_account(identity: LinkedIdentity, row: &AnyRow) -> Result<LinkedAccount, StoreFault> {
-    let (own, told) = (row.count("own")? > 0, row.count("told")? > 0);
-    Ok(LinkedAccount { identity, linked: row.time("linked_at")?, used: row.opt_time("used_at")?, own, told })
+    let (origin, told) = (Origin::from(row.count("own")? > 0), row.count("told")? > 0);
+    Ok(LinkedAccount { identity, linked: row.time("linked_at")?, used: row.opt_time("used_at")?, origin, told })
 }
 
 /// Whose an account is. While keys change, it may be known by the mark under either: asked for in one statement, so that a

@@ -8,6 +8,8 @@ use crate::{
 use cardea_core::entropy::Fixed;
 use cardea_identity::{Factor, FactorData, Sealed, Status, Ticket};
 
+const LATER: std::time::Duration = std::time::Duration::from_secs(1);
+
 fn at(issuer: &str, subject: &str) -> LinkedIdentity {
     LinkedIdentity {
         provider: ProviderId::parse("work").unwrap(),
@@ -29,7 +31,8 @@ async fn an_account_elsewhere_names_one_user_of_one_pool() {
     assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Already { told: false });
     assert_eq!(store.link_identity(&acme, bob.id, &account, t0()).await.unwrap(), Linked::Taken);
     let found = store.user_by_identity(&acme, &account).await.unwrap().unwrap();
-    let kept = LinkedAccount { identity: account.clone(), linked: t0(), used: None, own: false, told: false };
+    let kept =
+        LinkedAccount { identity: account.clone(), linked: t0(), used: None, origin: Origin::Provider, told: false };
     assert_eq!((found.0.id, &found.1), (ada.id, &kept));
     assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&kept));
     store.identity_used(&acme, &account, t0()).await.unwrap();
@@ -88,28 +91,36 @@ async fn a_person_links_and_unlinks_what_is_theirs_as_it_was_judged() {
     store.insert_user(&ada).await.unwrap();
     store.insert_user(&bob).await.unwrap();
     let (acme, work) = (tenant("acme"), ProviderId::parse("work").unwrap());
-    let stray = [FactorId::mint(t0(), &Fixed::new(1))];
+    let none = Had::default();
+    let stray = Had { factors: [FactorId::mint(t0(), &Fixed::new(1))].into(), ..Had::default() };
     let (hers, given) = (at("https://idp.example", "1"), at("https://idp.example", "2"));
-    let link =
-        async |user: &User, had: &[FactorId]| store.link_own_identity(&acme, user.id, &hers, had, t0()).await.unwrap();
+    let link = async |user: &User, had: &Had| store.link_own_identity(&acme, user.id, &hers, had, t0()).await.unwrap();
     assert_eq!(link(&ada, &stray).await, Linked::Changed);
-    assert_eq!(link(&ada, &[]).await, Linked::Done);
-    assert_eq!(link(&bob, &[]).await, Linked::Taken);
+    let another = Had { accounts: [AccountId::of(&work, t0())].into(), ..Had::default() };
+    assert_eq!(link(&ada, &another).await, Linked::Changed, "an account that is gone was counted on");
+    assert_eq!(link(&ada, &none).await, Linked::Done);
+    assert_eq!(link(&bob, &none).await, Linked::Taken);
     store.set_status(&acme, bob.id, Status::Active, Status::Suspended, t0()).await.unwrap();
-    assert_eq!(link(&bob, &[]).await, Linked::NoUser, "whoever may not enter links nothing");
-    let later = t0().plus(std::time::Duration::from_secs(1));
+    assert_eq!(link(&bob, &none).await, Linked::NoUser, "whoever may not enter links nothing");
+    let later = t0().plus(LATER);
     store.link_identity(&acme, ada.id, &given, later).await.unwrap();
-    assert!(store.user_by_identity(&acme, &hers).await.unwrap().unwrap().1.own);
+    assert!(!store.user_by_identity(&acme, &hers).await.unwrap().unwrap().1.is_brought());
     let unlink = async |user: &User, linked, by| {
         store.unlink_identity(&acme, user.id, (&work, linked), by, later).await.unwrap()
     };
-    let own = |accounts| Unlinking::Own { factors: &[], accounts };
-    assert_eq!(unlink(&ada, t0(), own(1)).await, Unlinked::Changed, "another way was counted on");
-    assert_eq!(unlink(&ada, t0(), Unlinking::Own { factors: &stray, accounts: 2 }).await, Unlinked::Changed);
-    assert_eq!(unlink(&bob, t0(), own(0)).await, Unlinked::NoAccount, "another's");
-    assert_eq!(unlink(&ada, later, own(2)).await, Unlinked::NoAccount, "the provider's to end");
+    let both = Had { accounts: [t0(), later].map(|at| AccountId::of(&work, at)).into(), ..Had::default() };
+    // As many, and not the same.
+    let others =
+        Had { accounts: [t0(), t0().plus(LATER + LATER)].map(|at| AccountId::of(&work, at)).into(), ..Had::default() };
+    let strays = Had { accounts: both.accounts.clone(), ..stray };
+    for had in [&another, &others, &strays] {
+        assert_eq!(unlink(&ada, t0(), Unlinking::Own { had }).await, Unlinked::Changed, "another way was counted on");
+    }
+    assert_eq!(unlink(&bob, t0(), Unlinking::Own { had: &none }).await, Unlinked::NoAccount, "another's");
+    let own = Unlinking::Own { had: &both };
+    assert_eq!(unlink(&ada, later, own).await, Unlinked::NoAccount, "the provider's to end");
     let done = |account: &LinkedIdentity, invited| Unlinked::Done { account: account.clone(), invited };
-    assert_eq!(unlink(&ada, t0(), own(2)).await, done(&hers, false));
+    assert_eq!(unlink(&ada, t0(), own).await, done(&hers, false));
     assert_eq!(store.user_by_identity(&acme, &hers).await.unwrap(), None);
 }
 
@@ -133,7 +144,7 @@ async fn what_was_unlinked_stays_so_until_its_person_links_it_anew() {
     assert!(matches!(unlink().await, Unlinked::Done { .. }));
     assert_eq!(word(&ada).await, Linked::Unlinked);
     // What broke off before it was told is known of, until it is.
-    assert_eq!(untold(&ada).await, [(cardea_identity::account_id(&work, t0()), account.clone())]);
+    assert_eq!(untold(&ada).await, [(AccountId::of(&work, t0()), account.clone())]);
     assert_eq!((untold(&bob).await, store.untold_unlinkings(&tenant("beta"), ada.id).await.unwrap()), (vec![], vec![]));
     store.unlinking_told(&acme, ada.id, &account).await.unwrap();
     assert_eq!(untold(&ada).await, []);
@@ -143,7 +154,7 @@ async fn what_was_unlinked_stays_so_until_its_person_links_it_anew() {
     assert_eq!(word(&ada).await, Linked::Unlinked);
 
     store.set_status(&acme, ada.id, Status::Invited, Status::Active, t0()).await.unwrap();
-    let own = async || store.link_own_identity(&acme, ada.id, &account, &[], t0()).await.unwrap();
+    let own = async || store.link_own_identity(&acme, ada.id, &account, &Had::default(), t0()).await.unwrap();
     assert_eq!(own().await, Linked::Done);
     store.linking_told(&acme, &account).await.unwrap();
     assert_eq!(own().await, Linked::Already { told: true });
@@ -179,7 +190,7 @@ async fn whoever_loses_the_last_way_in_to_an_administrator_is_invited() {
         store.insert_user(&person).await.unwrap();
         let account = at("https://idp.example", &nth.to_string());
         let linked = if own {
-            store.link_own_identity(&acme, person.id, &account, &[], t0()).await
+            store.link_own_identity(&acme, person.id, &account, &Had::default(), t0()).await
         } else {
             store.link_identity(&acme, person.id, &account, t0()).await
         };
@@ -222,7 +233,7 @@ async fn a_list_of_users_tells_their_accounts_and_finds_who_lacks_a_second_facto
     store.insert_user(&invited).await.unwrap();
     let [brought, linked, passkey, none] = &people;
     store.link_identity(&acme, brought.id, &at("https://idp.example", "1"), t0()).await.unwrap();
-    store.link_own_identity(&acme, linked.id, &at("https://idp.example", "2"), &[], t0()).await.unwrap();
+    store.link_own_identity(&acme, linked.id, &at("https://idp.example", "2"), &Had::default(), t0()).await.unwrap();
     store.identity_used(&acme, &at("https://idp.example", "2"), t0()).await.unwrap();
     let data = FactorData::Passkey {
         credential_id: "a".to_owned(),

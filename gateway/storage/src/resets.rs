@@ -72,7 +72,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use cardea_core::{ProviderId, entropy::Fixed};
-    use cardea_identity::{Factor, FactorData, LinkedIdentity};
+    use cardea_identity::{Factor, FactorData, Had, LinkedIdentity};
 
     use super::*;
     use crate::FactorInserted;
@@ -127,8 +127,9 @@ mod tests {
             subject: "mira".to_owned(),
         };
         store.link_identity(&mira.tenant, mira.id, &account, t0()).await.unwrap();
+        let had = Had::of(&[], &store.identities(&mira.tenant, mira.id).await.unwrap());
         let own = LinkedIdentity { subject: "own".to_owned(), ..account.clone() };
-        store.link_own_identity(&mira.tenant, mira.id, &own, &[], t0()).await.unwrap();
+        store.link_own_identity(&mira.tenant, mira.id, &own, &had, t0()).await.unwrap();
         let gone = store.reset_user(&mira.tenant, mira.id, t0()).await.unwrap();
         assert_eq!(gone, StartedOver::Done { factors: vec![], accounts: vec![own.clone()] });
         assert_eq!(store.identities(&mira.tenant, mira.id).await.unwrap()[0].identity, account);

@@ -2,7 +2,7 @@
 //! provider's word, as about an address of its domain, gives it back to nobody.
 
 use cardea_core::{ProviderId, TenantId, UserId};
-use cardea_identity::{LinkedIdentity, Sealer, account_id};
+use cardea_identity::{AccountId, LinkedIdentity, Sealer};
 use sqlx::{Any, Transaction};
 
 use crate::{
@@ -17,7 +17,7 @@ impl Store {
         &self,
         tenant: &TenantId,
         user: UserId,
-    ) -> Result<Vec<(String, LinkedIdentity)>, StoreFault> {
+    ) -> Result<Vec<(AccountId, LinkedIdentity)>, StoreFault> {
         let sql = "SELECT provider, mark, sealed, linked_at FROM unlinked \
                    WHERE tenant = $1 AND user_id = $2 AND told = 0 ORDER BY rowid";
         let rows = sqlx::query(sql).bind(tenant.as_str()).bind(user.to_string()).fetch_all(self.reader()).await?;
@@ -26,7 +26,7 @@ impl Store {
             let provider = row.parsed("provider", ProviderId::parse)?;
             let place = Place::Account { user, mark: &row.text("mark")? };
             let (issuer, subject) = sealed::open(&sealer, place, row.bytes("sealed")?)?;
-            let id = account_id(&provider, row.time("linked_at")?);
+            let id = AccountId::of(&provider, row.time("linked_at")?);
             Ok((id, LinkedIdentity { provider, issuer, subject }))
         });
         opened.collect()

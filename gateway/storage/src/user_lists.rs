@@ -57,7 +57,7 @@ pub struct AccountSummary {
 impl From<&LinkedAccount> for AccountSummary {
     fn from(account: &LinkedAccount) -> Self {
         let provider = account.identity.provider.clone();
-        Self { provider, linked: account.linked, used: account.used, brought: !account.own }
+        Self { provider, linked: account.linked, used: account.used, brought: account.is_brought() }
     }
 }
 

@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn proven(flow: Flow, ada: &User, factors: &[Factor], rules: &FactorRules) -> Result<Step, Reason> {
-        flow.proven(Known { user: ada, factors, rules }, Means::Email, now())
+        flow.proven(Known { user: ada, factors, rules, words: &[] }, Means::Email, now())
     }
 
     #[test]

@@ -28,10 +28,10 @@ pub(super) struct AccountView {
 impl From<&LinkedAccount> for AccountView {
     fn from(account: &LinkedAccount) -> Self {
         Self {
-            id: account.id(),
+            id: account.id().to_string(),
             provider: account.identity.provider.to_string(),
             subject: account.identity.subject.clone(),
-            own: account.own,
+            own: !account.is_brought(),
             linked_at: text(account.linked),
             last_used_at: account.used.map(text),
         }

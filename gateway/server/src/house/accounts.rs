@@ -1,9 +1,9 @@
 //! Accounts at providers by which people sign in: what those providers' words could be worth, and the end of one.
 
 use cardea_audit::Event;
-use cardea_core::{Assurance, FactorId, ProviderId, SessionId, TenantId, UserId};
+use cardea_core::{Assurance, FactorId, ProviderId, SessionId, TenantId, UserId, resources::ProviderSpec};
 use cardea_identity::{
-    LinkedAccount, LinkedIdentity, Session, Status, User, assurance::Means, enrolment, oidc::best_word,
+    LinkedAccount, LinkedIdentity, Origin, Session, Status, User, assurance::Means, enrolment, oidc::best_word,
     session::EndReason,
 };
 use cardea_storage::{StoreFault, Unlinked, Unlinking};
@@ -20,18 +20,40 @@ pub(crate) struct Vouched {
     pub(crate) brought: Option<Assurance>,
 }
 
+/// The provider at which an account opens its person's; none where the tenant has that provider no more, or lets nobody link accounts
+/// there any more and this is one that somebody linked: whoever turns `link` off means what is linked, too.
+pub(crate) fn opens_by<'a>(state: &'a TenantState, account: &LinkedAccount) -> Option<&'a ProviderSpec> {
+    let spec = state.bundle.providers.get(&account.identity.provider);
+    spec.filter(|spec| account.is_brought() || spec.link)
+}
+
+/// The most that the words about these accounts could be worth.
+pub(crate) fn best_of<'a>(
+    state: &TenantState,
+    accounts: impl IntoIterator<Item = &'a LinkedAccount>,
+) -> Option<Assurance> {
+    accounts.into_iter().filter_map(|account| opens_by(state, account)).map(best_word).max()
+}
+
 impl House {
-    /// A person's accounts. A provider that the tenant no longer has opens nothing.
+    /// A person's accounts, of those that open something. Where the tenant has no provider, no store is asked.
     pub(crate) async fn accounts(&self, state: &TenantState, user: UserId) -> Result<Vec<LinkedAccount>, StoreFault> {
+        if state.bundle.providers.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut linked = self.store.identities(state.id(), user).await?;
-        linked.retain(|account| state.bundle.providers.contains_key(&account.identity.provider));
+        linked.retain(|account| opens_by(state, account).is_some());
         Ok(linked)
     }
 
     /// The providers that could give their word for this person, each with the most that it could be worth.
-    async fn words(&self, state: &TenantState, user: UserId) -> Result<Vec<(ProviderId, Assurance)>, StoreFault> {
-        let linked = self.store.identities(state.id(), user).await?;
-        let known = linked.iter().filter_map(|account| state.bundle.providers.get(&account.identity.provider));
+    pub(crate) async fn words(
+        &self,
+        state: &TenantState,
+        user: UserId,
+    ) -> Result<Vec<(ProviderId, Assurance)>, StoreFault> {
+        let accounts = self.accounts(state, user).await?;
+        let known = accounts.iter().filter_map(|account| opens_by(state, account));
         Ok(known.map(|spec| (spec.id.clone(), best_word(spec))).collect())
     }
 
@@ -42,15 +64,9 @@ impl House {
 
     /// The same, and apart from it what those are worth who brought this person here.
     pub(crate) async fn vouched_by(&self, state: &TenantState, user: UserId) -> Result<Vouched, StoreFault> {
-        let mut vouched = Vouched { any: None, brought: None };
-        for account in self.store.identities(state.id(), user).await? {
-            let word = state.bundle.providers.get(&account.identity.provider).map(best_word);
-            vouched.any = vouched.any.max(word);
-            if !account.own {
-                vouched.brought = vouched.brought.max(word);
-            }
-        }
-        Ok(vouched)
+        let accounts = self.accounts(state, user).await?;
+        let brought = accounts.iter().filter(|account| account.is_brought());
+        Ok(Vouched { any: best_of(state, &accounts), brought: best_of(state, brought) })
     }
 
     /// The same of those that are still to be heard in this session.
@@ -59,7 +75,7 @@ impl House {
         state: &TenantState,
         session: &Session,
     ) -> Result<Option<Assurance>, StoreFault> {
-        Ok(enrolment::unheard(session, &self.words(state, session.user).await?))
+        Ok(enrolment::unheard(&session.proofs, &self.words(state, session.user).await?))
     }
 
     /// Says that an account was linked: by the person, or by the provider's word. May be done again: what broke off before it is
@@ -68,11 +84,11 @@ impl House {
         &self,
         tenant: &TenantId,
         user: &User,
-        (account, own): (&LinkedIdentity, bool),
+        (account, origin): (&LinkedIdentity, Origin),
         doer: &Doer,
     ) -> Result<(), StoreFault> {
         let LinkedIdentity { provider, subject: there, .. } = account.clone();
-        let event = Event::IdentityLinked { user: subject(user), provider, subject: there, own };
+        let event = Event::IdentityLinked { user: subject(user), provider, subject: there, own: origin.into() };
         self.record(tenant, doer, event).await?;
         self.store.linking_told(tenant, account).await
     }
@@ -86,8 +102,9 @@ impl House {
         except: Option<SessionId>,
         doer: &Doer,
     ) -> Result<(), StoreFault> {
-        for (_, account) in self.store.untold_unlinkings(tenant, user.id).await? {
-            self.end_what_rests_on_account(tenant, user.id, &account.provider, except, doer).await?;
+        for (id, account) in self.store.untold_unlinkings(tenant, user.id).await? {
+            let rests = |means: &Means| means.rests_on(&id, &account.provider);
+            self.end_what_rests_on(tenant, user.id, rests, (except, doer)).await?;
             let LinkedIdentity { provider, subject: there, .. } = account.clone();
             self.record(tenant, doer, Event::IdentityUnlinked { user: subject(user), provider, subject: there })
                 .await?;
@@ -98,7 +115,7 @@ impl House {
 
     /// Whether the account that addresses call `id` was taken from a person, and that broke off before it was told.
     pub(crate) async fn is_half_unlinked(&self, tenant: &TenantId, user: UserId, id: &str) -> Result<bool, StoreFault> {
-        Ok(self.store.untold_unlinkings(tenant, user).await?.iter().any(|(one, _)| one == id))
+        Ok(self.store.untold_unlinkings(tenant, user).await?.iter().any(|(one, _)| one.as_str() == id))
     }
 
     /// Takes an account from a person, whoever linked it, and ends what rests on it. Whoever had no other way in is invited from
@@ -113,7 +130,7 @@ impl House {
         let gone = || ChangeFault::NotFound("linked account");
         let user = self.store.user(tenant.id(), id).await?.ok_or(ChangeFault::NotFound("user"))?;
         let linked = self.store.identities(tenant.id(), id).await?;
-        let invited = match linked.iter().find(|one| one.id() == account) {
+        let invited = match linked.iter().find(|one| one.id().as_str() == account) {
             Some(found) => {
                 let by = Unlinking::Administrator { mailbox: self.sends_codes(tenant) };
                 let which = (&found.identity.provider, found.linked);
@@ -129,20 +146,6 @@ impl House {
             self.end_sessions_of_user(tenant.id(), id, None, EndReason::FactorChanged, doer).await?;
         }
         Ok(self.finish_unlinking(tenant.id(), &user, None, doer).await?)
-    }
-
-    /// Ends the sessions, but one if given, that rest on a provider's word about this person. Several accounts there cannot be
-    /// told apart in a session: all that rests on any of them goes.
-    pub(crate) async fn end_what_rests_on_account(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        provider: &ProviderId,
-        except: Option<SessionId>,
-        doer: &Doer,
-    ) -> Result<(), StoreFault> {
-        let word = |means: &Means| matches!(means, Means::Oidc { provider: said, .. } if said == provider);
-        self.end_what_rests_on(tenant, user, word, (except, doer)).await
     }
 
     /// Ends the sessions, but one if given, that rest on a factor.

@@ -175,6 +175,8 @@ impl Faces for House {
             challenge: failure.challenge.as_ref().map(|challenge| challenge.url.as_str()),
             add_factor: failure.add_factor.as_deref(),
             start_again: None,
+            linking: pages::Linking::Apart,
+            too_weak: None,
             request_id: Some(failure.entry.to_string()),
         };
         page.respond().map(Body::new)

@@ -179,7 +179,8 @@ impl House {
         let opened = OpenedBy { handle: record.hash, host: record.host.as_str().into(), rotate_at };
         let mut live = LiveSession::new(session, opened, state.facts(user), reachable);
         live.lacks_second_factor = may_reach_more(reachable, factors);
-        live.owes_second_factor = enrolment::is_owed(session, &enrolled, reaches(vouched.brought), factors);
+        live.owes_second_factor =
+            enrolment::is_owed(session, &enrolled, vouched.any.is_some(), reaches(vouched.brought), factors);
         Ok(Arc::new(live))
     }
 
@@ -191,12 +192,16 @@ impl House {
         user: UserId,
     ) -> Result<bool, cardea_storage::StoreFault> {
         let rules = &state.bundle.tenant.factors;
-        if !rules.must_enrol || self.accounts(state, user).await?.iter().any(|account| !account.own) {
+        if !rules.must_enrol {
+            return Ok(false);
+        }
+        let accounts = self.accounts(state, user).await?;
+        if accounts.iter().any(|account| account.is_brought()) {
             return Ok(false);
         }
         let usable = sign_in::usable(rules, &self.store.factors(state.id(), user).await?);
         let reachable = assurance::reachable(&[], &usable, None).unwrap_or(Assurance::One);
-        Ok(enrolment::would_be_owed(&usable, reachable, rules))
+        Ok(enrolment::would_be_owed(&usable, !accounts.is_empty(), reachable, rules))
     }
 
     async fn rotate_handle(

@@ -1,9 +1,21 @@
 //! Failures as people see them: each reason in plain words, with the way on.
 
 use axum::{http::StatusCode, response::Response};
-use cardea_core::Reason;
+use cardea_core::{Assurance, Reason};
 
 use super::{Look, Notice, Page, Step, notice::Tone};
+
+/// What a failure has to do with linking accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Linking {
+    /// Nothing.
+    #[default]
+    Apart,
+    /// The account that opens nothing may be linked.
+    Possible,
+    /// It is linking that failed.
+    Failed,
+}
 
 /// What a failure's page may tell.
 #[derive(Debug, Clone)]
@@ -22,6 +34,10 @@ pub struct Failure<'a> {
     pub add_factor: Option<&'a str>,
     /// Where a new sign-in begins, for failures of one.
     pub start_again: Option<&'a str>,
+    /// What linking accounts has to do with it.
+    pub linking: Linking,
+    /// The assurance that is asked for, and what a provider's word is worth, where that is too little.
+    pub too_weak: Option<(Assurance, Assurance)>,
     /// The id of the request's entry.
     pub request_id: Option<String>,
 }
@@ -37,26 +53,36 @@ impl<'a> Failure<'a> {
             challenge: None,
             add_factor: None,
             start_again: None,
+            linking: Linking::Apart,
+            too_weak: None,
             request_id: None,
         }
     }
 
     /// The page.
     pub fn notice(&self) -> Notice<'a> {
-        let words = self.look.w.failure(self.reason);
+        let (words, steps) = (self.look.w.failure(self.reason), &self.look.w.failure_steps);
+        // Of an account that is somebody else's its own words say all.
+        let not_linked = self.linking == Linking::Failed && self.reason != Reason::AccountTaken;
         // Membership is the tenant's to give, whichever app was asked.
         let app = self.app.filter(|_| self.reason != Reason::NotAMember).unwrap_or(&self.look.name);
         Notice {
             look: self.look,
             status: StatusCode::from_u16(self.reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             tone: tone(self.reason),
-            title: words.title.with(app),
-            why: words.why.with(app),
-            next: match self.add_factor {
-                // First what they can do by themselves.
-                Some(_) if self.reason == Reason::Denied => {
-                    format!("{} {}", self.look.w.failure_steps.factor_may_help, words.next)
+            title: if not_linked { steps.not_linked.to_string() } else { words.title.with(app) },
+            why: match self.too_weak {
+                Some((asked, said)) => {
+                    let named = |level: Assurance| self.look.w.assurance(&level.level());
+                    format!("{} {}", words.why.with(app), steps.asked_and_said.with_both(named(asked), named(said)))
                 }
+                None => words.why.with(app),
+            },
+            next: match self.add_factor {
+                _ if not_linked => steps.link_again.to_string(),
+                // First what they can do by themselves.
+                _ if self.linking == Linking::Possible => format!("{} {}", steps.link_may_help, words.next),
+                Some(_) if self.reason == Reason::Denied => format!("{} {}", steps.factor_may_help, words.next),
                 _ => words.next.to_string(),
             },
             signed_in_as: self.signed_in_as.map(str::to_owned),
@@ -81,6 +107,7 @@ impl<'a> Failure<'a> {
             }
         };
         match self.reason {
+            _ if self.linking == Linking::Failed => add(&w.to_factors, self.start_again),
             Reason::SignInRequired | Reason::SessionEnded => add(&w.sign_in, self.challenge.or(self.start_again)),
             Reason::StepUpRequired => add(&w.confirm, self.challenge),
             Reason::UserSuspended => add(&w.another_account, self.challenge.or(self.start_again)),
@@ -158,6 +185,36 @@ mod tests {
         let html = notice.render().unwrap();
         for told in ["Your account is suspended", "https://id.acme.example/sign-in"] {
             assert!(html.contains(told), "{html}");
+        }
+    }
+
+    #[test]
+    fn linking_is_spoken_of_where_it_is_possible_and_its_failure_leads_back() {
+        let look = Look::bare();
+        let mut failure = Failure::new(&look, Reason::NotAMember);
+        let told = |failure: &Failure<'_>| failure.notice().render().unwrap();
+        assert!(!told(&failure).contains("link that one"));
+        failure.linking = Linking::Possible;
+        assert!(told(&failure).contains("link that one under “Ways to sign in”"), "{}", told(&failure));
+        for reason in [Reason::ProviderRefused, Reason::Conflict, Reason::AccountTaken] {
+            let factors = "https://id.acme.example/factors";
+            let failure =
+                Failure { linking: Linking::Failed, start_again: Some(factors), ..Failure::new(&look, reason) };
+            let html = told(&failure);
+            assert!(html.contains(factors) && html.contains("Back to my ways to sign in"), "{html}");
+            assert_eq!(html.contains("The account was not linked"), reason != Reason::AccountTaken, "{html}");
+        }
+    }
+
+    #[test]
+    fn whoever_shows_too_little_reads_what_was_asked_and_what_was_said() {
+        let look = Look::bare();
+        let too_weak = Some((Assurance::Two, Assurance::One));
+        let add_factor = Some("https://id.acme.example/factors");
+        let failure = Failure { too_weak, add_factor, ..Failure::new(&look, Reason::WordTooWeak) };
+        let html = failure.notice().render().unwrap();
+        for told in ["Two factors", "One factor", "https://id.acme.example/factors"] {
+            assert!(html.contains(told), "{told}: {html}");
         }
     }
 

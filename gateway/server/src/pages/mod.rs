@@ -41,7 +41,7 @@ use axum::{
 pub use activity::{Activity, ActivityRow};
 pub use email::MailCode;
 pub use factors::{FactorLink, FactorRow, Factors, LinkAccount, NameFactor, RemoveFactor};
-pub use failure::Failure;
+pub use failure::{Failure, Linking};
 pub use invitation::{Invitation, SecondFactor};
 pub use look::{Look, Person};
 pub use notice::{Notice, Step};

@@ -26,7 +26,7 @@ impl Text {
     }
 
     /// The text with its first `{}` and its second replaced.
-    fn with_both(&self, first: impl fmt::Display, second: impl fmt::Display) -> String {
+    pub fn with_both(&self, first: impl fmt::Display, second: impl fmt::Display) -> String {
         let (before, rest) = self.0.split_once("{}").unwrap_or((self.0, ""));
         format!("{before}{first}{}", Text(rest).with(second))
     }
@@ -151,7 +151,7 @@ words! {
     /// After signing out.
     signed_out: SignedOutWords { title, lead, title_everywhere, lead_everywhere, again, close }
     /// What the buttons of failures say.
-    failure_steps: FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, apps }
+    failure_steps: FailureSteps { sign_in, confirm, start_again, another_account, add_factor, factor_may_help, link_may_help, not_linked, link_again, to_factors, asked_and_said, apps }
     /// What is wrong with a form.
     problem: ProblemWords {
         bad_email, wrong_password, wrong_code, wrong_mail_code, spent_mail_code, wrong_recovery, wrong_passkey, too_many, password_short, password_long, password_common, password_personal,

@@ -9,12 +9,11 @@ use axum::{
     http::{HeaderValue, header::SET_COOKIE},
     response::Response,
 };
-use cardea_core::{Assurance, FactorId, ProviderId, Reason, resources::ProviderSpec};
+use cardea_core::{Assurance, ProviderId, Reason, resources::ProviderSpec};
 use cardea_identity::{
-    LinkedAccount,
-    assurance::reachable,
+    Had, LinkedAccount,
+    assurance::in_all,
     cookie,
-    oidc::best_word,
     one_time::{OneTime, Purpose},
     sign_in::{Destination, Flow},
 };
@@ -26,7 +25,7 @@ use super::{
     visit::{Failed, Visit, see_other},
 };
 use crate::{
-    house::Doer,
+    house::{Doer, best_of},
     pages::{LinkAccount, Page, Problem, ProviderButton, RemoveFactor},
     sign_in::way_to,
 };
@@ -73,10 +72,12 @@ async fn sent(visit: &Visit, id: &str) -> Result<Response, Failed> {
     visit.doer()?;
     let spec = provider(visit, id)?;
     let way = format!("{WITH}{}", spec.id);
-    let proven = fresh::require(visit, Act::Add, &visit.factors().await?, &way).await?;
-    let destination = Destination { to: visit.home(), flow: None };
-    let flow = Flow::link(&visit.user().await?, visit.live.id, proven.had, destination);
     let (house, tenant) = (&visit.house, visit.tenant_id());
+    // Before it is judged: what comes in between is another than was judged by.
+    let (factors, accounts) = (visit.factors().await?, house.store.identities(tenant, visit.user_id()).await?);
+    fresh::require(visit, Act::Add, &factors, &way).await?;
+    let destination = Destination { to: visit.home(), flow: None };
+    let flow = Flow::link(&visit.user().await?, visit.live.id, Had::of(&factors, &accounts), destination);
     let sealer = house.sealer(tenant).await?;
     let issued = OneTime::issue(Purpose::Flow, tenant, &flow, &sealer, visit.now(), &*house.entropy);
     let (ticket, kept) = issued.map_err(|_| Failed::Refused(Reason::Internal))?;
@@ -101,7 +102,8 @@ async fn confirm(visit: &Visit, id: &str) -> Result<Response, Failed> {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
     fresh::require(visit, Act::Remove, &standing.factors, &page_of(account)).await?;
-    let best = |accounts: &[LinkedAccount]| reachable(&[], &visit.usable(&standing.factors), best_of(visit, accounts));
+    let usable = visit.usable(&standing.factors);
+    let best = |accounts: &[LinkedAccount]| in_all(&[], &usable, best_of(&visit.tenant, accounts));
     let left = standing.without_account(account);
     let weakens = best(&standing.accounts) >= Some(Assurance::Two) && best(&left.accounts) < Some(Assurance::Two);
     Ok(RemoveFactor { look: &visit.look, person: visit.person(), factor: row, weakens }.respond())
@@ -109,17 +111,12 @@ async fn confirm(visit: &Visit, id: &str) -> Result<Response, Failed> {
 
 /// INVARIANT: looks among those only that the person linked: another's, or what a provider brought, is as if it were not there.
 fn find<'a>(standing: &'a Standing, id: &str) -> Result<&'a LinkedAccount, Failed> {
-    let found = standing.accounts.iter().find(|account| account.own && account.id() == id);
+    let found = standing.accounts.iter().find(|account| !account.is_brought() && account.id().as_str() == id);
     found.ok_or(Failed::Refused(Reason::NotFound))
 }
 
 fn page_of(account: &LinkedAccount) -> String {
     format!("/factors/accounts/{}/remove", account.id())
-}
-
-fn best_of(visit: &Visit, accounts: &[LinkedAccount]) -> Option<Assurance> {
-    let known = accounts.iter().filter_map(|account| visit.tenant.bundle.providers.get(&account.identity.provider));
-    known.map(best_word).max()
 }
 
 /// Unlinks one, and ends the sessions elsewhere that rest on it.
@@ -131,8 +128,8 @@ pub(super) async fn remove(visit: Visit, Path(id): Path<String>) -> Response {
 async fn unlink(visit: &Visit, id: &str) -> Result<Response, Failed> {
     let doer = visit.doer()?;
     let (store, tenant, user) = (&visit.house.store, visit.tenant_id(), visit.user_id());
-    // Counted with those that open nothing: the store knows of no providers.
-    let accounts = store.identities(tenant, user).await?.len();
+    // With those that open nothing: the store knows of no providers.
+    let accounts = store.identities(tenant, user).await?;
     let standing = Standing::read(visit).await?;
     // Once more, where it broke off after the step that counts.
     if visit.house.is_half_unlinked(tenant, user, id).await? {
@@ -143,9 +140,9 @@ async fn unlink(visit: &Visit, id: &str) -> Result<Response, Failed> {
     if !standing.account_row(visit, account).removable {
         return list(visit, None, Some(Problem::LastFactor)).await;
     }
-    let factors: Vec<FactorId> = standing.factors.iter().map(|factor| factor.id).collect();
+    let had = Had::of(&standing.factors, &accounts);
     let which = (&account.identity.provider, account.linked);
-    let by = Unlinking::Own { factors: &factors, accounts };
+    let by = Unlinking::Own { had: &had };
     match store.unlink_identity(tenant, user, which, by, visit.now()).await? {
         Unlinked::Done { .. } => told(visit, &doer).await,
         Unlinked::NoAccount => Err(Failed::Refused(Reason::NotFound)),

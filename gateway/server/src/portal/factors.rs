@@ -225,13 +225,13 @@ impl Standing {
         let rules = &visit.tenant.bundle.tenant.factors;
         // The mailbox is worth 1, and no more.
         let by_mail = self.signs_in_by_mail(visit) && rules.minimum == Assurance::One;
-        let brought = self.accounts.iter().any(|account| !account.own);
+        let brought = self.accounts.iter().any(|account| account.is_brought());
         opens(rules, factors, &self.accounts, by_mail || brought)
     }
 
     /// Whether codes come to this person's address: not where a provider brought them, and says who they are.
     fn signs_in_by_mail(&self, visit: &Visit) -> bool {
-        visit.house.sends_codes(&visit.tenant) && self.accounts.iter().all(|account| account.own)
+        visit.house.sends_codes(&visit.tenant) && self.accounts.iter().all(|account| !account.is_brought())
     }
 
     /// An account as a row. What a provider brought is the provider's to end.
@@ -239,12 +239,12 @@ impl Standing {
         let name = visit.tenant.bundle.providers.get(&account.identity.provider).map(|provider| provider.name.clone());
         FactorRow {
             id: format!("accounts/{}", account.id()),
-            kind: if account.own { Shown::Linked } else { Shown::Provider },
+            kind: if account.is_brought() { Shown::Provider } else { Shown::Linked },
             name: name.unwrap_or_default(),
             added: Some(When::new(account.linked, visit.now())),
             used: account.used.map(|at| When::new(at, visit.now())),
             left: None,
-            removable: account.own && self.without_account(account).opens(visit, &self.factors),
+            removable: !account.is_brought() && self.without_account(account).opens(visit, &self.factors),
         }
     }
 
@@ -279,7 +279,8 @@ fn opens(rules: &FactorRules, factors: &[Factor], accounts: &[LinkedAccount], vo
     let word = |account: &LinkedAccount| Means::Oidc {
         provider: account.identity.provider.clone(),
         assurance: Assurance::One,
-        own: account.own,
+        origin: account.origin,
+        account: Some(account.id()),
     };
     let words: Vec<_> = accounts.iter().map(|account| Proof { means: word(account), at: account.linked }).collect();
     let best = assurance::reachable(&words, &sign_in::usable(rules, factors), None);
@@ -296,7 +297,7 @@ fn mail_row(visit: &Visit) -> FactorRow {
 mod tests {
     use super::*;
     use cardea_core::{ProviderId, Timestamp, entropy::Fixed};
-    use cardea_identity::{FactorData, LinkedIdentity};
+    use cardea_identity::{FactorData, LinkedIdentity, Origin};
 
     fn factor(data: FactorData) -> Factor {
         let at = Timestamp::from_secs(1);
@@ -315,7 +316,7 @@ mod tests {
     fn account() -> LinkedAccount {
         let provider = ProviderId::parse("work").unwrap();
         let identity = LinkedIdentity { provider, issuer: String::new(), subject: String::new() };
-        LinkedAccount { identity, linked: Timestamp::from_secs(1), used: None, own: true, told: true }
+        LinkedAccount { identity, linked: Timestamp::from_secs(1), used: None, origin: Origin::Person, told: true }
     }
 
     fn rules() -> FactorRules {

@@ -14,7 +14,7 @@ use super::{
     visit::{Failed, Visit, see_other},
 };
 use crate::{
-    house::{FACTOR_LINK, Linking},
+    house::{FACTOR_LINK, Following},
     pages::{FactorLink, Page},
 };
 
@@ -40,7 +40,8 @@ async fn opened(visit: &Visit, token: &str) -> Result<TicketHash, Failed> {
     fresh::signed_in(visit, &here)?;
     let factors = visit.house.store.factors(visit.tenant_id(), visit.user_id()).await?;
     let usable = usable(&visit.tenant.bundle.tenant.factors, &factors);
-    if !may_use_link(&fresh::session(visit).await?.proofs, &usable) {
+    let words = visit.house.words(&visit.tenant, visit.user_id()).await?;
+    if !may_use_link(&fresh::session(visit).await?.proofs, &usable, &words) {
         return Err(fresh::again(visit, &here));
     }
     Ok(ticket)
@@ -57,8 +58,8 @@ async fn link(visit: &Visit, token: &str) -> Result<Response, Failed> {
     let ticket = opened(visit, token).await?;
     let user = visit.user().await?;
     let (house, now) = (&visit.house, visit.now());
-    let linking = Linking { tenant: &visit.tenant, user: &user, session: visit.live.id, ticket: &ticket, now };
-    let linked = house.link_session(&linking, doer).await?.ok_or(Failed::Refused(Reason::CodeSpent))?;
+    let following = Following { tenant: &visit.tenant, user: &user, session: visit.live.id, ticket: &ticket, now };
+    let linked = house.follow_link(&following, doer).await?.ok_or(Failed::Refused(Reason::CodeSpent))?;
     let cookie = house.hand(&linked, &visit.live.host, now).await?;
     let mut response = see_other("/factors");
     let cookie = HeaderValue::from_str(&cookie).map_err(|_| Failed::Refused(Reason::Internal))?;

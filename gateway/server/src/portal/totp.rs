@@ -3,7 +3,7 @@
 use axum::{Form, extract::rejection::FormRejection, response::Response};
 use cardea_audit::Event;
 use cardea_core::{FactorId, Reason};
-use cardea_identity::{Factor, FactorData, FactorKind, factors::totp::Seed};
+use cardea_identity::{Factor, FactorData, FactorKind, enrolment::codes_are_of_use, factors::totp::Seed};
 use serde::Deserialize;
 
 use super::{
@@ -27,15 +27,10 @@ pub(super) async fn show(visit: Visit) -> Response {
     visit.answer(result)
 }
 
-/// Whether codes are of use to somebody: beside a password, a passkey or a provider's word. Beside a mailbox they are never
-/// asked for, and would be a lock on no door.
+/// Whether codes are of use to the visitor.
 pub(super) async fn is_of_use(visit: &Visit, factors: &[Factor]) -> Result<bool, Failed> {
-    let beside = |factor: &Factor| matches!(factor.kind(), FactorKind::Password | FactorKind::Passkey);
-    let allowed = visit.tenant.bundle.tenant.factors.totp;
-    if !allowed || visit.usable(factors).iter().any(beside) {
-        return Ok(allowed);
-    }
-    Ok(visit.house.vouched(&visit.tenant, visit.user_id()).await?.is_some())
+    let has_account = !visit.house.accounts(&visit.tenant, visit.user_id()).await?.is_empty();
+    Ok(codes_are_of_use(&visit.tenant.bundle.tenant.factors, &visit.usable(factors), has_account))
 }
 
 async fn offer(visit: &Visit) -> Result<Response, Failed> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::response::Response;
 use cardea_audit::Event;
-use cardea_core::{Caller, Reason, SessionId};
+use cardea_core::{Assurance, Caller, Reason, SessionId};
 use cardea_identity::{
     HandleRecord, Session, User,
     assurance::{self, Means, Proof},
@@ -86,7 +86,8 @@ impl Visit {
 
     /// The person as the rules know them.
     pub(super) fn known<'a>(&'a self, enrolled: &'a Enrolled) -> Known<'a> {
-        Known { user: &enrolled.user, factors: &enrolled.factors, rules: &self.tenant.bundle.tenant.factors }
+        let rules = &self.tenant.bundle.tenant.factors;
+        Known { user: &enrolled.user, factors: &enrolled.factors, rules, words: &[] }
     }
 
     /// Takes the step that a proof allows, and ends the sign-in where it is complete.
@@ -112,7 +113,11 @@ impl Visit {
         let browser = self.device().unwrap_or_else(|| Device::new(&*self.house.entropy));
         let remembers = remember == Remember::Yes && self.may_remember(&flow).is_some();
         let factor = means.factor().filter(|_| remembers);
-        match flow.proven(self.known(enrolled), means, self.now)? {
+        let words = match flow.enrols() {
+            Some(user) if user == enrolled.user.id => self.house.words(&self.tenant, user).await?,
+            _ => Vec::new(),
+        };
+        match flow.proven(Known { words: &words, ..self.known(enrolled) }, means, self.now)? {
             Step::Ask(flow) => self.recalled(flow, enrolled, &browser, doer).await,
             Step::Done(done) => {
                 let holds = match factor {
@@ -151,7 +156,12 @@ impl Visit {
             self.house.notify(self.id(), subject(user), notice);
         }
         let usable = usable(&self.tenant.bundle.tenant.factors, &enrolled.factors);
-        let is_theirs = device::shows_owner(&session.proofs, &usable);
+        // Whoever shows two factors shows enough, whatever their providers could say.
+        let words = match session.shown_assurance() {
+            Assurance::One => self.house.words(&self.tenant, user.id).await?,
+            Assurance::Two | Assurance::Three => Vec::new(),
+        };
+        let is_theirs = device::shows_owner(&session.proofs, &usable, &words);
         let cookies =
             vec![SetCookie::new(opens), self.drop_flow(), self.known_device(&user.email, is_theirs, browser)?];
         // Whatever was wanted, what was lost comes first; the page says so.

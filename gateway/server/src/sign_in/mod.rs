@@ -10,12 +10,14 @@
 mod answer;
 mod complete;
 mod email;
+mod entering;
 mod flow;
 mod hand_over;
 mod invitation;
 mod keys;
 mod linking;
 mod logo;
+mod no;
 mod oauth2_proxy;
 mod oidc;
 mod pace;

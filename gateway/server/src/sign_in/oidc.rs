@@ -5,28 +5,25 @@ use axum::{
     response::Response,
 };
 use cardea_audit::Event;
-use cardea_core::{GroupId, ProviderId, Reason, Secret, UserId, resources::ProviderSpec};
+use cardea_core::{Assurance, ProviderId, Reason, Secret, resources::ProviderSpec};
 use cardea_identity::{
-    Email, Status, User,
+    Email,
     assurance::Means,
-    oidc::{Admission, Ask, Attempt, Claims, Pool, ProviderPerson, Refused, Tokens, admit, regroup},
-    sign_in::{Aim, Need},
+    oidc::{Ask, Attempt, Claims, ProviderPerson, Refused, Tokens},
+    sign_in::{Aim, Flow, Need},
 };
-use cardea_storage::{Inserted, Linked};
 use openidconnect::{HttpClientError, HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use super::{
+    entering::enter,
     linking,
     providers::{Known, get},
     visit::{No, Onward, Visit, see_other},
 };
-use crate::{
-    house::{Doer, stands_twice, subject},
-    outgoing::OutgoingClient,
-};
+use crate::{house::stands_twice, outgoing::OutgoingClient};
 
 /// The query of `GET /sign-in/with/{provider}`.
 #[derive(Debug, Deserialize)]
@@ -61,15 +58,18 @@ async fn sent(visit: &Visit, id: &str, query: Sending) -> Result<Response, No> {
         Aim::StepUp { need: Need::Fresh, .. } | Aim::Link { .. } => (true, None),
         _ => (false, None),
     };
-    let known = visit.known_provider(spec).await?;
     let ask = Ask { fresh, assurance, hint: hint.as_ref() };
-    let redirect = visit.redirect_uri(spec)?;
-    let (url, attempt) = known
-        .provider
-        .send(&redirect, ask, visit.now, &*visit.house.entropy)
-        .map_err(|refused| visit.provider_no(spec, &refused))?;
+    let (url, attempt) = match set_out(visit, spec, ask).await {
+        Ok(sent) => sent,
+        Err(refused) => return Err(linking::no_way(visit, &flow, spec, &refused)),
+    };
     let flow = flow.sent_to(spec.id.clone(), attempt)?;
     Ok(visit.keep_flow(&flow).await?.on(see_other(url.as_str())))
+}
+
+async fn set_out(visit: &Visit, spec: &ProviderSpec, ask: Ask<'_>) -> Result<(Url, Attempt), Refused> {
+    let known = visit.known_provider(spec).await?;
+    known.provider.send(&visit.redirect_uri(spec)?, ask, visit.now, &*visit.house.entropy)
 }
 
 /// `GET /sign-in/callback/{provider}`.
@@ -86,36 +86,66 @@ async fn received(visit: &Visit, id: &str) -> Result<Response, No> {
         return Err(Reason::DoubledParameter.into());
     }
     // INVARIANT: before the code is redeemed. An answer in a browser that did not set out to link opens nothing at the provider either.
-    let linking = linking::begun_here(visit, &flow, spec).await?;
-    let known = visit.known_provider(spec).await?;
-    let person = match person(visit, &known, &attempt).await {
+    if let Some(linking) = linking::begun_here(visit, &flow, spec)? {
+        return linking.end(visit, spec, &attempt, doer).await;
+    }
+    let person = match vouched_for(visit, spec, &attempt).await {
         Ok(person) => person,
         Err(refused) => return Err(visit.provider_no(spec, &refused)),
     };
-    if let Some(linking) = linking {
-        return linking.end(visit, &person.identity, doer).await;
-    }
-    let Some((user, own)) = enter(visit, spec, &person, &doer).await? else {
+    let whose = match flow.aim() {
+        Aim::StepUp { user, .. } => Some(*user),
+        _ => None,
+    };
+    let Some((user, account)) = enter(visit, spec, &person, whose, &doer).await? else {
         visit.note_provider(spec, Reason::NotAMember, person.email.as_ref(), "not in the pool, and may not join");
-        return Err(Reason::NotAMember.into());
+        return Err(No::Stranger { reason: Reason::NotAMember, may_link: spec.link });
     };
     let enrolled = visit.enrolled(Some(user)).await?.ok_or(Reason::NotAMember)?;
-    let means = Means::Oidc { provider: spec.id.clone(), assurance: person.assurance, own };
-    let outcome = visit.proven(flow, &enrolled, means, doer).await?;
+    // As with a factor: what was shown counts as used, whatever comes of it.
     visit.house.store.identity_used(visit.id(), &person.identity, visit.now).await?;
-    outcome.respond(visit).await
+    let (provider, origin, account) = (spec.id.clone(), account.origin, Some(account.id()));
+    let means = Means::Oidc { provider, assurance: person.assurance, origin, account };
+    let asked = asked(&flow, visit.tenant.bundle.tenant.factors.minimum);
+    match visit.proven(flow, &enrolled, means, doer).await {
+        Ok(outcome) => outcome.respond(visit).await,
+        Err(No::Refused(Reason::WordTooWeak)) => Err(too_weak(visit, spec, &person, asked)),
+        Err(no) => Err(no),
+    }
 }
 
-async fn person(visit: &Visit, known: &Known, attempt: &Attempt) -> Result<ProviderPerson, Refused> {
+/// What is asked for, and whether whoever shows too little is signed in already.
+fn asked(flow: &Flow, minimum: Assurance) -> (Assurance, bool) {
+    match flow.aim() {
+        Aim::StepUp { need: Need::Assurance(level), .. } => (*level, true),
+        Aim::StepUp { need: Need::Fresh, .. } => (minimum, true),
+        _ => (minimum, false),
+    }
+}
+
+fn too_weak(visit: &Visit, spec: &ProviderSpec, person: &ProviderPerson, (asked, signed_in): (Assurance, bool)) -> No {
+    let said = person.assurance;
+    let detail = format!("{} is asked for, and the provider's word is worth {}", asked.level(), said.level());
+    visit.note_provider(spec, Reason::WordTooWeak, person.email.as_ref(), &detail);
+    No::TooWeak { asked, said, signed_in }
+}
+
+/// Whom the provider's answer is about.
+pub(super) async fn vouched_for(
+    visit: &Visit,
+    spec: &ProviderSpec,
+    attempt: &Attempt,
+) -> Result<ProviderPerson, Refused> {
+    let known = visit.known_provider(spec).await?;
     let provider = &known.provider;
     let code = provider.read_answer(&visit.query, attempt)?;
-    let redirect = visit.redirect_uri(provider.spec()).map_err(|_| Refused::Answer("it has no address here"))?;
+    let redirect = visit.redirect_uri(spec)?;
     let secret = visit.client_secret(provider.spec())?;
     let client = known.client.clone();
     let http = move |request: HttpRequest| call(client.clone(), request);
     let tokens = Box::pin(provider.exchange(code, attempt, &redirect, secret.as_ref(), &http)).await?;
-    let claims = verified(visit, known, &tokens, attempt).await?;
-    let userinfo = userinfo(known, &tokens, &claims).await?;
+    let claims = verified(visit, &known, &tokens, attempt).await?;
+    let userinfo = userinfo(&known, &tokens, &claims).await?;
     provider.person(&claims, userinfo.as_ref())
 }
 
@@ -144,127 +174,13 @@ async fn call(client: OutgoingClient, request: HttpRequest) -> Result<HttpRespon
     Ok(answer.map(|body| body.to_vec()))
 }
 
-/// The user as whom the person comes in, and whether by an account that they linked themselves: then the provider gives and takes no
-/// group, since they are the pool's. Nobody where they may not.
-async fn enter(
-    visit: &Visit,
-    spec: &ProviderSpec,
-    person: &ProviderPerson,
-    doer: &Doer,
-) -> Result<Option<(User, bool)>, No> {
-    let store = &visit.house.store;
-    let (linked, account) = store.user_by_identity(visit.id(), &person.identity).await?.unzip();
-    let by_email = match &person.email {
-        Some(email) if linked.is_none() => store.user_by_email(visit.id(), email).await?,
-        _ => None,
-    };
-    let domain = person.email.as_ref().map(Email::domain);
-    let others = visit.tenant.bundle.providers.values().filter(|other| other.id != spec.id);
-    let domain_is_anothers =
-        others.flat_map(|other| &other.email_domains).any(|theirs| Some(theirs.as_str()) == domain);
-    let pool = Pool { linked: linked.as_ref(), by_email: by_email.as_ref(), domain_is_anothers };
-    let user = match admit(spec, person, pool) {
-        Admission::Known => linked,
-        Admission::Link => match by_email {
-            Some(user) => Some(link(visit, spec, user, person, doer).await?),
-            None => None,
-        },
-        Admission::Join(email) => join(visit, spec, email, person, doer).await?,
-        Admission::NotAMember => None,
-    };
-    if let (Some(user), Some(account)) = (&user, account.as_ref().filter(|account| !account.told)) {
-        visit.house.tell_linked(visit.id(), user, (&account.identity, account.own), doer).await?;
+/// What a provider's failure is called.
+pub(super) const fn reason_of(refused: &Refused) -> Reason {
+    match refused {
+        Refused::Provider(_) => Reason::ProviderRefused,
+        Refused::Unreachable(_) | Refused::Document { .. } => Reason::ProviderUnavailable,
+        Refused::Answer(_) | Refused::UnknownKey | Refused::Token(_) => Reason::ProviderRejected,
     }
-    match user {
-        Some(user) if account.is_some_and(|account| account.own) => Ok(Some((user, true))),
-        Some(user) => Ok(Some((follow_groups(visit, spec, person, user, doer).await?, false))),
-        None => Ok(None),
-    }
-}
-
-/// Makes an account a person's by the provider's word. INVARIANT: never one that was taken from them.
-async fn link(
-    visit: &Visit,
-    spec: &ProviderSpec,
-    mut user: User,
-    person: &ProviderPerson,
-    doer: &Doer,
-) -> Result<User, No> {
-    let identity = &person.identity;
-    if !matches!(user.status, Status::Invited | Status::Active) {
-        return Err(Reason::UserSuspended.into());
-    }
-    let store = &visit.house.store;
-    match store.link_identity(visit.id(), user.id, identity, visit.now).await? {
-        Linked::Done | Linked::Already { .. } => {}
-        Linked::Unlinked => {
-            let why = "it was unlinked, and is linked again by the person only";
-            visit.note_provider(spec, Reason::AccountUnlinked, person.email.as_ref(), why);
-            return Err(Reason::AccountUnlinked.into());
-        }
-        Linked::Taken | Linked::NoUser | Linked::Changed => return Err(Reason::NotAMember.into()),
-    }
-    visit.house.tell_linked(visit.id(), &user, (identity, false), doer).await?;
-    if user.status == Status::Invited
-        && store.set_status(visit.id(), user.id, Status::Invited, Status::Active, visit.now).await?
-    {
-        user.status = Status::Active;
-        let event = Event::UserJoined { user: subject(&user), provider: Some(identity.provider.clone()) };
-        visit.house.record(visit.id(), doer, event).await?;
-    }
-    Ok(user)
-}
-
-async fn join(
-    visit: &Visit,
-    spec: &ProviderSpec,
-    email: Email,
-    person: &ProviderPerson,
-    doer: &Doer,
-) -> Result<Option<User>, No> {
-    let user = User {
-        id: UserId::mint(visit.now, &*visit.house.entropy),
-        tenant: visit.id().clone(),
-        name: person.name.clone().unwrap_or_else(|| email.to_string()),
-        email,
-        status: Status::Active,
-        groups: vec![],
-        created: visit.now,
-        changed: visit.now,
-        last_seen: None,
-        attributes: cardea_core::Attributes::default(),
-    };
-    if visit.house.store.insert_user(&user).await? != Inserted::Done {
-        return Ok(None);
-    }
-    let provider = person.identity.provider.clone();
-    let event = Event::UserJoined { user: subject(&user), provider: Some(provider) };
-    visit.house.record(visit.id(), doer, event).await?;
-    link(visit, spec, user, person, doer).await.map(Some)
-}
-
-async fn follow_groups(
-    visit: &Visit,
-    spec: &ProviderSpec,
-    person: &ProviderPerson,
-    mut user: User,
-    doer: &Doer,
-) -> Result<User, No> {
-    let mut before = user.groups.clone();
-    before.sort();
-    if before == regroup(spec, &before, &person.groups) {
-        return Ok(user);
-    }
-    // Decided anew on what stands in that moment: an administrator may have changed the other groups since it was read.
-    let to = |current: &[GroupId]| regroup(spec, current, &person.groups);
-    let changed = visit.house.store.change_groups(visit.id(), user.id, to, visit.now).await?;
-    let (before, after) = changed.ok_or(Reason::NotAMember)?;
-    visit.house.forget_user(user.id);
-    let provider = Some(spec.id.clone());
-    let event = Event::GroupsChanged { user: subject(&user), before, after: after.clone(), provider };
-    visit.house.record(visit.id(), doer, event).await?;
-    user.groups = after;
-    Ok(user)
 }
 
 impl Visit {
@@ -273,16 +189,15 @@ impl Visit {
         self.tenant.bundle.providers.get(&id).ok_or(No::Refused(Reason::NotFound))
     }
 
-    async fn known_provider(&self, spec: &ProviderSpec) -> Result<std::sync::Arc<Known>, No> {
-        let found = self.house.providers.find(&self.house, self.id(), spec).await;
-        found.map_err(|refused| self.provider_no(spec, &refused))
+    async fn known_provider(&self, spec: &ProviderSpec) -> Result<std::sync::Arc<Known>, Refused> {
+        self.house.providers.find(&self.house, self.id(), spec).await
     }
 
     /// The address that a provider sends the browser back to: one for each provider, so that none can pass for another.
-    fn redirect_uri(&self, spec: &ProviderSpec) -> Result<Url, No> {
+    fn redirect_uri(&self, spec: &ProviderSpec) -> Result<Url, Refused> {
         let origin = self.house.config.origin(&self.tenant.bundle.tenant.sign_in_host);
         let text = format!("{origin}/sign-in/callback/{}", spec.id);
-        Url::parse(&text).map_err(|error| No::Faulted(Reason::Internal, error.to_string()))
+        Url::parse(&text).map_err(|error| Refused::Unreachable(format!("our address is no URL: {error}")))
     }
 
     fn client_secret(&self, spec: &ProviderSpec) -> Result<Option<Secret<String>>, Refused> {
@@ -291,12 +206,8 @@ impl Visit {
     }
 
     /// What a provider's failure is to the person; the entry says more.
-    fn provider_no(&self, spec: &ProviderSpec, refused: &Refused) -> No {
-        let reason = match refused {
-            Refused::Provider(_) => Reason::ProviderRefused,
-            Refused::Unreachable(_) | Refused::Document { .. } => Reason::ProviderUnavailable,
-            Refused::Answer(_) | Refused::UnknownKey | Refused::Token(_) => Reason::ProviderRejected,
-        };
+    pub(super) fn provider_no(&self, spec: &ProviderSpec, refused: &Refused) -> No {
+        let reason = reason_of(refused);
         self.note_provider(spec, reason, None, &refused.to_string());
         tracing::warn!(tenant = %self.id(), provider = %spec.id, reason = %reason, error = %refused, "sign-in with a provider failed");
         No::Refused(reason)

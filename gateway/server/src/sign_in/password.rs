@@ -84,9 +84,17 @@ async fn proved(visit: &Visit, password: Secret<String>) -> Result<Response, No>
         visit.note_refused(&email, enrolled.as_ref(), "password", "wrong password, or nobody has it");
         return again(visit, flow, &email, Problem::WrongPassword).await;
     };
+    let means = Means::Password { factor: factor.id };
+    // INVARIANT: where a right password opens nothing, it looks like a wrong one: to whoever guesses it would be one to try elsewhere.
+    // Whoever is signed in already has shown who they are.
+    if matches!(flow.aim(), Aim::SignIn)
+        && let Err(reason) = flow.clone().proven(visit.known(enrolled), means.clone(), visit.now)
+    {
+        visit.note_refused_for(&email, Some(enrolled), "password", (reason, "the right password, which opens nothing"));
+        return again(visit, flow, &email, Problem::WrongPassword).await;
+    }
     visit.forgive(Target::Password, &email).await?;
     visit.house.store.factor_used(visit.id(), enrolled.user.id, factor.id, visit.now).await?;
-    let means = Means::Password { factor: factor.id };
     visit.proven(flow, enrolled, means, doer).await?.respond(visit).await
 }
 
@@ -174,12 +182,23 @@ fn page(visit: &Visit, flow: &Flow, email: &Email, problem: Option<Problem>) -> 
 impl Visit {
     /// Notes a proof that did not hold: of somebody known, or at an address that nobody has.
     pub(super) fn note_refused(&self, email: &Email, known: Option<&Enrolled>, factor: &str, detail: &str) {
+        self.note_refused_for(email, known, factor, (Reason::FactorRejected, detail));
+    }
+
+    /// The same for another reason, which the person is not told.
+    fn note_refused_for(
+        &self,
+        email: &Email,
+        known: Option<&Enrolled>,
+        factor: &str,
+        (reason, detail): (Reason, &str),
+    ) {
         let event = Event::SignInRefused {
             email: Some(email.to_string()),
             user: known.map(|one| one.user.id),
             factor: Some(factor.into()),
             provider: None,
-            reason: Reason::FactorRejected,
+            reason,
             detail: detail.to_owned(),
         };
         self.house.note(self.id(), &self.noting(), event);

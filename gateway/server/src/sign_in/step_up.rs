@@ -14,7 +14,10 @@ use super::{
     flow::query_to,
     visit::{No, Onward, Visit, carried, see_other},
 };
-use crate::pages::{self, Page as _, Person, Problem, ProviderButton, StepUp};
+use crate::{
+    house::opens_by,
+    pages::{self, Page as _, Person, Problem, ProviderButton, StepUp},
+};
 
 /// The query of `GET /sign-in/step-up`.
 #[derive(Debug, Deserialize)]
@@ -170,11 +173,11 @@ impl<'a> Ways<'a> {
             }
         };
         let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
-        let spec_of = |one: &LinkedAccount| visit.tenant.bundle.providers.get(&one.identity.provider);
+        let spec_of = |one: &LinkedAccount| opens_by(&visit.tenant, one);
         let mail = need == Need::Fresh
             && visit.house.sends_codes(&visit.tenant)
             && known.confirms_by_mail()
-            && linked.iter().all(|one| one.own && spec_of(one).is_none());
+            && linked.iter().all(|one| !one.is_brought() && spec_of(one).is_none());
         let known = linked.iter().filter_map(spec_of);
         let mut providers: Vec<_> = known.filter(|_| !own).filter(vouches).collect();
         // Two accounts at one provider are one way there.

@@ -1,6 +1,6 @@
 //! One request to our own pages, with what every handler needs of it, and the way its refusal is answered.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Extension,
@@ -17,15 +17,17 @@ use cardea_identity::{
     sign_in::{Destination, Flow},
 };
 use cardea_proxy::{Admitted, edge::languages};
-use cardea_storage::StoreFault;
 use serde::Deserialize;
 
-pub(super) use super::answer::{SetCookie, carried, go_to, query_of, see_other};
 use super::{answer::retry_after, providers};
+pub(super) use super::{
+    answer::{SetCookie, carried, go_to, query_of, see_other},
+    no::No,
+};
 use crate::{
     House,
     house::{Doer, FACTOR_LINK, NoPermit},
-    pages::{Failure, Look, Problem, Words, headers},
+    pages::{Failure, Linking, Look, Problem, Words, headers},
     state::TenantState,
 };
 
@@ -55,60 +57,6 @@ pub(super) struct Onward {
     /// The hash of the app host's flow cookie.
     #[serde(default)]
     pub flow: Option<String>,
-}
-
-/// Why a handler does not do what was asked.
-#[derive(Debug)]
-pub(super) enum No {
-    /// An expected no, shown on a page of its own.
-    Refused(Reason),
-    /// Too many tries.
-    Wait(Duration),
-    /// Something of ours does not work.
-    Faulted(Reason, String),
-}
-
-impl From<Reason> for No {
-    fn from(reason: Reason) -> Self {
-        Self::Refused(reason)
-    }
-}
-
-impl From<StoreFault> for No {
-    fn from(fault: StoreFault) -> Self {
-        Self::Faulted(Reason::StoreUnavailable, crate::house::with_causes(&fault))
-    }
-}
-
-impl From<NoPermit> for No {
-    fn from(fault: NoPermit) -> Self {
-        Self::Faulted(Reason::Internal, fault.to_string())
-    }
-}
-
-impl From<cardea_identity::sealing::CannotOpen> for No {
-    fn from(_: cardea_identity::sealing::CannotOpen) -> Self {
-        // What does not open was not put there by us, or the operator's key has changed: begin again.
-        Self::Refused(Reason::SignInExpired)
-    }
-}
-
-impl No {
-    /// What a form or a script is told.
-    pub(super) fn problem(&self) -> Problem {
-        match self {
-            Self::Wait(wait) => Problem::TooMany(*wait),
-            Self::Refused(reason) | Self::Faulted(reason, _) => Problem::of(*reason),
-        }
-    }
-
-    /// Why.
-    pub(super) fn reason(&self) -> Reason {
-        match self {
-            Self::Wait(_) => Reason::TooManyAttempts,
-            Self::Refused(reason) | Self::Faulted(reason, _) => *reason,
-        }
-    }
 }
 
 impl FromRequestParts<Arc<House>> for Visit {
@@ -321,14 +269,29 @@ impl Visit {
 
     fn refuse(&self, no: &No) -> Response {
         self.log(no);
-        // Whoever is signed in, and could not link an account, tries again from where they set out.
-        let page = if no.reason() == Reason::AccountTaken { "factors" } else { "sign-in" };
-        let start = format!("{}/{page}", self.house.config.origin(&self.tenant.bundle.tenant.sign_in_host));
-        let failure = Failure {
+        let origin = self.house.config.origin(&self.tenant.bundle.tenant.sign_in_host);
+        let (start, factors) = (format!("{origin}/sign-in"), format!("{origin}/factors"));
+        let mut failure = Failure {
             start_again: Some(&start),
             request_id: Some(self.admitted.entry().to_string()),
             ..Failure::new(&self.look, no.reason())
         };
+        match no {
+            No::Stranger { may_link: true, .. } => failure.linking = Linking::Possible,
+            // Whoever is signed in tries again from where they set out.
+            No::NotLinked(_) => {
+                failure.linking = Linking::Failed;
+                failure.start_again = Some(&factors);
+            }
+            No::TooWeak { asked, said, signed_in } => {
+                failure.too_weak = Some((*asked, *said));
+                if *signed_in {
+                    failure.add_factor = Some(&factors);
+                    failure.start_again = None;
+                }
+            }
+            _ => {}
+        }
         let mut response = failure.respond();
         if let No::Wait(wait) = no {
             retry_after(&mut response, *wait);

@@ -76,7 +76,7 @@ fn factor(factor: &Factor) -> Value {
 fn account(account: &LinkedAccount) -> Value {
     json!({
         "id": account.id(), "provider": account.identity.provider, "subject": account.identity.subject,
-        "own": account.own, "linked_at": account.linked.to_string(), "last_used_at": time(account.used),
+        "own": !account.is_brought(), "linked_at": account.linked.to_string(), "last_used_at": time(account.used),
     })
 }
 
@@ -120,7 +120,7 @@ fn card(user: &User, factors: &[Factor], accounts: &[LinkedAccount]) -> String {
     }
     for one in accounts {
         let (provider, subject) = (&one.identity.provider, printable(&one.identity.subject));
-        let by = if one.own { "linked by themselves" } else { "by the provider's word" };
+        let by = if one.is_brought() { "by the provider's word" } else { "linked by themselves" };
         lines.push(format!("account  `{subject}` at {provider}, {by}, since {}, {}", one.linked, used(one.used)));
     }
     if factors.is_empty() && accounts.is_empty() {

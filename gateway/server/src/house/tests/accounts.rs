@@ -1,7 +1,7 @@
 //! Accounts at providers that are taken from people, and what rests on them.
 
 use cardea_core::{FactorId, ProviderId};
-use cardea_identity::LinkedIdentity;
+use cardea_identity::{Had, LinkedIdentity};
 use cardea_storage::Unlinking;
 
 use super::*;
@@ -16,7 +16,11 @@ fn account() -> LinkedIdentity {
 async fn an_unlinking_that_broke_off_before_its_entry_is_made_whole_by_the_next_try() {
     let stage = Stage::set().await;
     let (house, tenant, doer) = (&stage.house, stage.house.tenant(&stage.tenant).unwrap(), Doer::operator());
-    house.store.link_own_identity(&stage.tenant, stage.user.id, &account(), &[], house.now()).await.unwrap();
+    house
+        .store
+        .link_own_identity(&stage.tenant, stage.user.id, &account(), &Had::default(), house.now())
+        .await
+        .unwrap();
     let id = house.store.identities(&stage.tenant, stage.user.id).await.unwrap()[0].id();
     let count = async || stage.events().await.iter().filter(|code| *code == "identity-unlinked").count();
     // What a process has done that ends right after it.
@@ -28,9 +32,9 @@ async fn an_unlinking_that_broke_off_before_its_entry_is_made_whole_by_the_next_
     let unlink = async |id: &str| house.unlink_account(&tenant, stage.user.id, id, &doer).await;
     assert!(matches!(unlink("work-1").await, Err(ChangeFault::NotFound(_))), "another");
     assert_eq!(count().await, 0);
-    unlink(&id).await.unwrap();
+    unlink(id.as_str()).await.unwrap();
     assert_eq!(count().await, 1);
-    assert!(matches!(unlink(&id).await, Err(ChangeFault::NotFound(_))), "it is whole");
+    assert!(matches!(unlink(id.as_str()).await, Err(ChangeFault::NotFound(_))), "it is whole");
     assert_eq!(count().await, 1);
     let open = house.shared.sessions_of_user(&stage.tenant, stage.user.id, house.now()).await.unwrap();
     assert!(open.is_empty(), "a session outlived the last way in");

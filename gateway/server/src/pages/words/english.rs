@@ -397,6 +397,11 @@ const FAILURE_STEPS: FailureSteps = FailureSteps {
     another_account: Text("Use another account"),
     add_factor: Text("Add a second factor"),
     factor_may_help: Text("Add a second factor to your account first: this may ask for one."),
+    link_may_help: Text("If you have an account here, sign in as always and link that one under “Ways to sign in”."),
+    not_linked: Text("The account was not linked"),
+    link_again: Text("Nothing has changed. Go back to your ways to sign in, and try again from there."),
+    to_factors: Text("Back to my ways to sign in"),
+    asked_and_said: Text("Asked for: {}. Your provider confirmed: {}."),
     apps: Text("Go to my apps"),
 };
 

@@ -444,6 +444,15 @@ const FAILURE_STEPS: FailureSteps = FailureSteps {
     another_account: Text("Anderes Konto verwenden"),
     add_factor: Text("Zweiten Faktor hinzufügen"),
     factor_may_help: Text("Fügen Sie Ihrem Konto zuerst einen zweiten Faktor hinzu: Vielleicht ist hier einer nötig."),
+    link_may_help: Text(
+        "Wenn Sie hier ein Konto haben, melden Sie sich wie immer an und verbinden Sie jenes unter „Anmeldemethoden“.",
+    ),
+    not_linked: Text("Das Konto wurde nicht verbunden"),
+    link_again: Text(
+        "Es hat sich nichts geändert. Gehen Sie zu Ihren Anmeldemethoden und versuchen Sie es von dort erneut.",
+    ),
+    to_factors: Text("Zu meinen Anmeldemethoden"),
+    asked_and_said: Text("Verlangt: {}. Ihr Anmeldedienst bestätigt: {}."),
     apps: Text("Zu meinen Apps"),
 };
 

@@ -112,6 +112,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Your organisation has switched it off.",
             "Go back and choose another way to sign in.",
         ),
+        Reason::WordTooWeak => say(
+            "That sign-in was not strong enough",
+            "Your provider knows you, but what it said of your sign-in there is less than this asks for.",
+            "Confirm it with another of your ways to sign in, or add one. If you can’t, ask your administrator.",
+        ),
         Reason::LinkRequired => say(
             "Adding this takes a link from your administrator",
             "You have one way to sign in so far. Whoever had stolen it could add theirs just as well, so it does not add another by itself.",
@@ -155,7 +160,7 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         Reason::NotAMember => say(
             "You are not a member here yet",
             "Your provider knows you, but that account opens nothing at {}.",
-            "If you have an account here, sign in as always and link that one under “Ways to sign in”. Else ask an administrator for an invitation.",
+            "Ask an administrator for an invitation.",
         ),
         Reason::AccountTaken => say(
             "That account belongs to someone else",

@@ -112,6 +112,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Ihre Organisation hat sie abgeschaltet.",
             "Gehen Sie zurück und wählen Sie eine andere Methode.",
         ),
+        Reason::WordTooWeak => say(
+            "Diese Anmeldung war nicht stark genug",
+            "Ihr Anmeldedienst kennt Sie, aber was er von Ihrer Anmeldung dort sagt, ist weniger, als hier verlangt wird.",
+            "Bestätigen Sie es mit einer anderen Ihrer Anmeldemethoden oder fügen Sie eine hinzu. Geht das nicht, fragen Sie Ihre Administration.",
+        ),
         Reason::LinkRequired => say(
             "Dafür brauchen Sie einen Link Ihrer Administration",
             "Sie haben bisher eine einzige Anmeldemethode. Wer sie gestohlen hätte, könnte damit genauso gut eine eigene hinzufügen; darum reicht sie allein dafür nicht.",
@@ -155,7 +160,7 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         Reason::NotAMember => say(
             "Sie sind hier noch nicht Mitglied",
             "Ihr Anmeldedienst kennt Sie, aber jenes Konto öffnet bei {} nichts.",
-            "Wenn Sie hier ein Konto haben, melden Sie sich wie immer an und verbinden Sie jenes unter „Anmeldemethoden“. Sonst bitten Sie Ihre Administration um eine Einladung.",
+            "Bitten Sie Ihre Administration um eine Einladung.",
         ),
         Reason::AccountTaken => say(
             "Dieses Konto gehört jemand anderem",

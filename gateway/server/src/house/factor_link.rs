@@ -42,9 +42,9 @@ impl fmt::Debug for FactorLink {
     }
 }
 
-/// Who shows a link, and where.
+/// Who follows a link, and where.
 #[derive(Debug)]
-pub(crate) struct Linking<'a> {
+pub(crate) struct Following<'a> {
     /// The tenant.
     pub tenant: &'a TenantState,
     /// Who.
@@ -111,8 +111,12 @@ impl House {
 
     /// Spends a link, and puts a session that it stands behind in the place of the one it is shown in. `None` where the link is
     /// not this person's, or spent, or the session over.
-    pub(crate) async fn link_session(&self, linking: &Linking<'_>, doer: Doer) -> Result<Option<Session>, StoreFault> {
-        let Linking { tenant, user, session: old, ticket, now } = *linking;
+    pub(crate) async fn follow_link(
+        &self,
+        following: &Following<'_>,
+        doer: Doer,
+    ) -> Result<Option<Session>, StoreFault> {
+        let Following { tenant, user, session: old, ticket, now } = *following;
         let before = self.shared.session(tenant.id(), old).await?;
         let Some(before) = before.filter(|before| before.ended.is_none() && before.user == user.id) else {
             return Ok(None);
