@@ -319,6 +319,47 @@ async fn sign_ins_are_begun_at_a_bounded_pace() -> Story {
     Ok(())
 }
 
+/// A passkey is not guessed: what fails is written down and slowed, and whoever signs in elsewhere notices nothing.
+#[tokio::test]
+async fn made_up_passkeys_are_refused_each_with_an_entry_and_slowed() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let (_, _, mira) = gateway.newcomer("mira@acme.example", &["readers"]).await?;
+    let made_up = serde_json::json!({
+        "id": "AAAA", "rawId": "AAAA", "type": "public-key", "clientExtensionResults": {},
+        "response": { "clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA", "userHandle": null },
+    });
+    let (options, proof) = (gateway.at("acme", "/sign-in/passkey/options")?, gateway.at("acme", "/sign-in/passkey")?);
+    let mut stranger = Client::browser();
+    stranger.program = true;
+    let (mut failed, mut slowed) = (0, 0);
+    for _ in 0..75 {
+        let asked = stranger.json(Method::POST, &options, &serde_json::json!({ "begin": "" })).await?;
+        if asked.status == 429 {
+            assert!(asked.header("retry-after").is_some(), "{:?}", asked.headers);
+            slowed += 1;
+            continue;
+        }
+        assert_eq!(asked.status, 200, "{}", asked.body);
+        let refused = stranger.json(Method::POST, &proof, &serde_json::json!({ "credential": made_up })).await?;
+        match refused.status.as_u16() {
+            429 => slowed += 1,
+            _ => {
+                assert_eq!(refused.json()?["reason"], "factor-rejected", "{}", refused.body);
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed >= 50 && slowed > 0, "{failed} failed, {slowed} were slowed");
+    let log = gateway.on.log("acme").await?;
+    let told = |entry: &&serde_json::Value| {
+        entry["event"]["kind"] == "sign-in-refused" && entry["event"]["factor"] == "passkey"
+    };
+    assert_eq!(log.iter().filter(told).count(), failed);
+    let page = tries_in(at([127, 3, 0, 1], Client::browser()), &gateway, &mira.email, PASSWORD).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/"), "{}", page.body);
+    Ok(())
+}
+
 /// A browser in which the person has shown the password, and a code is asked for.
 async fn asked_for_code(gateway: &Gateway, email: &str) -> anyhow::Result<(Client, Reply)> {
     let mut client = Client::browser();

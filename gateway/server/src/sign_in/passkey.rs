@@ -117,24 +117,26 @@ async fn proved(visit: &Visit, request: Request) -> Result<Response, No> {
     let (used, enrolled) = match (used, enrolled) {
         (Ok(used), Some(enrolled)) => (used, enrolled),
         (outcome, enrolled) => {
-            let rejected = outcome.err().unwrap_or(Rejected::Foreign);
-            note(visit, enrolled.as_ref(), &rejected);
-            if let (Rejected::Copied(factor), Some(enrolled)) = (&rejected, &enrolled) {
-                mark_as_copied(visit, enrolled, *factor).await?;
-            }
-            return failed(visit, &flow).await;
+            return failed(visit, &flow, enrolled.as_ref(), &outcome.err().unwrap_or(Rejected::Foreign)).await;
         }
     };
     keep(visit, &enrolled, &used).await?;
     finish(visit, visit.proven_in(flow, &enrolled, used.means, doer, request.remember).await?).await
 }
 
-/// Counts what failed, and keeps the sign-in for another try. A passkey is not guessed, so that failures alone are counted:
-/// whoever shows a right one waits for nobody who shares their address. Work is bounded by the pace of the steps.
-async fn failed(visit: &Visit, flow: &Flow) -> Result<Response, No> {
+/// Keeps the sign-in for another try, and tells what failed. A passkey is not guessed, so that failures alone are counted:
+/// whoever shows a right one waits for nobody who shares their address. Where too many failed, no more is written down of them; the
+/// work is bounded by the pace of the steps.
+async fn failed(visit: &Visit, flow: &Flow, known: Option<&Enrolled>, rejected: &Rejected) -> Result<Response, No> {
+    if let (Rejected::Copied(factor), Some(known)) = (rejected, known) {
+        mark_as_copied(visit, known, *factor).await?;
+    }
     let cookie = visit.keep_flow(flow).await?;
     let told = match visit.limited_by_address(Target::Passkey).await {
-        Ok(()) => visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected),
+        Ok(()) => {
+            note(visit, known, rejected);
+            visit.tell_script(&Problem::WrongPasskey, Reason::FactorRejected)
+        }
         Err(wait @ No::Wait(_)) => visit.answer_script(Err(wait)),
         Err(no) => return Err(no),
     };

@@ -1,4 +1,5 @@
-//! Counting of proofs before anything is verified: too many too fast are asked to wait.
+//! Counting of proofs before anything is verified, since they can be guessed: too many too fast are asked to wait. Of passkeys, which
+//! cannot, failures are counted.
 
 use std::time::Duration;
 

@@ -250,8 +250,8 @@ async fn place<'a>(
                 &mut moves.entry(tenant.clone()).or_insert((head, head)).1
             }
         };
-        for (nth, Pending { entry, .. }) in run.iter().enumerate() {
-            if group.len() <= FEW && nth % AT_ONCE == AT_ONCE - 1 {
+        for Pending { entry, .. } in run {
+            if group.len() <= FEW && placed.len() % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
             let mut sealed = entry.body()?;
