@@ -150,6 +150,42 @@ async fn a_sign_in_that_wants_two_factors_ends_by_a_code_at_the_factors_alone() 
     Ok(())
 }
 
+/// What the device stood in for is lost: by a code it stands in no more, and another factor may take the place.
+#[tokio::test]
+async fn who_came_by_a_remembered_device_replaces_what_was_lost() -> Story {
+    let upstream = Upstream::start().await?;
+    let tenant = "id = \"acme\"\nname = \"Acme\"\nsign_in_host = \"acme.localhost\"\n[factors]\nminimum = 2\nremember_days = 30\n";
+    let gateway = Plan::before(upstream.port).file("tenants/acme/tenant.toml", tenant).start().await?;
+    let (_, mira, codes) = somebody(&gateway, MIRA).await?;
+    let (secret, passkey) = (gateway.at("echo.acme", "/secret/plan")?, gateway.at("acme", "/factors/passkey")?);
+    let (portal, sign_out) = (gateway.at("acme", "/")?, gateway.at("acme", "/sign-out")?);
+    let mut client = Client::browser();
+    let page = client.open(&portal).await?;
+    let page = client.submit(&page, &[("email", MIRA)]).await?;
+    let page = client.submit(&page, &[("password", PASSWORD)]).await?;
+    let page = client.submit(&page, &[("code", &mira.code().await?), ("remember", "yes")]).await?;
+    assert_eq!(page.url, portal, "{} {}", page.status, page.body);
+    client.send(Method::POST, &sign_out, None).await?;
+    let page = client.open(&secret).await?;
+    let page = client.submit(&page, &[("email", MIRA)]).await?;
+    let page = client.submit(&page, &[("password", PASSWORD)]).await?;
+    assert_eq!((page.status.as_u16(), &page.url), (200, &secret), "{}", page.body);
+
+    // To the factors, from where they are changed: the page that asks for the real one takes a code.
+    let page = client.open(&passkey).await?;
+    assert_eq!(page.url.path(), "/sign-in/step-up", "{}", page.body);
+    let page = client.open(&gateway.at("acme", "/sign-in/recovery")?).await?;
+    let page = client.submit(&page, &[("recovery", &codes[0])]).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors"), "{}", page.body);
+    assert_eq!(client.open(&secret).await?.url.path(), "/sign-in/step-up", "the device stands in still");
+
+    assert_eq!(client.open(&passkey).await?.url, passkey, "another factor is not to be added");
+    let log = gateway.on.log("acme").await?;
+    let raised = log.iter().map(|one| &one["event"]).rfind(|event| event["kind"] == "step-up").context("no step-up")?;
+    assert_eq!((&raised["factor"], &raised["assurance"]), (&"recovery".into(), &1.into()), "{raised}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_code_that_is_not_good_is_refused_in_the_same_words_whatever_it_is() -> Story {
     let (_upstream, gateway) = house().await?;

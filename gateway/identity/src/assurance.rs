@@ -189,10 +189,11 @@ pub fn shown(proofs: &[Proof]) -> Vec<Proof> {
     proofs.iter().filter(|proof| !matches!(proof.means, Means::Remembered { .. })).cloned().collect()
 }
 
-/// The same proofs, without a remembered device where it adds nothing to what was really shown.
+/// The same proofs, without a remembered device where it adds nothing to what was really shown. Nor does it beside a recovery code:
+/// whoever shows one has lost what the device stands in for, and puts another factor in its place as anybody else does.
 pub fn settled(proofs: Vec<Proof>) -> Vec<Proof> {
     let real = shown(&proofs);
-    if of(&real) >= of(&proofs) { real } else { proofs }
+    if of(&real) >= of(&proofs) || recovered(&real).is_some() { real } else { proofs }
 }
 
 /// The time that counts as that of the sign-in where these are its proofs and the last was shown at `at`: where a remembered
@@ -341,6 +342,9 @@ mod tests {
             assert_eq!(of(&after), Some(Assurance::Two), "{new:?}");
             assert_eq!(after != shown(&after), rests, "{new:?}");
         }
+        let lost = proof(Means::Recovery { factor: id() }, 950);
+        let after = settled(joined(&begun, std::slice::from_ref(&lost)));
+        assert_eq!((after, recovered(&[password.clone(), lost.clone()])), (vec![password, lost], Some(at(950))));
     }
 
     #[test]

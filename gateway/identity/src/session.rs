@@ -197,10 +197,11 @@ impl Session {
     /// The session that takes this one's place once the person has proven more. A new id, and so new handles on every
     /// host: whatever was known before the step is worth nothing after it. When it ends is for
     /// [`risen_from`](Self::risen_from) to say; the time of the sign-in stays where nothing but a recovery code was shown: that is
-    /// no sign-in.
+    /// no sign-in. Where the code ends what a remembered device stood in for, it is when the rest was shown.
     #[must_use]
     pub fn stepped_up(&self, proofs: &[Proof], now: Timestamp, entropy: &dyn Entropy) -> Self {
         let signs_in = proofs.iter().any(|proof| !matches!(proof.means, Means::Recovery { .. }));
+        let before = if self.rests_on_a_device() { self.shown_at() } else { self.signed_in_at };
         let proofs = assurance::settled(assurance::joined(&self.proofs, proofs));
         let assurance = assurance::of(&proofs).unwrap_or(self.assurance);
         Self {
@@ -208,7 +209,7 @@ impl Session {
             assurance,
             // Whoever shows two needs no link from then on: should they take both away, it lifts nothing again.
             by_link: self.by_link && assurance < Assurance::Two,
-            signed_in_at: assurance::since(&proofs, if signs_in { now } else { self.signed_in_at }),
+            signed_in_at: assurance::since(&proofs, if signs_in { now } else { before }),
             proofs,
             last_seen: now,
             ended: None,
@@ -255,6 +256,11 @@ impl Session {
     /// What was really shown in it amounts to: less than its assurance, where a remembered device stands in for a factor.
     pub fn shown_assurance(&self) -> Assurance {
         assurance::of(&assurance::shown(&self.proofs)).unwrap_or(Assurance::One)
+    }
+
+    /// Whether a remembered device stands in for a factor in it.
+    fn rests_on_a_device(&self) -> bool {
+        self.proofs.iter().any(|proof| matches!(proof.means, Means::Remembered { .. }))
     }
 
     /// When somebody last showed something in it, as people are told.

@@ -49,6 +49,12 @@ fn a_remembered_device_makes_no_sign_in_fresh() {
     assert_eq!((by_password.signed_in_at, by_password.shown_at()), (shown, later), "the device stands in still");
     let by_code = again(Means::Totp { factor: app });
     assert_eq!((by_code.signed_in_at, by_code.factor_names()), (later, vec!["password", "totp"]));
+    // Who has lost what the device stands in for is in by what is left, and lately enough to put another in its place.
+    let by_recovery = again(Means::Recovery { factor: FactorId::mint(now(), &Fixed::new(3)) });
+    assert_eq!((by_recovery.signed_in_at, by_recovery.factor_names()), (at, vec!["password", "recovery"]));
+    assert_eq!((by_recovery.assurance, crate::enrolment::recovers(&by_recovery, later)), (Assurance::One, true));
+    let linked = begun.linked(later, &Fixed::new(4));
+    assert_eq!((linked.signed_in_at, linked.assurance), (shown, Assurance::Two), "nothing was shown");
 }
 
 #[test]

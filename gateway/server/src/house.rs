@@ -67,7 +67,7 @@ pub(crate) use operator_key::OperatorKey;
 pub use parting::Reset;
 pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
-pub(crate) use raising::Raising;
+pub(crate) use raising::{BELOW_MINIMUM, Raising};
 pub use reading::{Reading, store_to_read};
 pub(crate) use remembering::{DeviceKey, InBrowser};
 pub use rotation::{OperatorTurned, RotationFault, TenantTurned};

@@ -1,5 +1,7 @@
 //! A session raised: another takes its place, which rests on what the person has proven besides.
 
+use std::time::Duration;
+
 use cardea_audit::Event;
 use cardea_core::{Caller, SessionId, Timestamp};
 use cardea_identity::{
@@ -12,6 +14,10 @@ use cardea_storage::{Grounds, StoreFault};
 
 use super::{Doer, House, subject};
 use crate::state::TenantState;
+
+/// Fifteen minutes for a session below the tenant's minimum: long enough to enrol the second factor, which is all that an
+/// invitation, or a recovery code, leaves to be done.
+pub(crate) const BELOW_MINIMUM: Duration = Duration::from_secs(15 * 60);
 
 /// Who has proven more, and where.
 #[derive(Debug)]
@@ -38,7 +44,11 @@ impl House {
             return Ok(None);
         };
         let rules = &tenant.bundle.tenant.session;
-        let session = before.stepped_up(proofs, now, &*self.entropy).risen_from(&before, rules, now);
+        let mut session = before.stepped_up(proofs, now, &*self.entropy).risen_from(&before, rules, now);
+        // By a recovery code, in place of a remembered device.
+        if session.assurance < before.assurance && session.assurance < tenant.bundle.tenant.factors.minimum {
+            session.expires = session.expires.min(now.plus(BELOW_MINIMUM));
+        }
         // INVARIANT: one step. Of racing step-ups one goes on, and what a sign-out or an administrator has ended meanwhile
         // does not go on as another. If we crash after it, the person signs in again: nobody holds a handle yet.
         let end = End { at: now, why: EndReason::Replaced };

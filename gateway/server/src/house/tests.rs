@@ -165,10 +165,15 @@ async fn join(house: &House, tenant: &TenantId) -> User {
 async fn sign_in(house: &House, tenant: &TenantId, user: &User) -> (Session, Handle) {
     let now = house.now();
     let factor = cardea_core::FactorId::mint(now, &*house.entropy);
+    sign_in_by(house, tenant, user, vec![Proof { means: Means::Password { factor }, at: now }]).await
+}
+
+async fn sign_in_by(house: &House, tenant: &TenantId, user: &User, proofs: Vec<Proof>) -> (Session, Handle) {
+    let now = house.now();
     let start = Start {
         tenant: tenant.clone(),
         user: user.id,
-        proofs: vec![Proof { means: Means::Password { factor }, at: now }],
+        proofs,
         agent: String::new(),
         client: None,
         rules: &house.tenant(tenant).unwrap().bundle.tenant.session,

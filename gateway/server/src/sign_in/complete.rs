@@ -1,6 +1,6 @@
 //! The end of a sign-in or step-up: the session, its entry, its first handle, and the way on.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::response::Response;
 use cardea_audit::Event;
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     House,
-    house::{Doer, Raising, subject},
+    house::{BELOW_MINIMUM, Doer, Raising, subject},
     mail::Notice,
 };
 
@@ -71,10 +71,6 @@ impl Outcome {
 pub(super) fn with(response: Response, cookies: Vec<SetCookie>) -> Response {
     cookies.into_iter().fold(response, |response, cookie| cookie.on(response))
 }
-
-/// Fifteen minutes for a session below the tenant's minimum: long enough to enrol the second factor, which is all that an
-/// invitation, or a recovery code, leaves to be done.
-const BELOW_MINIMUM: Duration = Duration::from_secs(15 * 60);
 
 impl Visit {
     /// The person of that id with their factors, as the rules need them.

@@ -4,7 +4,7 @@ use cardea_core::FactorId;
 use cardea_identity::{Ticket, device::Device, remembered::Place};
 
 use super::*;
-use crate::house::InBrowser;
+use crate::house::{BELOW_MINIMUM, InBrowser, Raising};
 
 const DAY: i64 = 24 * 3600;
 
@@ -74,6 +74,14 @@ impl Desk {
         used.map(|next| next.key)
     }
 
+    /// Signs in by the password, and the device of that key in place of the other factor.
+    async fn signs_in(&self, key: &Ticket) -> (Session, Handle) {
+        let (stage, tenant) = (&self.stage, self.stage.house.tenant(&self.stage.tenant).unwrap());
+        let found = stage.house.recall(&self.asked(&tenant), key).await.unwrap().unwrap();
+        let password = Proof { means: Means::Password { factor: self.factors[0].id }, at: stage.house.now() };
+        sign_in_by(&stage.house, &stage.tenant, &stage.user, vec![password, found.proof]).await
+    }
+
     async fn listed(&self) -> usize {
         let tenant = self.stage.house.tenant(&self.stage.tenant).unwrap();
         self.stage.house.devices(&tenant, self.stage.user.id).await.unwrap().len()
@@ -126,5 +134,26 @@ async fn a_browser_that_is_remembered_again_is_remembered_once_and_reuse_of_a_se
     stage.house.end_session(&stage.tenant, stage.session.id, EndReason::Reuse, &doer).await.unwrap();
     assert_eq!((desk.shown(&second).await, desk.listed().await), (None, 0));
     assert!(stage.events().await.iter().any(|one| one == "device-forgotten"));
+    desk.stage.strike().await;
+}
+
+/// Below the tenant's minimum there is time to put another factor in the place of what was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_code_ends_what_a_device_stood_in_for() {
+    let desk = Desk::set().await;
+    let key = desk.remember(None).await;
+    desk.stage.pass(7 * DAY);
+    let (session, _) = desk.signs_in(&key).await;
+    let (stage, now) = (&desk.stage, desk.stage.house.now());
+    let data = FactorData::Recovery { key: cardea_identity::Sealed::from_stored("") };
+    let codes =
+        Factor { id: FactorId::mint(now, &Fixed::new(74)), name: String::new(), data, created: now, last_used: None };
+    stage.house.store.insert_factor(&stage.tenant, stage.user.id, &codes).await.unwrap();
+    let (tenant, shown) = (stage.house.tenant(&stage.tenant).unwrap(), Means::Recovery { factor: codes.id });
+    let proofs = [Proof { means: shown, at: now }];
+    let raising = Raising { tenant: &tenant, user: &stage.user, session: session.id, proofs: &proofs, now };
+    let raised = stage.house.raise(&raising, Doer::gateway()).await.unwrap().unwrap();
+    assert_eq!((raised.assurance, raised.factor_names()), (Assurance::One, vec!["password", "recovery"]));
+    assert_eq!((raised.signed_in_at, raised.expires), (now, now.plus(BELOW_MINIMUM)));
     desk.stage.strike().await;
 }
