@@ -211,13 +211,13 @@ pub fn recovered(proofs: &[Proof]) -> Option<Timestamp> {
     proofs.iter().filter(|proof| matches!(proof.means, Means::Recovery { .. })).map(|proof| proof.at).max()
 }
 
-/// The best assurance that a person could show with the factors they have enrolled, beside what was proven already. A
+/// The best assurance that a person could show with the factors they have enrolled, beside what was really shown already. A
 /// challenge for more than this would be a dead end. Where a provider can sign them in, `vouched` is the best that the
 /// tenant gives to its word.
 pub fn reachable(proofs: &[Proof], enrolled: &[Factor], vouched: Option<Assurance>) -> Option<Assurance> {
     let now = Timestamp::default();
     let more: Vec<_> = enrolled.iter().map(|factor| Proof { means: best_means(factor), at: now }).collect();
-    of(&joined(proofs, &more)).max(vouched)
+    of(&joined(&shown(proofs), &more)).max(vouched)
 }
 
 /// The best that a person could show in all: the same, and a provider's word that is still to be heard together with something had.
@@ -383,5 +383,9 @@ mod tests {
         assert_eq!(reach(&[passkey_factor(Assurance::Two)]), Some(Assurance::Two));
         assert_eq!(reach(&[password_factor(), recovery_factor()]), Some(Assurance::One));
         assert_eq!(reachable(&signed_in, &[], Some(Assurance::Three)), Some(Assurance::Three));
+        // What a device stands in for is theirs to show only as long as it can be asked for.
+        let by_device = proofs(&[Means::Password { factor: id() }, Means::Remembered { factor: id() }]);
+        assert_eq!(reachable(&by_device, &[password_factor()], None), Some(Assurance::One));
+        assert_eq!(reachable(&by_device, &[password_factor(), totp_factor()], None), Some(Assurance::Two));
     }
 }

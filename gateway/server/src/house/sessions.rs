@@ -170,8 +170,8 @@ impl House {
         let enrolled = sign_in::usable(factors, &self.store.factors(&session.tenant, user.id).await?);
         let vouched = self.vouched_by(state, user.id).await?;
         let reaches = |word| {
-            let most = assurance::reachable(&session.proofs, &enrolled, word).unwrap_or(session.assurance);
-            most.max(session.assurance)
+            let shown = session.shown_assurance();
+            assurance::reachable(&session.proofs, &enrolled, word).map_or(shown, |most| most.max(shown))
         };
         let reachable = reaches(vouched.any);
         // A handle that has been replaced is never replaced again.

@@ -91,10 +91,10 @@ fn missing(
     vouched: Option<Assurance>,
     now: Timestamp,
 ) -> Option<&'static str> {
-    let best = assurance::reachable(&session.proofs, usable, vouched).unwrap_or(session.assurance);
-    let recovered = enrolment::recovers(session, now);
     // A remembered device shows nothing: whoever copied it must not outgrow its owner.
     let really = session.shown_assurance();
+    let best = assurance::reachable(&session.proofs, usable, vouched).unwrap_or(really);
+    let recovered = enrolment::recovers(session, now);
     let shown = if recovered { really.max(Assurance::Two) } else { really };
     let wanted = match act {
         Act::Add => best,

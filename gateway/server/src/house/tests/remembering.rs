@@ -137,6 +137,21 @@ async fn a_browser_that_is_remembered_again_is_remembered_once_and_reuse_of_a_se
     desk.stage.strike().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_for_a_factor_that_is_asked_for_no_more_reaches_nothing() {
+    let desk = Desk::set().await;
+    let key = desk.remember(None).await;
+    let (_, handle) = desk.signs_in(&key).await;
+    let live = desk.stage.find(&handle).await.unwrap();
+    assert_eq!((live.assurance, live.reachable, live.lacks_second_factor), (Assurance::Two, Assurance::Two, false));
+    apply(&desk.stage.house, "[factors]\nminimum = 2\npasskey = false\nremember_days = 30\n").await;
+    desk.stage.house.load_state().await.unwrap();
+    desk.stage.pass(31);
+    let live = desk.stage.find(&handle).await.unwrap();
+    assert_eq!((live.assurance, live.reachable, live.lacks_second_factor), (Assurance::Two, Assurance::One, true));
+    desk.stage.strike().await;
+}
+
 /// Below the tenant's minimum there is time to put another factor in the place of what was lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_code_ends_what_a_device_stood_in_for() {
