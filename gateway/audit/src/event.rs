@@ -285,7 +285,8 @@ events! {
         /// When the factor was really shown.
         shown: Timestamp,
     }
-    /// Devices are remembered no more. Those that go with a change of factors, a suspension or the account are told by that.
+    /// Devices are remembered no more. Those that go with a change of factors, a suspension or the account are told by that; those
+    /// past their time, and of a tenant that lets none be remembered any more, by nothing.
     DeviceForgotten = "device-forgotten" {
         /// Whose.
         user: Subject,

@@ -181,9 +181,11 @@ async fn hourly(house: &Arc<House>) {
     let day = Duration::from_secs(24 * 3600);
     let dropped = async {
         house.store.drop_old_keys(now).await?;
+        let none = state.tenants.values().filter(|tenant| tenant.bundle.tenant.factors.remember_days.is_none());
+        house.store.drop_devices(&none.map(|tenant| tenant.id().clone()).collect::<Vec<_>>(), now).await?;
         house.store.prune_changes(now.minus(day)).await
     };
     if let Err(error) = dropped.await {
-        tracing::warn!(error = %with_causes(&error), "old keys and changes cannot be dropped now");
+        tracing::warn!(error = %with_causes(&error), "old keys, devices and changes cannot be dropped now");
     }
 }

@@ -52,7 +52,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets those of a person's devices that `which` names; gives them. What is past its time is not among them.
+    /// Forgets those of a person's devices that `which` names; gives them. What is past its time goes too, and is not among them.
     pub async fn forget_devices(
         &self,
         tenant: &TenantId,
@@ -61,24 +61,39 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<TicketRecord>, StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
-        let rows =
-            sqlx::query("SELECT * FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3 AND expires_at > $4")
-                .bind(tenant.as_str())
-                .bind(TicketKind::Device.as_str())
-                .bind(user.to_string())
-                .bind(now.as_micros())
-                .fetch_all(&mut *tx)
-                .await?;
+        let rows = sqlx::query("SELECT * FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3")
+            .bind(tenant.as_str())
+            .bind(TicketKind::Device.as_str())
+            .bind(user.to_string())
+            .fetch_all(&mut *tx)
+            .await?;
         let mut gone = Vec::new();
         for row in &rows {
             let device = ticket(&sealer, row)?;
-            if which(&device) {
+            let is_over = device.expires <= now;
+            if is_over || which(&device) {
                 drop_one(&mut tx, tenant, user, &device.hash).await?;
-                gone.push(device);
+                gone.extend((!is_over).then_some(device));
             }
         }
         tx.commit().await?;
         Ok(gone)
+    }
+
+    /// Lets go of every device that is past its time, and of all of these tenants, which let none be remembered; tells how many
+    /// those were.
+    pub async fn drop_devices(&self, of: &[TenantId], now: Timestamp) -> Result<u64, StoreFault> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query(
+            "DELETE FROM tickets WHERE kind = $1 AND (expires_at <= $2 OR tenant IN (SELECT value FROM json_each($3)))",
+        )
+        .bind(TicketKind::Device.as_str())
+        .bind(now.as_micros())
+        .bind(serde_json::to_string(of)?)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
     }
 }
 

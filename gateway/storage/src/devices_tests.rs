@@ -133,6 +133,33 @@ async fn one_is_forgotten_or_all_or_all_but_one_and_nobody_elses() {
     assert_eq!(kept(&store, &ben).await.len(), 1);
 }
 
+#[tokio::test]
+async fn what_is_past_its_time_or_of_a_tenant_that_wants_none_is_let_go() {
+    let dir = Dir::new();
+    let (store, ada) = ada_with(&dir).await;
+    let (zoe, end) = (user("north", "zoe@x.example"), device(&ada, 1).expires);
+    store.insert_user(&zoe).await.unwrap();
+    let invitation = ticket_of(&ada, 80, TicketKind::Invitation);
+    store.insert_ticket(&invitation).await.unwrap();
+    let hers = device(&zoe, 50);
+    let later = TicketRecord { expires: end.plus(Duration::from_secs(1)), ..device(&ada, 2) };
+    for (owner, device, had) in [(&ada, &later, &HAD()[..]), (&zoe, &hers, &[])] {
+        assert!(store.keep_device(device, owner.id, had, None).await.unwrap());
+    }
+    let before = end.minus(Duration::from_micros(1));
+    assert_eq!(store.drop_devices(&[], before).await.unwrap(), 0);
+    assert_eq!(store.drop_devices(std::slice::from_ref(&zoe.tenant), before).await.unwrap(), 1);
+    assert_eq!((kept(&store, &zoe).await.len(), kept(&store, &ada).await.len()), (0, 2));
+    assert!(store.keep_device(&hers, zoe.id, &[], None).await.unwrap());
+    assert_eq!(store.drop_devices(&[], end).await.unwrap(), 2, "one of each");
+    assert_eq!((kept(&store, &zoe).await.len(), kept(&store, &ada).await), (0, vec![later.hash]));
+    // Where others are forgotten, it goes too, and nothing is told of it.
+    let gone = store.forget_devices(&ada.tenant, ada.id, |_| false, later.expires).await.unwrap();
+    assert_eq!((gone, kept(&store, &ada).await), (vec![], vec![]));
+    let links = store.tickets(&ada.tenant, TicketKind::Invitation, None, t0()).await.unwrap();
+    assert_eq!(links, [invitation], "links are another matter");
+}
+
 /// Whatever changes what somebody can show, or shuts them out, forgets the devices that stood in for it, in the same step. Links
 /// that were given to others are another matter.
 #[tokio::test]
