@@ -200,6 +200,9 @@ async fn a_device_is_forgotten_by_its_person_by_administrators_and_by_what_shuts
         match act {
             "portal" => {
                 assert!(!is_asked(&mut client, &gateway, &person).await?);
+                let kept = |name| client.cookie("acme.localhost", name).unwrap_or_default().to_owned();
+                let mut copy = holding("acme.localhost", &[(KEY, &kept(KEY)), (MARK, &kept(MARK))]);
+                assert!(!is_asked(&mut copy, &gateway, &person).await?);
                 let page = client.open(&sessions).await?;
                 assert!(page.body.contains("Remembered devices"), "{}", page.body);
                 let forms: Vec<_> = page.body.split("action=\"/sessions/devices/").skip(1).collect();
@@ -212,6 +215,8 @@ async fn a_device_is_forgotten_by_its_person_by_administrators_and_by_what_shuts
                 let page = client.follow(sent).await?;
                 assert!(page.status == 200 && page.body.contains("Forgotten."), "{}", page.body);
                 assert!(!page.body.contains("Remembered devices"), "{}", page.body);
+                let page = copy.open(&sessions).await?;
+                assert!(form::find(&page.body, "email").is_some(), "what rests on it goes on: {}", page.body);
             }
             "others" => {
                 let mut elsewhere = Client::browser();
@@ -271,6 +276,18 @@ async fn a_copied_key_is_worthless_and_a_copied_browser_is_found_out() -> Story 
     let mut copy = holding("acme.localhost", &[(KEY, &key), (MARK, &mark)]);
     assert!(!is_asked(&mut copy, &gateway, &mira).await?, "all that the browser kept");
     assert!(is_asked(&mut hers, &gateway, &mira).await?, "the key that was copied is good still");
+
+    // She has it remembered again: that is her browser from then on, and hers alone.
+    let portal = gateway.at("acme", "/")?;
+    assert_eq!(copy.open(&portal).await?.url, portal);
+    remembers(&mut hers, &mira, &portal).await?;
+    let page = copy.open(&portal).await?;
+    assert!(form::find(&page.body, "email").is_some(), "the copy is in still: {} {}", page.url, page.body);
+    assert!(is_asked(&mut copy, &gateway, &mira).await?, "the copy is remembered beside her");
+    assert!(!is_asked(&mut hers, &gateway, &mira).await?, "she is not");
+    let log = gateway.on.log("acme").await?;
+    let causes: Vec<_> = log.iter().filter_map(|one| one["event"]["cause"].as_str()).collect();
+    assert_eq!(causes, ["remembered-again", "factor-changed"], "{log:?}");
     Ok(())
 }
 

@@ -292,7 +292,8 @@ events! {
         user: Subject,
         /// The devices.
         devices: Vec<DeviceId>,
-        /// Why: `portal`, `signed-out`, `administrator`, `reuse`.
+        /// Why: `portal`, `signed-out`, `administrator`, `reuse` of a session's old handle, `copied`: a key that was used up was shown
+        /// again; `remembered-again`: another takes its place in the same browser.
         cause: Arc<str>,
     }
     /// A letter to a person was handed to the mail server: a code, an invitation, a link for another factor, or a notice.

@@ -15,6 +15,7 @@ use crate::{
     device::Device,
     invitation::basis,
     pool::{Factor, User},
+    session::GRACE,
     sign_in::usable,
     token::TicketHash,
 };
@@ -40,7 +41,14 @@ pub struct Remembered {
     pub client: Option<IpAddr>,
     /// When it last stood in for the factor.
     pub used: Option<Timestamp>,
+    /// The keys that it had before, the last one last. A browser forgets them: whoever shows one has a copy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    spent: Vec<TicketHash>,
 }
+
+/// Keys that are known again after their use: the last ones. A hundred: a month of three sign-ins a day. Whoever shows an older one is
+/// asked for the factor as a stranger is.
+const SPENT: usize = 100;
 
 /// Where a device is, as its person recognises it.
 #[derive(Debug, Clone)]
@@ -78,13 +86,40 @@ impl Remembered {
             agent: place.agent,
             client: Some(place.client),
             used: None,
+            spent: Vec::new(),
         }
     }
 
-    /// The same device, which stood in for the factor now.
+    /// The same device, which stood in for the factor now, by a key that is spent from then on.
     #[must_use]
-    pub fn used_at(self, place: Place<'_>, now: Timestamp) -> Self {
+    pub fn used_at(mut self, key: TicketHash, place: Place<'_>, now: Timestamp) -> Self {
+        let forgotten = (self.spent.len() + 1).saturating_sub(SPENT);
+        self.spent.drain(..forgotten);
+        self.spent.push(key);
         Self { agent: place.agent, client: Some(place.client), used: Some(now), ..self }
+    }
+
+    /// Whether it is that browser, as far as its mark tells: a copy of it has the same.
+    pub fn is_in(&self, browser: &Device) -> bool {
+        self.browser == browser.id()
+    }
+
+    /// Whether two hold this device: a key that was used up is shown again in its browser. Not where it is the last one and was used
+    /// within the minute ([`GRACE`]): that is a form sent twice.
+    pub fn was_copied(&self, browser: &Device, key: &TicketHash, now: Timestamp) -> bool {
+        let is_last = self.spent.last() == Some(key);
+        let is_late = is_last && self.used.is_some_and(|at| now.since(at) <= GRACE);
+        self.is_in(browser) && self.spent.contains(key) && !is_late
+    }
+
+    /// Whether that is what it showed where it stood in.
+    pub fn stood_in(&self, proof: &Proof) -> bool {
+        *proof == self.shown_as()
+    }
+
+    /// What it shows where it stands in.
+    const fn shown_as(&self) -> Proof {
+        Proof { means: Means::Remembered { factor: self.factor }, at: self.shown }
     }
 
     /// When it is forgotten, used or not; now, where the tenant lets none be remembered any more.
@@ -101,11 +136,11 @@ impl Remembered {
         (rules, now): (&FactorRules, Timestamp),
     ) -> Option<Proof> {
         let theirs = self.user == user.id && user.may_enter() && self.basis == basis(factors);
-        let here = browser.is_some_and(|browser| browser.id() == self.browser);
+        let here = browser.is_some_and(|browser| self.is_in(browser));
         let in_time = self.shown <= now && now < self.expires(rules);
         let taken = usable(rules, factors).iter().any(|factor| factor.id == self.factor);
         let stands = theirs && here && in_time && taken;
-        stands.then_some(Proof { means: Means::Remembered { factor: self.factor }, at: self.shown })
+        stands.then(|| self.shown_as())
     }
 }
 
@@ -158,11 +193,46 @@ mod tests {
         }
         let before = now().minus(Duration::from_secs(1));
         assert_eq!(kept.proof(&ada, &factors, Some(&hers), (&rules, before)), None, "a clock that was set back");
-        let used = kept.clone().used_at(place(&hers), now().plus(days(7)));
+        let used = kept.clone().used_at(TicketHash::from_bytes([1; 32]), place(&hers), now().plus(days(7)));
         assert_eq!(
             (used.id, used.shown, used.expires(&rules)),
             (kept.id, now(), now().plus(days(30))),
             "use prolongs nothing"
         );
+    }
+
+    #[test]
+    fn a_key_that_was_used_up_tells_of_a_copy_unless_a_form_was_sent_twice() {
+        let (hers, other) = (Device::new(&Fixed::new(1)), Device::new(&Fixed::new(2)));
+        let factors = [password_factor(), totp_factor()];
+        let place = || Place { browser: &hers, agent: String::new(), client: [192, 0, 2, 7].into() };
+        let kept =
+            Remembered::new(&user("ada@north.example"), &factors, factors[1].id, place(), (now(), &Fixed::new(3)));
+        let key = |nth| TicketHash::from_bytes([nth; 32]);
+        let mut used = kept.clone();
+        for nth in 1..=3 {
+            used = used.used_at(key(nth), place(), now());
+        }
+        let second = Duration::from_secs(1);
+        for (what, device, browser, shown, after, copied) in [
+            ("the last one, at once", &used, &hers, 3, GRACE, false),
+            ("the last one, later", &used, &hers, 3, GRACE + second, true),
+            ("the one before, at once", &used, &hers, 2, second, true),
+            ("an old one", &used, &hers, 1, days(20), true),
+            ("in a browser without the mark", &used, &other, 1, days(20), false),
+            ("one that it never had", &used, &hers, 9, days(20), false),
+            ("one of a device that was not used yet", &kept, &hers, 1, days(20), false),
+        ] {
+            assert_eq!(device.was_copied(browser, &key(shown), now().plus(after)), copied, "{what}");
+        }
+        for nth in 4..=103 {
+            used = used.used_at(key(nth), place(), now());
+        }
+        let known = |nth| used.was_copied(&hers, &key(nth), now().plus(days(1)));
+        assert_eq!((used.spent.len(), known(3), known(4)), (SPENT, false, true));
+        assert_eq!(serde_json::from_value::<Remembered>(serde_json::to_value(&used).unwrap()).unwrap(), used);
+        let mut older = serde_json::to_value(&kept).unwrap();
+        assert!(older.as_object_mut().unwrap().remove("spent").is_none(), "what is not there is not kept");
+        assert_eq!(serde_json::from_value::<Remembered>(older).unwrap(), kept);
     }
 }

@@ -79,7 +79,7 @@ pub enum EndReason {
     Administrator,
     /// A handle that had been replaced was used again: two parties hold the cookie.
     Reuse,
-    /// A factor that it rests on was removed or replaced.
+    /// A factor, or a remembered device, that it rests on was removed or replaced.
     FactorChanged,
     /// Another session took its place: the person stepped up, or signed in again in the same browser.
     Replaced,

@@ -69,7 +69,7 @@ pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
 pub(crate) use raising::{BELOW_MINIMUM, Raising};
 pub use reading::{Reading, store_to_read};
-pub(crate) use remembering::{DeviceKey, InBrowser};
+pub(crate) use remembering::{DeviceKey, InBrowser, Recalled};
 pub use rotation::{OperatorTurned, RotationFault, TenantTurned};
 use session_cache::SessionCache;
 use to_the_end::Begun;

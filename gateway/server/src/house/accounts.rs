@@ -3,7 +3,7 @@
 use cardea_audit::Event;
 use cardea_core::{Assurance, FactorId, ProviderId, SessionId, TenantId, UserId, resources::ProviderSpec};
 use cardea_identity::{
-    LinkedAccount, LinkedIdentity, Origin, Session, Status, User, assurance::Means, enrolment, oidc::best_word,
+    LinkedAccount, LinkedIdentity, Origin, Session, Status, User, assurance::Proof, enrolment, oidc::best_word,
     session::EndReason,
 };
 use cardea_storage::{StoreFault, Unlinked, Unlinking};
@@ -103,7 +103,7 @@ impl House {
         doer: &Doer,
     ) -> Result<(), StoreFault> {
         for (id, account) in self.store.untold_unlinkings(tenant, user.id).await? {
-            let rests = |means: &Means| means.rests_on(&id, &account.provider);
+            let rests = |proof: &Proof| proof.means.rests_on(&id, &account.provider);
             self.end_what_rests_on(tenant, user.id, rests, (except, doer)).await?;
             let LinkedIdentity { provider, subject: there, .. } = account.clone();
             self.record(tenant, doer, Event::IdentityUnlinked { user: subject(user), provider, subject: there })
@@ -157,23 +157,21 @@ impl House {
         except: Option<SessionId>,
         doer: &Doer,
     ) -> Result<(), StoreFault> {
-        let shown = |means: &Means| means.factor() == Some(factor);
+        let shown = |proof: &Proof| proof.means.factor() == Some(factor);
         self.end_what_rests_on(tenant, user, shown, (except, doer)).await
     }
 
     /// Until there is none: one that is raised meanwhile goes on as another.
-    async fn end_what_rests_on(
+    pub(super) async fn end_what_rests_on(
         &self,
         tenant: &TenantId,
         user: UserId,
-        gone: impl Fn(&Means) -> bool + Send + Sync,
+        gone: impl Fn(&Proof) -> bool + Send + Sync,
         (except, doer): (Option<SessionId>, &Doer),
     ) -> Result<(), StoreFault> {
         loop {
             let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
-            let rests = |session: &&Session| {
-                Some(session.id) != except && session.proofs.iter().any(|proof| gone(&proof.means))
-            };
+            let rests = |session: &&Session| Some(session.id) != except && session.proofs.iter().any(&gone);
             let resting: Vec<_> = open.iter().filter(rests).map(|session| session.id).collect();
             if resting.is_empty() {
                 return Ok(());

@@ -2,7 +2,7 @@
 //! `cardea_identity::remembered`.
 
 use cardea_audit::Event;
-use cardea_core::{DeviceId, FactorId, TenantId, Timestamp, UserId};
+use cardea_core::{FactorId, SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
     Factor, Ticket, TicketHash, User,
     assurance::Proof,
@@ -73,15 +73,43 @@ impl House {
         doer: &Doer,
     ) -> Result<Option<DeviceKey>, StoreFault> {
         let Recalled { key, kept, .. } = recalled;
-        let kept = kept.used_at(place, asked.now);
+        let kept = kept.used_at(key, place, asked.now);
         let Some(next) = self.keep_device(asked, &kept, Some(&key)).await? else { return Ok(None) };
         let event = Event::DeviceUsed { user: subject(asked.user), device: kept.id, shown: kept.shown };
         self.record(asked.tenant.id(), doer, event).await?;
         Ok(Some(next))
     }
 
-    /// Remembers a browser in which `factor` was shown just now. What was remembered under `before` there is forgotten. `None`
-    /// where the person's factors are others by now.
+    /// Forgets all that is remembered of a person who is shown to have been copied: their password was typed, and in this browser
+    /// a key that a device of theirs has used up. Who of the two is the thief nobody can tell, so both are asked for the factor.
+    pub(crate) async fn look_for_copies(
+        &self,
+        asked: &InBrowser<'_>,
+        key: &Ticket,
+        doer: &Doer,
+    ) -> Result<(), StoreFault> {
+        let InBrowser { tenant, user, browser, now, .. } = *asked;
+        let (Some(browser), key) = (browser, key.hash()) else { return Ok(()) };
+        let kept = self.devices(tenant, user.id).await?;
+        if !kept.iter().any(|(_, one)| one.was_copied(browser, &key, now)) {
+            return Ok(());
+        }
+        tracing::warn!(tenant = %tenant.id(), user = %user.id, "a used key of a remembered device was shown again");
+        let gone = self.forget_devices(tenant.id(), user.id, |_, _| true, ("copied", doer)).await?;
+        self.end_what_rests_on_devices(tenant.id(), user.id, &gone, (None, doer)).await
+    }
+
+    /// Whether the device of that key is remembered still.
+    pub(crate) async fn is_remembered(&self, asked: &InBrowser<'_>, key: &DeviceKey) -> Result<bool, StoreFault> {
+        let key = key.key.hash();
+        let found = self.store.peek_ticket(asked.tenant.id(), TicketKind::Device, &key, asked.now).await?;
+        Ok(found.is_some())
+    }
+
+    /// Remembers a browser in which `factor` was shown just now. `None` where the person's factors are others by now.
+    ///
+    /// INVARIANT: first it forgets all that was remembered there, by the browser's mark as well as under `before`. Whoever copied
+    /// the browser holds the newest key by now, and would be in beside its owner for as long as that lasts.
     pub(crate) async fn remember_device(
         &self,
         asked: &InBrowser<'_>,
@@ -90,12 +118,12 @@ impl House {
         (before, doer): (Option<&Ticket>, &Doer),
     ) -> Result<Option<DeviceKey>, StoreFault> {
         let InBrowser { tenant, user, factors, now, .. } = *asked;
-        let browser = place.agent.clone();
+        let (browser, before) = (place.agent.clone(), before.map(Ticket::hash));
+        let here = |key: &TicketHash, one: &Remembered| before == Some(*key) || one.is_in(place.browser);
+        let gone = self.forget_devices(tenant.id(), user.id, here, ("remembered-again", doer)).await?;
+        self.end_what_rests_on_devices(tenant.id(), user.id, &gone, (None, doer)).await?;
         let kept = Remembered::new(user, factors, factor, place, (now, &*self.entropy));
         let Some(key) = self.keep_device(asked, &kept, None).await? else { return Ok(None) };
-        if let Some(before) = before.map(Ticket::hash) {
-            self.store.forget_devices(tenant.id(), user.id, |one| one.hash == before, now).await?;
-        }
         let until = key.expires;
         let event = Event::DeviceRemembered { user: subject(user), device: kept.id, factor, browser, until };
         self.record(tenant.id(), doer, event).await?;
@@ -140,24 +168,40 @@ impl House {
         Ok(all.filter(|(_, kept)| now < kept.expires(rules)).collect())
     }
 
-    /// Forgets those of a person's devices that `which` names, and says so in one entry; tells how many those were.
+    /// Forgets those of a person's devices that `which` names, and says so in one entry; gives them.
     pub(crate) async fn forget_devices(
         &self,
         tenant: &TenantId,
         user: UserId,
-        which: impl Fn(&TicketHash, DeviceId) -> bool + Send,
+        which: impl Fn(&TicketHash, &Remembered) -> bool + Send,
         (cause, doer): (&str, &Doer),
-    ) -> Result<usize, StoreFault> {
+    ) -> Result<Vec<Remembered>, StoreFault> {
         // What cannot be read names nobody, and goes with the others.
-        let named = move |one: &TicketRecord| remembered(one).is_none_or(|kept| which(&one.hash, kept.id));
+        let named = move |one: &TicketRecord| remembered(one).is_none_or(|kept| which(&one.hash, &kept));
         let gone = self.store.forget_devices(tenant, user, named, self.now()).await?;
         if gone.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let devices: Vec<_> = gone.iter().filter_map(remembered).map(|kept| kept.id).collect();
+        let gone: Vec<_> = gone.iter().filter_map(remembered).collect();
+        let devices = gone.iter().map(|kept| kept.id).collect();
         let event = Event::DeviceForgotten { user: self.subject_of(tenant, user).await?, devices, cause: cause.into() };
         self.record(tenant, doer, event).await?;
-        Ok(gone.len())
+        Ok(gone)
+    }
+
+    /// Ends the sessions, but one if given, in which one of these devices stands in for a factor.
+    pub(crate) async fn end_what_rests_on_devices(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        devices: &[Remembered],
+        (except, doer): (Option<SessionId>, &Doer),
+    ) -> Result<(), StoreFault> {
+        if devices.is_empty() {
+            return Ok(());
+        }
+        let stood_in = |proof: &Proof| devices.iter().any(|device| device.stood_in(proof));
+        self.end_what_rests_on(tenant, user, stood_in, (except, doer)).await
     }
 }
 

@@ -63,6 +63,8 @@ pub(crate) enum Notice {
         /// Until when.
         until: Timestamp,
     },
+    /// Two hold a device that was remembered, and one of them has typed the password.
+    Copied,
     /// An administrator made a link by which a factor is added, and hands it over.
     LinkMade,
     /// Somebody signed in from a browser that was not known to the account.
@@ -162,6 +164,7 @@ impl Notice {
             Event::DeviceRemembered { user, browser, until, .. } => {
                 (user, Self::Remembered { browser: browser.clone(), until: *until })
             }
+            Event::DeviceForgotten { user, cause, .. } if &**cause == "copied" => (user, Self::Copied),
             Event::RecoveryUsed { user, left, .. } => (user, Self::RecoveryUsed(*left)),
             _ => return None,
         })
@@ -178,6 +181,7 @@ impl Notice {
             Self::RecoveryMade => m.recovery_made.to_string(),
             Self::RecoveryUsed(_) => m.recovery_used.to_string(),
             Self::Remembered { .. } => m.remembered.to_string(),
+            Self::Copied => m.copied.to_string(),
             Self::LinkMade => m.link_made.to_string(),
             Self::NewBrowser { .. } => m.new_browser.to_string(),
         }
@@ -190,6 +194,7 @@ impl Notice {
             Self::Remembered { browser, until } => {
                 vec![m.browser.with(w.browser(browser)), m.until.with(moment(*until))]
             }
+            Self::Copied => vec![m.copied_hint.to_string()],
             Self::NewBrowser { browser, client } => {
                 let from = client.map(|client| m.client.with(client.to_canonical()));
                 std::iter::once(m.browser.with(w.browser(browser))).chain(from).collect()
@@ -269,6 +274,22 @@ mod tests {
                 let text = Letter::Notice { notice, at: AT }.written(&frame(Language::German)).text;
                 assert!(text.contains("/sessions") && !text.contains("{}"), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_of_a_copied_device_and_of_no_other_that_is_forgotten() {
+        let user = Subject { id: UserId::mint(AT, &Fixed::new(1)), email: "ada@north.example".to_owned() };
+        let named = |_: &ProviderId| String::new();
+        let forgotten =
+            |cause: &str| Event::DeviceForgotten { user: user.clone(), devices: vec![], cause: cause.into() };
+        for cause in ["portal", "signed-out", "administrator", "remembered-again"] {
+            assert_eq!(Notice::of(&forgotten(cause), named), None, "{cause}");
+        }
+        for (language, advice) in [(Language::English, "change it"), (Language::German, "Ändern Sie es")] {
+            let (_, notice) = Notice::of(&forgotten("copied"), named).unwrap();
+            let text = Letter::Notice { notice, at: AT }.written(&frame(language)).text;
+            assert!(text.contains(advice) && text.contains("/sessions") && !text.contains("{}"), "{text}");
         }
     }
 

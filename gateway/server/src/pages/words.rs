@@ -95,7 +95,7 @@ words! {
     /// Letters.
     mail: MailWords {
         code_subject, code_lead, code_hint, invitation_subject, invitation_lead, invitation_hint, added, removed, changed,
-        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, remembered, until, new_browser, browser, client, when, review,
+        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, remembered, until, copied, copied_hint, new_browser, browser, client, when, review,
     }
     /// Setting up an app for codes.
     totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }

@@ -73,17 +73,19 @@ fn row(visit: &Visit, entry: &Entry) -> Option<ActivityRow> {
 
 /// Whether others may do it to an account, being administrators. Whoever is signed in as somebody else and tries a password, or
 /// a code, is none: where that came from is shown.
-const fn is_an_administrators(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::SignedIn { .. }
-            | Event::SteppedUp { .. }
-            | Event::SignInRefused { .. }
-            | Event::FactorRefused { .. }
-            | Event::RecoveryUsed { .. }
-            | Event::DeviceRemembered { .. }
-            | Event::SessionReuse { .. }
-    )
+fn is_an_administrators(event: &Event) -> bool {
+    let is_a_copy = matches!(event, Event::DeviceForgotten { cause, .. } if &**cause == "copied");
+    !is_a_copy
+        && !matches!(
+            event,
+            Event::SignedIn { .. }
+                | Event::SteppedUp { .. }
+                | Event::SignInRefused { .. }
+                | Event::FactorRefused { .. }
+                | Event::RecoveryUsed { .. }
+                | Event::DeviceRemembered { .. }
+                | Event::SessionReuse { .. }
+        )
 }
 
 /// An event in words, and whether it is one to look at twice.
@@ -121,6 +123,9 @@ fn told(visit: &Visit, event: &Event) -> Option<(String, Tone)> {
         Event::FactorLinkMade { .. } => (a.link_made.to_string(), Tone::Mind),
         Event::FactorLinkUsed { .. } => (a.link_used.to_string(), Tone::Mind),
         Event::DeviceRemembered { browser, .. } => (a.remembered.with(look.w.browser(browser)), Tone::Mind),
+        Event::DeviceForgotten { cause, .. } if matches!(&**cause, "copied" | "reuse") => {
+            (a.forgotten.to_string(), Tone::Mind)
+        }
         Event::DeviceForgotten { .. } => (a.forgotten.to_string(), Tone::Plain),
         Event::GroupsChanged { .. } => (a.groups.to_string(), Tone::Plain),
         Event::FactorAdded { factor_kind, name, .. } => (a.added.with(named(name, factor_kind)), Tone::Plain),

@@ -1,4 +1,5 @@
-//! `POST /sessions/devices/{id}/forget`: a remembered device is one no more. They are listed with the sessions.
+//! `POST /sessions/devices/{id}/forget`: a remembered device is one no more, and what rests on it ends. They are listed with the
+//! sessions.
 
 use axum::{extract::Path, response::Response};
 use cardea_core::{DeviceId, Reason};
@@ -18,10 +19,11 @@ async fn forget_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
     let id = DeviceId::parse(id).map_err(|_| Failed::Refused(Reason::NotFound))?;
     // INVARIANT: among the person's own alone: another's id is as if it were not there.
     let (tenant, user) = (visit.tenant_id(), visit.user_id());
-    let gone = visit.house.forget_devices(tenant, user, |_, known| known == id, ("portal", &doer)).await?;
-    if gone == 0 {
+    let gone = visit.house.forget_devices(tenant, user, |_, known| known.id == id, ("portal", &doer)).await?;
+    if gone.is_empty() {
         return Err(Failed::Refused(Reason::NotFound));
     }
+    visit.house.end_what_rests_on_devices(tenant, user, &gone, (Some(visit.live.id), &doer)).await?;
     Ok(see_other("/sessions?done=forgotten"))
 }
 

@@ -120,19 +120,20 @@ impl Visit {
                     Some(factor) => self.remember(enrolled, factor, &browser, &doer).await?,
                     None => None,
                 };
-                Ok(self.complete(done, enrolled, &browser, doer).await?.and(holds))
+                let (_, outcome) = self.complete(done, enrolled, &browser, doer).await?;
+                Ok(outcome.and(holds))
             }
         }
     }
 
-    /// Ends a sign-in, or a step-up, that is complete, in this browser.
+    /// Ends a sign-in, or a step-up, that is complete, in this browser; gives the session too.
     pub(super) async fn complete(
         &self,
         done: Done,
         enrolled: &Enrolled,
         browser: &Device,
         doer: Doer,
-    ) -> Result<Outcome, No> {
+    ) -> Result<(SessionId, Outcome), No> {
         let (user, Done { proofs, aim, destination, .. }) = (&enrolled.user, done);
         let aim_begins = aim == Aim::SignIn;
         let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
@@ -162,7 +163,7 @@ impl Visit {
             vec![SetCookie::new(opens), self.drop_flow(), self.known_device(&user.email, is_theirs, browser)?];
         // Whatever was wanted, what was lost comes first; the page says so.
         let onward = if recovered { "/factors".to_owned() } else { self.leave(session.id, &destination).await? };
-        Ok(Outcome::Onward(onward, cookies))
+        Ok((session.id, Outcome::Onward(onward, cookies)))
     }
 
     /// A new session, and the cookie that opens it. Whatever this browser was signed in as before ends: a sign-in never continues

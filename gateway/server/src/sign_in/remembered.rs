@@ -1,11 +1,12 @@
 //! A remembered device: the browser's part of it. Where a sign-in asks for a second factor, a browser in which that was really
 //! shown, and whose person ticked the box then, is not asked again (see `cardea_identity::remembered`).
 
-use cardea_core::FactorId;
+use cardea_core::{FactorId, Reason};
 use cardea_identity::{
     Ticket, cookie,
     device::Device,
     remembered::Place,
+    session::EndReason,
     sign_in::{Flow, Step},
 };
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::{
     complete::{Enrolled, Outcome},
     visit::{No, SetCookie, Visit},
 };
-use crate::house::{DeviceKey, Doer, InBrowser};
+use crate::house::{DeviceKey, Doer, InBrowser, Recalled};
 
 /// The box on a page that asks for a second factor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -42,10 +43,7 @@ impl Visit {
         doer: Doer,
     ) -> Result<Outcome, No> {
         let asked = self.in_browser(enrolled, browser);
-        let found = match self.device_key().filter(|_| self.may_remember(&flow).is_some()) {
-            Some(key) => self.house.recall(&asked, &key).await?,
-            None => None,
-        };
+        let found = self.found(&flow, &asked, &doer).await?;
         let Some(found) = found else { return Ok(Outcome::More(Box::new(flow))) };
         let step = flow.clone().recalled(self.known(enrolled), &found.proof);
         let Step::Done(done) = step else { return Ok(Outcome::More(Box::new(flow))) };
@@ -53,8 +51,23 @@ impl Visit {
         let Some(next) = self.house.use_device(&asked, found, self.place(browser), &doer).await? else {
             return Ok(Outcome::More(Box::new(flow)));
         };
-        let outcome = self.complete(done, enrolled, browser, doer).await?;
+        let (session, outcome) = self.complete(done, enrolled, browser, doer).await?;
+        // Whoever forgot the device a moment ago ended the sessions that rested on it: this one was not among them yet.
+        if !self.house.is_remembered(&asked, &next).await? {
+            self.house.end_session(self.id(), session, EndReason::FactorChanged, &self.noting()).await?;
+            return Err(Reason::SessionEnded.into());
+        }
         Ok(outcome.and(Some(self.hold(&next))))
+    }
+
+    /// What this browser's key stands in for. One that is good no more may tell that the browser was copied.
+    async fn found(&self, flow: &Flow, asked: &InBrowser<'_>, doer: &Doer) -> Result<Option<Recalled>, No> {
+        let Some(key) = self.device_key().filter(|_| self.may_remember(flow).is_some()) else { return Ok(None) };
+        let found = self.house.recall(asked, &key).await?;
+        if found.is_none() {
+            self.house.look_for_copies(asked, &key, doer).await?;
+        }
+        Ok(found)
     }
 
     /// Remembers this browser, in which that factor was shown just now.

@@ -74,12 +74,22 @@ impl Desk {
         used.map(|next| next.key)
     }
 
+    /// Somebody types the password in this browser, which shows that key: what it tells of a copy.
+    async fn shows(&self, key: &Ticket) {
+        let tenant = self.stage.house.tenant(&self.stage.tenant).unwrap();
+        self.stage.house.look_for_copies(&self.asked(&tenant), key, &Doer::gateway()).await.unwrap();
+    }
+
     /// Signs in by the password, and the device of that key in place of the other factor.
     async fn signs_in(&self, key: &Ticket) -> (Session, Handle) {
         let (stage, tenant) = (&self.stage, self.stage.house.tenant(&self.stage.tenant).unwrap());
         let found = stage.house.recall(&self.asked(&tenant), key).await.unwrap().unwrap();
         let password = Proof { means: Means::Password { factor: self.factors[0].id }, at: stage.house.now() };
         sign_in_by(&stage.house, &stage.tenant, &stage.user, vec![password, found.proof]).await
+    }
+
+    async fn count(&self, kind: &str) -> usize {
+        self.stage.events().await.iter().filter(|one| *one == kind).count()
     }
 
     async fn listed(&self) -> usize {
@@ -134,6 +144,45 @@ async fn a_browser_that_is_remembered_again_is_remembered_once_and_reuse_of_a_se
     stage.house.end_session(&stage.tenant, stage.session.id, EndReason::Reuse, &doer).await.unwrap();
     assert_eq!((desk.shown(&second).await, desk.listed().await), (None, 0));
     assert!(stage.events().await.iter().any(|one| one == "device-forgotten"));
+    desk.stage.strike().await;
+}
+
+/// The copy was used first; its owner is asked, shows the factor and has the browser remembered again. Both have its mark.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_who_has_the_browser_remembered_again_leaves_its_copy_nothing() {
+    let desk = Desk::set().await;
+    let owners = desk.remember(None).await;
+    let (_, handle) = desk.signs_in(&owners).await;
+    let copys = desk.uses(&owners).await.unwrap();
+    let newest = desk.remember(Some(&owners)).await;
+    assert_eq!((desk.shown(&copys).await, desk.listed().await), (None, 1), "the copy is remembered still");
+    assert!(desk.shown(&newest).await.is_some(), "the owner is not");
+    assert!(desk.stage.find(&handle).await.is_none(), "what rests on the copy goes on");
+    // As where the browser has lost its key.
+    desk.remember(None).await;
+    assert_eq!((desk.shown(&newest).await, desk.listed().await), (None, 1));
+    assert_eq!((desk.count("device-forgotten").await, desk.count("session-ended").await), (2, 1));
+    desk.stage.strike().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_shown_after_its_use_forgets_every_device_and_ends_what_rests_on_them() {
+    let desk = Desk::set().await;
+    let first = desk.remember(None).await;
+    let (_, handle) = desk.signs_in(&first).await;
+    let second = desk.uses(&first).await.unwrap();
+    desk.stage.pass(60);
+    desk.shows(&first).await;
+    desk.shows(&Ticket::draw(&Fixed::new(9))).await;
+    assert_eq!((desk.listed().await, desk.count("device-forgotten").await), (1, 0), "a form that was sent twice");
+    assert!(desk.stage.find(&handle).await.is_some());
+    desk.stage.pass(1);
+    desk.shows(&first).await;
+    assert_eq!((desk.shown(&second).await, desk.listed().await), (None, 0));
+    assert!(desk.stage.find(&handle).await.is_none(), "the session that rests on it goes on");
+    assert!(desk.stage.find(&desk.stage.handle).await.is_some(), "another's ended");
+    desk.shows(&first).await;
+    assert_eq!(desk.count("device-forgotten").await, 1, "said once");
     desk.stage.strike().await;
 }
 

@@ -132,6 +132,10 @@ const MAIL: MailWords = MailWords {
     unlinked: Text("An account at {} is no longer linked to yours"),
     remembered: Text("A device is remembered, and asks for no second proof"),
     until: Text("Until: {}"),
+    copied: Text("One of your browsers may have been copied, and no device is remembered any more"),
+    copied_hint: Text(
+        "Your password was typed in a browser that showed an old key of a remembered device. If you did not just sign in yourself, somebody knows your password: change it.",
+    ),
     new_browser: Text("Sign-in from a new browser"),
     browser: Text("Browser: {}"),
     client: Text("Network address: {}"),

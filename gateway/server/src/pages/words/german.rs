@@ -146,6 +146,10 @@ const MAIL: MailWords = MailWords {
     unlinked: Text("Ein Konto bei {} ist nicht mehr mit Ihrem verbunden"),
     remembered: Text("Ein Gerät ist gemerkt und verlangt keinen zweiten Nachweis"),
     until: Text("Bis: {}"),
+    copied: Text("Einer Ihrer Browser wurde möglicherweise kopiert; es ist kein Gerät mehr gemerkt"),
+    copied_hint: Text(
+        "Ihr Passwort wurde in einem Browser eingegeben, der einen alten Schlüssel eines gemerkten Geräts vorwies. Wenn Sie sich nicht gerade selbst angemeldet haben, kennt jemand Ihr Passwort: Ändern Sie es.",
+    ),
     new_browser: Text("Anmeldung in einem neuen Browser"),
     browser: Text("Im Browser: {}"),
     client: Text("Netzwerkadresse: {}"),
