@@ -120,6 +120,11 @@ impl House {
         doer: &Doer,
     ) -> Result<bool, StoreFault> {
         let Some(session) = self.shared.session(tenant, id).await? else { return Ok(false) };
+        if why == EndReason::Reuse && session.ended.is_none() {
+            // Whoever copied one cookie of that browser may have copied them all. First, since where it fails the session is as it was,
+            // and found out again.
+            self.forget_devices(tenant, session.user, |_, _| true, (why.as_str(), doer)).await?;
+        }
         let ended = self.shared.session_end(tenant, id, End { at: self.now(), why }).await?;
         self.forget_session(id);
         if let Some(proxy) = self.proxy() {
@@ -129,8 +134,6 @@ impl House {
             return Ok(false);
         }
         let event = if why == EndReason::Reuse {
-            // Whoever copied one cookie of that browser may have copied them all.
-            self.forget_devices(tenant, session.user, |_, _| true, (why.as_str(), doer)).await?;
             Event::SessionReuse { user: session.user, session: id }
         } else {
             let user = self.subject_of(tenant, session.user).await?;

@@ -3,7 +3,7 @@
 use cardea_core::FactorId;
 use cardea_identity::{Ticket, device::Device, remembered::Place};
 
-use super::*;
+use super::{changes::Disk, *};
 use crate::house::{BELOW_MINIMUM, InBrowser, Raising};
 
 const DAY: i64 = 24 * 3600;
@@ -17,7 +17,11 @@ struct Desk {
 
 impl Desk {
     async fn set() -> Self {
-        let stage = Stage::set().await;
+        Self::on(None).await
+    }
+
+    async fn on(disk: Option<Arc<dyn FaultHook>>) -> Self {
+        let stage = Stage::on(disk).await;
         let now = stage.house.now();
         let key = FactorData::Passkey {
             credential_id: "k".to_owned(),
@@ -183,6 +187,31 @@ async fn a_key_that_is_shown_after_its_use_forgets_every_device_and_ends_what_re
     assert!(desk.stage.find(&desk.stage.handle).await.is_some(), "another's ended");
     desk.shows(&first).await;
     assert_eq!(desk.count("device-forgotten").await, 1, "said once");
+    desk.stage.strike().await;
+}
+
+/// The session ended first, and where the entry of the devices could not be written nothing ever told of the reuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reuse_of_which_nothing_could_be_written_is_found_out_again() {
+    let disk = Arc::new(Disk(false.into()));
+    let desk = Desk::on(Some(Arc::clone(&disk) as _)).await;
+    desk.remember(None).await;
+    let (stage, doer) = (&desk.stage, Doer::gateway());
+    disk.0.store(true, Ordering::SeqCst);
+    {
+        let mut ends =
+            std::pin::pin!(stage.house.end_session(&stage.tenant, stage.session.id, EndReason::Reuse, &doer));
+        loop {
+            match tokio::time::timeout(Duration::from_millis(20), &mut ends).await {
+                Ok(done) => break drop(done.unwrap_err()),
+                Err(_) => stage.pass(1),
+            }
+        }
+    }
+    disk.0.store(false, Ordering::SeqCst);
+    while stage.house.log.flush().await.is_err() {}
+    let again = stage.house.end_session(&stage.tenant, stage.session.id, EndReason::Reuse, &doer).await.unwrap();
+    assert_eq!((again, desk.listed().await, desk.count("session-reuse").await), (true, 0, 1));
     desk.stage.strike().await;
 }
 
