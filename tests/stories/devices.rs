@@ -120,6 +120,10 @@ async fn a_device_that_is_remembered_is_asked_for_the_password_alone() -> Story 
     let (kept, used) = (of("device-remembered"), of("device-used"));
     assert_eq!((kept.len(), used.len()), (1, 1), "{log:?}");
     assert_eq!(kept[0]["device"], used[0]["device"]);
+    let at = log.iter().position(|one| one["event"]["kind"] == "device-remembered").context("no entry")?;
+    let came =
+        log[..at].iter().rfind(|one| one["event"]["kind"] == "sign-in").context("remembered before anybody is in")?;
+    assert!(came["session"].is_string() && log[at]["session"] == came["session"], "{}", log[at]);
     let sign_in = of("sign-in").into_iter().next_back().context("no sign-in")?;
     assert_eq!(
         (&sign_in["factors"], &sign_in["assurance"]),

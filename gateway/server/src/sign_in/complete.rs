@@ -116,11 +116,12 @@ impl Visit {
         match flow.proven(Known { words: &words, ..self.known(enrolled) }, means, self.now)? {
             Step::Ask(flow) => self.recalled(flow, enrolled, &browser, doer).await,
             Step::Done(done) => {
+                let (session, outcome) = self.complete(done, enrolled, &browser, doer).await?;
+                // Not before: whoever is refused at the end has nothing remembered.
                 let holds = match factor {
-                    Some(factor) => self.remember(enrolled, factor, &browser, &doer).await?,
+                    Some(factor) => self.remember(enrolled, factor, &browser, session).await,
                     None => None,
                 };
-                let (_, outcome) = self.complete(done, enrolled, &browser, doer).await?;
                 Ok(outcome.and(holds))
             }
         }

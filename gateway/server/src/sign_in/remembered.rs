@@ -1,7 +1,7 @@
 //! A remembered device: the browser's part of it. Where a sign-in asks for a second factor, a browser in which that was really
 //! shown, and whose person ticked the box then, is not asked again (see `cardea_identity::remembered`).
 
-use cardea_core::{FactorId, Reason};
+use cardea_core::{Caller, FactorId, Reason, SessionId};
 use cardea_identity::{
     Ticket, cookie,
     device::Device,
@@ -15,7 +15,7 @@ use super::{
     complete::{Enrolled, Outcome},
     visit::{No, SetCookie, Visit},
 };
-use crate::house::{DeviceKey, Doer, InBrowser, Recalled};
+use crate::house::{DeviceKey, Doer, InBrowser, Recalled, with_causes};
 
 /// The box on a page that asks for a second factor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -70,18 +70,24 @@ impl Visit {
         Ok(found)
     }
 
-    /// Remembers this browser, in which that factor was shown just now.
+    /// Remembers this browser, in which that factor was shown just now, and signed `session` in. Where it cannot be remembered they
+    /// are in all the same, and asked again the next time.
     pub(super) async fn remember(
         &self,
         enrolled: &Enrolled,
         factor: FactorId,
         browser: &Device,
-        doer: &Doer,
-    ) -> Result<Option<SetCookie>, No> {
+        session: SessionId,
+    ) -> Option<SetCookie> {
         let (asked, before) = (self.in_browser(enrolled, browser), self.device_key());
-        let place = self.place(browser);
-        let kept = self.house.remember_device(&asked, factor, place, (before.as_ref(), doer)).await?;
-        Ok(kept.map(|key| self.hold(&key)))
+        let caller = Caller::User(self.tenant.facts(&enrolled.user));
+        let doer = self.noting().known_as(caller, Some(session));
+        let kept = self.house.remember_device(&asked, factor, self.place(browser), (before.as_ref(), &doer)).await;
+        kept.unwrap_or_else(|error| {
+            tracing::error!(tenant = %self.id(), error = %with_causes(&error), "a device cannot be remembered");
+            None
+        })
+        .map(|key| self.hold(&key))
     }
 
     fn hold(&self, key: &DeviceKey) -> SetCookie {
