@@ -1,5 +1,6 @@
-//! Tickets: one-time tokens that live for days, as invitations, enrolment tokens and the keys of remembered devices. Taken by
-//! exactly one of any number of racing takers; kept after that, so that a second use can be told from an unknown token.
+//! Tickets: one-time tokens that live for days, as invitations and enrolment tokens. Taken by exactly one of any number of racing
+//! takers; kept after that, so that a second use can be told from an unknown token. The keys of remembered devices are kept as
+//! tickets too, and are not taken: the next one takes the place of each (see [`Store::keep_device`]).
 
 use cardea_core::{Entropy, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealer, TicketHash};

@@ -20,7 +20,8 @@ pub(super) struct Me {
     assurance: u8,
     /// The factors shown: `password`, `totp`, `passkey`, `recovery`, `remembered`, `email`, `oidc`, `linked`.
     factors: Vec<&'static str>,
-    /// When a factor was last proven.
+    /// When they signed in or confirmed who they are, as policies count it: where a remembered device stood in for a factor, when
+    /// that was really shown.
     signed_in_at: String,
     session_id: String,
 }

@@ -21,6 +21,13 @@ pub struct Sessions<'a> {
 }
 page!(Sessions);
 
+impl Sessions<'_> {
+    /// Whether there is something for the button that leaves nothing but this session and this device.
+    fn has_others(&self) -> bool {
+        self.sessions.len() > 1 || self.devices.iter().any(|device| !device.current)
+    }
+}
+
 /// One session of the list.
 #[derive(Debug, Clone)]
 pub struct SessionRow {

@@ -289,6 +289,36 @@ fn every_template_has_its_page_among_these() {
 /// The two exceptions: a drawing that we made ourselves, and a style sheet that is ours.
 const OUR_OWN_MARKUP: [&str; 2] = ["qr.markup()|safe", "look.bare_style()|safe"];
 
+/// Whoever is signed in here alone may have left another device that is remembered.
+#[test]
+fn what_ends_all_else_stands_where_there_is_something_else() {
+    let (look, person) = (&look(Language::English), Person { name: "Ada", email: "ada@acme.example" });
+    let (id, browser, address) = (String::new, || "Firefox".to_owned(), String::new);
+    let session = |current| SessionRow {
+        id: id(),
+        current,
+        browser: browser(),
+        address: address(),
+        assurance: 2,
+        since: when(),
+        seen: None,
+    };
+    let device =
+        |current| DeviceRow { id: id(), current, browser: browser(), address: address(), since: when(), used: None };
+    for (sessions, devices, stands, forgets) in [
+        (vec![session(true)], vec![], false, false),
+        (vec![session(true)], vec![device(true)], false, false),
+        (vec![session(true), session(false)], vec![], true, false),
+        (vec![session(true), session(false)], vec![device(true)], true, true),
+        (vec![session(true)], vec![device(true), device(false)], true, true),
+    ] {
+        let page = Sessions { look, person, sessions, devices, done: None }.render().unwrap();
+        let words = &look.w.sessions;
+        assert_eq!(page.contains("/sessions/end-others"), stands, "{page}");
+        assert_eq!(page.contains(words.end_others_and_forget.0), forgets, "{page}");
+    }
+}
+
 #[test]
 fn no_template_lets_markup_through() {
     for (file, text) in templates() {

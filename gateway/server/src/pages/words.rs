@@ -134,7 +134,7 @@ words! {
     factor_link: FactorLinkWords { title, lead }
     /// The list of sessions.
     sessions: SessionsWords {
-        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, end_others, end_others_lead, done_ended, done_others, browser_at,
+        title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, end_others, end_others_lead, end_others_and_forget, done_ended, done_others, browser_at,
         some_browser, some_program, unknown_browser, devices_title, devices_lead, remembered, forget, forget_label, done_forgotten,
     }
     /// What lately happened to the account.

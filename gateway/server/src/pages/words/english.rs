@@ -313,6 +313,7 @@ const SESSIONS: SessionsWords = SessionsWords {
     end_all_lead: Text("Ends every session, this one too."),
     end_others: Text("End all other sessions"),
     end_others_lead: Text("You stay signed in here."),
+    end_others_and_forget: Text("You stay signed in here. All other devices are forgotten."),
     done_others: Text("All other sessions have ended."),
     done_ended: Text("The session has ended. That browser has to sign in again."),
     browser_at: Text("{} on {}"),

@@ -354,6 +354,7 @@ const SESSIONS: SessionsWords = SessionsWords {
     end_all_lead: Text("Beendet alle Sitzungen, auch diese."),
     end_others: Text("Alle anderen Sitzungen beenden"),
     end_others_lead: Text("Hier bleiben Sie angemeldet."),
+    end_others_and_forget: Text("Hier bleiben Sie angemeldet. Alle anderen Geräte werden vergessen."),
     done_others: Text("Alle anderen Sitzungen sind beendet."),
     done_ended: Text("Die Sitzung ist beendet. Dort ist eine neue Anmeldung nötig."),
     browser_at: Text("{} ({})"),
