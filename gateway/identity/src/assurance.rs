@@ -342,7 +342,7 @@ mod tests {
             assert_eq!(of(&after), Some(Assurance::Two), "{new:?}");
             assert_eq!(after != shown(&after), rests, "{new:?}");
         }
-        let lost = proof(Means::Recovery { factor: id() }, 950);
+        let lost = proof(Means::Recovery { factor: other }, 950);
         let after = settled(joined(&begun, std::slice::from_ref(&lost)));
         assert_eq!((after, recovered(&[password.clone(), lost.clone()])), (vec![password, lost], Some(at(950))));
     }
