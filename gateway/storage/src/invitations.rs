@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
-use cardea_identity::{Factor, LinkedIdentity, Status, TicketHash};
+use cardea_identity::{Factor, Status, TicketHash};
 
 use crate::{
     Store, StoreFault, TicketKind,
@@ -33,8 +33,6 @@ pub enum Accepted {
     Done {
         /// Whether the person was only invited until now.
         joined: bool,
-        /// Accounts at providers that they had linked, which are gone.
-        accounts: Vec<LinkedIdentity>,
     },
     /// The ticket was used, taken back, or is past its time.
     Spent,
@@ -69,7 +67,7 @@ impl Store {
             .bind(user.to_string())
             .execute(&mut *tx)
             .await?;
-        let accounts = identities::drop_own(&mut tx, &sealer, tenant, user).await?;
+        identities::drop_own(&mut tx, &sealer, tenant, user).await?;
         if let Some(chosen) = chosen
             && !factors::enrol(&mut tx, (&sealer, self.entropy()?), tenant, user, chosen).await?
         {
@@ -85,6 +83,6 @@ impl Store {
         devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
-        Ok(Accepted::Done { joined: status == Some(Status::Invited), accounts })
+        Ok(Accepted::Done { joined: status == Some(Status::Invited) })
     }
 }

@@ -141,7 +141,7 @@ async fn codes_end_with_the_factors() {
                 let chosen = Factor { id: FactorId::mint(t0(), &Fixed::new(2_000)), ..password() };
                 let with = Accepting { ticket: &hash, user: ada.id, before: &before, chosen: Some(&chosen), now: t0() };
                 let accepted = store.accept_invitation(&ada.tenant, &with).await.unwrap();
-                assert_eq!(accepted, Accepted::Done { joined: false, accounts: vec![] });
+                assert_eq!(accepted, Accepted::Done { joined: false });
             }
             _ => assert!(store.delete_user(&ada.tenant, ada.id, t0()).await.unwrap()),
         }

@@ -141,10 +141,10 @@ impl Provider {
         let metadata: CoreProviderMetadata = serde_json::from_slice(document).map_err(|e| bad(e.to_string()))?;
         let raw: Value = serde_json::from_slice(document).map_err(|e| bad(e.to_string()))?;
         let issuer = raw["issuer"].as_str().unwrap_or_default().to_owned();
-        // A slash alone behind the host is no other issuer: the provider writes it, or not.
-        let asked = spec.issuer.as_str();
-        let bare = if spec.issuer.path() == "/" { asked.trim_end_matches('/') } else { asked };
-        if issuer != asked && issuer != bare {
+        // A slash alone behind the host is no other issuer: the provider writes it, or not. Nor is the host in other letters.
+        let is_bare = spec.issuer.path() == "/";
+        let bare = |text: &'_ str| text.strip_suffix('/').filter(|_| is_bare).unwrap_or(text).to_owned();
+        if ![spec.issuer.written(), spec.issuer.as_str()].map(bare).contains(&bare(&issuer)) {
             return Err(bad(format!("it is issued by `{issuer}`, not by `{}`", spec.issuer)));
         }
         let token = metadata.token_endpoint().ok_or_else(|| bad("it names no token endpoint".to_owned()))?.url();

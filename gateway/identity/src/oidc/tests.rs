@@ -152,6 +152,23 @@ fn with(changes: &Value) -> Value {
     claims
 }
 
+/// A URL that is read and written again has its host in small letters, and its provider was refused for having written it otherwise.
+#[test]
+fn an_issuer_is_compared_with_what_the_tenant_wrote() {
+    let written = ProviderSpec { issuer: "https://ID.Corp.example/a".parse().unwrap(), ..spec() };
+    for (issuer, same) in [
+        ("https://ID.Corp.example/a", true),
+        ("https://id.corp.example/a", true),
+        ("https://ID.Corp.example/a/", false),
+        ("https://ID.Corp.example/A", false),
+        ("https://ID.Corp.example", false),
+    ] {
+        let mut document = discovery();
+        document["issuer"] = issuer.into();
+        assert_eq!(Provider::read(&written, document.to_string().as_bytes()).is_ok(), same, "{issuer}");
+    }
+}
+
 #[test]
 fn a_discovery_document_speaks_for_its_issuer_only() {
     let read = |changes: Value| {

@@ -93,6 +93,25 @@ impl House {
         self.store.linking_told(tenant, account).await
     }
 
+    /// Lets somebody in whom a provider's word brings and who was only invited so far, and says so; does nothing for others. May be
+    /// done again: whoever was linked and no more than that is let in by the next word.
+    pub(crate) async fn join_by_word(
+        &self,
+        tenant: &TenantId,
+        user: &mut User,
+        provider: &ProviderId,
+        doer: &Doer,
+    ) -> Result<(), StoreFault> {
+        if user.status == Status::Invited
+            && self.store.set_status(tenant, user.id, Status::Invited, Status::Active, self.now()).await?
+        {
+            user.status = Status::Active;
+            let event = Event::UserJoined { user: subject(user), provider: Some(provider.clone()) };
+            self.record(tenant, doer, event).await?;
+        }
+        Ok(())
+    }
+
     /// Makes whole what the store has begun: ends the sessions, but one if given, that rest on accounts that were taken from a
     /// person, and says so of each that was not told of yet.
     pub(crate) async fn finish_unlinking(

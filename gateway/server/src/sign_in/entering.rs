@@ -56,13 +56,14 @@ pub(super) async fn enter(
         }
         account => account,
     };
-    let (Some(user), Some(account)) = (user, account) else { return Ok(None) };
+    let (Some(mut user), Some(account)) = (user, account) else { return Ok(None) };
     if !account.told {
         visit.house.tell_linked(visit.id(), &user, (&account.identity, account.origin), doer).await?;
     }
     if !account.is_brought() {
         return Ok(Some((user, account)));
     }
+    visit.house.join_by_word(visit.id(), &mut user, &spec.id, doer).await?;
     Ok(Some((follow_groups(visit, spec, person, user, doer).await?, account)))
 }
 
@@ -95,13 +96,7 @@ async fn link(
         Linked::Taken | Linked::NoUser | Linked::Changed => return Err(Reason::NotAMember.into()),
     }
     visit.house.tell_linked(visit.id(), &user, (identity, Origin::Provider), doer).await?;
-    if user.status == Status::Invited
-        && store.set_status(visit.id(), user.id, Status::Invited, Status::Active, visit.now).await?
-    {
-        user.status = Status::Active;
-        let event = Event::UserJoined { user: subject(&user), provider: Some(identity.provider.clone()) };
-        visit.house.record(visit.id(), doer, event).await?;
-    }
+    visit.house.join_by_word(visit.id(), &mut user, &spec.id, doer).await?;
     Ok(user)
 }
 

@@ -215,7 +215,7 @@ async fn accept(
     });
     let with = Accepting { ticket: &hash, user: user.id, before: &factors, chosen: chosen.as_ref(), now: visit.now };
     let joined = match house.store.accept_invitation(id, &with).await? {
-        Accepted::Done { joined, .. } => joined,
+        Accepted::Done { joined } => joined,
         Accepted::Spent | Accepted::Moved => return Err(Reason::CodeSpent.into()),
         Accepted::CredentialTaken => return Err(Reason::Conflict.into()),
     };

@@ -87,6 +87,10 @@ impl Linking {
     async fn link(&self, visit: &Visit, account: &LinkedIdentity, doer: &Doer) -> Result<(), No> {
         let (house, tenant) = (&visit.house, visit.id());
         let refused = |reason, why| Err(self.refused(visit, reason, why));
+        // First, since linking it anew forgets that it was ever taken away.
+        if let Some(user) = house.store.user(tenant, self.user).await? {
+            house.finish_unlinking(tenant, &user, Some(self.session), doer).await?;
+        }
         match house.store.link_own_identity(tenant, self.user, account, &self.had, visit.now).await? {
             Linked::Done | Linked::Already { told: false } => {}
             Linked::Already { told: true } => return Ok(()),

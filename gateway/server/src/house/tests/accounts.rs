@@ -1,7 +1,7 @@
 //! Accounts at providers that are taken from people, and what rests on them.
 
 use cardea_core::{FactorId, ProviderId};
-use cardea_identity::{Had, LinkedIdentity};
+use cardea_identity::{Had, LinkedIdentity, Status};
 use cardea_storage::Unlinking;
 
 use super::*;
@@ -38,6 +38,29 @@ async fn an_unlinking_that_broke_off_before_its_entry_is_made_whole_by_the_next_
     assert_eq!(count().await, 1);
     let open = house.shared.sessions_of_user(&stage.tenant, stage.user.id, house.now()).await.unwrap();
     assert!(open.is_empty(), "a session outlived the last way in");
+    stage.strike().await;
+}
+
+/// Linked and not let in, somebody had lost their invitation to it, and was told that they are suspended.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_word_linked_and_no_more_the_next_word_lets_in_and_nobody_else() {
+    let stage = Stage::set().await;
+    let (house, tenant, doer, work) = (&stage.house, &stage.tenant, Doer::operator(), account().provider);
+    let joined = async || stage.events().await.iter().filter(|code| *code == "user-joined").count();
+    for (from, to, entries) in [
+        (Status::Active, Status::Active, 0),
+        (Status::Suspended, Status::Suspended, 0),
+        (Status::Invited, Status::Active, 1),
+    ] {
+        let mut user = house.store.user(tenant, stage.user.id).await.unwrap().unwrap();
+        house.store.set_status(tenant, user.id, user.status, from, house.now()).await.unwrap();
+        user.status = from;
+        for _ in 0..2 {
+            house.join_by_word(tenant, &mut user, &work, &doer).await.unwrap();
+        }
+        let kept = house.store.user(tenant, user.id).await.unwrap().unwrap();
+        assert_eq!((user.status, kept.status, joined().await), (to, to, entries), "{from:?}");
+    }
     stage.strike().await;
 }
 

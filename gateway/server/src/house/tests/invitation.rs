@@ -32,7 +32,7 @@ async fn an_invitation_opens_once_and_a_newer_one_makes_it_worthless() {
     let (ticket, now) = (hash(&second), stage.house.now());
     let with = Accepting { ticket: &ticket, user: user.id, before: &[], chosen: Some(&chosen), now };
     let accept = async || stage.house.store.accept_invitation(&stage.tenant, &with).await.unwrap();
-    assert_eq!(accept().await, Accepted::Done { joined: true, accounts: vec![] });
+    assert_eq!(accept().await, Accepted::Done { joined: true });
     assert_eq!(accept().await, Accepted::Spent, "a link worked twice");
     stage.strike().await;
 }
