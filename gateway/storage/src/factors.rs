@@ -147,24 +147,6 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Notes that a factor proved something.
-    pub async fn factor_used(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        id: FactorId,
-        at: Timestamp,
-    ) -> Result<(), StoreFault> {
-        sqlx::query("UPDATE factors SET last_used_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3")
-            .bind(tenant.as_str())
-            .bind(user.to_string())
-            .bind(id.to_string())
-            .bind(at.as_micros())
-            .execute(self.writer())
-            .await?;
-        Ok(())
-    }
-
     /// Renames a factor; tells whether there is one.
     pub async fn rename_factor(
         &self,

@@ -1,7 +1,7 @@
-//! What a session rests on, looked at once more when it is there. Whoever takes away what somebody signs in with ends the sessions
-//! that there are: one that was under way is not among them yet.
+//! What a session rests on, noted and looked at once more when it is there. Whoever takes away what somebody signs in with ends the
+//! sessions that there are: one that was under way is not among them yet.
 
-use cardea_core::{TenantId, UserId};
+use cardea_core::{TenantId, Timestamp, UserId};
 use cardea_identity::{
     AccountId, Status,
     assurance::{Means, Proof},
@@ -21,26 +21,49 @@ pub enum Grounds {
 }
 
 impl Store {
-    /// Whether a user may enter still, and still has what these proofs show; by one statement. Of an account of which only the
-    /// provider is known any there will do.
-    pub async fn grounds(&self, tenant: &TenantId, user: UserId, proofs: &[Proof]) -> Result<Grounds, StoreFault> {
-        let factors: Vec<_> = proofs.iter().filter_map(|proof| proof.means.factor()).map(|id| id.to_string()).collect();
+    /// Notes that a user was seen and when each of these proofs was given, and tells whether they may enter still and still have what
+    /// the proofs show. Of an account of which only the provider is known any there will do. Nothing moves back.
+    pub async fn entered(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        proofs: &[Proof],
+        at: Timestamp,
+    ) -> Result<Grounds, StoreFault> {
+        let factors = proofs.iter().filter_map(|proof| Some((proof.means.factor()?.to_string(), proof.at.as_micros())));
+        let (factors, times): (Vec<_>, Vec<_>) = factors.map(|(id, at)| (id.clone(), (id, at))).unzip();
         let accounts: Vec<_> = proofs.iter().filter_map(|proof| account(&proof.means)).collect();
-        let row = sqlx::query(
-            "SELECT status, (SELECT COUNT(*) FROM json_each($3) AS shown WHERE NOT EXISTS \
+        let mut tx = self.write().await?;
+        if !times.is_empty() {
+            sqlx::query(
+                "UPDATE factors SET last_used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
+                 WHERE tenant = $1 AND user_id = $2 AND factors.id = json_extract(shown.value, '$[0]') \
+                 AND (last_used_at IS NULL OR last_used_at < json_extract(shown.value, '$[1]'))",
+            )
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .bind(serde_json::to_string(&times)?)
+            .execute(&mut *tx)
+            .await?;
+        }
+        let rows = sqlx::query(
+            "UPDATE users SET last_seen_at = MAX(COALESCE(last_seen_at, $5), $5) \
+             WHERE tenant = $1 AND id = $2 AND status <> 'deleted' \
+             RETURNING status, (SELECT COUNT(*) FROM json_each($3) AS shown WHERE NOT EXISTS \
              (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND id = shown.value)) \
              + (SELECT COUNT(*) FROM json_each($4) AS shown WHERE NOT EXISTS \
              (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2 \
-             AND shown.value IN (provider || '-' || linked_at, provider))) AS gone \
-             FROM users WHERE tenant = $1 AND id = $2",
+             AND shown.value IN (provider || '-' || linked_at, provider))) AS gone",
         )
         .bind(tenant.as_str())
         .bind(user.to_string())
         .bind(serde_json::to_string(&factors)?)
         .bind(serde_json::to_string(&accounts)?)
-        .fetch_optional(self.reader())
+        .bind(at.as_micros())
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(match row {
+        tx.commit().await?;
+        Ok(match rows.first() {
             Some(row) if row.text("status")? != Status::Active.as_str() => Grounds::NoEntry,
             Some(row) if row.count("gone")? > 0 => Grounds::Gone,
             Some(_) => Grounds::Stand,
@@ -94,7 +117,7 @@ mod tests {
             proof(Means::Oidc { provider, assurance: Assurance::One, origin, account })
         };
         let at = |time| Some(AccountId::of(&work, time));
-        let look = async |proofs: &[Proof]| store.grounds(&acme, ada.id, proofs).await.unwrap();
+        let look = async |proofs: &[Proof]| store.entered(&acme, ada.id, proofs, t0()).await.unwrap();
 
         let (mail, later) = (proof(Means::Email), t0().plus(std::time::Duration::from_secs(1)));
         assert_eq!(look(&[password(&hers), word(at(t0())), word(None), mail]).await, Grounds::Stand);
@@ -102,9 +125,9 @@ mod tests {
         assert_eq!(look(&[password(&his)]).await, Grounds::Gone, "another's is none of hers");
         assert_eq!(look(&[word(at(later))]).await, Grounds::Gone, "another account there");
         for which in [at(t0()), None] {
-            assert_eq!(store.grounds(&acme, bob.id, &[word(which)]).await.unwrap(), Grounds::Gone);
+            assert_eq!(store.entered(&acme, bob.id, &[word(which)], t0()).await.unwrap(), Grounds::Gone);
         }
-        assert_eq!(store.grounds(&tenant("beta"), ada.id, &[]).await.unwrap(), Grounds::NoEntry);
+        assert_eq!(store.entered(&tenant("beta"), ada.id, &[], t0()).await.unwrap(), Grounds::NoEntry);
 
         let by = Unlinking::Administrator { mailbox: false };
         store.unlink_identity(&acme, ada.id, (&work, t0()), by, t0()).await.unwrap();
@@ -115,5 +138,41 @@ mod tests {
         assert_eq!(look(&[password(&hers)]).await, Grounds::Gone);
         store.set_status(&acme, ada.id, Status::Active, Status::Suspended, t0()).await.unwrap();
         assert_eq!(look(&[]).await, Grounds::NoEntry);
+    }
+
+    /// A remembered device stands in for a factor, and holds the time at which that was really shown: it uses nothing.
+    #[tokio::test]
+    async fn who_entered_was_seen_and_what_they_showed_was_used_then() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let (acme, ada, bob) = (tenant("acme"), user("acme", "ada@x.example"), user("acme", "bob@x.example"));
+        let after = |seconds| t0().plus(std::time::Duration::from_secs(seconds));
+        let mut ids = Vec::new();
+        for (seed, person) in [(1, &ada), (2, &ada), (3, &bob)] {
+            let (id, data) = (FactorId::mint(t0(), &Fixed::new(seed)), FactorData::Password { phc: String::new() });
+            let factor = Factor { id, name: String::new(), data, created: t0(), last_used: None };
+            if seed != 2 {
+                store.insert_user(person).await.unwrap();
+            }
+            store.insert_factor(&acme, person.id, &factor).await.unwrap();
+            ids.push(id);
+        }
+        let shown = |nth: usize, at| Proof { means: Means::Password { factor: ids[nth] }, at };
+        let remembered = Proof { means: Means::Remembered { factor: ids[1] }, at: after(10) };
+        let used = async |person: &cardea_identity::User| {
+            let factors = store.factors(&acme, person.id).await.unwrap();
+            (
+                store.user(&acme, person.id).await.unwrap().unwrap().last_seen,
+                factors.iter().map(|one| one.last_used).collect::<Vec<_>>(),
+            )
+        };
+
+        store.entered(&acme, ada.id, &[shown(0, after(20)), shown(1, after(10))], after(30)).await.unwrap();
+        assert_eq!(used(&ada).await, (Some(after(30)), vec![Some(after(20)), Some(after(10))]));
+        store.entered(&acme, ada.id, &[shown(0, after(40)), remembered], after(40)).await.unwrap();
+        assert_eq!(used(&ada).await, (Some(after(40)), vec![Some(after(40)), Some(after(10))]));
+        store.entered(&acme, ada.id, &[shown(0, after(5)), shown(2, after(50))], after(5)).await.unwrap();
+        assert_eq!(used(&ada).await, (Some(after(40)), vec![Some(after(40)), Some(after(10))]), "back in time");
+        assert_eq!(used(&bob).await, (None, vec![None]), "another's factor");
     }
 }

@@ -57,7 +57,7 @@ impl House {
         }
         self.forget_session(old);
         // What was shown just now may have been taken away meanwhile, by somebody who did not find this session yet.
-        if self.store.grounds(tenant.id(), user.id, proofs).await? != Grounds::Stand {
+        if self.store.entered(tenant.id(), user.id, proofs, now).await? != Grounds::Stand {
             self.end_session(tenant.id(), session.id, EndReason::FactorChanged, &doer).await?;
             return Ok(None);
         }

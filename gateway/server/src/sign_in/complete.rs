@@ -201,10 +201,9 @@ impl Visit {
         if let Some(before) = self.admitted.session() {
             self.replace(before.id).await?;
         }
-        self.house.store.user_seen(self.id(), user.id, self.now).await?;
         // Suspending shuts the door first and then ends the sessions it finds, and so does whoever takes away what this one rests
         // on: it may have slipped between.
-        match self.house.store.grounds(self.id(), user.id, &session.proofs).await? {
+        match self.house.store.entered(self.id(), user.id, &session.proofs, self.now).await? {
             Grounds::Stand => Ok((session, cookie::set_handle(&handle, self.house.is_secure()))),
             Grounds::NoEntry => {
                 self.replace(session.id).await?;

@@ -152,9 +152,7 @@ fn check(visit: &Visit, answer: Value, ceremony: Ceremony, enrolled: &Enrolled) 
 async fn keep(visit: &Visit, enrolled: &Enrolled, used: &Used) -> Result<(), No> {
     let House { store, .. } = &*visit.house;
     let user = enrolled.user.id;
-    let Some(update) = &used.update else {
-        return Ok(store.factor_used(visit.id(), user, used.factor, visit.now).await?);
-    };
+    let Some(update) = &used.update else { return Ok(()) };
     let from = enrolled.factors.iter().find(|factor| factor.id == used.factor).ok_or(Reason::FactorRejected)?;
     if !store.replace_factor_data(visit.id(), user, used.factor, &from.data, update, visit.now).await? {
         return Err(Reason::FactorRejected.into());

@@ -94,7 +94,6 @@ async fn proved(visit: &Visit, password: Secret<String>) -> Result<Response, No>
         return again(visit, flow, &email, Problem::WrongPassword).await;
     }
     visit.forgive(Target::Password, &email).await?;
-    visit.house.store.factor_used(visit.id(), enrolled.user.id, factor.id, visit.now).await?;
     visit.proven(flow, enrolled, means, doer).await?.respond(visit).await
 }
 
