@@ -167,7 +167,6 @@ async fn a_device_dies_with_every_change_of_what_its_person_can_show() {
     for change in [
         "added",
         "removed",
-        "password",
         "codes",
         "invitation",
         "reset",
@@ -187,11 +186,6 @@ async fn a_device_dies_with_every_change_of_what_its_person_can_show() {
                 assert_eq!(done, FactorInserted::Done);
             }
             "removed" => drop(store.remove_factor(acme, id, totp().id, t0()).await.unwrap().unwrap()),
-            "password" => {
-                let other = FactorData::Password { phc: "$argon2id$2".to_owned() };
-                let from = password().data;
-                assert!(store.replace_factor_data(acme, id, password().id, &from, &other, t0()).await.unwrap());
-            }
             "codes" => {
                 let codes = codes();
                 let done = store.replace_recovery(acme, id, &codes.factor, &codes.hashes, &HAD()).await.unwrap();
@@ -242,7 +236,7 @@ async fn a_passkey_that_was_found_copied_forgets_what_it_may_have_had_remembered
     if let FactorData::Passkey { copied, .. } = &mut found {
         *copied = Some(t0());
     }
-    assert!(store.replace_factor_data(&ada.tenant, ada.id, key().id, &key().data, &found, t0()).await.unwrap());
+    assert!(store.replace_passkey(&ada.tenant, ada.id, key().id, &key().data, &found, t0()).await.unwrap());
     assert_eq!(kept(&store, &ada).await, []);
 }
 
@@ -258,7 +252,7 @@ async fn a_counter_that_moves_forgets_nothing() {
     if let FactorData::Passkey { credential, .. } = &mut moved {
         *credential = serde_json::json!({ "counter": 7 });
     }
-    assert!(store.replace_factor_data(&ada.tenant, ada.id, key().id, &key().data, &moved, t0()).await.unwrap());
+    assert!(store.replace_passkey(&ada.tenant, ada.id, key().id, &key().data, &moved, t0()).await.unwrap());
     assert!(store.advance_totp(&ada.tenant, ada.id, totp().id, 7, t0()).await.unwrap());
     assert!(store.rename_factor(&ada.tenant, ada.id, key().id, "Work laptop").await.unwrap());
     assert_eq!(kept(&store, &ada).await, [device(&ada, 2).hash]);

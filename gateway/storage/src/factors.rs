@@ -85,9 +85,9 @@ impl Store {
         rows.iter().map(|row| factor(&sealer, row)).collect()
     }
 
-    /// Replaces what is needed to check a factor, if it is still `from`; tells whether it was. Kind and credential id
-    /// must stay. For passkey counters and changed passwords.
-    pub async fn replace_factor_data(
+    /// Replaces what is needed to check a passkey, if it is still `from`; tells whether it was. Its credential id must stay. For
+    /// its counter, and for a copy that was found.
+    pub async fn replace_passkey(
         &self,
         tenant: &TenantId,
         user: UserId,
@@ -96,13 +96,12 @@ impl Store {
         to: &FactorData,
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
-        if std::mem::discriminant(from) != std::mem::discriminant(to) || credential(from) != credential(to) {
+        if credential(from).is_none() || credential(from) != credential(to) {
             return Ok(false);
         }
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
         let Some(stands) = kept(&mut tx, &sealer, tenant, user, id).await? else { return Ok(false) };
-        // The step has a column of its own (see `advance_totp`) and is not part of what is compared.
-        if without_step(&stands.data) != without_step(from) {
+        if stands.data != *from {
             return Ok(false);
         }
         let sealed = sealed_up(&sealer, self.entropy()?, (id, &stands.name), to)?;
@@ -114,7 +113,8 @@ impl Store {
             .bind(now.as_micros())
             .execute(&mut *tx)
             .await?;
-        if is_doubted(from, to) {
+        // Found copied, it may not be its person's alone any more.
+        if copied(from) != copied(to) {
             devices::drop_all(&mut tx, tenant, user).await?;
         }
         tx.commit().await?;
@@ -273,11 +273,11 @@ async fn insert(
     Ok(())
 }
 
-/// Whether what the person had may not be theirs alone any more: another password is for that, and a key was found copied.
-fn is_doubted(from: &FactorData, to: &FactorData) -> bool {
-    match (from, to) {
-        (FactorData::Passkey { copied: before, .. }, FactorData::Passkey { copied: after, .. }) => before != after,
-        (_, to) => matches!(to, FactorData::Password { .. }),
+/// When a passkey was last found copied.
+fn copied(data: &FactorData) -> Option<Timestamp> {
+    match data {
+        FactorData::Passkey { copied, .. } => *copied,
+        _ => None,
     }
 }
 

@@ -84,13 +84,18 @@ async fn of_two_who_raise_a_counter_one_succeeds() {
     let key = factor(1, passkey(1, 0));
     store.insert_factor(&ada.tenant, ada.id, &key).await.unwrap();
     let (one, two) = (passkey(1, 1), passkey(1, 2));
-    let racing = [&one, &two].map(|to| store.replace_factor_data(&ada.tenant, ada.id, key.id, &key.data, to, t0()));
+    let racing = [&one, &two].map(|to| store.replace_passkey(&ada.tenant, ada.id, key.id, &key.data, to, t0()));
     let done: Vec<_> = futures_util::future::join_all(racing).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(done.iter().filter(|d| **d).count(), 1);
     for (what, to) in [("another credential", passkey(2, 1)), ("another kind", password(2).data)] {
         let now = store.factors(&ada.tenant, ada.id).await.unwrap().remove(0).data;
-        assert!(!store.replace_factor_data(&ada.tenant, ada.id, key.id, &now, &to, t0()).await.unwrap(), "{what}");
+        assert!(!store.replace_passkey(&ada.tenant, ada.id, key.id, &now, &to, t0()).await.unwrap(), "{what}");
     }
+    let word = password(2);
+    store.insert_factor(&ada.tenant, ada.id, &word).await.unwrap();
+    let other = password(3).data;
+    let done = store.replace_passkey(&ada.tenant, ada.id, word.id, &word.data, &other, t0()).await.unwrap();
+    assert!(!done, "a password");
 }
 
 #[tokio::test]

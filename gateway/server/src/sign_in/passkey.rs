@@ -154,7 +154,7 @@ async fn keep(visit: &Visit, enrolled: &Enrolled, used: &Used) -> Result<(), No>
     let user = enrolled.user.id;
     let Some(update) = &used.update else { return Ok(()) };
     let from = enrolled.factors.iter().find(|factor| factor.id == used.factor).ok_or(Reason::FactorRejected)?;
-    if !store.replace_factor_data(visit.id(), user, used.factor, &from.data, update, visit.now).await? {
+    if !store.replace_passkey(visit.id(), user, used.factor, &from.data, update, visit.now).await? {
         return Err(Reason::FactorRejected.into());
     }
     Ok(())
@@ -170,7 +170,7 @@ async fn mark_as_copied(visit: &Visit, enrolled: &Enrolled, id: FactorId) -> Res
     }
     // It proved nothing: when it last did stays as it is; of one that never did, it is when it was made.
     let (user, used) = (enrolled.user.id, factor.last_used.unwrap_or(factor.created));
-    visit.house.store.replace_factor_data(visit.id(), user, id, &factor.data, &to, used).await?;
+    visit.house.store.replace_passkey(visit.id(), user, id, &factor.data, &to, used).await?;
     Ok(())
 }
 
