@@ -139,6 +139,7 @@ impl Store {
         // Whoever signs in by a provider needs no link, and a letter that lies in the mailbox still must open nothing. Devices are
         // forgotten as when a factor is added.
         tickets::drop_links(&mut tx, tenant, user).await?;
+        devices::drop_all(&mut tx, tenant, user).await?;
         announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
         tx.commit().await?;
         Ok(Linked::Done)

@@ -6,7 +6,7 @@ use cardea_identity::{FactorKind, LinkedIdentity, Status};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
-    factors, identities,
+    devices, factors, identities,
     row::Read,
     tickets,
 };
@@ -63,6 +63,7 @@ impl Store {
         let factors = rows.iter().map(|row| Ok((row.parsed("id", FactorId::parse)?, factors::kind(row)?)));
         let factors = factors.collect::<Result<Vec<_>, StoreFault>>()?;
         tickets::drop_links(&mut tx, tenant, id).await?;
+        devices::drop_all(&mut tx, tenant, id).await?;
         announce(&mut tx, Some(tenant), &Change::User(id), now).await?;
         tx.commit().await?;
         Ok(StartedOver::Done { factors, accounts })

@@ -176,17 +176,16 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Makes every link of a person worthless, and forgets their devices, once the transaction ends well.
+/// Makes every link of a person worthless, once the transaction ends well.
 pub(crate) async fn drop_links(
     tx: &mut Transaction<'_, Any>,
     tenant: &TenantId,
     user: UserId,
 ) -> Result<(), StoreFault> {
-    sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3, $4) AND subject = $5 AND used_at IS NULL")
+    sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3) AND subject = $4 AND used_at IS NULL")
         .bind(tenant.as_str())
         .bind(TicketKind::Invitation.as_str())
         .bind(TicketKind::Factor.as_str())
-        .bind(TicketKind::Device.as_str())
         .bind(user.to_string())
         .execute(&mut **tx)
         .await?;

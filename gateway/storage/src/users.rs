@@ -9,6 +9,7 @@ use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
+    devices,
     row::{Read, const_sql},
     sealed::{self, EMAIL},
     tickets,
@@ -90,9 +91,10 @@ impl Store {
             .bind((to == Status::Suspended).then(|| from.as_str()))
             .execute(&mut *tx)
             .await?;
-        // A link that was made before must not open the door when it is unlocked again.
+        // What was made before must not open the door when it is unlocked again.
         if to == Status::Suspended && done.rows_affected() > 0 {
             tickets::drop_links(&mut tx, tenant, id).await?;
+            devices::drop_all(&mut tx, tenant, id).await?;
         }
         finish(tx, tenant, id, done.rows_affected(), now).await
     }
