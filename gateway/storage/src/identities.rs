@@ -10,7 +10,7 @@ use crate::{
     FactorInserted, Store, StoreFault,
     changes::{Change, announce},
     devices, factors,
-    row::Read,
+    row::{Read, const_sql},
     sealed::{self, ACCOUNT, Place, account},
     tickets, unlinked,
 };
@@ -168,8 +168,8 @@ impl Store {
         let found = accounts.into_iter().find(|one| one.identity.provider == *provider && one.linked == linked);
         let may = |one: &LinkedAccount| !one.is_brought() || matches!(by, Unlinking::Administrator { .. });
         let Some(gone) = found.filter(may) else { return Ok(Unlinked::NoAccount) };
-        for sql in UNLINK {
-            sqlx::query(*sql)
+        for sql in [const_sql!(TAKE, " AND provider = $3 AND linked_at = $4"), UNLINK] {
+            sqlx::query(sql)
                 .bind(tenant.as_str())
                 .bind(user.to_string())
                 .bind(provider.as_str())
@@ -242,13 +242,12 @@ impl Store {
 const ACCOUNTS: &str = "SELECT provider, mark, sealed, linked_at, used_at, own, told FROM identities \
                         WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider";
 
-/// What makes an account of `identities` one of `unlinked`. The seal goes along: it is bound to user and mark.
-const UNLINK: &[&str] = &[
-    "INSERT INTO unlinked (tenant, provider, mark, sealed, user_id, linked_at) \
-     SELECT tenant, provider, mark, sealed, user_id, linked_at FROM identities \
-     WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4",
-    "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4",
-];
+/// Notes a user's accounts among those that were taken from them, before they go. The seal goes along: it is bound to user and mark.
+const TAKE: &str = "INSERT INTO unlinked (tenant, provider, mark, sealed, user_id, linked_at) \
+                    SELECT tenant, provider, mark, sealed, user_id, linked_at FROM identities \
+                    WHERE tenant = $1 AND user_id = $2";
+
+const UNLINK: &str = "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4";
 
 /// The names of a user's accounts.
 async fn ids(
@@ -272,15 +271,11 @@ pub(crate) async fn drop_own(
     tenant: &TenantId,
     user: UserId,
 ) -> Result<Vec<LinkedIdentity>, StoreFault> {
-    sqlx::query(
-        "INSERT INTO unlinked (tenant, provider, mark, sealed, user_id, linked_at) \
-         SELECT tenant, provider, mark, sealed, user_id, linked_at FROM identities \
-         WHERE tenant = $1 AND user_id = $2 AND own = 1",
-    )
-    .bind(tenant.as_str())
-    .bind(user.to_string())
-    .execute(&mut **tx)
-    .await?;
+    sqlx::query(const_sql!(TAKE, " AND own = 1"))
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .execute(&mut **tx)
+        .await?;
     let rows = sqlx::query(
         "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND own = 1 \
          RETURNING provider, mark, sealed, linked_at, used_at, own, told",
