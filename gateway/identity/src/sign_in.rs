@@ -22,7 +22,7 @@ use crate::{
     token::TicketHash,
 };
 
-pub use remembered::is_fresh;
+pub use remembered::{Lacks, lacks};
 
 /// Where a sign-in ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -432,7 +432,7 @@ impl Flow {
             Aim::StepUp { proofs: before, need: Need::Assurance(level), .. } => {
                 assurance::of(&assurance::joined(&assurance::shown(before), proofs)) >= Some(*level)
             }
-            Aim::StepUp { proofs: before, need: Need::Fresh, .. } => is_fresh(before, proofs),
+            Aim::StepUp { proofs: before, need: Need::Fresh, .. } => lacks(before, proofs).is_none(),
         }
     }
 

@@ -124,8 +124,22 @@ fn a_step_up_takes_no_remembered_device_for_what_it_asks() {
     let one = |need, means: &Means| done(need, std::slice::from_ref(means));
     assert!(one(two, &code) && one(two, &passkey) && !one(two, &word));
     assert!(!one(Need::Fresh, &word) && !one(Need::Fresh, &code) && one(Need::Fresh, &passkey));
-    for both in [[word.clone(), code.clone()], [code, word.clone()], [word, passkey]] {
+    for both in [[word.clone(), code.clone()], [code.clone(), word.clone()], [word.clone(), passkey.clone()]] {
         assert!(done(Need::Fresh, &both), "{both:?}");
+    }
+    // What its page asks for next.
+    let real = assurance::shown(&before);
+    for (begun, shown, lacking) in [
+        (&before, vec![], Some(Lacks::Person)),
+        (&before, vec![&code], Some(Lacks::Person)),
+        (&before, vec![&word], Some(Lacks::Second)),
+        (&before, vec![&word, &code], None),
+        (&before, vec![&passkey], None),
+        (&real, vec![&code], Some(Lacks::Person)),
+        (&real, vec![&word], None),
+    ] {
+        let new: Vec<_> = shown.iter().map(|means| Proof { means: Means::clone(means), at: now() }).collect();
+        assert_eq!(lacks(begun, &new), lacking, "{shown:?}");
     }
 }
 

@@ -3,11 +3,22 @@
 use super::{Aim, Done, Flow, Known, State, Step};
 use crate::assurance::{self, Means, Proof};
 
-/// Whether `new` proofs are a fresh proof of who it is, in a session with those of `before`: not a code alone, nor one of them
-/// where a remembered device stood in for the other.
-pub fn is_fresh(before: &[Proof], new: &[Proof]) -> bool {
+/// What a fresh proof of who it is lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacks {
+    /// Who it is: a code alone does not say.
+    Person,
+    /// The second factor that a remembered device stood in for: the first is fresh only beside it.
+    Second,
+}
+
+/// What `new` proofs lack still to be a fresh proof of who it is, in a session with those of `before`; nothing where they are one.
+pub fn lacks(before: &[Proof], new: &[Proof]) -> Option<Lacks> {
+    if new.iter().all(|proof| matches!(proof.means, Means::Totp { .. })) {
+        return Some(Lacks::Person);
+    }
     let after = assurance::settled(assurance::joined(before, new));
-    new.iter().any(|proof| !matches!(proof.means, Means::Totp { .. })) && assurance::shown(&after) == after
+    (assurance::shown(&after) != after).then_some(Lacks::Second)
 }
 
 impl Flow {

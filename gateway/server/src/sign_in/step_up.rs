@@ -4,8 +4,8 @@ use axum::{extract::Query, response::Response};
 use cardea_core::{Assurance, Reason, resources::ProviderSpec};
 use cardea_identity::{
     FactorKind, LinkedAccount,
-    assurance::{Means, Proof, joined, reachable, shown as really_shown},
-    sign_in::{Aim, Flow, Need, is_fresh},
+    assurance::{Proof, joined, reachable, shown as really_shown},
+    sign_in::{Aim, Flow, Lacks, Need, lacks},
 };
 use serde::Deserialize;
 
@@ -61,8 +61,8 @@ async fn shown(visit: &Visit, asking: Asking) -> Result<Response, No> {
 pub(super) async fn page(visit: &Visit, flow: &Flow, problem: Option<Problem>) -> Result<Response, No> {
     let Aim::StepUp { proofs, need, .. } = flow.aim() else { return Err(Reason::SignInExpired.into()) };
     let Some((_, enrolled)) = visit.signed_in().await? else { return Err(Reason::SessionEnded.into()) };
-    let so_far =
-        Shown { all: joined(&really_shown(proofs), flow.proofs()), lacks: lacks(proofs, flow.proofs(), *need) };
+    let all = joined(&really_shown(proofs), flow.proofs());
+    let so_far = Shown { all, lacks: lacks(proofs, flow.proofs()) };
     let ways = Ways::of(visit, &enrolled, &so_far, *need).await?;
     let needs_link = ways.none() && needs_link(visit, &enrolled).await?;
     let onward = carried(flow.destination());
@@ -105,22 +105,7 @@ async fn needs_link(visit: &Visit, enrolled: &Enrolled) -> Result<bool, No> {
 /// What was really shown so far, and what a fresh proof lacks still.
 struct Shown {
     all: Vec<Proof>,
-    lacks: Lacks,
-}
-
-/// What is to be shown next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lacks {
-    /// Who it is.
-    Person,
-    /// The second factor that a remembered device stood in for.
-    Second,
-}
-
-/// Where a remembered device stood in for the second factor, that is fresh only beside a fresh first one.
-fn lacks(before: &[Proof], new: &[Proof], need: Need) -> Lacks {
-    let known = new.iter().any(|proof| !matches!(proof.means, Means::Totp { .. }));
-    if need == Need::Fresh && known && !is_fresh(before, new) { Lacks::Second } else { Lacks::Person }
+    lacks: Option<Lacks>,
 }
 
 /// What this person can show that leads there.
@@ -144,7 +129,7 @@ impl<'a> Ways<'a> {
         let leads = |kind: FactorKind| {
             known.has(kind)
                 && match need {
-                    Need::Fresh if so_far.lacks == Lacks::Second => {
+                    Need::Fresh if so_far.lacks == Some(Lacks::Second) => {
                         kind != FactorKind::Password && enough(Assurance::Two, of(kind).collect())
                     }
                     Need::Fresh => matches!(kind, FactorKind::Password | FactorKind::Passkey),
@@ -168,7 +153,7 @@ impl<'a> Ways<'a> {
             let worth = |level: Assurance| spec.assurance.values().any(|worth| *worth >= level);
             match need {
                 // In place of the second factor that a remembered device stood in for, a word of less leads around in a circle.
-                Need::Fresh => so_far.lacks == Lacks::Person || worth(Assurance::Two),
+                Need::Fresh => so_far.lacks != Some(Lacks::Second) || worth(Assurance::Two),
                 Need::Assurance(level) => worth(level),
             }
         };
