@@ -16,6 +16,7 @@ use crate::house::{Added, Imported, Importing};
 
 /// How a file is to be taken.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImportFilter {
     /// Take the good rows though others are wrong.

@@ -21,6 +21,7 @@ use crate::{
 
 /// Which entries to list.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LogFilter {
     /// An event's code, such as `request`; several with commas.
     event: Option<String>,

@@ -106,6 +106,8 @@ async fn describe() -> axum::Json<openapi::OpenApi> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// The committed description is what the types say; `CARDEA_WRITE=1` writes it anew.
@@ -139,5 +141,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// All of a query's parameters were said to stand in the address, and to be required.
+    #[test]
+    fn a_parameter_stands_in_the_address_only_where_that_names_it() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut places = BTreeMap::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    let name = parameter["name"].as_str().unwrap();
+                    let place = if path.contains(&format!("{{{name}}}")) { "path" } else { "query" };
+                    assert_eq!(parameter["in"], place, "{name} of {method} {path}");
+                    assert_eq!(parameter["required"], place == "path", "{name} of {method} {path}");
+                    *places.entry(place).or_insert(0) += 1;
+                }
+            }
+        }
+        assert!(places["path"] > 10 && places["query"] > 10, "{places:?}");
     }
 }
