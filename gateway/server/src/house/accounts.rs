@@ -3,10 +3,10 @@
 use cardea_audit::Event;
 use cardea_core::{Assurance, FactorId, ProviderId, SessionId, TenantId, UserId, resources::ProviderSpec};
 use cardea_identity::{
-    LinkedAccount, LinkedIdentity, Origin, Session, Status, User, assurance::Proof, enrolment, oidc::best_word,
+    Had, LinkedAccount, LinkedIdentity, Origin, Session, Status, User, assurance::Proof, enrolment, oidc::best_word,
     session::EndReason,
 };
-use cardea_storage::{StoreFault, Unlinked, Unlinking};
+use cardea_storage::{Linked, StoreFault, Unlinked, Unlinking};
 
 use super::{ChangeFault, Doer, House, subject};
 use crate::state::TenantState;
@@ -76,6 +76,26 @@ impl House {
         session: &Session,
     ) -> Result<Option<Assurance>, StoreFault> {
         Ok(enrolment::unheard(&session.proofs, &self.words(state, session.user).await?))
+    }
+
+    /// Links an account that a person has proven from inside, in `session`, and says so. What was taken from them and is not told of yet
+    /// is told first, since linking it anew forgets that it was ever taken away.
+    pub(crate) async fn link_own(
+        &self,
+        tenant: &TenantId,
+        (user, session): (UserId, SessionId),
+        account: &LinkedIdentity,
+        had: &Had,
+        doer: &Doer,
+    ) -> Result<Linked, StoreFault> {
+        let Some(user) = self.store.user(tenant, user).await? else { return Ok(Linked::NoUser) };
+        self.finish_unlinking(tenant, &user, Some(session), doer).await?;
+        let linked = self.store.link_own_identity(tenant, user.id, account, had, self.now()).await?;
+        if matches!(linked, Linked::Done | Linked::Already { told: false }) {
+            self.forget_user(user.id);
+            self.tell_linked(tenant, &user, (account, Origin::Person), doer).await?;
+        }
+        Ok(linked)
     }
 
     /// Says that an account was linked: by the person, or by the provider's word. May be done again: what broke off before it is

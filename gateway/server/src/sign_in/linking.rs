@@ -7,7 +7,7 @@ use axum::response::Response;
 use cardea_audit::Event;
 use cardea_core::{Reason, SessionId, UserId, resources::ProviderSpec};
 use cardea_identity::{
-    Had, LinkedIdentity, Origin,
+    Had, LinkedIdentity,
     oidc::{Attempt, Refused},
     sign_in::{Aim, Flow},
 };
@@ -85,22 +85,14 @@ impl Linking {
     }
 
     async fn link(&self, visit: &Visit, account: &LinkedIdentity, doer: &Doer) -> Result<(), No> {
-        let (house, tenant) = (&visit.house, visit.id());
-        let refused = |reason, why| Err(self.refused(visit, reason, why));
-        // First, since linking it anew forgets that it was ever taken away.
-        if let Some(user) = house.store.user(tenant, self.user).await? {
-            house.finish_unlinking(tenant, &user, Some(self.session), doer).await?;
-        }
-        match house.store.link_own_identity(tenant, self.user, account, &self.had, visit.now).await? {
-            Linked::Done | Linked::Already { told: false } => {}
-            Linked::Already { told: true } => return Ok(()),
-            Linked::Taken => return refused(Reason::AccountTaken, "the account is another user's"),
-            Linked::Changed => return refused(Reason::Conflict, "the ways to sign in were changed on the way"),
-            Linked::NoUser | Linked::Unlinked => return refused(Reason::SessionEnded, "the user may not enter"),
-        }
-        house.forget_user(self.user);
-        let user = house.store.user(tenant, self.user).await?.ok_or(Reason::SessionEnded)?;
-        Ok(house.tell_linked(tenant, &user, (account, Origin::Person), doer).await?)
+        let (reason, why) =
+            match visit.house.link_own(visit.id(), (self.user, self.session), account, &self.had, doer).await? {
+                Linked::Done | Linked::Already { .. } => return Ok(()),
+                Linked::Taken => (Reason::AccountTaken, "the account is another user's"),
+                Linked::Changed => (Reason::Conflict, "the ways to sign in were changed on the way"),
+                Linked::NoUser | Linked::Unlinked => (Reason::SessionEnded, "the user may not enter"),
+            };
+        Err(self.refused(visit, reason, why))
     }
 
     fn refused(&self, visit: &Visit, reason: Reason, why: impl Display) -> No {

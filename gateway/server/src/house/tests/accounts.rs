@@ -2,7 +2,7 @@
 
 use cardea_core::{FactorId, ProviderId};
 use cardea_identity::{Had, LinkedIdentity, Status};
-use cardea_storage::Unlinking;
+use cardea_storage::{Linked, Unlinking};
 
 use super::*;
 use crate::house::Raising;
@@ -38,6 +38,44 @@ async fn an_unlinking_that_broke_off_before_its_entry_is_made_whole_by_the_next_
     assert_eq!(count().await, 1);
     let open = house.shared.sessions_of_user(&stage.tenant, stage.user.id, house.now()).await.unwrap();
     assert!(open.is_empty(), "a session outlived the last way in");
+    stage.strike().await;
+}
+
+/// Linking an account anew forgets that it was ever taken away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlinking_that_broke_off_before_its_entry_is_told_before_the_account_is_linked_anew() {
+    let stage = Stage::set().await;
+    let (house, tenant, user, doer) = (&stage.house, &stage.tenant, stage.user.id, Doer::operator());
+    let (provider, now) = (account().provider, house.now());
+    let link =
+        async |had: &Had| house.link_own(tenant, (user, stage.session.id), &account(), had, &doer).await.unwrap();
+    // What a process has done that ends right after it.
+    let unlink = async || {
+        let by = Unlinking::Administrator { mailbox: true };
+        house.store.unlink_identity(tenant, user, (&provider, now), by, now).await.unwrap();
+    };
+    let told = async || {
+        let mut newest_first = stage.events().await;
+        newest_first.retain(|code| code.starts_with("identity-"));
+        newest_first
+    };
+    let none = Had::default();
+    assert_eq!(link(&none).await, Linked::Done);
+    assert_eq!(link(&none).await, Linked::Already { told: true });
+    let with_it = Had::of(&[], &house.store.identities(tenant, user).await.unwrap());
+    unlink().await;
+    assert_eq!(told().await, ["identity-linked"]);
+
+    // Whoever is refused links nothing, and it is told all the same, once.
+    assert_eq!(link(&with_it).await, Linked::Changed);
+    assert_eq!(told().await, ["identity-unlinked", "identity-linked"]);
+    assert_eq!(house.store.identities(tenant, user).await.unwrap(), []);
+    assert_eq!(link(&none).await, Linked::Done);
+    assert_eq!(told().await, ["identity-linked", "identity-unlinked", "identity-linked"]);
+    unlink().await;
+    assert_eq!(link(&none).await, Linked::Done);
+    assert_eq!(told().await[..2], ["identity-linked", "identity-unlinked"]);
+    assert_eq!(told().await.len(), 5);
     stage.strike().await;
 }
 
