@@ -4,54 +4,31 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { giveAuthenticator, look, openBrowser, openWindow, tell } from "./lib/chromium.mjs";
-import { startGateway } from "./lib/gateway.mjs";
-import { providerToBe, signInAtProvider, withoutTypefaces } from "./lib/services.mjs";
+import { joins, startGatewayAndProvider, TENANT } from "./lib/linking.mjs";
+import { signInAtProvider, withoutTypefaces } from "./lib/services.mjs";
 
-const PASSWORD = "seven green bottles on a wall";
-
-const files = (issuer) => () => ({
-  "provider.secret": "a secret of the stories\n",
-  "resources/tenants/acme/tenant.toml":
-    'id = "acme"\nname = "Acme Laboratories"\nsign_in_host = "acme.localhost"\n\n[factors]\nenrol = "sign-in"\nmust_enrol = true\n',
+const MORE = {
+  "resources/tenants/acme/tenant.toml": `${TENANT}must_enrol = true\n`,
   "resources/tenants/acme/groups/administrators.toml": 'id = "administrators"\nname = "Administrators"\n',
-  "resources/tenants/acme/providers/work.toml": `id = "work"
-name = "Work account"
-issuer = "${issuer}"
-client_id = "cardea"
-client_secret = { file = "provider.secret" }
-link = true
-`,
-});
+};
 
-let provider, gateway, browser;
+let gateway, browser;
 
 before(async () => {
-  const toBe = await providerToBe();
-  browser = await openBrowser();
-  gateway = await startGateway(files(toBe.issuer));
-  provider = await toBe.start(gateway.at("acme", "/sign-in/callback/work"));
+  [gateway, browser] = await Promise.all([startGatewayAndProvider(MORE), openBrowser()]);
 });
 
 after(async () => {
   await browser?.close();
-  for (const service of [gateway, provider]) await service?.stop();
+  await gateway?.stop();
 });
-
-async function invited(email, name, ...more) {
-  const made = await gateway.cardea("--format", "json", "user", "--tenant", "acme", "invite", email, "--name", name, ...more);
-  return JSON.parse(made).url;
-}
 
 /** Joins with a password, and links an account at the provider in the same session. */
 async function mira() {
   const page = await openWindow(browser);
   await withoutTypefaces(page);
   await tell(page, async () => {
-    await page.goto(await invited("mira@acme.example", "Mira Reader"));
-    await page.getByLabel("New password").fill(PASSWORD);
-    await page.getByLabel("The same once more").fill(PASSWORD);
-    await page.getByRole("button", { name: "Set password and continue" }).click();
-    await page.getByText("Add a second way?").waitFor();
+    await joins(page, await gateway.invites("mira@acme.example", "Mira Reader"));
     await page.goto(gateway.at("acme", "/factors/with/work"));
     await page.getByRole("button", { name: "Go on to Work account" }).click();
     await signInAtProvider(page, "gus");
@@ -65,7 +42,7 @@ test("the_list_tells_who_lacks_a_second_factor_and_the_details_which_accounts_ar
   const page = await openWindow(browser);
   await giveAuthenticator(page);
   await tell(page, async () => {
-    await page.goto(await invited("ada@acme.example", "Ada Keeper", "--group", "administrators"));
+    await page.goto(await gateway.invites("ada@acme.example", "Ada Keeper", "administrators"));
     await page.getByRole("button", { name: "Create a passkey" }).click();
     await page.getByRole("heading", { name: /Ada/ }).waitFor();
     await page.goto(gateway.at("acme", "/admin/users"));
