@@ -47,8 +47,9 @@ const provider = new Provider(issuer, {
   findAccount: (_, sub) => ({ accountId: sub, claims: () => account(sub) }),
 });
 
-/** What each lie does to the claims of an honest ID token. */
+/** What each lie does to the claims of an honest ID token; `two` is what others say of whoever showed two factors. */
 const LIES = {
+  two: (claims) => ({ ...claims, amr: ["pwd", "otp", "mfa"] }),
   audience: (claims) => ({ ...claims, aud: "somebody-else" }),
   issuer: (claims) => ({ ...claims, iss: "https://elsewhere.example" }),
   nonce: (claims) => ({ ...claims, nonce: "another" }),

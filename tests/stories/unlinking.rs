@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use cardea_tests::{Story, form};
+use cardea_tests::{Client, Story, form};
 use http::Method;
 
 use crate::{
@@ -166,5 +166,39 @@ async fn a_step_up_by_a_linked_account_is_its_persons_and_worth_what_was_said() 
     }
     let page = steps_up("fresh", "gus").await?;
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/sessions"), "{}", page.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_up_by_ones_own_linked_account_leads_where_one_was_going() -> Story {
+    let lines = "link = true\nassurance = { mfa = 2 }\n";
+    let world = World::with(lines, "[factors]\nenrol = \"sign-in\"\n").await?;
+    let (mut hers, _, _) = world.gateway.newcomer(MIRA, &["readers"]).await?;
+    let (mut his, _, _) = world.gateway.newcomer(BEN, &["readers"]).await?;
+    assert_eq!(world.links(&mut hers, "gus").await?.status, 200);
+    assert_eq!(world.links(&mut his, "rita").await?.status, 200);
+    let secret = world.gateway.at("echo.acme", "/secret/x?y=1")?;
+    let steps_up = async |hers: &mut Client, login: &str| {
+        let page = hers.open(&secret).await?;
+        let way = form::link(&page.body, "/sign-in/with/work").with_context(|| format!("no way: {}", page.body))?;
+        anyhow::ensure!(page.url.path() == "/sign-in/step-up", "{} {}", page.url, page.body);
+        hers.forget("127.0.0.1");
+        let page = hers.open(&page.url.join(&way)?).await?;
+        let back = world.provider.log_in(hers, &page, login, crate::oidc::CALLBACK).await?;
+        hers.open(&back.location()?).await
+    };
+    // Her own shows one factor over there, and his shows two.
+    for (login, says, status) in [("gus", "not", 403), ("rita", "two", 401)] {
+        world.provider.misbehave(says).await?;
+        let page = steps_up(&mut hers, login).await?;
+        assert_eq!(page.status, status, "{login}: {} {}", page.url, page.body);
+        let who = world.who(&mut hers).await?;
+        assert_eq!((&who["assurance"], &who["user"]["email"]), (&1.into(), &MIRA.into()), "{login}: {who}");
+    }
+    let page = steps_up(&mut hers, "gus").await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, secret.as_str()), "{}", page.body);
+    let who = world.who(&mut hers).await?;
+    assert_eq!((&who["assurance"], &who["user"]["email"]), (&2.into(), &MIRA.into()), "{who}");
+    assert_eq!(who["factors"], serde_json::json!(["linked", "password"]), "{who}");
     Ok(())
 }
