@@ -13,7 +13,7 @@ class Browser:
     def cookie(self, host):
         return "; ".join(f"{name}={value}" for name, value in self.jars.get(host, {}).items())
 
-    def send(self, method, url, body=None, kind="application/x-www-form-urlencoded", accept="text/html"):
+    def send(self, method, url, body=None, kind="application/x-www-form-urlencoded", accept="text/html", follow=True):
         parts = urllib.parse.urlsplit(url)
         jar = self.jars.setdefault(parts.hostname, {})
         connection = self.connection(parts)
@@ -31,7 +31,8 @@ class Browser:
         if connection.sock is None:
             self.kept.pop(parts.netloc, None)
         if reply.status in (301, 302, 303, 307):
-            return self.send("GET", urllib.parse.urljoin(url, reply.headers["Location"]))
+            to = urllib.parse.urljoin(url, reply.headers["Location"])
+            return self.send("GET", to) if follow else (reply.status, to, text)
         return reply.status, url, text
 
     def connection(self, parts):
@@ -59,7 +60,8 @@ class Browser:
             sys.exit(f"bench: {url} answered {status}:\n{text[:2000]}")
         return json.loads(text)
 
-    def submit(self, page, **fields):
+    def submit(self, page, follow=True, **fields):
+        """Sends the form that has these fields. `follow`: goes where a redirect leads; else tells where it would."""
         status, url, text = page
         for form in re.findall(r"<form.*?</form", text, re.S):
             if all(f'name="{name}"' in form for name in fields):
@@ -68,5 +70,5 @@ class Browser:
                 hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form)
                 data = {name: plain(value) for name, value in hidden} | fields
                 to = urllib.parse.urljoin(url, plain(action.group(1) if action else url))
-                return self.send("POST", to, urllib.parse.urlencode(data))
+                return self.send("POST", to, urllib.parse.urlencode(data), follow=follow)
         sys.exit(f"bench: no form with {list(fields)} at {url} ({status}):\n{text[:2000]}")

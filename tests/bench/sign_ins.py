@@ -1,5 +1,5 @@
 """Signing in: what a passkey and a password take of the CPU, and what people who come all at once take from requests."""
-import re, statistics, subprocess, sys, time
+import concurrent.futures, re, statistics, subprocess, sys, time
 
 import peers
 from browser import Browser
@@ -11,8 +11,9 @@ from table import spread
 # Milliseconds of CPU; a password's beside its hash.
 PASSKEY, PASSWORD_BESIDE = 3, 3
 CROWD, WITHIN = 50, 2
-TIMES = 100
-ADDRESSES = (f"{high}.{low}" for high in range(1, 256) for low in range(256))
+# Sign-ins in a round, and as many as are under way at once in a round of some.
+TIMES, SOME = 200, 8
+ADDRESSES = (f"127.{high}.{low}.1" for high in range(1, 256) for low in range(256))
 
 
 def run(stage, sides, options, table):
@@ -31,19 +32,20 @@ def run(stage, sides, options, table):
         link, browser = invite(stage, person), Browser()
         browser.submit(browser.send("GET", link), password=PASSWORD, again=PASSWORD)
 
-    def by_passkey(nth):
+    def by_passkey(browser, nth):
         browser.send("GET", site + "/sign-in")
         begun = browser.post(site + "/sign-in/passkey/options", begin="")
         return browser.post(site + "/sign-in/passkey", begin="", credential=own.get(begun["publicKey"]))
 
-    def by_password(nth):
+    def by_password(browser, nth):
         sign_in(browser, site, people[nth % CROWD])
 
-    rounds = [cost(stage, browser, by_passkey) for _ in range(options.rounds)]
-    table.at_most("CPU of signing in with a passkey", statistics.median(rounds), PASSKEY, "{:.1f} ms", spread(rounds, "{:.1f}") + " ms")
-    whole, beside = zip(*(with_hash(stage, browser, by_password) for _ in range(options.rounds)))
-    table.at_most("CPU of signing in with a password, beside its hash", statistics.median(beside), PASSWORD_BESIDE, "{:.1f} ms",
-                  f"{spread(beside, '{:.1f}')} ms, in all {spread(whole, '{:.1f}')}")
+    for at_once, how in (SOME, f", {SOME} people at a time"), (1, ", one after the other"):
+        rounds = [cost(stage, by_passkey, at_once) for _ in range(options.rounds)]
+        table.at_most(f"CPU of signing in with a passkey{how}", statistics.median(rounds), PASSKEY, "{:.1f} ms", spread(rounds, "{:.1f}") + " ms")
+        whole, beside = zip(*(with_hash(stage, by_password, at_once) for _ in range(options.rounds)))
+        table.at_most(f"CPU of signing in with a password, beside its hash{how}", statistics.median(beside), PASSWORD_BESIDE, "{:.1f} ms",
+                      f"{spread(beside, '{:.1f}')} ms, in all {spread(whole, '{:.1f}')}")
 
     cardea, rounds, done = peers.cardea(stage), Rounds(), []
     for _ in range(options.rounds):
@@ -68,17 +70,17 @@ def invite(stage, email):
 
 
 def sign_in(browser, site, email):
-    """From the first page to the portal, with a password."""
+    """From the first page to the session, with a password."""
     page = browser.submit(browser.send("GET", site + "/sign-in"), email=email)
-    page = browser.submit(page, password=PASSWORD)
-    if page[0] != 200 or 'name="password"' in page[2]:
-        sys.exit(f"bench: {email} was not signed in: {page[0]} at {page[1]}:\n{page[2][:2000]}")
+    status, to, text = browser.submit(page, follow=False, password=PASSWORD)
+    if status != 303 or "/sign-in" in to:
+        sys.exit(f"bench: {email} was not signed in: {status} to {to}:\n{text[:2000]}")
 
 
-def with_hash(stage, browser, way):
+def with_hash(stage, way, at_once):
     """The same in all, and without what the gateway says that hashing took."""
     before = hashed(stage)
-    whole = cost(stage, browser, way)
+    whole = cost(stage, way, at_once)
     return whole, whole - (hashed(stage) - before) / TIMES * 1e3
 
 
@@ -86,11 +88,14 @@ def hashed(stage):
     return float(re.search(r"^cardea_hashing_seconds_total (\S+)", stage.metrics(), re.MULTILINE).group(1))
 
 
-def cost(stage, browser, way):
-    """Milliseconds of the gateway's CPU for one, each over a connection and from an address of its own, since one has a pace."""
-    before = cpu([stage.gateway.pid])
-    for nth in range(TIMES):
+def cost(stage, way, at_once):
+    """Milliseconds of the gateway's CPU for one, each in a browser and from an address of its own, since one has a pace."""
+    def visit(nth):
+        browser = Browser(next(ADDRESSES))
+        way(browser, nth)
         browser.close()
-        browser.address = f"127.{next(ADDRESSES)}.1"
-        way(nth)
+
+    before = cpu([stage.gateway.pid])
+    with concurrent.futures.ThreadPoolExecutor(at_once) as people:
+        list(people.map(visit, range(TIMES)))
     return (cpu([stage.gateway.pid]) - before) / TIMES * 1e3

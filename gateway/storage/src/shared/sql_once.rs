@@ -1,6 +1,6 @@
 //! One-time values and tries in SQL.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::{
@@ -91,9 +91,10 @@ pub(super) async fn attempt_each(
     now: Timestamp,
 ) -> Result<Option<Duration>, StoreFault> {
     let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    let mut kept = Kept::read(&mut tx, &sealer, tenant, limits.iter().copied()).await?;
     for limit in limits {
         // What was counted under those before is rolled back.
-        if let Err(wait) = change(&mut tx, &sealer, tenant, limit, |stood| stood.admit(&limit.rule, now)).await? {
+        if let Err(wait) = kept.change(&mut tx, tenant, limit, |stood| stood.admit(&limit.rule, now)).await? {
             return Ok(Some(wait));
         }
     }
@@ -122,63 +123,80 @@ pub(super) async fn forgive_each(
     }
     if let Some(limit) = back {
         let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
+        let mut kept = Kept::read(&mut tx, &sealer, tenant, [limit]).await?;
         // Nothing below none: what refuses leaves it as it was.
-        let _ = change(&mut tx, &sealer, tenant, limit, back).await?;
+        let _ = kept.change(&mut tx, tenant, limit, back).await?;
     }
     Ok(tx.commit().await?)
 }
 
-/// Applies `to` to the tries under a key. What `to` refuses is left as it was.
-async fn change<No>(
-    tx: &mut Transaction<'_, Any>,
-    sealer: &Sealer,
-    tenant: &TenantId,
-    limit: &Limit,
-    to: impl FnOnce(Tries) -> Result<Tries, No>,
-) -> Result<Result<(), No>, StoreFault> {
-    let names = names_of_tries(sealer, &limit.key);
-    let (newest, before) = names.split_first().ok_or(StoreFault::NoKey)?;
-    let stands = kept(tx, tenant, newest).await?;
-    let mut stood = stands;
-    for name in before {
-        if stood.is_none() {
-            stood = kept(tx, tenant, name).await?;
-        }
-    }
-    let tries = match to(stood.unwrap_or_default()) {
-        Ok(tries) => tries,
-        Err(no) => return Ok(Err(no)),
-    };
-    let stands = stands.unwrap_or_default();
-    // Compare-and-set, for databases where a transaction does not shut out other writers.
-    let done = sqlx::query(
-        "INSERT INTO tries (tenant, name, count, last_at, forget_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (tenant, name) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, \
-         forget_at = excluded.forget_at WHERE tries.count = $6 AND tries.last_at = $7",
-    )
-    .bind(tenant.as_str())
-    .bind(newest.as_str())
-    .bind(i64::from(tries.count))
-    .bind(tries.last.as_micros())
-    .bind(tries.last.plus(limit.rule.forget).as_micros())
-    .bind(i64::from(stands.count))
-    .bind(stands.last.as_micros())
-    .execute(&mut **tx)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(StoreFault::Contended { what: "tries" });
-    }
-    Ok(Ok(()))
+/// The tries under some limits, as they stand in a transaction.
+struct Kept {
+    /// Of each limit's key, the names under which its tries are looked for.
+    names: HashMap<String, Vec<String>>,
+    tries: HashMap<String, Tries>,
 }
 
-/// What is kept under a name.
-async fn kept(tx: &mut Transaction<'_, Any>, tenant: &TenantId, name: &str) -> Result<Option<Tries>, StoreFault> {
-    let row = sqlx::query("SELECT count, last_at FROM tries WHERE tenant = $1 AND name = $2")
+impl Kept {
+    async fn read(
+        tx: &mut Transaction<'_, Any>,
+        sealer: &Sealer,
+        tenant: &TenantId,
+        limits: impl IntoIterator<Item = &Limit>,
+    ) -> Result<Self, StoreFault> {
+        let limits = limits.into_iter();
+        let names: HashMap<_, _> =
+            limits.map(|limit| (limit.key.clone(), names_of_tries(sealer, &limit.key))).collect();
+        let all: Vec<_> = names.values().flatten().collect();
+        let rows = sqlx::query(
+            "SELECT name, count, last_at FROM tries WHERE tenant = $1 AND name IN (SELECT value FROM json_each($2))",
+        )
         .bind(tenant.as_str())
-        .bind(name)
-        .fetch_optional(&mut **tx)
+        .bind(serde_json::to_string(&all)?)
+        .fetch_all(&mut **tx)
         .await?;
-    row.map(|row| Ok(Tries { count: count(&row)?, last: row.time("last_at")? })).transpose()
+        let tries =
+            rows.iter().map(|row| Ok((row.text("name")?, Tries { count: count(row)?, last: row.time("last_at")? })));
+        let tries = tries.collect::<Result<_, StoreFault>>()?;
+        Ok(Self { names, tries })
+    }
+
+    /// Applies `to` to the tries under a limit's key. What `to` refuses is left as it was.
+    async fn change<No>(
+        &mut self,
+        tx: &mut Transaction<'_, Any>,
+        tenant: &TenantId,
+        limit: &Limit,
+        to: impl FnOnce(Tries) -> Result<Tries, No>,
+    ) -> Result<Result<(), No>, StoreFault> {
+        let names = self.names.get(&limit.key).map(Vec::as_slice).unwrap_or_default();
+        let newest = names.first().ok_or(StoreFault::NoKey)?;
+        let stood = names.iter().find_map(|name| self.tries.get(name)).copied().unwrap_or_default();
+        let tries = match to(stood) {
+            Ok(tries) => tries,
+            Err(no) => return Ok(Err(no)),
+        };
+        let stands = self.tries.insert(newest.clone(), tries).unwrap_or_default();
+        // Compare-and-set, for databases where a transaction does not shut out other writers.
+        let done = sqlx::query(
+            "INSERT INTO tries (tenant, name, count, last_at, forget_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (tenant, name) DO UPDATE SET count = excluded.count, last_at = excluded.last_at, \
+             forget_at = excluded.forget_at WHERE tries.count = $6 AND tries.last_at = $7",
+        )
+        .bind(tenant.as_str())
+        .bind(newest.as_str())
+        .bind(i64::from(tries.count))
+        .bind(tries.last.as_micros())
+        .bind(tries.last.plus(limit.rule.forget).as_micros())
+        .bind(i64::from(stands.count))
+        .bind(stands.last.as_micros())
+        .execute(&mut **tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreFault::Contended { what: "tries" });
+        }
+        Ok(Ok(()))
+    }
 }
 
 fn one_time(row: &AnyRow, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {
