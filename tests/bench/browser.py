@@ -41,6 +41,7 @@ class Browser:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             # Every name is this machine: `*.localhost` does not resolve everywhere.
             stream = socket.create_connection(("127.0.0.1", port), 60, (self.address, 0))
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if parts.scheme == "https":
                 stream = self.tls.wrap_socket(stream, server_hostname=parts.hostname)
             self.kept[parts.netloc] = http.client.HTTPConnection(parts.hostname, port)
