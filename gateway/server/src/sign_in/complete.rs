@@ -18,7 +18,7 @@ use cardea_identity::{
     sign_in::{Aim, Destination, Done, Flow, Known, Step, usable},
 };
 
-use cardea_storage::Grounds;
+use cardea_storage::{Forgiven, Grounds};
 
 use super::{
     remembered::Remember,
@@ -113,10 +113,14 @@ impl Visit {
             Some(user) if user == enrolled.user.id => self.house.words(&self.tenant, user).await?,
             _ => Vec::new(),
         };
+        let forgiven = self.forgiven(&means, &enrolled.user.email);
         match flow.proven(Known { words: &words, ..self.known(enrolled) }, means, self.now)? {
-            Step::Ask(flow) => self.recalled(flow, enrolled, &browser, doer).await,
+            Step::Ask(flow) => {
+                self.forgive(&forgiven).await?;
+                self.recalled(flow, enrolled, &browser, doer).await
+            }
             Step::Done(done) => {
-                let (session, outcome) = self.complete(done, enrolled, &browser, doer).await?;
+                let (session, outcome) = self.complete(done, enrolled, &browser, (doer, forgiven)).await?;
                 // Not before: whoever is refused at the end has nothing remembered.
                 let holds = match factor {
                     Some(factor) => self.remember(enrolled, factor, &browser, session).await,
@@ -127,21 +131,23 @@ impl Visit {
         }
     }
 
-    /// Ends a sign-in, or a step-up, that is complete, in this browser; gives the session too.
+    /// Ends a sign-in, or a step-up, that is complete, in this browser, and makes the tries undone that led to it; gives the session
+    /// too.
     pub(super) async fn complete(
         &self,
         done: Done,
         enrolled: &Enrolled,
         browser: &Device,
-        doer: Doer,
+        (doer, forgiven): (Doer, Forgiven),
     ) -> Result<(SessionId, Outcome), No> {
         let (user, Done { proofs, aim, destination, .. }) = (&enrolled.user, done);
         let aim_begins = aim == Aim::SignIn;
         let recovered = proofs.iter().any(|proof| matches!(proof.means, Means::Recovery { .. }));
         let met_before = browser.has_met(&Account::of(self.id(), &user.email), self.now);
         let (session, opens) = match aim {
-            Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, doer).await?,
+            Aim::SignIn | Aim::Invitation => self.begin(user, proofs, &aim, (doer, forgiven)).await?,
             Aim::StepUp { session, .. } => {
+                self.forgive(&forgiven).await?;
                 let raised = self.raise(user, session, &proofs, doer).await?;
                 let opens = self.house.hand(&raised, self.host(), self.now).await?;
                 (raised, opens)
@@ -169,7 +175,13 @@ impl Visit {
 
     /// A new session, and the cookie that opens it. Whatever this browser was signed in as before ends: a sign-in never continues
     /// what it found.
-    async fn begin(&self, user: &User, proofs: Vec<Proof>, aim: &Aim, doer: Doer) -> Result<(Session, String), No> {
+    async fn begin(
+        &self,
+        user: &User,
+        proofs: Vec<Proof>,
+        aim: &Aim,
+        (doer, forgiven): (Doer, Forgiven),
+    ) -> Result<(Session, String), No> {
         let House { entropy, shared, .. } = &*self.house;
         let rules = &self.tenant.bundle.tenant.session;
         let provider = proofs.iter().find_map(|proof| match &proof.means {
@@ -197,7 +209,7 @@ impl Visit {
         let doer = doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id));
         self.house.record(self.id(), &doer, event).await?;
         let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
-        shared.session_open(&session, &record).await?;
+        shared.session_open(&session, &record, &forgiven, self.now).await?;
         if let Some(before) = self.admitted.session() {
             self.replace(before.id).await?;
         }

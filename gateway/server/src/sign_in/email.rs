@@ -151,8 +151,6 @@ async fn proved(visit: &Visit, typed: &Secret<String>) -> Result<Response, No> {
             return again(visit, &flow, &email, problem).await;
         }
     };
-    visit.forgive(Target::Email, &email).await?;
-    visit.forgive(Target::Letter, &email).await?;
     let enrolled = match flow.invitation() {
         Some(link) => invitation::accept_by_mail(visit, link, &user, &doer).await?,
         None => visit.enrolled(Some(user)).await?.ok_or(Reason::SignInExpired)?,

@@ -93,7 +93,6 @@ async fn proved(visit: &Visit, password: Secret<String>) -> Result<Response, No>
         visit.note_refused_for(&email, Some(enrolled), "password", (reason, "the right password, which opens nothing"));
         return again(visit, flow, &email, Problem::WrongPassword).await;
     }
-    visit.forgive(Target::Password, &email).await?;
     visit.proven(flow, enrolled, means, doer).await?.respond(visit).await
 }
 

@@ -85,7 +85,6 @@ async fn proved(visit: &Visit, typed: Secret<String>) -> Result<Response, No> {
     // If we crash before this is written, a code is spent of which nothing is told, and nobody is in.
     let event = Event::RecoveryUsed { user: subject(&enrolled.user), factor: spent.factor, left: spent.left };
     visit.house.record(visit.id(), &doer, event).await?;
-    visit.forgive(Target::Recovery, &email).await?;
     let means = Means::Recovery { factor: spent.factor };
     visit.proven(flow, &enrolled, means, doer).await?.respond(visit).await
 }

@@ -9,6 +9,7 @@ use cardea_identity::{
     session::EndReason,
     sign_in::{Flow, Step},
 };
+use cardea_storage::Forgiven;
 use serde::Deserialize;
 
 use super::{
@@ -51,7 +52,7 @@ impl Visit {
         let Some(next) = self.house.use_device(&asked, found, self.place(browser), &doer).await? else {
             return Ok(Outcome::More(Box::new(flow)));
         };
-        let (session, outcome) = self.complete(done, enrolled, browser, doer).await?;
+        let (session, outcome) = self.complete(done, enrolled, browser, (doer, Forgiven::default())).await?;
         // Whoever forgot the device a moment ago ended the sessions that rested on it: this one was not among them yet.
         if !self.house.is_remembered(&asked, &next).await? {
             self.house.end_session(self.id(), session, EndReason::FactorChanged, &self.noting()).await?;

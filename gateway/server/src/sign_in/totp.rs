@@ -68,10 +68,7 @@ async fn proved(visit: &Visit, Proof { code, remember }: &Proof) -> Result<Respo
         return again(visit, flow, &email, &enrolled, (Problem::TooMany(wait), *remember)).await;
     }
     match spend(visit, &enrolled, code).await? {
-        Ok(means) => {
-            visit.forgive(Target::Totp, &email).await?;
-            visit.proven_in(flow, &enrolled, means, doer, *remember).await?.respond(visit).await
-        }
+        Ok(means) => visit.proven_in(flow, &enrolled, means, doer, *remember).await?.respond(visit).await,
         Err(rejected) => {
             visit.note_refused(&email, Some(&enrolled), "totp", &rejected.to_string());
             again(visit, flow, &email, &enrolled, (Problem::WrongCode, *remember)).await

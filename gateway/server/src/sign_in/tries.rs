@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use cardea_identity::{
     Email, TicketHash,
+    assurance::Means,
     cookie::{self, Cookie},
     device::Device,
     guard::{self, Account, Limits, Target},
 };
+
+use cardea_storage::Forgiven;
 
 use super::visit::{No, SetCookie, Visit};
 
@@ -24,11 +27,32 @@ impl Visit {
         Ok(wait)
     }
 
-    /// Forgets an account's tries after a success, and gives the address its try back.
-    pub(super) async fn forgive(&self, target: Target, email: &Email) -> Result<(), No> {
-        let limits = self.limits(target, email);
-        let keys: Vec<_> = limits.account.iter().map(|limit| limit.key.as_str()).collect();
-        Ok(self.house.shared.forgive_each(self.id(), &keys, limits.address.as_ref(), self.now).await?)
+    /// The tries that a proof makes undone: the account's are forgotten, and the address has its own back.
+    pub(super) fn forgiven(&self, means: &Means, email: &Email) -> Forgiven {
+        let targets: &[Target] = match means {
+            Means::Password { .. } => &[Target::Password],
+            Means::Totp { .. } => &[Target::Totp],
+            Means::Recovery { .. } => &[Target::Recovery],
+            // Whoever reads the letter has asked for it.
+            Means::Email => &[Target::Email, Target::Letter],
+            // Not guessed, and not counted before it is verified.
+            Means::Passkey { .. } | Means::Oidc { .. } | Means::Remembered { .. } => &[],
+        };
+        let mut forgiven = Forgiven::default();
+        for target in targets {
+            let limits = self.limits(*target, email);
+            forgiven.keys.extend(limits.account.into_iter().map(|limit| limit.key));
+            forgiven.back.extend(limits.address);
+        }
+        forgiven
+    }
+
+    /// Makes tries undone after a success.
+    pub(super) async fn forgive(&self, forgiven: &Forgiven) -> Result<(), No> {
+        if forgiven.is_empty() {
+            return Ok(());
+        }
+        Ok(self.house.shared.forgive_each(self.id(), forgiven, self.now).await?)
     }
 
     fn limits(&self, target: Target, email: &Email) -> Limits {

@@ -144,28 +144,29 @@ pub trait SharedState: Send + Sync {
     /// Forgets the tries under a key, after a success.
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault>;
 
-    /// Forgets the tries under each of `keys`, and gives back the one under `back`, after a success.
-    async fn forgive_each(
-        &self,
-        tenant: &TenantId,
-        keys: &[&str],
-        back: Option<&Limit>,
-        now: Timestamp,
-    ) -> Result<(), StoreFault> {
-        for key in keys {
+    /// Makes tries undone after a success.
+    async fn forgive_each(&self, tenant: &TenantId, forgiven: &Forgiven, now: Timestamp) -> Result<(), StoreFault> {
+        for key in &forgiven.keys {
             self.forgive(tenant, key).await?;
         }
-        match back {
-            Some(limit) => self.give_back(tenant, limit, now).await,
-            None => Ok(()),
+        for limit in &forgiven.back {
+            self.give_back(tenant, limit, now).await?;
         }
+        Ok(())
     }
 
-    /// Keeps a new session with its first handle. A store that cannot do so in one step keeps the session first: where it
-    /// fails between, nobody holds what would open it.
-    async fn session_open(&self, session: &Session, handle: &HandleRecord) -> Result<(), StoreFault> {
+    /// Keeps a new session with its first handle, and makes the tries undone that led to it. A store that cannot do so in one step
+    /// keeps the session first: where it fails between, nobody holds what would open it.
+    async fn session_open(
+        &self,
+        session: &Session,
+        handle: &HandleRecord,
+        forgiven: &Forgiven,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
         self.session_insert(session).await?;
-        self.handle_insert(handle, session).await
+        self.handle_insert(handle, session).await?;
+        self.forgive_each(&session.tenant, forgiven, now).await
     }
 
     /// Drops what is past its time; to be called now and then.
@@ -173,6 +174,22 @@ pub trait SharedState: Send + Sync {
 
     /// Whether it answers: for readiness.
     async fn ping(&self) -> Result<(), StoreFault>;
+}
+
+/// Tries that a success makes undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forgiven {
+    /// Under these keys all are forgotten.
+    pub keys: Vec<String>,
+    /// Under each of these one is given back, and no more.
+    pub back: Vec<Limit>,
+}
+
+impl Forgiven {
+    /// Whether nothing was tried.
+    pub const fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.back.is_empty()
+    }
 }
 
 /// Under which names tries of a limit's key are looked for, the one under which they are kept first. INVARIANT: no store is

@@ -12,7 +12,7 @@ use cardea_identity::{
 };
 use sqlx::{Any, Transaction, any::AnyRow};
 
-use super::{SharedState, sql_handles, sql_once};
+use super::{Forgiven, SharedState, sql_handles, sql_once};
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
@@ -45,10 +45,17 @@ impl SharedState for SqlShared {
         sql_handles::insert(&self.0, handle).await
     }
 
-    async fn session_open(&self, session: &Session, handle: &HandleRecord) -> Result<(), StoreFault> {
+    async fn session_open(
+        &self,
+        session: &Session,
+        handle: &HandleRecord,
+        forgiven: &Forgiven,
+        _: Timestamp,
+    ) -> Result<(), StoreFault> {
         let (mut tx, sealer) = self.0.write_sealed(Some(&session.tenant)).await?;
         insert(&mut tx, (&sealer, self.0.entropy()?), session).await?;
         sql_handles::keep(&mut *tx, handle).await?;
+        sql_once::forgive_in(&mut tx, &sealer, &session.tenant, forgiven).await?;
         Ok(tx.commit().await?)
     }
 
@@ -198,17 +205,12 @@ impl SharedState for SqlShared {
     }
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-        sql_once::forgive_each(&self.0, tenant, &[key], None).await
+        let forgiven = Forgiven { keys: vec![key.to_owned()], back: Vec::new() };
+        sql_once::forgive_each(&self.0, tenant, &forgiven).await
     }
 
-    async fn forgive_each(
-        &self,
-        tenant: &TenantId,
-        keys: &[&str],
-        back: Option<&Limit>,
-        _: Timestamp,
-    ) -> Result<(), StoreFault> {
-        sql_once::forgive_each(&self.0, tenant, keys, back).await
+    async fn forgive_each(&self, tenant: &TenantId, forgiven: &Forgiven, _: Timestamp) -> Result<(), StoreFault> {
+        sql_once::forgive_each(&self.0, tenant, forgiven).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {

@@ -10,7 +10,7 @@ use cardea_identity::{
 };
 use sqlx::{Any, Transaction, any::AnyRow};
 
-use super::names_of_tries;
+use super::{Forgiven, names_of_tries};
 use crate::{Store, StoreFault, row::Read};
 
 pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault> {
@@ -103,31 +103,40 @@ pub(super) async fn attempt_each(
 }
 
 pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -> Result<(), StoreFault> {
-    forgive_each(store, tenant, &[], Some(limit)).await
+    forgive_each(store, tenant, &Forgiven { keys: Vec::new(), back: vec![limit.clone()] }).await
 }
 
-pub(super) async fn forgive_each(
-    store: &Store,
-    tenant: &TenantId,
-    keys: &[&str],
-    back: Option<&Limit>,
-) -> Result<(), StoreFault> {
+pub(super) async fn forgive_each(store: &Store, tenant: &TenantId, forgiven: &Forgiven) -> Result<(), StoreFault> {
     let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
-    let names: Vec<_> = keys.iter().flat_map(|key| names_of_tries(&sealer, key)).collect();
+    forgive_in(&mut tx, &sealer, tenant, forgiven).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes tries undone in a transaction under way.
+pub(super) async fn forgive_in(
+    tx: &mut Transaction<'_, Any>,
+    sealer: &Sealer,
+    tenant: &TenantId,
+    Forgiven { keys, back }: &Forgiven,
+) -> Result<(), StoreFault> {
+    let names: Vec<_> = keys.iter().flat_map(|key| names_of_tries(sealer, key)).collect();
     if !names.is_empty() {
         sqlx::query("DELETE FROM tries WHERE tenant = $1 AND name IN (SELECT value FROM json_each($2))")
             .bind(tenant.as_str())
             .bind(serde_json::to_string(&names)?)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
     }
-    if let Some(limit) = back {
-        let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
-        let mut kept = Kept::read(&mut tx, &sealer, tenant, [limit]).await?;
-        // Nothing below none: what refuses leaves it as it was.
-        let _ = kept.change(&mut tx, tenant, limit, back).await?;
+    if back.is_empty() {
+        return Ok(());
     }
-    Ok(tx.commit().await?)
+    let mut kept = Kept::read(tx, sealer, tenant, back).await?;
+    for limit in back {
+        let back = |stood: Tries| Some(stood.given_back()).filter(|tries| *tries != stood).ok_or(());
+        // Nothing below none: what refuses leaves it as it was.
+        let _ = kept.change(tx, tenant, limit, back).await?;
+    }
+    Ok(())
 }
 
 /// The tries under some limits, as they stand in a transaction.

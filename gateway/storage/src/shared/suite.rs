@@ -17,7 +17,7 @@ use cardea_identity::{
 };
 
 use self::server::RedisServer;
-use super::{RedisShared, SharedState, SqlShared};
+use super::{Forgiven, RedisShared, SharedState, SqlShared};
 use crate::{
     Store,
     testing::{Dir, t0, tenant},

@@ -50,6 +50,31 @@ async fn waiting_helps_and_a_success_forgives() {
     }
 }
 
+#[tokio::test]
+async fn a_session_that_opens_forgives_what_led_to_it() {
+    for under in stores().await {
+        let (near, far, other) =
+            (limit("tries/totp/account/x"), limit("tries/totp/address/x"), limit("tries/totp/account/y"));
+        let (acme, ours) = (acme(), &under.ours);
+        for limit in [&near, &far, &other] {
+            for _ in 0..10 {
+                assert_eq!(ours.attempt(&acme, limit, t0()).await.unwrap(), None, "{}", under.name);
+            }
+        }
+        let begun = session("acme", ada(), t0(), 1);
+        let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+        let forgiven = Forgiven { keys: vec![near.key.clone()], back: vec![far.clone()] };
+        ours.session_open(&begun, &record, &forgiven, t0()).await.unwrap();
+        assert!(under.theirs.session_by_handle(&acme, &record.hash).await.unwrap().is_some(), "{}", under.name);
+        for (limit, free) in [(&near, 10), (&far, 1), (&other, 0)] {
+            for nth in 0..=free {
+                let waits = ours.attempt(&acme, limit, t0()).await.unwrap().is_some();
+                assert_eq!(waits, nth == free, "{}: {}, {nth}", under.name, limit.key);
+            }
+        }
+    }
+}
+
 /// A hundred honest sign-ins an hour from one office are no attack.
 #[tokio::test]
 async fn tries_given_back_slow_nobody_down_and_each_gives_back_its_own() {
@@ -90,12 +115,13 @@ async fn a_try_counts_under_each_of_its_limits_or_under_none() {
         }
         assert_eq!(ours.attempt_each(&acme, &[&near, &far], t0()).await.unwrap(), Some(secs(30)), "{}", under.name);
         // A success forgets what is the account's, and gives back one of the place's.
-        ours.forgive_each(&acme, &[&near.key, &spent.key], Some(&far), t0()).await.unwrap();
+        let forgiven = Forgiven { keys: vec![near.key.clone(), spent.key.clone()], back: vec![far.clone()] };
+        ours.forgive_each(&acme, &forgiven, t0()).await.unwrap();
         for limit in [&near, &far, &spent] {
             assert_eq!(ours.attempt(&acme, limit, t0()).await.unwrap(), None, "{}: {}", under.name, limit.key);
         }
         assert_eq!(ours.attempt(&acme, &far, t0()).await.unwrap(), Some(secs(30)), "{}", under.name);
-        ours.forgive_each(&acme, &[], None, t0()).await.unwrap();
+        ours.forgive_each(&acme, &Forgiven::default(), t0()).await.unwrap();
     }
 }
 
