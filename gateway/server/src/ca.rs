@@ -16,9 +16,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use cardea_certs::Authority;
-use cardea_core::{Diagnostic, Diagnostics, TenantId, resources::TenantBundle};
+use cardea_core::{
+    Diagnostic, Diagnostics, TenantId,
+    resources::{Bundle, TenantBundle},
+};
 use cardea_proxy::upstream::{Transport, tls};
-use cardea_storage::StoreFault;
+use cardea_storage::{Legible, StoreFault};
 use rustls::server::danger::ClientCertVerifier;
 use tokio::sync::Mutex;
 
@@ -92,7 +95,7 @@ impl Ca {
     pub async fn prepare(
         &self,
         house: &House,
-        tenants: &BTreeMap<TenantId, TenantBundle>,
+        Legible { bundle: Bundle { tenants, .. }, illegible }: &Legible,
     ) -> Result<BTreeMap<TenantId, Diagnostics>, CaFault> {
         let (mut hosts, mut amiss) = (HashMap::new(), BTreeMap::new());
         for (id, bundle) in tenants {
@@ -106,10 +109,16 @@ impl Ca {
         }
         // Tenants that are gone lose their place: their workloads are strangers from now on.
         self.state.rcu(|now| {
-            let kept = now.hosts.iter().filter(|(_, tenant)| amiss.contains_key(&tenant.tenant));
+            let is_behind = |id: &TenantId| amiss.contains_key(id) || illegible.contains_key(id);
+            let kept = now.hosts.iter().filter(|(_, tenant)| is_behind(&tenant.tenant));
             let kept = kept.map(|(host, tenant)| (host.clone(), Arc::clone(tenant)));
             Loaded {
-                tenants: now.tenants.iter().filter(|(id, _)| tenants.contains_key(*id)).map(entry).collect(),
+                tenants: now
+                    .tenants
+                    .iter()
+                    .filter(|(id, _)| tenants.contains_key(*id) || is_behind(id))
+                    .map(entry)
+                    .collect(),
                 hosts: kept.chain(hosts.clone()).collect(),
             }
         });

@@ -66,7 +66,11 @@ async fn ready(State(shown): State<Shown>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     match shown.house.is_ready().await {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => {
+            let state = shown.house.state.load();
+            let behind = state.behind.keys().map(|tenant| format!("tenant `{tenant}` is behind\n"));
+            format!("ready\n{}", behind.collect::<String>()).into_response()
+        }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }

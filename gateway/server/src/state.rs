@@ -18,6 +18,7 @@ use cardea_proxy::{
     routing::OwnApps,
     upstream::{Standing, StickyKey, TenantRoom, Transport, Upstream},
 };
+use cardea_storage::Illegible;
 
 use crate::{checks::path_of, config::Config, pages::assets};
 
@@ -83,6 +84,8 @@ pub struct Sheet<'a> {
     pub config: &'a Config,
     /// What administrators wrote.
     pub bundle: Bundle,
+    /// Tenants of which that cannot be read.
+    pub illegible: BTreeMap<TenantId, Illegible>,
     /// The active policy version of each tenant.
     pub versions: &'a BTreeMap<TenantId, u64>,
     /// The state in force: what did not change is taken over, connections included.
@@ -113,12 +116,16 @@ impl State {
             let kept = match ready {
                 Ok(tenant) => Some(tenant),
                 Err(why) => {
-                    let since = sheet.before.behind.get(id).map_or(sheet.now, |behind| behind.since);
-                    state.behind.insert(id.clone(), Behind { since, why, hosts: hosts(bundle).cloned().collect() });
+                    let hosts = hosts(bundle).cloned().collect();
+                    state.behind.insert(id.clone(), Behind { since: sheet.behind_since(id), why, hosts });
                     before.cloned()
                 }
             };
             state.tenants.extend(kept.map(|tenant| (id.clone(), tenant)));
+        }
+        for (id, illegible) in &sheet.illegible {
+            state.behind.insert(id.clone(), sheet.illegible(id, illegible));
+            state.tenants.extend(sheet.before.tenants.get(id).map(|tenant| (id.clone(), Arc::clone(tenant))));
         }
         state
     }
@@ -150,6 +157,18 @@ impl State {
 }
 
 impl Sheet<'_> {
+    fn behind_since(&self, id: &TenantId) -> Timestamp {
+        self.before.behind.get(id).map_or(self.now, |behind| behind.since)
+    }
+
+    /// A tenant that cannot be read. Which hosts it had is known, where it had any.
+    fn illegible(&self, id: &TenantId, Illegible { why, hosts: named }: &Illegible) -> Behind {
+        let before = self.before.tenants.get(id).into_iter().flat_map(|tenant| hosts(&tenant.bundle));
+        let hosts = named.iter().chain(before).cloned().collect();
+        let told = why.iter().map(|why| Diagnostic::new(format!("tenants/{id}"), why.clone()));
+        Behind { since: self.behind_since(id), why: Diagnostics(told.collect()), hosts }
+    }
+
     /// A tenant as it was if nothing of it changed, or compiled anew. Who is behind is tried anew, since what it lacks
     /// may be a file.
     fn tenant(

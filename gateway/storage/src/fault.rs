@@ -1,5 +1,7 @@
 //! What a store says when it cannot answer.
 
+use cardea_core::TenantId;
+
 /// A store that cannot be reached, or holds what it cannot. Never an answer to the question that was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreFault {
@@ -33,6 +35,14 @@ pub enum StoreFault {
         /// Which column or key.
         what: &'static str,
         /// What is wrong with it.
+        why: String,
+    },
+    /// Resources of a tenant cannot be read back.
+    #[error("tenant `{tenant}` cannot be read: {why}")]
+    Illegible {
+        /// The tenant.
+        tenant: TenantId,
+        /// What of it, and why.
         why: String,
     },
     /// A value cannot be written as JSON.

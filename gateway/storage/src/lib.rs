@@ -54,7 +54,7 @@ pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, 
 pub use policies::{Activation, Ground, NewVersion, Version};
 pub use recovery::CodeSpent;
 pub use resets::StartedOver;
-pub use resources::{Applied, Applying, Plan, ResourceChange, Succeeded};
+pub use resources::{Applied, Applying, Illegible, Legible, Plan, ResourceChange, Succeeded};
 pub use rotation::{LINGER, LINGER_IN_REDIS, Resealed};
 pub use sealed::secret as place_of_secret;
 pub use shared::{Forgiven, RedisShared, SharedState, SqlShared};

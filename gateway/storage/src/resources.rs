@@ -7,7 +7,8 @@ use cardea_core::{
     resources::{AppSpec, Bundle, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
 };
 use cardea_identity::Sealer;
-use sqlx::{Any, Transaction};
+use serde_json::Value;
+use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
     NewVersion, Store, StoreFault,
@@ -58,6 +59,24 @@ pub enum Applied {
     Done(Vec<Succeeded>),
     /// Nothing was changed: what stands is no longer what the plan was made from.
     Moved,
+}
+
+/// What could be read of the resources, and which tenants could not be.
+#[derive(Debug, Clone, Default)]
+pub struct Legible {
+    /// The guard-rails, and every tenant that was read whole.
+    pub bundle: Bundle,
+    /// The others.
+    pub illegible: BTreeMap<TenantId, Illegible>,
+}
+
+/// A tenant of which something that is stored cannot be read: nothing of it is used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Illegible {
+    /// What, and why: one line each.
+    pub why: Vec<String>,
+    /// Its hosts, as far as they can be told.
+    pub hosts: Vec<String>,
 }
 
 /// A policy version that took another's place.
@@ -182,6 +201,12 @@ impl Store {
     pub async fn bundle(&self) -> Result<Bundle, StoreFault> {
         let mut tx = self.reader().begin().await?;
         load(&mut tx, None).await
+    }
+
+    /// The same as far as it can be read. INVARIANT: what cannot be read of one tenant keeps no other from being read.
+    pub async fn legible(&self) -> Result<Legible, StoreFault> {
+        let mut tx = self.reader().begin().await?;
+        read(&mut tx, None).await
     }
 
     /// Makes all changes of the plan in one transaction, and announces them.
@@ -317,36 +342,81 @@ async fn put_guard_rails(tx: &mut Transaction<'_, Any>, rails: &[PolicyText]) ->
     Ok(())
 }
 
-/// The whole bundle as of one moment, or one tenant of it under the guard-rails.
+/// The whole bundle as of one moment, or one tenant of it under the guard-rails; a fault where any of it cannot be read.
 pub(crate) async fn load(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<Bundle, StoreFault> {
+    let Legible { bundle, illegible } = read(tx, only).await?;
+    match illegible.into_iter().next() {
+        None => Ok(bundle),
+        Some((tenant, found)) => Err(StoreFault::Illegible { tenant, why: found.why.join("; ") }),
+    }
+}
+
+async fn read(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<Legible, StoreFault> {
     let only = only.map_or("", TenantId::as_str);
-    let mut bundle = Bundle::default();
-    let sql = "SELECT t.spec, v.body FROM tenants t \
+    let (mut found, mut why) = (Legible::default(), BTreeMap::<TenantId, Vec<String>>::new());
+    let sql = "SELECT t.id, t.spec, v.body FROM tenants t \
                LEFT JOIN policy_versions v ON v.tenant = t.id AND v.version = t.active_policy \
                WHERE $1 = '' OR t.id = $1 ORDER BY t.id";
-    for row in sqlx::query(sql).bind(only).fetch_all(&mut **tx).await? {
-        let mut tenant = TenantBundle::new(row.json("spec")?);
-        if row.opt_text("body")?.is_some() {
-            tenant.policies = row.json("body")?;
-        }
-        bundle.tenants.insert(tenant.tenant.id.clone(), tenant);
-    }
-    let sql = "SELECT tenant, kind, spec FROM resources WHERE $1 = '' OR tenant = $1 ORDER BY tenant, kind, id";
-    for row in sqlx::query(sql).bind(only).fetch_all(&mut **tx).await? {
-        let Some(tenant) = bundle.tenants.get_mut(&row.parsed("tenant", TenantId::parse)?) else { continue };
-        match row.text("kind")?.as_str() {
-            AppSpec::KIND => insert(&mut tenant.apps, row.json("spec")?, |one: &AppSpec| one.id.clone()),
-            ProviderSpec::KIND => {
-                insert(&mut tenant.providers, row.json("spec")?, |one: &ProviderSpec| one.id.clone());
+    let tenants = sqlx::query(sql).bind(only).fetch_all(&mut **tx).await?;
+    for row in &tenants {
+        let id = row.parsed("id", TenantId::parse)?;
+        match tenant_in(row, &id) {
+            Ok(tenant) => {
+                found.bundle.tenants.insert(id, tenant);
             }
-            GroupSpec::KIND => insert(&mut tenant.groups, row.json("spec")?, |one: &GroupSpec| one.id.clone()),
-            other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
+            Err(fault) => why.entry(id).or_default().push(format!("tenant: {}", fault.with_causes())),
         }
+    }
+    let sql = "SELECT tenant, kind, id, spec FROM resources WHERE $1 = '' OR tenant = $1 ORDER BY tenant, kind, id";
+    let resources = sqlx::query(sql).bind(only).fetch_all(&mut **tx).await?;
+    for row in &resources {
+        let id = row.parsed("tenant", TenantId::parse)?;
+        let Some(tenant) = found.bundle.tenants.get_mut(&id) else { continue };
+        if let Err(fault) = take(tenant, row) {
+            let (kind, name) = (row.text("kind")?, row.text("id")?);
+            why.entry(id).or_default().push(format!("{kind} `{name}`: {}", fault.with_causes()));
+        }
+    }
+    for (id, why) in why {
+        found.bundle.tenants.remove(&id);
+        let own = tenants.iter().filter(|row| row.text("id").is_ok_and(|of| of == id.as_str()));
+        let more = resources.iter().filter(|row| row.text("tenant").is_ok_and(|of| of == id.as_str()));
+        let hosts = own.chain(more).flat_map(hosts_in).collect();
+        found.illegible.insert(id, Illegible { why, hosts });
     }
     for row in sqlx::query("SELECT name, text FROM guard_rails ORDER BY name").fetch_all(&mut **tx).await? {
-        bundle.guard_rails.push(PolicyText { name: row.text("name")?, text: row.text("text")? });
+        found.bundle.guard_rails.push(PolicyText { name: row.text("name")?, text: row.text("text")? });
     }
-    Ok(bundle)
+    Ok(found)
+}
+
+/// The tenant of a row, with its policies. One that bears another's name would take that one's place.
+fn tenant_in(row: &AnyRow, id: &TenantId) -> Result<TenantBundle, StoreFault> {
+    let mut tenant = TenantBundle::new(row.json("spec")?);
+    if tenant.tenant.id != *id {
+        return Err(StoreFault::corrupt("spec", format!("it names itself `{}`", tenant.tenant.id)));
+    }
+    if row.opt_text("body")?.is_some() {
+        tenant.policies = row.json("body")?;
+    }
+    Ok(tenant)
+}
+
+fn take(tenant: &mut TenantBundle, row: &AnyRow) -> Result<(), StoreFault> {
+    match row.text("kind")?.as_str() {
+        AppSpec::KIND => insert(&mut tenant.apps, row.json("spec")?, |one: &AppSpec| one.id.clone()),
+        ProviderSpec::KIND => insert(&mut tenant.providers, row.json("spec")?, |one: &ProviderSpec| one.id.clone()),
+        GroupSpec::KIND => insert(&mut tenant.groups, row.json("spec")?, |one: &GroupSpec| one.id.clone()),
+        other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
+    }
+    Ok(())
+}
+
+/// The hosts that a row names, whatever else it says: there, too, it is to be told that the tenant is not available.
+fn hosts_in(row: &AnyRow) -> Vec<String> {
+    let spec = row.json::<Value>("spec").unwrap_or_default();
+    let named = spec["hosts"].as_array().into_iter().flatten().chain([&spec["sign_in_host"]]);
+    named.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn insert<K: Ord, V>(into: &mut BTreeMap<K, V>, one: V, id: impl Fn(&V) -> K) {

@@ -184,7 +184,7 @@ pub fn only<'a>(
 pub async fn only_in(store: &Store, named: Option<TenantId>) -> Result<TenantId, Failure> {
     let there: Vec<_> = match named {
         Some(named) => return Ok(named),
-        None => store.tenants().await.map_err(anyhow::Error::from)?.into_iter().map(|tenant| tenant.id).collect(),
+        None => store.tenants().await.map_err(anyhow::Error::from)?,
     };
     only(None, there.iter()).cloned()
 }

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
-use cardea_core::{Diagnostics, TenantId, resources::Bundle};
+use cardea_core::{Diagnostics, TenantId};
 use cardea_proxy::{Settings, Snapshot};
+use cardea_storage::Legible;
 use tokio::runtime::Handle;
 
 use super::{House, OpenFault};
@@ -53,15 +54,15 @@ impl House {
     async fn prepared(self: Arc<Self>) -> Result<(i64, State, Snapshot), OpenFault> {
         let fault = |source| OpenFault::Store { dir: self.config.state_dir.display().to_string(), source };
         let seq = self.store.last_change().await.map_err(fault)?;
-        let bundle = self.store.bundle().await.map_err(fault)?;
+        let read = self.store.legible().await.map_err(fault)?;
         let versions = self.store.active_versions().await.map_err(fault)?;
-        let mut amiss = self.ca.prepare(&self, &bundle.tenants).await?;
-        for (id, why) in self.prepare_keys(bundle.tenants.keys()).await? {
+        let mut amiss = self.ca.prepare(&self, &read).await?;
+        for (id, why) in self.prepare_keys(read.bundle.tenants.keys().chain(read.illegible.keys())).await? {
             amiss.entry(id).or_default().extend(why);
         }
         let (config, before) = (self.in_force(), self.state.load_full());
         let transports = |tenant: &_, upstream: &_| self.transport(tenant, upstream);
-        let state = State::compile(&self.sheet(&config, bundle, &versions, amiss, &before, &transports));
+        let state = State::compile(&self.sheet(&config, read, &versions, amiss, &before, &transports));
         let snapshot = state.snapshot();
         Ok((seq, state, snapshot))
     }
@@ -69,14 +70,15 @@ impl House {
     fn sheet<'a>(
         &'a self,
         config: &'a Config,
-        bundle: Bundle,
+        read: Legible,
         versions: &'a BTreeMap<TenantId, u64>,
         amiss: BTreeMap<TenantId, Diagnostics>,
         before: &'a State,
         transports: Transports<'a>,
     ) -> Sheet<'a> {
         let sticky = self.sticky.clone();
-        Sheet { config, bundle, versions, before, transports, sticky, amiss, now: self.now() }
+        let Legible { bundle, illegible } = read;
+        Sheet { config, bundle, illegible, versions, before, transports, sticky, amiss, now: self.now() }
     }
 
     /// Puts another configuration in force, with the resources as they are. What of it waits for a restart is the caller's

@@ -3,7 +3,7 @@
 
 use cardea_core::Timestamp;
 use cardea_proxy::upstream::StickyKey;
-use cardea_storage::{Store, StoreFault};
+use cardea_storage::{Legible, Store, StoreFault};
 
 use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, OperatorKey, transport};
 use crate::{
@@ -57,10 +57,11 @@ fn fault(config: &Config) -> impl Fn(StoreFault) -> OpenFault {
 }
 
 async fn state(store: &Store, config: &Config, now: Timestamp) -> Result<State, StoreFault> {
-    let (bundle, versions) = (store.bundle().await?, store.active_versions().await?);
+    let (Legible { bundle, illegible }, versions) = (store.legible().await?, store.active_versions().await?);
     Ok(State::compile(&Sheet {
         config,
         bundle,
+        illegible,
         versions: &versions,
         before: &State::default(),
         transports: &|_, upstream| transport::to_nobody(upstream),

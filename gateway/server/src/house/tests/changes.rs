@@ -5,6 +5,7 @@ use std::time::Duration;
 use cardea_audit::Actor;
 use cardea_core::Reason;
 use cardea_storage::Moment;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::*;
 use crate::{
@@ -200,4 +201,76 @@ async fn roots_that_are_replaced_are_read_anew_and_only_theirs() {
     assert!(Arc::ptr_eq(&old, &way(house, &north())));
     assert!(house.state.load().behind.contains_key(&north()));
     stage.strike().await;
+}
+
+/// Writes to the database past the store, as a program of another version, or a careless hand, would.
+async fn by_hand(stage: &Stage, sql: &'static str) {
+    let path = stage.house.config.database();
+    let mut database = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    assert_eq!(sqlx::query(sql).execute(&mut database).await.unwrap().rows_affected(), 1, "{sql}");
+    database.close().await.unwrap();
+}
+
+const HEARD: &str = "INSERT INTO changes (seq, tenant, body, at) \
+                     SELECT MAX(seq) + 1, 'north', '{\"what\":\"resources\"}', 0 FROM changes";
+
+/// Each row took every tenant down after half a minute: one that cannot be read failed the reading of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_closes_its_tenants_hosts_and_no_others() {
+    for (broken, mended, told) in [
+        (
+            "UPDATE resources SET spec = '{' WHERE tenant = 'north'",
+            "UPDATE resources SET spec = '{\"id\":\"files\",\"name\":\"F\",\"hosts\":[\"files.north.localhost\"],\
+             \"upstream\":{\"url\":\"http://127.0.0.1:1\"}}' WHERE tenant = 'north'",
+            "app `files`",
+        ),
+        (
+            "INSERT INTO resources (tenant, kind, id, spec) VALUES ('north', 'group', 'staff', \
+             '{\"id\":\"staff\",\"name\":\"S\",\"colour\":1}')",
+            "DELETE FROM resources WHERE tenant = 'north' AND kind = 'group'",
+            "unknown field `colour`",
+        ),
+        (
+            "UPDATE tenants SET spec = replace(spec, '{\"id\":', '{\"name\":\"M\",\"id\":') WHERE id = 'north'",
+            "UPDATE tenants SET spec = replace(spec, '\"name\":\"M\",', '') WHERE id = 'north'",
+            "duplicate field `name`",
+        ),
+        (
+            "UPDATE tenants SET spec = replace(spec, '\"id\":\"north\"', '\"id\":\"acme\"') WHERE id = 'north'",
+            "UPDATE tenants SET spec = replace(spec, '\"id\":\"acme\"', '\"id\":\"north\"') WHERE id = 'north'",
+            "it names itself `acme`",
+        ),
+    ] {
+        let stage = Stage::set().await;
+        let (house, mut feed) = (&stage.house, Feed::of(&stage.house));
+        add(house, tenant_reaching("north", "")).await;
+        feed.round(house).await;
+        house.admission(&north()).unwrap();
+
+        by_hand(&stage, broken).await;
+        by_hand(&stage, "UPDATE tenants SET spec = replace(spec, '\"Acme\"', '\"Acme Labs\"') WHERE id = 'acme'").await;
+        by_hand(&stage, HEARD).await;
+        feed_until(&mut feed, house, 2).await;
+        assert_eq!(house.tenant(&stage.tenant).unwrap().bundle.tenant.name, "Acme Labs", "{told}");
+        let why = house.state.load().behind[&north()].why.to_string();
+        assert!(why.contains("tenants/north") && why.contains(told), "{why}");
+        house.log.flush().await.unwrap();
+        stage.pass(31);
+        feed.round(house).await;
+        assert_eq!(house.admission(&north()), Err(Reason::TenantUnavailable), "{told}");
+        house.admission(&stage.tenant).unwrap();
+        house.is_ready().await.unwrap();
+        // Whoever looks reads the other tenant. Who knew nothing of this one closes what it says of its hosts.
+        let looked = Reading::open(&house.config, house.now()).await.unwrap().state;
+        assert!(looked.tenants.contains_key(&stage.tenant) && !looked.tenants.contains_key(&north()), "{told}");
+        assert!(looked.snapshot().closed.len() < 3 && !looked.snapshot().closed.contains(HOST), "{told}");
+        assert_eq!(house.store.tenants().await.unwrap(), [stage.tenant.clone(), north()]);
+        house.store.bundle().await.unwrap_err();
+
+        by_hand(&stage, mended).await;
+        feed_until(&mut feed, house, 40).await;
+        house.admission(&north()).unwrap();
+        assert!(house.state.load().behind.is_empty(), "{told}");
+        stage.strike().await;
+    }
 }
