@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use cardea_core::Reason;
+use cardea_core::{Reason, reason::Whose};
 
 use super::Words;
 
@@ -44,6 +44,8 @@ pub enum Problem {
     AlreadyThere,
     /// The step took too long; it can be begun again from this page.
     Expired,
+    /// A refusal that is no form's to mend: it has the words and the status of its page.
+    Refused(Reason),
     /// Something of ours failed; the same form may be tried again.
     TryAgain,
 }
@@ -57,7 +59,8 @@ impl Problem {
             Reason::SignInExpired | Reason::CodeSpent => Self::Expired,
             Reason::BadInput => Self::BadEmail,
             Reason::Conflict => Self::AlreadyThere,
-            _ => Self::TryAgain,
+            other if other.whose() == Whose::Faulted => Self::TryAgain,
+            other => Self::Refused(other),
         }
     }
 
@@ -73,6 +76,7 @@ impl Problem {
             Self::TooMany(_) => Reason::TooManyAttempts,
             Self::LastFactor | Self::AlreadyThere => Reason::Conflict,
             Self::Expired => Reason::SignInExpired,
+            Self::Refused(reason) => *reason,
             Self::TryAgain => Reason::Internal,
             _ => Reason::BadInput,
         };
@@ -100,7 +104,42 @@ impl Problem {
             Self::LastFactor => p.last_factor.to_string(),
             Self::AlreadyThere => p.already_there.to_string(),
             Self::Expired => p.expired.to_string(),
+            Self::Refused(reason) => {
+                let said = w.failure(*reason);
+                // Who is named in the second sentence is not known here.
+                if said.why.has_gap() { said.title.to_string() } else { format!("{}. {}", said.title, said.why) }
+            }
             Self::TryAgain => p.try_again.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cardea_core::Language;
+
+    use super::*;
+
+    /// Each of them was told to scripts as a fault of ours, and whoever sent one at will raised the alarm.
+    #[test]
+    fn an_expected_no_is_no_fault_of_ours_and_a_fault_is() {
+        for (reason, status, told) in [
+            (Reason::UserSuspended, 403, "Your account is suspended"),
+            (Reason::SessionEnded, 401, "Your session has ended"),
+            (Reason::FactorNotAllowed, 403, "This way of signing in is not allowed"),
+            (Reason::ForeignReturn, 400, "This link leads elsewhere"),
+            (Reason::NotAMember, 403, "You are not a member here yet"),
+            (Reason::StoreUnavailable, 500, "Something went wrong on our side"),
+            (Reason::Internal, 500, "Something went wrong on our side"),
+        ] {
+            let problem = Problem::of(reason);
+            let text = problem.text(Words::of(Language::English));
+            assert_eq!(problem.status().as_u16(), status, "{reason}");
+            assert!(text.starts_with(told) && !text.contains("{}"), "{reason}: {text}");
+        }
+        for reason in Reason::ALL {
+            let is_fault = Problem::of(*reason).status().is_server_error();
+            assert_eq!(is_fault, reason.whose() == Whose::Faulted, "{reason}");
         }
     }
 }

@@ -25,6 +25,11 @@ impl Text {
         self.0.replacen("{}", &value.to_string(), 1)
     }
 
+    /// Whether something is to be put into it.
+    pub fn has_gap(&self) -> bool {
+        self.0.contains("{}")
+    }
+
     /// The text with its first `{}` and its second replaced.
     pub fn with_both(&self, first: impl fmt::Display, second: impl fmt::Display) -> String {
         let (before, rest) = self.0.split_once("{}").unwrap_or((self.0, ""));
