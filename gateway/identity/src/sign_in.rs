@@ -71,6 +71,8 @@ pub enum Aim {
         session: SessionId,
         /// Whose it is.
         user: UserId,
+        /// The provider that they said yes to.
+        at: ProviderId,
         /// What they had when it was judged that they may.
         had: Had,
     },
@@ -328,8 +330,11 @@ impl Flow {
     pub fn sent_to(self, provider: ProviderId, attempt: Attempt) -> Result<Self, Reason> {
         match (&self.aim, &self.state) {
             (Aim::SignIn, State::Identity | State::Password { .. } | State::Passkey { .. } | State::Email { .. })
-            | (Aim::Link { .. }, State::Identity)
             | (Aim::StepUp { .. }, State::Factor { .. } | State::Email { .. }) => {
+                Ok(Self { state: State::Provider { provider, attempt }, ..self })
+            }
+            // Whoever confirmed that an account of one provider is linked has said nothing of another's.
+            (Aim::Link { at, .. }, State::Identity) if *at == provider => {
                 Ok(Self { state: State::Provider { provider, attempt }, ..self })
             }
             _ => Err(Reason::SignInExpired),

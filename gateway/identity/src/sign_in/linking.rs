@@ -2,18 +2,18 @@
 //! is no sign-in: nothing is proven by it, and the session stays as it was.
 //!
 //! INVARIANT: an account is linked in the session that set out for it and in no other, to the person of that session and to nobody
-//! else, and by what was judged when it set out. An answer that is put into somebody else's browser links nothing.
+//! else, at the provider that the person said yes to, and by what was judged when it set out. An answer that is put into somebody else's browser links nothing.
 
-use cardea_core::{Reason, SessionId, UserId};
+use cardea_core::{ProviderId, Reason, SessionId, UserId};
 
 use super::{Aim, Destination, Flow, State};
 use crate::pool::{Had, User};
 
 impl Flow {
-    /// Sets out to link an account to `user`, who has proven in this session all that adding a way to sign in takes; `had` is what
+    /// Sets out to link an account at a provider to `user`, who has proven in this session all that adding a way to sign in takes; `had` is what
     /// it was judged by.
-    pub fn link(user: &User, session: SessionId, had: Had, destination: Destination) -> Self {
-        let aim = Aim::Link { session, user: user.id, had };
+    pub fn link(user: &User, session: SessionId, at: ProviderId, had: Had, destination: Destination) -> Self {
+        let aim = Aim::Link { session, user: user.id, at, had };
         Self { tenant: user.tenant.clone(), destination, aim, state: State::Identity, enrols: None }
     }
 
@@ -21,7 +21,7 @@ impl Flow {
     /// of the browser that came back.
     pub fn links(&self, here: Option<SessionId>) -> Result<Option<(UserId, &Had)>, Reason> {
         match &self.aim {
-            Aim::Link { session, user, had } if here == Some(*session) => Ok(Some((*user, had))),
+            Aim::Link { session, user, had, .. } if here == Some(*session) => Ok(Some((*user, had))),
             Aim::Link { .. } => Err(Reason::SessionEnded),
             _ => Ok(None),
         }
@@ -30,7 +30,7 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
-    use cardea_core::{Assurance, ProviderId, entropy::Fixed, resources::FactorRules};
+    use cardea_core::{Assurance, entropy::Fixed, resources::FactorRules};
 
     use super::*;
     use crate::{
@@ -64,7 +64,7 @@ mod tests {
     fn an_account_is_linked_in_the_session_that_set_out_and_in_no_other() {
         let ada = user("ada@north.example");
         let had = Had::of(&[password_factor()], &[]);
-        let flow = back(Flow::link(&ada, session(1), had.clone(), destination()));
+        let flow = back(Flow::link(&ada, session(1), provider(), had.clone(), destination()));
         assert_eq!(flow.links(Some(session(1))), Ok(Some((ada.id, &had))));
         assert_eq!(flow.links(Some(session(2))), Err(Reason::SessionEnded), "another session, whoever's");
         assert_eq!(flow.links(None), Err(Reason::SessionEnded), "nobody's");
@@ -72,9 +72,18 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_linked_at_the_provider_that_was_confirmed_and_at_no_other() {
+        let ada = user("ada@north.example");
+        let flow = || Flow::link(&ada, session(1), provider(), Had::default(), destination());
+        let corp = ProviderId::parse("corp").unwrap();
+        assert_eq!(flow().sent_to(corp, Attempt::for_tests()).unwrap_err(), Reason::SignInExpired);
+        assert!(flow().sent_to(provider(), Attempt::for_tests()).is_ok());
+    }
+
+    #[test]
     fn it_proves_nothing_and_is_sent_out_once() {
         let ada = user("ada@north.example");
-        let flow = Flow::link(&ada, session(1), Had::default(), destination());
+        let flow = Flow::link(&ada, session(1), provider(), Had::default(), destination());
         assert!(flow.clone().identified(ada.email.clone()).is_err());
         let sent = flow.sent_to(provider(), Attempt::for_tests()).unwrap();
         assert!(sent.clone().sent_to(provider(), Attempt::for_tests()).is_err());
@@ -82,7 +91,7 @@ mod tests {
         let word =
             Means::Oidc { provider: provider(), assurance: Assurance::Two, origin: Origin::Person, account: None };
         assert!(matches!(
-            back(Flow::link(&ada, session(1), Had::default(), destination())).proven(known, word, now()),
+            back(Flow::link(&ada, session(1), provider(), Had::default(), destination())).proven(known, word, now()),
             Err(Reason::SignInExpired)
         ));
     }

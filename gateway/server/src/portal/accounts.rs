@@ -77,7 +77,8 @@ async fn sent(visit: &Visit, id: &str) -> Result<Response, Failed> {
     let (factors, accounts) = (visit.factors().await?, house.store.identities(tenant, visit.user_id()).await?);
     fresh::require(visit, Act::Add, &factors, &way).await?;
     let destination = Destination { to: visit.home(), flow: None };
-    let flow = Flow::link(&visit.user().await?, visit.live.id, Had::of(&factors, &accounts), destination);
+    let (user, had) = (visit.user().await?, Had::of(&factors, &accounts));
+    let flow = Flow::link(&user, visit.live.id, spec.id.clone(), had, destination);
     let sealer = house.sealer(tenant).await?;
     let issued = OneTime::issue(Purpose::Flow, tenant, &flow, &sealer, visit.now(), &*house.entropy);
     let (ticket, kept) = issued.map_err(|_| Failed::Refused(Reason::Internal))?;
