@@ -72,8 +72,12 @@ impl Provider {
         }
         if attempt.fresh {
             let proven = claims.auth_time().ok_or_else(|| failed("it does not say when the person signed in"))?;
-            if Timestamp::from_secs(proven.timestamp()) < attempt.begun.minus(SKEW) {
+            let proven = Timestamp::from_secs(proven.timestamp());
+            if proven < attempt.begun.minus(SKEW) {
                 return Err(failed("the person did not sign in anew"));
+            }
+            if proven > now.plus(SKEW) {
+                return Err(failed("the person signed in at a time that is yet to come"));
             }
         }
         Ok(Claims {

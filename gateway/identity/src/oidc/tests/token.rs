@@ -117,3 +117,7 @@ fn a_fresh_sign_in_must_be_shown() {
     assert!(at(json!({ "auth_time": now().as_secs() - 3600 })).is_err());
     assert!(at(json!({ "auth_time": now().as_secs() })).is_ok());
 }
+    assert!(at(json!({ "auth_time": now().as_secs() + 60 })).is_ok(), "a clock may be off");
+    for ahead in [61, 86_400] {
+        assert!(at(json!({ "auth_time": now().as_secs() + ahead })).is_err(), "{ahead} s to come");
+    }
