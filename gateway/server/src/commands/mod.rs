@@ -189,9 +189,15 @@ pub async fn only_in(store: &Store, named: Option<TenantId>) -> Result<TenantId,
     only(None, there.iter()).cloned()
 }
 
-/// A text that others wrote, for a terminal: what would move its cursor, or worse, is shown as what it is not.
+/// A text that others wrote, for a terminal: what would move its cursor, turn the line around, or worse, is shown as what it
+/// is not.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Whether a character says in which direction others are read (Unicode Standard Annex 9, section 2), or ends a line.
+const fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// From here on neither Ctrl-C nor SIGTERM nor a closed terminal ends the process before the command has ended: it is
@@ -262,6 +268,20 @@ mod tests {
     fn one_of_a_thing_is_counted_as_one() {
         for (count, says) in [(0, "0 entries"), (1, "1 entry"), (2, "2 entries"), (11, "11 entries")] {
             assert_eq!(counted(count, ["entry", "entries"]), says);
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor_and_turns_no_line() {
+        for (text, shown) in [
+            ("Ada Byron", "Ada Byron"),
+            ("עדה \u{5d1}\u{5df}", "עדה \u{5d1}\u{5df}"),
+            ("Ada\u{1b}[2J", "Ada\u{fffd}[2J"),
+            ("Ada\u{0}\n", "Ada\u{fffd}\u{fffd}"),
+            ("Ada \u{202e}nimda", "Ada \u{fffd}nimda"),
+            ("\u{2066}a\u{2069}\u{200f}\u{61c}\u{2028}", "\u{fffd}a\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(printable(text), shown);
         }
     }
 
