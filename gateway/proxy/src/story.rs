@@ -225,6 +225,9 @@ impl Drop for Story {
 /// Our own addresses whose next segment is a secret: whoever reads it could use it.
 const BEFORE_A_SECRET: &[&str] = &["/sign-in/invitation/", "/factors/link/"];
 
+/// How long a token is: 256 bits in base64url.
+const TOKEN: usize = 43;
+
 /// A path as it may be told. INVARIANT: no path comes into an entry, a log line or a metric but through here. A tenant's
 /// own app is told whole: what its addresses mean is not ours to guess.
 fn told(path: &Arc<str>, app: Option<&App>) -> Arc<str> {
@@ -232,13 +235,25 @@ fn told(path: &Arc<str>, app: Option<&App>) -> Arc<str> {
         return Arc::clone(path);
     }
     let secret = BEFORE_A_SECRET.iter().find_map(|before| Some((before, path.strip_prefix(before)?)));
-    match secret {
+    let path: Arc<str> = match secret {
         Some((before, rest)) if !rest.is_empty() => {
             let after = rest.find('/').map_or("", |end| &rest[end..]);
             format!("{before}…{after}").into()
         }
         _ => Arc::clone(path),
+    };
+    // Whoever mistypes the address has the token in another place.
+    if !path.split('/').any(holds_token) {
+        return path;
     }
+    let told: Vec<_> = path.split('/').map(|segment| if holds_token(segment) { "…" } else { segment }).collect();
+    told.join("/").into()
+}
+
+/// Whether a segment could be a token, or one with something beside it.
+fn holds_token(segment: &str) -> bool {
+    let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    segment.as_bytes().split(|byte| !is_of_one(*byte)).any(|run| run.len() >= TOKEN)
 }
 
 /// A method as entries hold it; the usual ones are made once.
@@ -265,7 +280,16 @@ mod tests {
             ("/sign-in/invitation/", "/sign-in/invitation/"),
             ("/sign-in/invitation", "/sign-in/invitation"),
             ("/factors/link/c2VjcmV0", "/factors/link/…"),
+            // Mistyped, and with a sentence's end behind it.
+            ("/sign-in/Invitation/7Q2x0lBqk3mZp1v_YtN8sWc-4dEfGhIjKlMnOpQrStU", "/sign-in/Invitation/…"),
+            ("/sign-in/invitations/7Q2x0lBqk3mZp1v_YtN8sWc-4dEfGhIjKlMnOpQrStU/totp", "/sign-in/invitations/…/totp"),
+            ("/7Q2x0lBqk3mZp1v_YtN8sWc-4dEfGhIjKlMnOpQrStU.", "/…"),
+            ("/sign-in/invitation/x/7Q2x0lBqk3mZp1v_YtN8sWc-4dEfGhIjKlMnOpQrStU", "/sign-in/invitation/…/…"),
             ("/sign-in/totp", "/sign-in/totp"),
+            (
+                "/factors/0192f0c1-7b5a-7c3e-9d1f-2a4b6c8d0e1f/name",
+                "/factors/0192f0c1-7b5a-7c3e-9d1f-2a4b6c8d0e1f/name",
+            ),
             ("/", "/"),
         ] {
             // Also where it was refused before anybody knew whose address it is.
