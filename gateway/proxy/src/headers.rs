@@ -47,12 +47,66 @@ const TOLD_BY_PROXIES: [&str; 12] = [
     "x-request-id",
 ];
 
+/// Headers by which proxies and identity products tell services who asks. A service may believe one that its app does not map.
+/// The list is closed: what services use for their own ends (`X-User`, `X-Email`) is not among it.
+const TELLS_WHO_ASKS: [&str; 9] = [
+    // Authelia and many others; Kubernetes.
+    "remote-user",
+    "remote-groups",
+    "remote-name",
+    "remote-email",
+    "x-remote-user",
+    "x-remote-group",
+    // RFC 9440.
+    "client-cert",
+    "client-cert-chain",
+    // Without a claim behind it, too (Azure App Service).
+    "x-ms-client-principal",
+];
+
+/// Beginnings of such names.
+const BEGINNINGS_OF_WHO_ASKS: [&str; 15] = [
+    "cf-access-",
+    "ssl-client-",
+    "tailscale-user-",
+    "x-amzn-oidc-",
+    "x-auth-request-",
+    "x-authentik-",
+    "x-client-cert",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "x-ms-client-principal-",
+    "x-pomerium-",
+    "x-remote-extra-",
+    "x-ssl-client-",
+    "x-vouch-",
+    "x-webauth-",
+];
+
 /// Headers that make a service act by another method than the one that was decided on.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Whether only the gateway may set this header; `name` is folded.
 fn is_protected(name: &str) -> bool {
-    name.starts_with("cardea-") || name.starts_with("x-forwarded-") || TOLD_BY_PROXIES.contains(&name)
+    name.starts_with("cardea-")
+        || name.starts_with("x-forwarded-")
+        || TOLD_BY_PROXIES.contains(&name)
+        || tells_who_asks(name)
+}
+
+/// Whether it is one of the names by which services are told who asks; `name` is folded. Two letters tell nearly every other
+/// header apart.
+fn tells_who_asks(name: &str) -> bool {
+    matches!(
+        name.as_bytes(),
+        [b'x', b'-', ..] | [b'r', b'e', ..] | [b'c', b'l' | b'f', ..] | [b's', b's', ..] | [b't', b'a', ..]
+    ) && (TELLS_WHO_ASKS.contains(&name) || BEGINNINGS_OF_WHO_ASKS.iter().any(|beginning| name.starts_with(beginning)))
+}
+
+/// Names by which a request tells who asks, and which the app does not map: for a proxy that can be told what to drop.
+pub(crate) fn unmapped(headers: &HeaderMap, mapped: &[(HeaderName, Claim)]) -> Vec<HeaderName> {
+    let is_mapped = |name: &HeaderName| mapped.iter().any(|(ours, _)| ours == name);
+    headers.keys().filter(|name| tells_who_asks(name.as_str()) && !is_mapped(name)).cloned().collect()
 }
 
 /// Removes from a request what must not come from outside, and refuses names with two readings.
@@ -276,7 +330,10 @@ mod tests {
             "X-Original-URL",
             "Proxy",
             "Via_",
-        ] {
+        ]
+        .into_iter()
+        .chain(UNMAPPED.iter().copied())
+        {
             let outcome = after(name);
             if name == "Via_" {
                 assert_eq!(outcome, Err(Reason::BadHeader), "a name with `_` that is nobody's is refused");
@@ -286,9 +343,69 @@ mod tests {
         }
     }
 
+    /// Found by sending them: a service believed what its app does not map.
+    const UNMAPPED: &[&str] = &[
+        "X-Auth-Request-User",
+        "X-Auth-Request-Email",
+        "X-Auth-Request-Groups",
+        "X-Auth-Request-Preferred-Username",
+        "X-Auth-Request-Access-Token",
+        "x_auth_request_user",
+        "X.Auth.Request_User",
+        "Remote-Groups",
+        "Remote-Name",
+        "remote_email",
+        "X-Remote-User",
+        "X-Remote-Group",
+        "X-Remote-Extra-Scopes",
+        "X-WEBAUTH-USER",
+        "X_WEBAUTH_USER",
+        "X-WebAuth-Role",
+        "Client-Cert",
+        "client_cert",
+        "Client-Cert-Chain",
+        "SSL-Client-Verify",
+        "SSL_CLIENT_S_DN",
+        "X-Client-Cert",
+        "X-Client-Cert-Subject",
+        "X-Client-Certificate",
+        "X-SSL-Client-DN",
+        "X-Goog-Authenticated-User-Email",
+        "X-Goog-IAP-JWT-Assertion",
+        "Cf-Access-Jwt-Assertion",
+        "Cf-Access-Authenticated-User-Email",
+        "X-Amzn-Oidc-Identity",
+        "X-MS-CLIENT-PRINCIPAL",
+        "X-MS-Client-Principal-Name",
+        "X-Pomerium-Jwt-Assertion",
+        "X-Authentik-Username",
+        "Tailscale-User-Login",
+        "tailscale_user_login",
+        "X-Vouch-User",
+    ];
+
     #[test]
     fn what_an_app_calls_its_own_comes_through() {
-        for name in ["Accept", "X-Api-Version", "If-None-Match", "x.vendor", "Authorization", "X-Forwarder"] {
+        for name in [
+            "Accept",
+            "X-Api-Version",
+            "If-None-Match",
+            "x.vendor",
+            "Authorization",
+            "X-Forwarder",
+            "X-User",
+            "X-Email",
+            "X-Script-Name",
+            "X-Client-Id",
+            "X-Remote-Users",
+            "X-Auth-Token",
+            "X-Vouchers",
+            "Remote-Control",
+            "Client-Certainty",
+            "CF-Ray",
+            "SSL-Session",
+            "Tailscale-Version",
+        ] {
             assert_eq!(after(name), Ok(true), "{name}");
         }
         for name in ["x_custom", "content_length", "content.length", "X-HTTP-Method-Override", "x_http_method"] {
@@ -341,7 +458,16 @@ mod tests {
     #[test]
     fn trailers_cannot_say_who_calls() {
         let mut trailers = HeaderMap::new();
-        for name in ["cardea-assertion", "remote_user", "x-forwarded-user", "content-length", "x-checksum", "host"] {
+        for name in [
+            "cardea-assertion",
+            "remote_user",
+            "x-forwarded-user",
+            "x-auth-request-user",
+            "client_cert",
+            "content-length",
+            "x-checksum",
+            "host",
+        ] {
             trailers.insert(name, HeaderValue::from_static("x"));
         }
         clean_trailers(&mut trailers, &mapped());

@@ -244,6 +244,7 @@ impl Proxy {
         let trailers = headers::takes_trailers(&head.headers);
         if story.asking.is_some() {
             headers::refuse_spellings(&head.headers, &app.mapped)?;
+            story.withheld = headers::unmapped(&head.headers, &app.mapped);
         }
         headers::clean(&mut head.headers, &app.mapped)?;
         let edge = story.stage(Stage::Edge, story.began);

@@ -7,7 +7,7 @@ use std::{
 
 use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
 use cardea_core::{Caller, EntryId, Languages, Reason, SessionId, Timestamp};
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts as Head};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts as Head};
 use http_body::Body as _;
 use tracing::{Span, field::Empty};
 
@@ -56,6 +56,8 @@ pub(crate) struct Story {
     pub(crate) called: Option<HeaderValue>,
     /// What a proxy asks about the request, which it carries itself.
     pub(crate) asking: Option<Asking>,
+    /// What that proxy is to keep from the service of what the client says of who asks.
+    pub(crate) withheld: Vec<HeaderName>,
     /// What else the entry says.
     detail: Option<Box<str>>,
     written_before: bool,
@@ -93,6 +95,7 @@ impl Story {
             decision: None,
             called: None,
             asking: None,
+            withheld: Vec::new(),
             detail: None,
             written_before: false,
             ended: false,

@@ -56,9 +56,13 @@ async fn whoever_speaks_the_protocol_is_answered() -> Story {
     let yes = asked(&world, &question("GET", "/studies?x=1", serde_json::json!({ "cookie": cookie }))).await?;
     assert_eq!((&yes["code"], &yes["set"]["remote-user"]), (&0.into(), &"ben@acme.example".into()), "{yes}");
     assert!(yes["remove"].as_array().is_some_and(|names| names.contains(&"cookie".into())), "{yes}");
-    let visitor = asked(&world, &question("GET", "/public/page", serde_json::json!({ "remote-user": "eve" }))).await?;
+    let forged = serde_json::json!({ "remote-user": "eve", "x-webauth-user": "eve", "x-user": "7" });
+    let visitor = asked(&world, &question("GET", "/public/page", forged)).await?;
+    assert!(visitor["remove"].as_array().is_some_and(|names| !names.contains(&"x-user".into())), "{visitor}");
     let removed = visitor["remove"].as_array().is_some_and(|names| {
-        ["remote-user", "x-groups", "cardea-assertion"].iter().all(|name| names.contains(&(*name).into()))
+        ["remote-user", "x-groups", "cardea-assertion", "x-webauth-user"]
+            .iter()
+            .all(|name| names.contains(&(*name).into()))
     });
     assert!(visitor["code"] == 0 && removed, "{visitor}");
 

@@ -44,9 +44,43 @@ const FORBIDDEN: [&str; 25] = [
     "expect",
 ];
 
+/// What other products say of who calls, whether an app maps it or not.
+const FORBIDDEN_UNMAPPED: [&str; 8] = [
+    "remote-groups",
+    "remote-name",
+    "remote-email",
+    "x-remote-user",
+    "x-remote-group",
+    "client-cert",
+    "client-cert-chain",
+    "x-ms-client-principal",
+];
+
+const FORBIDDEN_FAMILIES: [&str; 17] = [
+    "cardea-",
+    "x-forwarded-",
+    "x-auth-request-",
+    "x-remote-extra-",
+    "x-webauth-",
+    "ssl-client-",
+    "x-ssl-client-",
+    "x-client-cert",
+    "x-goog-authenticated-user-",
+    "x-goog-iap-",
+    "cf-access-",
+    "x-amzn-oidc-",
+    "x-ms-client-principal-",
+    "x-pomerium-",
+    "x-authentik-",
+    "tailscale-user-",
+    "x-vouch-",
+];
+
 fn is_forbidden(name: &HeaderName) -> bool {
     let name = folded(name);
-    name.starts_with("cardea-") || name.starts_with("x-forwarded-") || FORBIDDEN.contains(&name.as_str())
+    FORBIDDEN_FAMILIES.iter().any(|family| name.starts_with(family))
+        || FORBIDDEN.contains(&name.as_str())
+        || FORBIDDEN_UNMAPPED.contains(&name.as_str())
 }
 
 fn is_override(name: &HeaderName) -> bool {

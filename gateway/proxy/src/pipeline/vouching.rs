@@ -94,7 +94,7 @@ impl Proxy {
             say_nothing_aloud(told, way);
         }
         told.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let ours = way.app.mapped.iter().map(|(name, _)| name).chain([&outbound::ASSERTION]);
+        let ours = way.app.mapped.iter().map(|(name, _)| name).chain([&outbound::ASSERTION]).chain(&story.withheld);
         let withheld = ours.filter(|name| !told.contains_key(*name)).cloned().collect();
         self.write_before(story, way).await?;
         response.extensions_mut().insert(Vouched { withheld });

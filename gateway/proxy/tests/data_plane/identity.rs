@@ -23,12 +23,36 @@ const FORGED: [&str; 18] = [
     "X-Request-Id",
 ];
 
+/// What the app does not map, and a service may believe all the same.
+const UNMAPPED: [&str; 20] = [
+    "X-Auth-Request-User",
+    "X-Auth-Request-Groups",
+    "x_auth_request_preferred_username",
+    "X-Auth-Request-Access-Token",
+    "Remote-Groups",
+    "Remote-Name",
+    "Remote-Email",
+    "X-Remote-User",
+    "X-WEBAUTH-USER",
+    "Client-Cert",
+    "Client-Cert-Chain",
+    "SSL_CLIENT_S_DN",
+    "X-SSL-Client-Verify",
+    "X-Client-Cert-Subject",
+    "X-Goog-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "X-Amzn-Oidc-Data",
+    "X-MS-Client-Principal",
+    "X-Authentik-Username",
+    "Tailscale-User-Login",
+];
+
 #[tokio::test]
 async fn forged_identity_reaches_no_service_signed_in_or_not() {
     let (service, url) = Service::start().await;
     let house = Plan::at(&url).open().await;
     let cookie = house.chemist();
-    for name in FORGED {
+    for name in FORGED.into_iter().chain(UNMAPPED) {
         for signed_in in [false, true] {
             let who = if signed_in { format!("cookie: {cookie}\r\n") } else { String::new() };
             let reply =
@@ -41,6 +65,19 @@ async fn forged_identity_reaches_no_service_signed_in_or_not() {
             assert_eq!(heard.header("remote-user"), said);
             assert_eq!(heard.header("cardea-assertion"), said.map(|_| "signed-for-mira@acme.test"));
         }
+    }
+}
+
+#[tokio::test]
+async fn what_an_app_maps_of_these_is_ours_and_what_is_no_identity_is_the_service_s() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).and("X-Auth-Request-Email = 'email'").open().await;
+    let forged = "x-auth-request-email: forged\r\nx-auth-request-user: forged\r\nx-user: 7\r\nx-script-name: /lab\r\n";
+    for (who, said) in [(format!("cookie: {}\r\n", house.chemist()), Some("mira@acme.test")), (String::new(), None)] {
+        assert_eq!(house.ask("GET /public", &format!("{who}{forged}")).await.status(), 200);
+        let heard = service.last();
+        assert_eq!((heard.header("x-auth-request-email"), heard.header("x-auth-request-user")), (said, None));
+        assert_eq!((heard.header("x-user"), heard.header("x-script-name")), (Some("7"), Some("/lab")));
     }
 }
 
