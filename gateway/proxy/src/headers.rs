@@ -6,7 +6,10 @@
 
 use std::sync::OnceLock;
 
-use cardea_core::{Reason, resources::Claim};
+use cardea_core::{
+    Reason,
+    resources::{Claim, Dialect},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::edge::lists;
@@ -134,9 +137,15 @@ pub(crate) fn clean(headers: &mut HeaderMap, mapped: &[(HeaderName, Claim)]) -> 
 
 /// Refuses headers in a spelling of a protected name that only a service would read so. For requests that another proxy
 /// carries: it drops the names that it is told of, and no others. So those are refused, too, that make a service act at
-/// another address than the one that was decided on.
-pub(crate) fn refuse_spellings(headers: &HeaderMap, mapped: &[(HeaderName, Claim)]) -> Result<(), Reason> {
-    if ["x-rewrite-url", "x-original-host", "proxy"].iter().any(|name| headers.contains_key(*name)) {
+/// another address than the one that was decided on. `X-Original-URL` is such a name, but where nginx describes by it.
+pub(crate) fn refuse_spellings(
+    headers: &HeaderMap,
+    mapped: &[(HeaderName, Claim)],
+    dialect: Dialect,
+) -> Result<(), Reason> {
+    let described_by = |name: &str| dialect == Dialect::Nginx && name == "x-original-url";
+    let moves = |name: &&str| headers.contains_key(*name) && !described_by(name);
+    if ["x-original-url", "x-rewrite-url", "x-original-host", "proxy"].iter().any(moves) {
         return Err(Reason::BadHeader);
     }
     let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -428,11 +437,22 @@ mod tests {
 
     #[test]
     fn another_proxy_is_given_no_second_address_to_pass_on() {
-        for (name, refused) in [("x-rewrite-url", true), ("X-Original-Host", true), ("proxy", true), ("accept", false)]
-        {
-            let mut headers = HeaderMap::new();
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("/admin"));
-            assert_eq!(refuse_spellings(&headers, &mapped()).is_err(), refused, "{name}");
+        use Dialect::{Caddy, Envoy, Haproxy, Nginx, Traefik};
+        for (name, passes) in [
+            ("x-rewrite-url", &[][..]),
+            ("X-Original-Host", &[]),
+            ("proxy", &[]),
+            // A part of nginx's own description.
+            ("X-Original-URL", &[Nginx]),
+            ("x_original_url", &[]),
+            ("accept", &[Nginx, Traefik, Caddy, Haproxy, Envoy]),
+        ] {
+            for dialect in [Nginx, Traefik, Caddy, Haproxy, Envoy] {
+                let mut headers = HeaderMap::new();
+                headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("/admin"));
+                let passed = refuse_spellings(&headers, &mapped(), dialect).is_ok();
+                assert_eq!(passed, passes.contains(&dialect), "{name} {dialect:?}");
+            }
         }
     }
 

@@ -242,8 +242,8 @@ impl Proxy {
             story.called = head.headers.get(&outbound::REQUEST_ID).cloned();
         }
         let trailers = headers::takes_trailers(&head.headers);
-        if story.asking.is_some() {
-            headers::refuse_spellings(&head.headers, &app.mapped)?;
+        if let Some(asking) = story.asking {
+            headers::refuse_spellings(&head.headers, &app.mapped, asking.dialect)?;
             story.withheld = headers::unmapped(&head.headers, &app.mapped);
         }
         headers::clean(&mut head.headers, &app.mapped)?;

@@ -184,6 +184,24 @@ async fn forwarded_hosts_are_the_app_s_own() {
     assert_eq!(traefik(&house, "GET /public", "x-forwarded-host: records.acme.test\r\n").await.status(), 400, "twice");
 }
 
+/// What a client says there would go on to the service, of which some act at that address.
+#[tokio::test]
+async fn no_second_address_goes_along_with_a_yes() {
+    for dialect in ["traefik", "caddy", "haproxy"] {
+        let house = Plan::carried(&format!("dialect = '{dialect}'")).open().await;
+        for (more, status) in [
+            ("", 200),
+            ("x-own: /secret\r\n", 200),
+            ("x-original-url: /secret\r\n", 400),
+            ("X_Original_URL: /secret\r\n", 400),
+            ("x-rewrite-url: /secret\r\n", 400),
+        ] {
+            let reply = traefik(&house, "GET /public", more).await;
+            assert_eq!(reply.status(), status, "{dialect} {more}: {}", reply.0);
+        }
+    }
+}
+
 /// HAProxy has a WebSocket over HTTP/2 asked about by its version alone: there is no key (RFC 8441), and it keeps `Upgrade` to
 /// itself.
 #[tokio::test]
