@@ -138,6 +138,16 @@ pub enum Break {
         /// The entry.
         seq: u64,
     },
+    /// The entry is whole, but its row is listed by another word than the entry's.
+    #[error(
+        "entry {seq} is whole, but its column `{column}` was edited: the log is filtered by what the entry does not say"
+    )]
+    Mislisted {
+        /// The entry.
+        seq: u64,
+        /// The first such column.
+        column: &'static str,
+    },
     /// The log is whole in itself, but is not the one that a known head was taken from.
     #[error("the log was rewritten at or before entry {}: its link is not the known one", .size.saturating_sub(1))]
     Rewritten {

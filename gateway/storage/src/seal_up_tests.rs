@@ -42,8 +42,9 @@ async fn before(dir: &Dir) -> User {
     let body = entry().body().unwrap();
     let leaf = chain::leaf(&body);
     let head = Head::EMPTY.after(&leaf);
-    sqlx::query("INSERT INTO log VALUES ('acme', 0, $1, 0, 'started', NULL, 'gateway', NULL, NULL, $2, $3, $4)")
+    sqlx::query("INSERT INTO log VALUES ('acme', 0, $1, $2, 'started', NULL, 'gateway', NULL, NULL, $3, $4, $5)")
         .bind(entry().id.to_string())
+        .bind(t0().as_micros())
         .bind(String::from_utf8(body).unwrap())
         .bind(leaf.to_vec())
         .bind(head.link.to_vec())

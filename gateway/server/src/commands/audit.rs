@@ -31,7 +31,7 @@ pub struct Arguments {
 enum Command {
     /// Show entries, the newest first, one a line: when, number, event, who, what.
     List(listing::Arguments),
-    /// Check that no entry was changed, moved, removed or cut off; names the first that was.
+    /// Check that no entry was changed, moved, removed, cut off or listed as another; names the first that was.
     Verify(VerifyArguments),
     /// Write a log as JSON lines to standard output: a heading, one line an entry, the head.
     Export(ExportArguments),

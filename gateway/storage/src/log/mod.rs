@@ -4,6 +4,7 @@
 //! record → queue → committer ─ one transaction a group: entries, links, heads ─→ disk → waiters
 //! ```
 
+mod columns;
 mod commit;
 mod query;
 mod queue;

@@ -5,7 +5,7 @@ use cardea_core::{EntryId, TenantId, UserId};
 use cardea_identity::sealing::{EntrySealer, KeyId};
 use sqlx::any::AnyRow;
 
-use super::commit::hash;
+use super::{columns::Columns, commit::hash};
 use crate::{
     Store, StoreFault,
     row::{Read, number, owner},
@@ -154,8 +154,17 @@ impl Store {
         rows.iter().map(|row| row.owner("tenant")).collect()
     }
 
-    /// Checks a whole log against its own head and those that somebody remembers. Entries that come while it runs are
-    /// checked too. Of those whose key was destroyed the links are checked, and nobody can tell what they said.
+    /// Rows from `seq` on with all that they say in the open, oldest first, at most [`STRIDE`].
+    async fn stretch(&self, tenant: Option<&TenantId>, seq: u64) -> Result<Vec<AnyRow>, StoreFault> {
+        let sql = "SELECT seq, id, at, event, app, caller, person, reason, verdict, admission, sealed, leaf, link \
+                   FROM log WHERE tenant = $1 AND seq >= $2 ORDER BY seq LIMIT $3";
+        let rows = sqlx::query(sql).bind(owner(tenant)).bind(number(seq)).bind(i64::from(STRIDE));
+        Ok(rows.fetch_all(self.reader()).await?)
+    }
+
+    /// Checks a whole log against its own head and those that somebody remembers, and each row's open columns against its
+    /// entry. Entries that come while it runs are checked too. Of those whose key was destroyed the links are checked, and
+    /// nobody can tell what they said.
     pub async fn verify_log(
         &self,
         tenant: Option<&TenantId>,
@@ -165,13 +174,16 @@ impl Store {
         for head in known {
             chain = chain.knowing(*head);
         }
+        let mut columns = Columns::default();
         let mut why: Option<(Option<KeyId>, Why)> = None;
         loop {
             // INVARIANT: asked by number and not by what was read last, so that a gap shows.
-            let rows = self.range(tenant, chain.head().size, STRIDE).await?;
-            for row in &rows {
-                let checked = match row {
-                    Opened::Whole(logged) => whole(&mut chain, logged, tenant),
+            let rows = self.stretch(tenant, chain.head().size).await?;
+            for (one, row) in self.opened(tenant, &rows).await?.iter().zip(&rows) {
+                let checked = match one {
+                    Opened::Whole(logged) => {
+                        whole(&mut chain, logged, tenant).and_then(|()| listed(&mut columns, logged, row))
+                    }
                     Opened::Closed { seq, leaf, link, key } => {
                         // Asked once for each key: all entries of a tenant that is gone are under a few.
                         let known = why.filter(|(of, _)| of == key).map(|(_, why)| why);
@@ -238,6 +250,15 @@ fn whole(chain: &mut Chain, logged: &Logged, tenant: Option<&TenantId>) -> Resul
         return Ok(());
     }
     Err(Break::Foreign { seq: logged.seq })
+}
+
+/// What this version cannot read has no columns to compare; its bytes are the ones that were linked.
+fn listed(columns: &mut Columns, logged: &Logged, row: &AnyRow) -> Result<(), Break> {
+    let entry = Entry::read(&logged.body).ok();
+    match entry.and_then(|entry| columns.differing(&entry, row)) {
+        Some(column) => Err(Break::Mislisted { seq: logged.seq, column }),
+        None => Ok(()),
+    }
 }
 
 fn opened(sealer: Option<&mut EntrySealer>, row: &AnyRow) -> Result<Opened, StoreFault> {

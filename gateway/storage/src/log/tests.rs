@@ -12,6 +12,7 @@ use cardea_core::{AppId, Caller, EntryId, Reason, TenantId, entropy::Fixed};
 use super::*;
 use crate::testing::{Dir, TestClock, t0, tenant};
 
+mod columns;
 mod contention;
 mod counts;
 mod search;
