@@ -61,6 +61,8 @@ reasons! {
     BadInput = "bad-input", 422, Misused;
     /// A parameter or field stands twice, so that it has two readings.
     DoubledParameter = "doubled-parameter", 400, Misused;
+    /// A proxy's question has a parameter that its address does not take.
+    UnknownParameter = "unknown-parameter", 400, Misused;
     /// The path is longer than the limit.
     UriTooLong = "uri-too-long", 414, Misused;
     /// The headers are larger than the limit.

@@ -63,6 +63,8 @@ pub struct Failure {
     pub challenge: Option<Challenge>,
     /// Where the person adds a second factor, who has none: that may help, whatever the policies say.
     pub add_factor: Option<String>,
+    /// What is wrong with the question of a proxy, for whoever set it up.
+    pub misput: Option<String>,
     /// What the person wants to read: for the page's words.
     pub languages: Languages,
     /// When to try again.
@@ -100,6 +102,7 @@ impl Failure {
             signed_in_as: None,
             challenge: None,
             add_factor: None,
+            misput: None,
             languages: Languages::default(),
             retry_after: retry_after(reason),
         }
@@ -121,6 +124,9 @@ impl Failure {
         if let Some(url) = &self.add_factor {
             let may = if self.reason == Reason::SecondFactorRequired { "comes first" } else { "may help" };
             problem["help"] = format!("a second factor {may}: add one at `{url}`").into();
+        }
+        if let Some(misput) = &self.misput {
+            problem["help"] = misput.as_str().into();
         }
         let mut response = Response::new(Body::full(problem.to_string()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -16,6 +16,10 @@ use crate::{
     edge::{Authority, Stated, host},
 };
 
+mod narrowed;
+
+pub(crate) use narrowed::{Misput, Narrowed};
+
 /// A question, and how it is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asking {
@@ -138,7 +142,7 @@ impl Asking {
 
     /// A no in the words that whoever asked understands. What it does not understand it takes for a fault, which admits
     /// nothing either; but a person then sees an error where there is an answer.
-    pub(crate) fn understood(self, mut response: Response<Body>) -> Response<Body> {
+    pub(crate) fn understood(self, mut response: Response<Body>, reason: Reason) -> Response<Body> {
         // INVARIANT: no refusal is a 2xx, whoever reads it.
         if response.status().is_success() {
             *response.status_mut() = StatusCode::FORBIDDEN;
@@ -151,6 +155,8 @@ impl Asking {
         match response.status() {
             status if status.is_redirection() => *response.status_mut() = StatusCode::UNAUTHORIZED,
             StatusCode::UNAUTHORIZED => {}
+            // The proxy's own configuration is wrong, whoever is asked about: nginx logs it, and admits nobody.
+            _ if matches!(reason, Reason::UnknownParameter | Reason::DoubledParameter) => {}
             status if status.is_client_error() => *response.status_mut() = StatusCode::FORBIDDEN,
             _ => {}
         }

@@ -348,6 +348,7 @@ impl Proxy {
             },
             challenge: fail.challenge.clone(),
             add_factor: fail.add_factor.clone(),
+            misput: story.misput().map(str::to_owned),
             languages: story.languages,
             ..Failure::new(fail.reason, story.entry)
         };
@@ -364,7 +365,7 @@ impl Proxy {
             crossing.mark(response.headers_mut());
         }
         if let Some(asking) = story.asking {
-            response = asking.understood(response);
+            response = asking.understood(response, fail.reason);
         }
         story.span.in_scope(|| tracing::debug!(reason = fail.reason.code(), "request refused"));
         // gRPC's answers all have the status 200: the entry tells what it means.

@@ -17,7 +17,7 @@ use crate::{
     cors::Crossing,
     edge,
     failure::Reader,
-    forward_auth::Asking,
+    forward_auth::{Asking, Misput, Narrowed},
     headers::outbound::request_id,
     metrics::Stage,
     observe::{Gathered, Seen},
@@ -56,6 +56,10 @@ pub(crate) struct Story {
     pub(crate) called: Option<HeaderValue>,
     /// What a proxy asks about the request, which it carries itself.
     pub(crate) asking: Option<Asking>,
+    /// Whom that proxy lets pass of those whom the policies do.
+    pub(crate) narrowed: Option<Box<Narrowed>>,
+    /// What is wrong with its question.
+    misput: Option<Box<str>>,
     /// What that proxy is to keep from the service of what the client says of who asks.
     pub(crate) withheld: Vec<HeaderName>,
     /// What else the entry says.
@@ -95,6 +99,8 @@ impl Story {
             decision: None,
             called: None,
             asking: None,
+            narrowed: None,
+            misput: None,
             withheld: Vec::new(),
             detail: None,
             written_before: false,
@@ -126,6 +132,23 @@ impl Story {
     /// Another site's page asks, or so it looks.
     pub(crate) fn is_anothers(&mut self, canonical: &Canonical, headers: &HeaderMap) {
         self.detail = Some(origin::sides(canonical, headers).into());
+    }
+
+    /// The policies let the caller pass, and the proxy that asks does not.
+    pub(crate) fn is_left_out(&mut self, list: &str) {
+        self.detail = Some(format!("`{list}` in the question of the proxy leaves the caller out").into());
+    }
+
+    /// The question is not one that its address takes.
+    pub(crate) fn is_misput(&mut self, misput: Misput) -> Reason {
+        self.misput = Some(misput.what.into());
+        self.detail.clone_from(&self.misput);
+        misput.reason
+    }
+
+    /// What is wrong with the proxy's question.
+    pub(crate) fn misput(&self) -> Option<&str> {
+        self.misput.as_deref()
     }
 
     /// Somebody asks.

@@ -91,6 +91,37 @@ async fn nobody_but_cardea_says_who_asks() -> Story {
     Ok(())
 }
 
+/// What the proxy adds to the question's address leaves out whom it does not hold, and what is not known there is no yes.
+#[tokio::test]
+async fn its_lists_narrow_who_may_pass() -> Story {
+    let world = OAUTH2_PROXY.start().await?;
+    let ben = world.gateway.person("ben@acme.example", &["readers"]).await?;
+    let (client, _) = ben.opens(&world.app("/studies")?).await?;
+    let cookie = client.cookie("echo.acme.localhost", "cardea").unwrap_or_default();
+    let described = "x-original-method: GET\r\nx-original-uri: /studies\r\nx-forwarded-proto: http\r\n";
+    let asking = format!("{described}cookie: cardea={cookie}\r\n");
+    let host = format!("echo.acme.localhost:{}", world.port);
+    for (query, status) in [
+        ("", 202),
+        ("?allowed_groups=reviewers,readers", 202),
+        ("?allowed_groups=none", 403),
+        ("?allowed_groups=Readers", 403),
+        ("?allowed_emails=ben@acme.example", 202),
+        ("?allowed_emails=mira@acme.example", 403),
+        ("?allowed_email_domains=ACME.example", 202),
+        ("?allowed_email_domains=.acme.example", 403),
+        ("?allowed_groups=readers&allowed_email_domains=other.example", 403),
+        ("?allowed_group=readers", 400),
+    ] {
+        let line = format!("GET /oauth2/auth{query}");
+        let reply = cardea_tests::raw::ask(world.gateway.on.port, &host, &line, &asking).await?;
+        assert_eq!(reply.status(), status, "{query}: {}", reply.0);
+        assert_eq!(reply.header("cardea-assertion").is_some(), status == 202, "{query}: {}", reply.0);
+        assert!(status != 400 || reply.0.contains("no `allowed_group`"), "{query}: {}", reply.0);
+    }
+    Ok(())
+}
+
 /// An app that does not ask for them keeps these addresses.
 #[tokio::test]
 async fn without_its_word_the_addresses_are_the_app_s() -> Story {

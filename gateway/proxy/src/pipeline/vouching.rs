@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cardea_core::{Reason, resources::Dialect};
+use cardea_core::{Caller, Reason, resources::Dialect};
 use cardea_policy::Challenge as Need;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
@@ -10,7 +10,7 @@ use super::{Body, Fail, Head, Permit, Proxy, Story, Way, cookies, origin, outbou
 use crate::{
     Canonical, Connection, Door, Site, Snapshot, Vouched,
     challenge::return_address,
-    forward_auth::{self, Asking, Form},
+    forward_auth::{self, Asking, Form, Narrowed},
     seldom::Seldom,
 };
 
@@ -28,7 +28,12 @@ pub(super) fn view(
     let (canonical, site) = Canonical::read(head, connection, snapshot)?;
     let Some(asking) = forward_auth::asking(&canonical, site.as_deref()) else { return Ok((canonical, site)) };
     story.is_asked(asking, &canonical, site.as_ref());
-    asking.described(head, connection, snapshot, &canonical)
+    let described = asking.described(head, connection, snapshot, &canonical)?;
+    if asking.form == Form::Auth {
+        let narrowed = Narrowed::read(canonical.query().unwrap_or_default());
+        story.narrowed = Some(Box::new(narrowed.map_err(|misput| story.is_misput(misput))?));
+    }
+    Ok(described)
 }
 
 /// Lines of the log about proxies whose questions are refused before they are understood, by cause.
@@ -36,6 +41,7 @@ pub(super) fn view(
 pub(super) struct Misunderstood {
     untrusted: Seldom,
     undescribed: Seldom,
+    misput: Seldom,
 }
 
 impl Misunderstood {
@@ -53,6 +59,9 @@ impl Misunderstood {
                 &self.undescribed,
                 "a proxy's question was refused: it does not describe a request as its dialect does",
             ),
+            Reason::UnknownParameter | Reason::DoubledParameter if story.misput().is_some() => {
+                (&self.misput, "a proxy's question was refused: its address has a parameter that it may not have")
+            }
             _ => return,
         };
         let Some(times) = cause.due() else { return };
@@ -60,7 +69,8 @@ impl Misunderstood {
         let (tenant, host) = (site.map(|site| site.tenant.id.as_str()), site.map(|site| &*site.host));
         let app = site.and_then(forward_auth::app).map(|app| app.spec.id.as_str());
         let (peer, dialect) = (connection.peer.ip().to_canonical(), asking.dialect.name());
-        tracing::warn!(%peer, tenant, app, host, dialect, times, "{what}");
+        let misput = story.misput();
+        tracing::warn!(%peer, tenant, app, host, dialect, misput, times, "{what}");
     }
 }
 
@@ -76,6 +86,17 @@ impl Proxy {
     ) -> Result<Response<Body>, Fail> {
         if asking.form == Form::Start {
             return self.onward(way, permit, headers);
+        }
+        let caller = way.asker.principal().caller();
+        if let Some(list) = story.narrowed.as_ref().and_then(|narrowed| narrowed.leaves_out(caller)) {
+            story.is_left_out(list);
+            // A visitor may be somebody who is in it.
+            let visits = matches!(caller, Caller::Visitor);
+            return Err(if visits {
+                self.denied(Some(Need::SignIn), None, way, headers)
+            } else {
+                Reason::Denied.into()
+            });
         }
         if way.canonical.websocket() {
             let others = &way.app.declared.websocket_origins;

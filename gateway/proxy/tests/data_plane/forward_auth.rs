@@ -340,6 +340,46 @@ async fn oauth2_proxy_s_addresses_answer_where_the_app_says_so() {
     }
 }
 
+/// What the proxy adds to the question's address narrows what the policies allow, and is never passed over.
+#[tokio::test]
+async fn oauth2_proxy_s_lists_leave_out_whom_they_do_not_hold() {
+    let house = Plan::carried("dialect = 'nginx'\noauth2_proxy = true").open().await;
+    let chemist = cookie(&house.chemist());
+    let painter = cookie(&house.sign_in(APP_HOST, "painters", Assurance::One));
+    let ask = async |query: &str, page: &str, who: &str| {
+        let told = format!("x-original-method: GET\r\nx-original-uri: {page}\r\nx-forwarded-proto: http\r\n{who}");
+        house.ask(&format!("GET /oauth2/auth{query}"), &told).await
+    };
+    for (query, page, who, status) in [
+        ("?allowed_groups=painters,chemists", "/studies", &*chemist, 202),
+        ("?allowed_groups=none", "/studies", &chemist, 403),
+        ("?allowed_groups=Chemists", "/studies", &chemist, 403),
+        ("?allowed_groups=", "/studies", &chemist, 403),
+        ("?allowed_emails=Mira@acme.test", "/studies", &chemist, 202),
+        ("?allowed_emails=eve@acme.test", "/studies", &chemist, 403),
+        ("?allowed_email_domains=acme.test", "/studies", &chemist, 202),
+        ("?allowed_email_domains=*.acme.test", "/studies", &chemist, 403),
+        ("?allowed_groups=chemists&allowed_email_domains=other.test", "/studies", &chemist, 403),
+        // It opens nothing that the policies keep shut.
+        ("?allowed_groups=painters", "/studies", &painter, 403),
+        // A visitor, whom the policies let in there, may be somebody who is in it.
+        ("?allowed_groups=chemists", "/public", &chemist, 202),
+        ("?allowed_groups=chemists", "/public", "", 401),
+        ("", "/public", "", 202),
+        ("?allowed_group=chemists", "/studies", &chemist, 400),
+        ("?allowed_groups=chemists&rd=/", "/studies", &chemist, 400),
+        ("?allowed_groups=chemists&allowed_groups=none", "/studies", &chemist, 400),
+    ] {
+        let reply = ask(query, page, who).await;
+        assert_eq!(reply.status(), status, "{query} {page}: {}", reply.0);
+        let told = reply.header("cardea-assertion").is_some() || reply.header("remote-user").is_some();
+        assert_eq!(told, status == 202 && !who.is_empty(), "{query} {page}: {}", reply.0);
+    }
+    let reply = ask("?allowed_group=chemists", "/studies", &chemist).await;
+    assert_eq!(reply.reason().as_deref(), Some("unknown-parameter"));
+    assert!(reply.0.contains("no `allowed_group`"), "{}", reply.0);
+}
+
 /// A preflight is a request like any other here: browsers send it without cookies, so that a policy has to let visitors ask.
 /// What pages of other origins are told is the carrier's to say, and nothing is said of it.
 #[tokio::test]

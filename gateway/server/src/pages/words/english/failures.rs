@@ -12,7 +12,8 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         | Reason::BadDescription
         | Reason::BadHeader
         | Reason::BadHost
-        | Reason::DoubledParameter => say(
+        | Reason::DoubledParameter
+        | Reason::UnknownParameter => say(
             "This request can’t be read",
             "The address or the request has more than one reading, so it was not passed on.",
             "Go back and try the link again. If you typed the address, check it.",

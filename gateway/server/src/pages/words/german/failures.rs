@@ -12,7 +12,8 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         | Reason::BadDescription
         | Reason::BadHeader
         | Reason::BadHost
-        | Reason::DoubledParameter => say(
+        | Reason::DoubledParameter
+        | Reason::UnknownParameter => say(
             "Diese Anfrage ist nicht lesbar",
             "Die Adresse oder die Anfrage lässt sich auf mehr als eine Weise lesen und wurde deshalb nicht weitergegeben.",
             "Gehen Sie zurück und versuchen Sie den Link noch einmal. Prüfen Sie die Adresse, falls Sie sie eingetippt haben.",
