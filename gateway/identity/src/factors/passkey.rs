@@ -26,6 +26,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Site<'a> {
     webauthn: Webauthn,
+    /// As browsers write it.
+    origin: String,
     makes: &'a [AttestedMake],
 }
 
@@ -67,6 +69,9 @@ pub enum Rejected {
     /// The browser's answer is not one.
     #[error("the answer is not a passkey's")]
     Malformed,
+    /// Another page asked for it, or ours in another's frame.
+    #[error("the passkey was asked for by another page, or in another page's frame")]
+    Elsewhere,
     /// It is not one of this person's, or is known already.
     #[error("the passkey is none of this person's")]
     Foreign,
@@ -100,7 +105,7 @@ impl<'a> Site<'a> {
         let builder = WebauthnBuilder::new(host, &url).map_err(|_| fail())?;
         // INVARIANT: one exact origin, port included: no subdomains, no other ports.
         let webauthn = builder.rp_name(name).build().map_err(|_| fail())?;
-        Ok(Self { webauthn, makes: &[] })
+        Ok(Self { webauthn, origin: url.origin().ascii_serialization(), makes: &[] })
     }
 
     /// The same, where only passkeys of these makes are enrolled; of any where there are none.
@@ -133,6 +138,7 @@ impl<'a> Site<'a> {
     /// store refuses a second factor with the same credential id.
     pub fn finish_enrolment(&self, answer: Value, state: &Enrolment) -> Result<FactorData, Rejected> {
         let answer: RegisterPublicKeyCredential = read(answer)?;
+        self.is_asked_here(answer.response.client_data_json.as_ref())?;
         match &state.0 {
             Way::Any(state) => {
                 let passkey = self.webauthn.finish_passkey_registration(&answer, state).map_err(unverified)?;
@@ -180,6 +186,7 @@ impl<'a> Site<'a> {
         enrolled: &[Factor],
     ) -> Result<Used, Rejected> {
         let answer: PublicKeyCredential = read(answer)?;
+        self.is_asked_here(answer.response.client_data_json.as_ref())?;
         if answer.get_user_unique_id().is_some_and(|handle| handle != user.id.as_uuid().as_bytes().as_slice()) {
             return Err(Rejected::Foreign);
         }
@@ -207,6 +214,28 @@ impl<'a> Site<'a> {
         let update = if moved { Some(kept(&passkey, reach, copied)?) } else { None };
         Ok(Used { factor: factor.id, means, update })
     }
+}
+
+impl Site<'_> {
+    /// Whether the browser says that this very page asked for the answer, at the top of its window: a page of ours in another's frame
+    /// would have people prove to who is not seen (WebAuthn section 7.2, steps 13 and 14). webauthn-rs looks at frames for
+    /// enrolments alone, and reads the origin as an address, which has many spellings.
+    fn is_asked_here(&self, client_data: &[u8]) -> Result<(), Rejected> {
+        let said: ClientData = serde_json::from_slice(client_data).map_err(|_| Rejected::Malformed)?;
+        let elsewhere = said.origin != self.origin || said.cross_origin == Some(true) || said.top_origin.is_some();
+        if elsewhere { Err(Rejected::Elsewhere) } else { Ok(()) }
+    }
+}
+
+/// What a browser says of who asked it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientData {
+    origin: String,
+    #[serde(default)]
+    cross_origin: Option<bool>,
+    #[serde(default)]
+    top_origin: Option<Value>,
 }
 
 /// Checks that the makes can be told from others by what is listed of them.

@@ -26,6 +26,9 @@ struct Authenticator {
     key: Arc<EcdsaKeyPair>,
     id: [u8; 32],
     origin: &'static str,
+    /// The page around the one that asked.
+    around: Option<&'static str>,
+    crosses: bool,
     rp: &'static str,
     flags: u8,
     counter: u32,
@@ -108,6 +111,8 @@ impl Authenticator {
             key: Arc::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()),
             id,
             origin: ORIGIN,
+            around: None,
+            crosses: false,
             rp: "id.north.example",
             flags: PRESENT | VERIFIED,
             counter: 1,
@@ -118,9 +123,11 @@ impl Authenticator {
     }
 
     fn client_data(&self, kind: &str, options: &Value) -> Vec<u8> {
-        json!({ "type": kind, "challenge": options["challenge"], "origin": self.origin, "crossOrigin": false })
-            .to_string()
-            .into_bytes()
+        let mut said = json!({ "type": kind, "challenge": options["challenge"], "origin": self.origin, "crossOrigin": self.crosses });
+        if let Some(around) = self.around {
+            said["topOrigin"] = around.into();
+        }
+        said.to_string().into_bytes()
     }
 
     fn data(&self, attested: &[u8]) -> Vec<u8> {
@@ -210,10 +217,16 @@ fn what_an_authenticator_gets_wrong_is_refused() {
     let factors = [enrolled(&hers, &ada)];
     hers.counter = 11;
     type Fault = fn(&mut Authenticator);
-    let faults: [(&str, Fault); 9] = [
+    let faults: [(&str, Fault); 15] = [
         ("another origin", |a| a.origin = "https://id.evil.example:8443"),
         ("another port", |a| a.origin = "https://id.north.example"),
         ("plain http", |a| a.origin = "http://id.north.example:8443"),
+        ("the right origin with a path", |a| a.origin = "https://id.north.example:8443/x"),
+        ("the right origin with a name before it", |a| a.origin = "https://evil@id.north.example:8443"),
+        ("the right origin in another spelling", |a| a.origin = "https://ID.north.example:8443"),
+        ("in a frame of another page", |a| a.crosses = true),
+        ("in a frame of a page that is named", |a| (a.crosses, a.around) = (true, Some("https://evil.example"))),
+        ("in a frame that is denied and named", |a| a.around = Some("https://evil.example")),
         ("a subdomain", |a| a.origin = "https://x.id.north.example:8443"),
         ("another site's key", |a| a.rp = "id.evil.example"),
         ("nobody verified", |a| a.flags = PRESENT),
