@@ -171,7 +171,7 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         Reason::AccountUnlinked => say(
             "That account was unlinked",
             "It opened an account at {} once, and was taken from it.",
-            "Ask an administrator if you think that it should open it again.",
+            "Sign in another way. An administrator can tell you which ways there are for you.",
         ),
         Reason::ForeignReturn => say(
             "This link leads elsewhere",

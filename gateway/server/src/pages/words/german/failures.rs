@@ -171,7 +171,7 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
         Reason::AccountUnlinked => say(
             "Dieses Konto wurde getrennt",
             "Es hat bei {} einmal ein Konto geöffnet und wurde davon getrennt.",
-            "Fragen Sie Ihre Administration, wenn es dieses wieder öffnen soll.",
+            "Melden Sie sich auf anderem Weg an. Ihre Administration kann Ihnen sagen, welche Wege es für Sie gibt.",
         ),
         Reason::ForeignReturn => say(
             "Dieser Link führt anderswohin",
