@@ -240,6 +240,13 @@ async fn whoever_only_asks_for_codes_fills_no_mailbox() -> Story {
     still_gets_in(&mut hers, &portal, &mail, letters).await
 }
 
+/// A factor's name, sent as its form sends it.
+async fn names(client: &mut Client, at: &Url, name: &str) -> anyhow::Result<Reply> {
+    let body = Some(("application/x-www-form-urlencoded", format!("name={name}")));
+    let sent = client.send(Method::POST, at, body).await?;
+    client.follow(sent).await
+}
+
 /// Whoever reads the mail of somebody with a password and an app gets no further than the mail; they themselves do.
 #[tokio::test]
 async fn a_mailbox_is_no_second_factor_and_adds_none() -> Story {
@@ -250,6 +257,7 @@ async fn a_mailbox_is_no_second_factor_and_adds_none() -> Story {
     mira.totp = key_of(&page.body);
     mira.answer(&mut client, page).await?;
     let (secret, adding) = (gateway.at("echo.acme", "/secret/plan")?, gateway.at("acme", "/factors/passkey")?);
+    let (factors, mut renaming) = (gateway.at("acme", "/factors")?, None);
     for email in [MIRA, "nora@acme.example"] {
         let mut thief = Client::browser();
         let page = asks(&mut thief, &gateway.at("echo.acme", "/x")?, email).await?;
@@ -265,6 +273,14 @@ async fn a_mailbox_is_no_second_factor_and_adds_none() -> Story {
         assert!(form::find(&asked.body, "password").is_some(), "{email}: {}", asked.body);
         let refused = presses(&mut thief, &asked, "/sign-in/email/send").await?;
         assert!(refused.status.is_client_error(), "{email}: {}", refused.url);
+        // Nor is anything of hers called what it is not, so that she removes the wrong one.
+        let list = thief.open(&factors).await?;
+        renaming = Some(list.url.join(&form::link(&list.body, "/factors/0").context("no factor")?)?);
+        let way = renaming.as_ref().context("no factor")?;
+        assert!(way.path().ends_with("/name"), "{way}");
+        assert_eq!(thief.open(way).await?.url.path(), "/sign-in/step-up");
+        assert_eq!(names(&mut thief, way, "Theirs").await?.url.path(), "/sign-in/step-up");
+        assert!(!thief.open(&factors).await?.body.contains("Theirs"));
     }
     // She shows both, one after the other, and lands where she was going.
     let mut hers = Client::browser();
@@ -275,6 +291,10 @@ async fn a_mailbox_is_no_second_factor_and_adds_none() -> Story {
     assert_eq!(page.url.path(), "/sign-in/step-up", "{}", page.body);
     let page = hers.submit(&page, &[("code", &mira.code().await?)]).await?;
     assert_eq!((page.status.as_u16(), page.url.as_str()), (200, secret.as_str()), "{}", page.body);
+    // And names what is hers, without being asked once more.
+    let page = names(&mut hers, &renaming.context("no factor")?, "Hers").await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors"), "{}", page.body);
+    assert!(page.body.contains("The new name is saved") && page.body.contains("Hers"), "{}", page.body);
     Ok(())
 }
 

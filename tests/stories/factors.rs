@@ -319,6 +319,30 @@ async fn sign_ins_are_begun_at_a_bounded_pace() -> Story {
     Ok(())
 }
 
+/// A stranger could raise the alarm of whoever runs the gateway: what a page's script was refused was told as a fault of ours.
+#[tokio::test]
+async fn what_a_passkeys_script_may_not_is_told_as_a_refusal() -> Story {
+    let upstream = Upstream::start().await?;
+    let tenant = "id = \"north\"\nname = \"North\"\nsign_in_host = \"north.localhost\"\n[factors]\npasskey = false\n";
+    let gateway = Plan::before(upstream.port).file("tenants/north/tenant.toml", tenant).start().await?;
+    let mut stranger = Client::browser();
+    stranger.program = true;
+    let evil = "https://evil.example/";
+    for (tenant, to, status, reason, told) in [
+        ("acme", "", 200, None, ""),
+        ("acme", evil, 400, Some("foreign-return"), "This link leads elsewhere"),
+        ("north", "", 403, Some("factor-not-allowed"), "This way of signing in is not allowed"),
+    ] {
+        let asked = serde_json::json!({ "begin": "yes", "to": to });
+        let reply = stranger.json(Method::POST, &gateway.at(tenant, "/sign-in/passkey/options")?, &asked).await?;
+        let said = reply.json()?;
+        assert_eq!((reply.status.as_u16(), said["reason"].as_str()), (status, reason), "{tenant} {to}: {said}");
+        let detail = said["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with(told), "{tenant} {to}: {said}");
+    }
+    Ok(())
+}
+
 /// A passkey is not guessed: what fails is written down and slowed, and whoever signs in elsewhere notices nothing.
 #[tokio::test]
 async fn made_up_passkeys_are_refused_each_with_an_entry_and_slowed() -> Story {

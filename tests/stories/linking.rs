@@ -229,6 +229,33 @@ async fn an_answer_of_another_session_links_nothing() -> Story {
     Ok(())
 }
 
+/// Who said yes to one provider is sent to no other, whatever address the browser is led to.
+#[tokio::test]
+async fn an_account_is_linked_at_the_provider_that_was_confirmed() -> Story {
+    let world = house().await?;
+    let work = world.gateway.on.read("resources/tenants/acme/providers/work.toml")?;
+    let corp = work.replacen("\"work\"", "\"corp\"", 1);
+    world.gateway.on.write("resources/tenants/acme/providers/corp.toml", &corp)?;
+    world.gateway.on.apply().await?;
+    let mira = world.gateway.person(MIRA, &["readers"]).await?;
+    let mut hers = world.in_portal(&mira).await?;
+    let other = world.gateway.at("acme", "/factors/with/corp")?;
+    let known = async {
+        while hers.open(&other).await?.status != 200 {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(HEARD, known).await.context("it is not known")??;
+
+    let (way, form) = (world.gateway.at("acme", WITH)?, ("application/x-www-form-urlencoded", String::new()));
+    let sent = hers.send(Method::POST, &way, Some(form)).await?;
+    assert_eq!(sent.location()?.path(), "/sign-in/with/work");
+    let turned = hers.get(&world.gateway.at("acme", "/sign-in/with/corp?step=link")?).await?;
+    assert_eq!(turned.status, 400, "{:?} {}", turned.location(), turned.body);
+    let page = world.links(&mut hers, "gus").await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors"), "{}", page.body);
+    Ok(())
+}
+
 #[tokio::test]
 async fn linking_takes_what_adding_any_way_in_takes() -> Story {
     let world = World::with("link = true\n", "[factors]\nminimum = 2\n").await?;

@@ -80,6 +80,29 @@ async fn a_search_that_asks_for_too_much_is_refused_and_one_that_does_not_is_ans
     Ok(())
 }
 
+/// What was asked for by a name that there is not was left out, and the whole list read as what was asked for.
+#[tokio::test]
+async fn a_parameter_that_there_is_not_is_named_beside_those_that_there_are() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = Plan::before(upstream.port).start().await?;
+    let (mut admin, _) = gateway.person_with_codes("ada@acme.example", &["administrators"]).await?;
+    admin.program = true;
+    for (list, known, unknown, told) in [
+        ("log", "caller=operator&limit=5", "person=ada", ["`person`", "`caller`"]),
+        ("log", "event=sign-in", "event=sign-in&tenant=north", ["`tenant`", "`verdict`"]),
+        ("users", "query=ada&limit=5", "quary=ada", ["`quary`", "`query`"]),
+        ("policies/versions", "limit=5", "page=2", ["`page`", "`cursor`"]),
+    ] {
+        let reply = admin.get(&gateway.at("acme", &format!("/api/v1/{list}?{known}"))?).await?;
+        assert_eq!(reply.status, 200, "{list} {known}: {}", reply.body);
+        let reply = admin.get(&gateway.at("acme", &format!("/api/v1/{list}?{unknown}"))?).await?;
+        assert_eq!((reply.status.as_u16(), &reply.json()?["reason"]), (422, &"bad-input".into()), "{}", reply.body);
+        let detail = reply.json()?["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(told.iter().all(|name| detail.contains(name)), "{list} {unknown}: {detail}");
+    }
+    Ok(())
+}
+
 /// Whoever only needs a new link keeps what they may.
 #[tokio::test]
 async fn an_invitation_of_somebody_who_is_there_takes_no_group_away() -> Story {

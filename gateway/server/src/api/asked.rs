@@ -100,7 +100,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<House>> for Named<T> {
     }
 }
 
-/// The query's parameters.
+/// The query's parameters. What is asked for by another name must not be left out: whoever asked would take all for some.
 pub(super) struct Filter<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<House>> for Filter<T> {

@@ -22,6 +22,7 @@ use crate::{
 /// Which entries to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LogFilter {
     /// An event's code, such as `request`; several with commas.
     event: Option<String>,

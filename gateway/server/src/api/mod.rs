@@ -37,7 +37,8 @@ const BASE: &str = "/api/v1";
         title = "Cardea admin API",
         description = "What administrators of a tenant do: people, apps, policies and the log. Served at each tenant's sign-in \
                        host; a browser's session at assurance 2 is the credential. Errors are problem details (RFC 9457) with a \
-                       stable `reason`; lists are paged by `cursor`; times are RFC 3339.",
+                       stable `reason`; lists are paged by `cursor`, and refuse a parameter that they do not know (422); times are \
+                       RFC 3339.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(problem::ProblemBody, problem::Challenge)),

@@ -92,6 +92,7 @@ pub(super) struct VersionPage {
 /// Where a list begins, and how long it is.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Page {
     /// The `next` of the page before.
     cursor: Option<String>,

@@ -88,6 +88,7 @@ pub(super) struct UserPage {
 /// Which people to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UserFilter {
     /// Part of the name or address.
     query: Option<String>,

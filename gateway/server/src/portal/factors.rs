@@ -1,4 +1,4 @@
-//! `/factors`: the person's ways of signing in; naming and removing one.
+//! `/factors`: the person's ways of signing in; naming and removing one, both of which take the same proof.
 
 use axum::{
     Form,
@@ -158,8 +158,20 @@ async fn remove_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
 
 /// The form for another name.
 pub(super) async fn ask_name(visit: Visit, Path(id): Path<String>) -> Response {
-    let result = name_page(&visit, &id, None).await;
+    let result = offer_name(&visit, &id).await;
     visit.answer(result)
+}
+
+async fn offer_name(visit: &Visit, id: &str) -> Result<Response, Failed> {
+    may_name(visit, &Standing::read(visit).await?, id).await?;
+    name_page(visit, id, None).await
+}
+
+/// By its name a person knows the factor to remove: whoever may not remove it misleads nobody about which it is.
+async fn may_name<'a>(visit: &Visit, standing: &'a Standing, id: &str) -> Result<&'a Factor, Failed> {
+    let factor = standing.find(id)?;
+    fresh::require(visit, removing(factor), &standing.factors, &format!("{HERE}/{id}/name")).await?;
+    Ok(factor)
 }
 
 async fn name_page(visit: &Visit, id: &str, problem: Option<Problem>) -> Result<Response, Failed> {
@@ -179,11 +191,11 @@ pub(super) async fn rename(visit: Visit, Path(id): Path<String>, form: Result<Fo
 
 async fn rename_own(visit: &Visit, id: &str, named: &Named) -> Result<Response, Failed> {
     let doer = visit.doer()?;
+    let standing = Standing::read(visit).await?;
+    let factor = may_name(visit, &standing, id).await?;
     let Some(name) = enrolment::name(&named.name) else {
         return name_page(visit, id, Some(Problem::BadName)).await;
     };
-    let standing = Standing::read(visit).await?;
-    let factor = standing.find(id)?;
     if !visit.house.store.rename_factor(visit.tenant_id(), visit.user_id(), factor.id, &name).await? {
         return Err(Failed::Refused(Reason::NotFound));
     }

@@ -26,7 +26,7 @@ use super::visit::{Failed, Visit};
 pub(super) enum Act {
     /// A new one.
     Add,
-    /// One less.
+    /// One less, or one under another name.
     Remove,
     /// Recovery codes gone.
     RemoveCodes,
