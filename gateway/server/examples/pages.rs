@@ -145,7 +145,16 @@ fn sign_in(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> R
         "invitation-wrong",
         &Invitation { passkey_options: None, mail: None, problem: short, ..invitation },
     )?;
-    out.page(name, "second-factor", &SecondFactor { look, person, totp: true, passkey: true, onward: "/" })?;
+    out.page(
+        name,
+        "second-factor",
+        &SecondFactor { look, person, totp: true, passkey: true, onward: "/", must: false },
+    )?;
+    out.page(
+        name,
+        "second-factor-must",
+        &SecondFactor { look, person, totp: true, passkey: true, onward: "/", must: true },
+    )?;
     out.page(name, "onward", &Onward { look, to: "https://records.north.example/.cardea/callback?code=x&to=%2F" })?;
     out.page(name, "signed-out", &SignedOut { look, everywhere: true, sign_in: "/sign-in" })?;
     let qr =
@@ -194,6 +203,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         administrator: true,
         offer_second: false,
         needs_link: false,
+        must: false,
         recovery_used: Some(ago(400)),
         copied: Some("Work key".to_owned()),
         done: None,
@@ -202,6 +212,7 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
     let empty =
         Portal { apps: Vec::new(), assurance: 1, since: ago(10), administrator: false, offer_second: true, ..portal };
     out.page(name, "portal-empty", &empty)?;
+    out.page(name, "portal-must", &Portal { must: true, ..empty })?;
     let row = |kind, called: &str, used, removable| FactorRow {
         id: "019ab000-0000-7000-8000-000000000001".to_owned(),
         kind,

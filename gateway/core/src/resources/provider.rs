@@ -1,8 +1,11 @@
 //! An OpenID Connect provider that a tenant trusts, and how far.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor},
+};
 
 use super::{Resource, WrittenUrl};
 use crate::{Assurance, Diagnostic, Diagnostics, GroupId, ProviderId};
@@ -51,13 +54,59 @@ pub struct ProviderSpec {
 }
 
 /// Where a secret is kept: never in the resource itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SecretRef {
     /// A file that holds it, relative to the configuration's folder; trailing line ends are dropped.
     File(String),
     /// An environment variable of the gateway.
     Env(String),
+}
+
+/// By hand, so that a secret that somebody wrote here itself is not repeated by the error that says so.
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Place;
+        impl<'de> Visitor<'de> for Place {
+            type Value = SecretRef;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("where the secret is kept: `{ file = \"…\" }` or `{ env = \"…\" }`")
+            }
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretRef, E> {
+                Err(open())
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretRef, E> {
+                Err(open())
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretRef, E> {
+                Err(open())
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretRef, E> {
+                Err(open())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretRef, A::Error> {
+                let Some((kind, place)) = map.next_entry::<String, String>()? else {
+                    return Err(de::Error::custom(
+                        "the place of a secret is empty: write `{ file = \"…\" }` or `{ env = \"…\" }`",
+                    ));
+                };
+                let place = match kind.as_str() {
+                    "file" => SecretRef::File(place),
+                    "env" => SecretRef::Env(place),
+                    other => return Err(de::Error::unknown_field(other, &["file", "env"])),
+                };
+                match map.next_key::<String>()? {
+                    None => Ok(place),
+                    Some(_) => Err(de::Error::custom("a secret is kept in one place: `file` or `env`")),
+                }
+            }
+        }
+        d.deserialize_any(Place)
+    }
+}
+
+fn open<E: de::Error>() -> E {
+    E::custom("a secret stands here itself: write where it is kept, `{ file = \"…\" }` or `{ env = \"…\" }`")
 }
 
 /// Who may come in by this provider.
@@ -102,5 +151,35 @@ impl Resource for ProviderSpec {
             super::tenant::check_host(source, domain, &mut found);
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Holder {
+        secret: SecretRef,
+    }
+
+    #[test]
+    fn a_secret_that_stands_itself_is_refused_and_not_repeated() {
+        let read = |text: &str| {
+            toml::from_str::<Holder>(text).map(|holder| holder.secret).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(read("secret = { file = \"a\" }"), Ok(SecretRef::File("a".to_owned())));
+        assert_eq!(read("secret = { env = \"A\" }"), Ok(SecretRef::Env("A".to_owned())));
+        for (text, told) in [
+            ("\"hunter2\"", "write where it is kept"),
+            ("72346", "write where it is kept"),
+            ("7.2346", "write where it is kept"),
+            ("{}", "is empty"),
+            ("{ file = \"a\", env = \"A\" }", "in one place"),
+            ("{ files = \"hunter2\" }", "unknown field `files`"),
+        ] {
+            let why = read(&format!("secret = {text}")).unwrap_err();
+            assert!(why.contains(told) && !why.contains("hunter2") && !why.contains("2346"), "{text}: {why}");
+        }
     }
 }

@@ -66,6 +66,7 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         (format!("trust_domain = \"Not One\"\n{state}{plain}"), "cardea.toml:1:16", "not a trust domain"),
         (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
+        (format!("{state}{plain}[keys]\npassphrase = \"hunter2\"\n"), "cardea.toml:7:14", "write where it is kept"),
         (
             format!("{state}{plain}[mail]\nfrom = \"nobody\"\nfolder = \"m\"\n"),
             "cardea.toml:7:8",

@@ -46,5 +46,7 @@ pub struct SecondFactor<'a> {
     pub passkey: bool,
     /// Where "later" leads.
     pub onward: &'a str,
+    /// Whether nobody signs in here without one: then there is no "later".
+    pub must: bool,
 }
 page!(SecondFactor);

@@ -24,6 +24,8 @@ pub struct Portal<'a> {
     pub offer_second: bool,
     /// Whether it is added by an administrator's link only, so that the portal says how to get one.
     pub needs_link: bool,
+    /// Whether nobody signs in here again without a second way, and this person has none.
+    pub must: bool,
     /// When a recovery code was used, if that was lately: whoever did not do it learns of it here.
     pub recovery_used: Option<When>,
     /// The name of a passkey of which a copy seems to exist.

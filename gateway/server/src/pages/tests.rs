@@ -109,6 +109,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         administrator: true,
         offer_second: true,
         needs_link: true,
+        must: false,
         recovery_used: Some(when()),
         copied: Some("Work key".to_owned()),
         done: Some(HOSTILE.to_owned()),
@@ -160,7 +161,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         ("step-up", Box::new(move || step_up.render())),
         ("invitation", Box::new(move || invitation.render())),
         ("second-factor", {
-            let page = SecondFactor { look, person, totp: true, passkey: true, onward: HOSTILE };
+            let page = SecondFactor { look, person, totp: true, passkey: true, onward: HOSTILE, must: false };
             Box::new(move || page.render())
         }),
         ("enrol-totp", {

@@ -41,6 +41,7 @@ async fn portal(visit: &Visit) -> Result<Response, Failed> {
         administrator: opens(visit, &console.0, console.1, console.2).is_some(),
         offer_second,
         needs_link,
+        must: offer_second && visit.live.assurance < rules.minimum,
         recovery_used: used.filter(|at| visit.now().since(*at) < TOLD).map(|at| When::new(at, visit.now())),
         copied: copied(visit, &factors),
         done: None,

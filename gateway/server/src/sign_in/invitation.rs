@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{Form, Json, extract::Path, response::Response};
 use cardea_audit::Event;
-use cardea_core::{FactorId, Reason, Secret};
+use cardea_core::{Assurance, FactorId, Reason, Secret};
 use cardea_identity::{
     Factor, FactorData, FactorKind, Status, Ticket, TicketHash, User,
     assurance::Means,
@@ -103,6 +103,7 @@ async fn chosen(visit: &Visit, token: &str, choice: Choice) -> Result<Response, 
         totp: rules.totp,
         passkey: rules.passkey,
         onward: &location,
+        must: rules.minimum > Assurance::One,
     };
     Ok(with(offer.respond(), cookies))
 }

@@ -223,6 +223,9 @@ const INVITATION: InvitationWords = InvitationWords {
     mail_submit: Text("E-mail me the first code"),
     second_title: Text("You’re in. Add a second way?"),
     second_lead: Text("Some apps ask for a second proof. Set it up now, and they open without a detour."),
+    second_must: Text(
+        "A second proof is asked for each time you sign in here. Set one up now: without it you cannot sign in again.",
+    ),
     second_passkey: Text("Add a passkey"),
     second_passkey_lead: Text("Fingerprint, face or device PIN."),
     second_totp: Text("Set up an authenticator app"),
@@ -371,9 +374,13 @@ const PORTAL: PortalWords = PortalWords {
     signed_in: Text("Signed in"),
     empty_title: Text("No apps yet"),
     empty: Text("Nothing is open to you here so far. Ask your administrator to add you to a group that has an app."),
+    empty_must: Text("Nothing is open to you yet. Your apps appear here once you have a second way to sign in."),
     asks_more: Text("Asks you to confirm it’s you"),
     offer_title: Text("Add a second way to sign in"),
     offer: Text("Some apps ask for a second proof. With a passkey that is one touch."),
+    offer_must: Text(
+        "A second proof is asked for each time you sign in here. Set one up now: without it you cannot sign in again.",
+    ),
     offer_submit: Text("Set it up"),
     offer_needs_link: Text("Some apps ask for a second proof. To add one, ask your administrator for a link."),
     recovery_used: Text("A recovery code of yours was used {}"),

@@ -254,6 +254,9 @@ const INVITATION: InvitationWords = InvitationWords {
     second_lead: Text(
         "Manche Apps verlangen einen zweiten Nachweis. Richten Sie ihn jetzt ein, und sie öffnen sich ohne Umweg.",
     ),
+    second_must: Text(
+        "Hier wird bei jeder Anmeldung ein zweiter Nachweis verlangt. Richten Sie ihn jetzt ein: Ohne ihn können Sie sich nicht wieder anmelden.",
+    ),
     second_passkey: Text("Passkey hinzufügen"),
     second_passkey_lead: Text("Fingerabdruck, Gesicht oder Geräte-PIN."),
     second_totp: Text("Authenticator-App einrichten"),
@@ -416,9 +419,15 @@ const PORTAL: PortalWords = PortalWords {
     empty: Text(
         "Für Sie ist hier noch nichts freigegeben. Bitten Sie Ihre Administration, Sie in eine Gruppe mit einer App aufzunehmen.",
     ),
+    empty_must: Text(
+        "Noch ist nichts für Sie offen. Ihre Apps erscheinen hier, sobald Sie eine zweite Methode haben, sich anzumelden.",
+    ),
     asks_more: Text("Verlangt einen weiteren Nachweis"),
     offer_title: Text("Zweite Anmeldemethode hinzufügen"),
     offer: Text("Manche Apps verlangen einen zweiten Nachweis. Mit einem Passkey genügt eine Berührung."),
+    offer_must: Text(
+        "Hier wird bei jeder Anmeldung ein zweiter Nachweis verlangt. Richten Sie ihn jetzt ein: Ohne ihn können Sie sich nicht wieder anmelden.",
+    ),
     offer_submit: Text("Einrichten"),
     offer_needs_link: Text(
         "Manche Apps verlangen einen zweiten Nachweis. Bitten Sie Ihre Administration um einen Link, um einen hinzuzufügen.",
