@@ -10,7 +10,7 @@ UNITS = {"us": 1, "ms": 1e3, "s": 1e6}
 RATE, CONNECTIONS = 2000, 16
 # So many requests, at least, for a p99: it is then the 200th from the end.
 SAMPLES = 20_000
-# What is compared is told apart to 100 µs: a sender that is later than that at its own p99 disturbs it.
+# What is compared is told apart to 100 µs: a sender that is later than that at its own p99 disturbs a p99, and at its own p50 a p50.
 LATE = 100
 # Share of the measured core.
 OTHERS = 0.05
@@ -68,28 +68,35 @@ class Rounds:
     them, and nobody else was on the measured core."""
 
     def __init__(self):
-        self.kept, self.all, self.failures = [], 0, collections.Counter()
+        self.kept, self.halves, self.all, self.failures = [], [], 0, collections.Counter()
 
     def add(self, **seen):
         self.all += 1
         for one in seen.values():
             self.failures.update(one["how"])
-        if all(one["late"] <= LATE and one["others"] <= OTHERS for one in seen.values()):
+        alone = all(one["others"] <= OTHERS for one in seen.values())
+        if alone and all(one["late_half"] <= LATE for one in seen.values()):
+            self.halves.append(seen)
+        if alone and all(one["late"] <= LATE for one in seen.values()):
             self.kept.append(seen)
             return
         print("  left out: " + "; ".join(f"{name}: the sender {one['late']:.0f} µs late, others had {one['others']:.1%} of the core" for name, one in seen.items()), flush=True)
 
-    def of(self, name, key):
-        return [one[name][key] for one in self.kept]
+    def by(self, key):
+        """The rounds that count for a quantile: a half asks less of the sender than what is said of one in a hundred."""
+        return self.halves if key in ("p50", "cpu") else self.kept
 
-    def at_most(self, table, what, values, limit, form, more=""):
-        """A row with the median and the extremes of `values`, one of each round that counts."""
-        values = list(values)
-        left_out = f"; {self.all - len(self.kept)} of {self.all} rounds left out" if len(self.kept) < self.all else ""
+    def of(self, name, key):
+        return [one[name][key] for one in self.by(key)]
+
+    def at_most(self, table, what, values, limit, form, more="", key="p99"):
+        """A row with the median and the extremes of `values`, one of each round that counts for the quantile `key`."""
+        values, kept = list(values), self.by(key)
+        left_out = f"; {self.all - len(kept)} of {self.all} rounds left out" if len(kept) < self.all else ""
         if not values:
             table.add(what, "nothing" + left_out, "at most " + form.format(limit))
             return
-        fewest = min(one["answered"] + one["failed"] for seen in self.kept for one in seen.values())
+        fewest = min(one["answered"] + one["failed"] for seen in kept for one in seen.values())
         few = f"; no verdict from {fewest} requests a round" if fewest < SAMPLES else ""
         number, unit = form.split(" ")
         found = f"{spread(values, number)} {unit}{more}{left_out}{few}"

@@ -51,7 +51,7 @@ impl Tally {
         *self.failed.entry(how.to_owned()).or_default() += 1;
     }
 
-    /// Times are told in µs; `late` is the sender's own p99.
+    /// Times are told in µs; `late` is the sender's own p99, and `late_half` its p50.
     pub(crate) fn told(mut self) -> Value {
         self.took.sort_unstable();
         self.late.sort_unstable();
@@ -63,7 +63,7 @@ impl Tally {
         json!({
             "sent": self.all, "answered": self.took.len(), "failed": self.failed,
             "p50": took(500), "p90": took(900), "p99": took(990), "p999": took(999), "max": took(1_000),
-            "late": micros(&self.late, 990),
+            "late": micros(&self.late, 990), "late_half": micros(&self.late, 500),
         })
     }
 }
