@@ -121,7 +121,7 @@ words! {
     /// The invitation and what follows it.
     invitation: InvitationWords {
         title, signed_as, passkey_title, passkey_lead, passkey_submit, password_title, password_lead,
-        password, again, submit, mail_title, mail_lead, mail_submit, second_title, second_lead, second_must, second_passkey, second_passkey_lead, second_totp,
+        password, again, submit, mail_title, mail_lead, mail_submit, second_title, second_title_must, second_lead, second_must, second_passkey, second_passkey_lead, second_totp,
         second_totp_lead, second_later,
     }
     /// The list of factors.

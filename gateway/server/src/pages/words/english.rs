@@ -222,6 +222,7 @@ const INVITATION: InvitationWords = InvitationWords {
     mail_lead: Text("Each time you sign in, a code comes to this address."),
     mail_submit: Text("E-mail me the first code"),
     second_title: Text("You’re in. Add a second way?"),
+    second_title_must: Text("You’re in. Now add a second way"),
     second_lead: Text("Some apps ask for a second proof. Set it up now, and they open without a detour."),
     second_must: Text(
         "A second proof is asked for each time you sign in here. Set one up now: without it you cannot sign in again.",

@@ -251,6 +251,7 @@ const INVITATION: InvitationWords = InvitationWords {
     mail_lead: Text("Bei jeder Anmeldung kommt ein Code an diese Adresse."),
     mail_submit: Text("Ersten Code per E-Mail senden"),
     second_title: Text("Sie sind angemeldet. Zweite Methode hinzufügen?"),
+    second_title_must: Text("Sie sind angemeldet. Fügen Sie jetzt eine zweite Methode hinzu"),
     second_lead: Text(
         "Manche Apps verlangen einen zweiten Nachweis. Richten Sie ihn jetzt ein, und sie öffnen sich ohne Umweg.",
     ),
