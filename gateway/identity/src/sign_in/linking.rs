@@ -2,7 +2,8 @@
 //! is no sign-in: nothing is proven by it, and the session stays as it was.
 //!
 //! INVARIANT: an account is linked in the session that set out for it and in no other, to the person of that session and to nobody
-//! else, at the provider that the person said yes to, and by what was judged when it set out. An answer that is put into somebody else's browser links nothing.
+//! else, at the provider that the person said yes to, and by what was judged when it set out. An answer that is put into somebody
+//! else's browser links nothing.
 
 use cardea_core::{ProviderId, Reason, SessionId, UserId};
 
@@ -10,8 +11,8 @@ use super::{Aim, Destination, Flow, State};
 use crate::pool::{Had, User};
 
 impl Flow {
-    /// Sets out to link an account at a provider to `user`, who has proven in this session all that adding a way to sign in takes; `had` is what
-    /// it was judged by.
+    /// Sets out to link an account at a provider to `user`, who has proven in this session all that adding a way to sign in takes;
+    /// `had` is what it was judged by.
     pub fn link(user: &User, session: SessionId, at: ProviderId, had: Had, destination: Destination) -> Self {
         let aim = Aim::Link { session, user: user.id, at, had };
         Self { tenant: user.tenant.clone(), destination, aim, state: State::Identity, enrols: None }

@@ -279,15 +279,8 @@ impl<'de> Deserialize<'de> for UrlOrRef {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<UrlOrRef, E> {
                 Ok(UrlOrRef::Url(text.to_owned()))
             }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<UrlOrRef, A::Error> {
-                let Some((key, value)) = map.next_entry::<String, String>()? else {
-                    return Err(de::Error::custom("the reference is empty"));
-                };
-                match key.as_str() {
-                    "file" => Ok(UrlOrRef::Ref(SecretRef::File(value))),
-                    "env" => Ok(UrlOrRef::Ref(SecretRef::Env(value))),
-                    other => Err(de::Error::unknown_field(other, &["file", "env"])),
-                }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<UrlOrRef, A::Error> {
+                SecretRef::deserialize(de::value::MapAccessDeserializer::new(map)).map(UrlOrRef::Ref)
             }
         }
         d.deserialize_any(Either)

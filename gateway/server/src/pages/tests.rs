@@ -379,3 +379,19 @@ fn templates() -> Vec<(String, String)> {
     assert!(all.len() > 15);
     all
 }
+
+/// Whoever put it off where two proofs are asked for could not sign in again.
+#[test]
+fn a_second_way_is_put_off_only_where_one_signs_in_without_it() {
+    for language in [Language::English, Language::German] {
+        let look = look(language);
+        for must in [true, false] {
+            let person = Person { name: "Ada", email: "ada@acme.example" };
+            let page = SecondFactor { look: &look, person, totp: true, passkey: false, onward: "/later", must };
+            let html = page.render().unwrap();
+            assert_eq!(html.contains("/later"), !must, "{html}");
+            assert_eq!(html.contains(look.w.invitation.second_must.0), must, "{html}");
+            assert!(html.contains("/factors/totp") && !html.contains("/factors/passkey"), "{html}");
+        }
+    }
+}

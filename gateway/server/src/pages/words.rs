@@ -150,7 +150,7 @@ words! {
     }
     /// The portal.
     portal: PortalWords {
-        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_must, offer_submit, offer_needs_link, empty_must,
+        title, greeting, signed_in, empty_title, empty, asks_more, offer_title, offer, offer_submit, offer_needs_link, empty_must,
         recovery_used, recovery_used_hint, copied, copied_hint,
     }
     /// After signing out.

@@ -103,7 +103,7 @@ async fn chosen(visit: &Visit, token: &str, choice: Choice) -> Result<Response, 
         totp: rules.totp,
         passkey: rules.passkey,
         onward: &location,
-        must: rules.minimum > Assurance::One,
+        must: rules.minimum > Assurance::One && (rules.totp || rules.passkey),
     };
     Ok(with(offer.respond(), cookies))
 }

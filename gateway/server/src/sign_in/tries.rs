@@ -10,7 +10,6 @@ use cardea_identity::{
     device::Device,
     guard::{self, Account, Limits, Target},
 };
-
 use cardea_storage::Forgiven;
 
 use super::visit::{No, SetCookie, Visit};

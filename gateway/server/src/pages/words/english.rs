@@ -379,9 +379,6 @@ const PORTAL: PortalWords = PortalWords {
     asks_more: Text("Asks you to confirm it’s you"),
     offer_title: Text("Add a second way to sign in"),
     offer: Text("Some apps ask for a second proof. With a passkey that is one touch."),
-    offer_must: Text(
-        "A second proof is asked for each time you sign in here. Set one up now: without it you cannot sign in again.",
-    ),
     offer_submit: Text("Set it up"),
     offer_needs_link: Text("Some apps ask for a second proof. To add one, ask your administrator for a link."),
     recovery_used: Text("A recovery code of yours was used {}"),

@@ -426,9 +426,6 @@ const PORTAL: PortalWords = PortalWords {
     asks_more: Text("Verlangt einen weiteren Nachweis"),
     offer_title: Text("Zweite Anmeldemethode hinzufügen"),
     offer: Text("Manche Apps verlangen einen zweiten Nachweis. Mit einem Passkey genügt eine Berührung."),
-    offer_must: Text(
-        "Hier wird bei jeder Anmeldung ein zweiter Nachweis verlangt. Richten Sie ihn jetzt ein: Ohne ihn können Sie sich nicht wieder anmelden.",
-    ),
     offer_submit: Text("Einrichten"),
     offer_needs_link: Text(
         "Manche Apps verlangen einen zweiten Nachweis. Bitten Sie Ihre Administration um einen Link, um einen hinzuzufügen.",
