@@ -3,11 +3,11 @@
 
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, Transaction};
 
 use crate::{
     Store, StoreFault,
     row::{Read, owner},
+    writing::Writing,
 };
 
 /// What was touched.
@@ -82,7 +82,7 @@ impl Store {
 
 /// Announces a change in the transaction that makes it: who sees the one sees the other.
 pub(crate) async fn announce(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     tenant: Option<&TenantId>,
     change: &Change,
     now: Timestamp,

@@ -2,11 +2,11 @@
 
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
 use cardea_identity::TicketHash;
-use sqlx::{Any, Transaction};
 
 use crate::{
     Store, StoreFault, TicketKind, TicketRecord, factors,
     tickets::{insert, ticket},
+    writing::Writing,
 };
 
 /// Devices that are remembered of one person: the newest. Ten: all that somebody signs in with, and room for those they gave away.
@@ -97,12 +97,7 @@ impl Store {
     }
 }
 
-async fn drop_one(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    user: UserId,
-    hash: &TicketHash,
-) -> Result<bool, StoreFault> {
+async fn drop_one(tx: &mut Writing, tenant: &TenantId, user: UserId, hash: &TicketHash) -> Result<bool, StoreFault> {
     let done = sqlx::query("DELETE FROM tickets WHERE hash = $1 AND tenant = $2 AND kind = $3 AND subject = $4")
         .bind(hash.to_string())
         .bind(tenant.as_str())
@@ -114,7 +109,7 @@ async fn drop_one(
 }
 
 /// Forgets every device of a person, once the transaction ends well: what they could show is another by then.
-pub(crate) async fn drop_all(tx: &mut Transaction<'_, Any>, tenant: &TenantId, user: UserId) -> Result<(), StoreFault> {
+pub(crate) async fn drop_all(tx: &mut Writing, tenant: &TenantId, user: UserId) -> Result<(), StoreFault> {
     sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind = $2 AND subject = $3")
         .bind(tenant.as_str())
         .bind(TicketKind::Device.as_str())

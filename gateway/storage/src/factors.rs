@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cardea_core::{Entropy, FactorId, TenantId, Timestamp, UserId};
 use cardea_identity::{Factor, FactorData, FactorKind, Sealer, Status};
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, Transaction, any::AnyRow};
+use sqlx::{Any, Executor, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
@@ -14,6 +14,7 @@ use crate::{
     rotation::secret_again,
     row::{Read, const_sql, number},
     sealed::{self, Place},
+    writing::Writing,
 };
 
 /// What came of enrolling a factor.
@@ -76,11 +77,7 @@ impl Store {
 
     /// A user's factors, oldest first.
     pub async fn factors(&self, tenant: &TenantId, user: UserId) -> Result<Vec<Factor>, StoreFault> {
-        let rows = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND user_id = $2 ORDER BY created_at, id"))
-            .bind(tenant.as_str())
-            .bind(user.to_string())
-            .fetch_all(self.reader())
-            .await?;
+        let rows = of_user(self.reader(), tenant, user).await?;
         let sealer = self.opener(Some(tenant), &rows, "sealed").await?;
         rows.iter().map(|row| factor(&sealer, row)).collect()
     }
@@ -190,7 +187,7 @@ impl Store {
 /// What keeps a factor from being added: the user is gone, or, where `had` is given, is not active or has other factors. A
 /// session that adds one may be ending: whoever starts over is not active any more.
 pub(crate) async fn amiss(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     tenant: &TenantId,
     user: UserId,
     had: Option<&[FactorId]>,
@@ -210,11 +207,7 @@ pub(crate) async fn amiss(
 }
 
 /// The ids of a user's factors.
-pub(crate) async fn ids(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    user: UserId,
-) -> Result<BTreeSet<FactorId>, StoreFault> {
+pub(crate) async fn ids(tx: &mut Writing, tenant: &TenantId, user: UserId) -> Result<BTreeSet<FactorId>, StoreFault> {
     let rows = sqlx::query("SELECT id FROM factors WHERE tenant = $1 AND user_id = $2")
         .bind(tenant.as_str())
         .bind(user.to_string())
@@ -225,7 +218,7 @@ pub(crate) async fn ids(
 
 /// Enrols a factor, unless it is a passkey that somebody of the pool has; tells whether it did.
 pub(crate) async fn enrol(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     seals: (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     user: UserId,
@@ -244,7 +237,7 @@ pub(crate) async fn enrol(
 }
 
 async fn insert(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     (sealer, entropy): (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     user: UserId,
@@ -324,7 +317,7 @@ fn without_step(data: &FactorData) -> FactorData {
 
 /// A user's factor as it stands in a transaction.
 async fn kept(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     sealer: &Sealer,
     tenant: &TenantId,
     user: UserId,
@@ -339,7 +332,22 @@ async fn kept(
     row.as_ref().map(|row| factor(sealer, row)).transpose()
 }
 
-fn factor(sealer: &Sealer, row: &AnyRow) -> Result<Factor, StoreFault> {
+/// A user's factors as they are kept, oldest first.
+pub(crate) async fn of_user(
+    from: impl Executor<'_, Database = Any>,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<Vec<AnyRow>, StoreFault> {
+    let rows = sqlx::query(const_sql!(COLUMNS, " WHERE tenant = $1 AND user_id = $2 ORDER BY created_at, id"))
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .fetch_all(from)
+        .await?;
+    Ok(rows)
+}
+
+/// The factor of a row.
+pub(crate) fn factor(sealer: &Sealer, row: &AnyRow) -> Result<Factor, StoreFault> {
     let id = row.parsed("id", FactorId::parse)?;
     let WasKept { name, mut data } = sealed::open(sealer, Place::Factor(id), row.bytes("sealed")?)?;
     if let FactorData::Totp { last_step, .. } = &mut data {

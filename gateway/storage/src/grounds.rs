@@ -7,7 +7,7 @@ use cardea_identity::{
     assurance::{Means, Proof},
 };
 
-use crate::{Store, StoreFault, row::Read};
+use crate::{Store, StoreFault, row::Read, writing::Writing};
 
 /// What is left of what somebody has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,46 +30,58 @@ impl Store {
         proofs: &[Proof],
         at: Timestamp,
     ) -> Result<Grounds, StoreFault> {
-        let factors = proofs.iter().filter_map(|proof| Some((proof.means.factor()?.to_string(), proof.at.as_micros())));
-        let (factors, times): (Vec<_>, Vec<_>) = factors.map(|(id, at)| (id.clone(), (id, at))).unzip();
-        let accounts: Vec<_> = proofs.iter().filter_map(|proof| account(&proof.means)).collect();
         let mut tx = self.write().await?;
-        if !times.is_empty() {
-            sqlx::query(
-                "UPDATE factors SET last_used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
+        let grounds = enter(&mut tx, tenant, user, proofs, at).await?;
+        tx.commit().await?;
+        Ok(grounds)
+    }
+}
+
+/// The same in a transaction under way.
+pub(crate) async fn enter(
+    tx: &mut Writing,
+    tenant: &TenantId,
+    user: UserId,
+    proofs: &[Proof],
+    at: Timestamp,
+) -> Result<Grounds, StoreFault> {
+    let factors = proofs.iter().filter_map(|proof| Some((proof.means.factor()?.to_string(), proof.at.as_micros())));
+    let (factors, times): (Vec<_>, Vec<_>) = factors.map(|(id, at)| (id.clone(), (id, at))).unzip();
+    let accounts: Vec<_> = proofs.iter().filter_map(|proof| account(&proof.means)).collect();
+    if !times.is_empty() {
+        sqlx::query(
+            "UPDATE factors SET last_used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
                  WHERE tenant = $1 AND user_id = $2 AND factors.id = json_extract(shown.value, '$[0]') \
                  AND (last_used_at IS NULL OR last_used_at < json_extract(shown.value, '$[1]'))",
-            )
-            .bind(tenant.as_str())
-            .bind(user.to_string())
-            .bind(serde_json::to_string(&times)?)
-            .execute(&mut *tx)
-            .await?;
-        }
-        let rows = sqlx::query(
-            "UPDATE users SET last_seen_at = MAX(COALESCE(last_seen_at, $5), $5) \
+        )
+        .bind(tenant.as_str())
+        .bind(user.to_string())
+        .bind(serde_json::to_string(&times)?)
+        .execute(&mut **tx)
+        .await?;
+    }
+    let rows = sqlx::query(
+        "UPDATE users SET last_seen_at = MAX(COALESCE(last_seen_at, $5), $5) \
              WHERE tenant = $1 AND id = $2 AND status <> 'deleted' \
              RETURNING status, (SELECT COUNT(*) FROM json_each($3) AS shown WHERE NOT EXISTS \
              (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND id = shown.value)) \
              + (SELECT COUNT(*) FROM json_each($4) AS shown WHERE NOT EXISTS \
              (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2 \
              AND shown.value IN (provider || '-' || linked_at, provider))) AS gone",
-        )
-        .bind(tenant.as_str())
-        .bind(user.to_string())
-        .bind(serde_json::to_string(&factors)?)
-        .bind(serde_json::to_string(&accounts)?)
-        .bind(at.as_micros())
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(match rows.first() {
-            Some(row) if row.text("status")? != Status::Active.as_str() => Grounds::NoEntry,
-            Some(row) if row.count("gone")? > 0 => Grounds::Gone,
-            Some(_) => Grounds::Stand,
-            None => Grounds::NoEntry,
-        })
-    }
+    )
+    .bind(tenant.as_str())
+    .bind(user.to_string())
+    .bind(serde_json::to_string(&factors)?)
+    .bind(serde_json::to_string(&accounts)?)
+    .bind(at.as_micros())
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(match rows.first() {
+        Some(row) if row.text("status")? != Status::Active.as_str() => Grounds::NoEntry,
+        Some(row) if row.count("gone")? > 0 => Grounds::Gone,
+        Some(_) => Grounds::Stand,
+        None => Grounds::NoEntry,
+    })
 }
 
 /// As the statement above writes it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cardea_core::{FactorId, ProviderId, TenantId, Timestamp, UserId};
 use cardea_identity::{AccountId, Had, LinkedAccount, LinkedIdentity, Origin, Sealer, User};
-use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
 use crate::{
     FactorInserted, Store, StoreFault,
@@ -13,6 +13,7 @@ use crate::{
     row::{Read, const_sql},
     sealed::{self, ACCOUNT, Place, account},
     tickets, unlinked,
+    writing::Writing,
 };
 
 /// What came of linking.
@@ -250,11 +251,7 @@ const TAKE: &str = "INSERT INTO unlinked (tenant, provider, mark, sealed, user_i
 const UNLINK: &str = "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND provider = $3 AND linked_at = $4";
 
 /// The names of a user's accounts.
-async fn ids(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    user: UserId,
-) -> Result<BTreeSet<AccountId>, StoreFault> {
+async fn ids(tx: &mut Writing, tenant: &TenantId, user: UserId) -> Result<BTreeSet<AccountId>, StoreFault> {
     let rows = sqlx::query("SELECT provider, linked_at FROM identities WHERE tenant = $1 AND user_id = $2")
         .bind(tenant.as_str())
         .bind(user.to_string())
@@ -266,7 +263,7 @@ async fn ids(
 
 /// Takes from a user the accounts that they linked, as factors that they added. What came by a provider's word stays the provider's.
 pub(crate) async fn drop_own(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     sealer: &Sealer,
     tenant: &TenantId,
     user: UserId,
@@ -291,7 +288,7 @@ pub(crate) async fn drop_own(
 /// recovery codes open nothing without another. They were here, so no letter carries
 /// their next link.
 async fn invite_the_bare(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     tenant: &TenantId,
     user: UserId,
     now: Timestamp,

@@ -39,6 +39,7 @@ mod unlinked;
 mod user_lists;
 mod users;
 mod vault;
+mod writing;
 
 pub use certificates::CertificateRecord;
 pub use changes::{Announced, Change};

@@ -2,9 +2,9 @@
 //! open notes so in its own transaction, and the file is written anew, or the log cut off, on opening, until that was done
 //! once from end to end.
 
-use sqlx::{Any, Connection as _, Executor as _, Row as _, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection};
 
-use crate::StoreFault;
+use crate::{StoreFault, writing::Writing};
 
 /// Where it is noted. Made beside the table of migrations, which stands outside the migrations itself.
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS owed (what TEXT PRIMARY KEY)";
@@ -16,7 +16,7 @@ pub(crate) const ANEW: &str = "vacuum";
 pub(crate) const CUT_OFF: &str = "cut-off";
 
 /// Notes, in the transaction that leaves something behind, what is to be done about it.
-pub(crate) async fn note(tx: &mut Transaction<'_, Any>, what: &str) -> Result<(), StoreFault> {
+pub(crate) async fn note(tx: &mut Writing, what: &str) -> Result<(), StoreFault> {
     sqlx::query("INSERT INTO owed (what) VALUES ($1) ON CONFLICT (what) DO NOTHING")
         .bind(what)
         .execute(&mut **tx)

@@ -7,7 +7,7 @@ use cardea_core::{
     resources::{PolicySet, PolicyText, TenantBundle},
 };
 use cardea_identity::Sealer;
-use sqlx::{Any, Transaction, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
@@ -15,6 +15,7 @@ use crate::{
     resources,
     row::{Read, number},
     sealed::{self, Place},
+    writing::Writing,
 };
 
 /// One version of a tenant's policies.
@@ -213,7 +214,7 @@ impl Store {
 /// Why nothing may be activated, if so. INVARIANT: asked in the transaction that activates, so that no change of
 /// resources comes between the check of a set and its taking effect.
 async fn moved(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     tenant: &TenantId,
     base: Option<u64>,
     checked: &Ground,
@@ -225,7 +226,7 @@ async fn moved(
     Ok((!checked.carries_what_fits(&stands)).then_some(Activation::GroundMoved))
 }
 
-async fn ground(tx: &mut Transaction<'_, Any>, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
+async fn ground(tx: &mut AnyConnection, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
     let Some(version) = active(tx, tenant).await? else { return Ok(None) };
     let mut loaded = resources::load(tx, Some(tenant)).await?;
     let bundle = loaded.tenants.remove(tenant);
@@ -245,13 +246,10 @@ fn version(sealer: &Sealer, row: &AnyRow) -> Result<Version, StoreFault> {
 }
 
 /// The active version's number; the outer `None` says that there is no such tenant.
-pub(crate) async fn active(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-) -> Result<Option<Option<u64>>, StoreFault> {
+pub(crate) async fn active(from: &mut AnyConnection, tenant: &TenantId) -> Result<Option<Option<u64>>, StoreFault> {
     let row = sqlx::query("SELECT active_policy FROM tenants WHERE id = $1")
         .bind(tenant.as_str())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(from)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let number = row.opt_int("active_policy")?;
@@ -260,7 +258,7 @@ pub(crate) async fn active(
 
 /// Keeps a new version and makes it decide; gives its number.
 pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     (sealer, entropy): (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     new: &NewVersion<'_>,

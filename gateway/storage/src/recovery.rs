@@ -2,13 +2,13 @@
 
 use cardea_core::{FactorId, TenantId, Timestamp, UserId};
 use cardea_identity::{Factor, factors::recovery::CodeHash};
-use sqlx::{Any, Transaction};
 
 use crate::{
     FactorInserted, Store, StoreFault,
     changes::{Change, announce},
     devices, factors,
     row::Read,
+    writing::Writing,
 };
 
 /// What came of spending a recovery code.
@@ -121,7 +121,7 @@ impl Store {
 
 /// Why a code was not spent: for the entry, never for whoever typed it.
 async fn not_spent(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     tenant: &TenantId,
     user: UserId,
     factor: FactorId,

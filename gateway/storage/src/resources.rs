@@ -8,7 +8,7 @@ use cardea_core::{
 };
 use cardea_identity::Sealer;
 use serde_json::Value;
-use sqlx::{Any, Transaction, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
 use crate::{
     NewVersion, Store, StoreFault,
@@ -16,6 +16,7 @@ use crate::{
     policies,
     row::Read,
     tenants,
+    writing::Writing,
 };
 
 /// One difference between two bundles.
@@ -257,7 +258,7 @@ impl Store {
 
     async fn make(
         &self,
-        tx: &mut Transaction<'_, Any>,
+        tx: &mut Writing,
         change: &ResourceChange,
         with: &Applying<'_>,
     ) -> Result<Option<Succeeded>, StoreFault> {
@@ -288,7 +289,7 @@ impl Store {
 }
 
 async fn succeed(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     seals: (&Sealer, &dyn Entropy),
     tenant: &TenantId,
     set: &PolicySet,
@@ -301,12 +302,7 @@ async fn succeed(
     Ok(Succeeded { tenant: tenant.clone(), version, hash, before })
 }
 
-async fn put<R: Resource>(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    id: &str,
-    spec: &R,
-) -> Result<(), StoreFault> {
+async fn put<R: Resource>(tx: &mut Writing, tenant: &TenantId, id: &str, spec: &R) -> Result<(), StoreFault> {
     sqlx::query(
         "INSERT INTO resources (tenant, kind, id, spec) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (tenant, kind, id) DO UPDATE SET spec = excluded.spec",
@@ -320,7 +316,7 @@ async fn put<R: Resource>(
     Ok(())
 }
 
-async fn drop(tx: &mut Transaction<'_, Any>, tenant: &TenantId, kind: &str, id: &str) -> Result<(), StoreFault> {
+async fn drop(tx: &mut Writing, tenant: &TenantId, kind: &str, id: &str) -> Result<(), StoreFault> {
     sqlx::query("DELETE FROM resources WHERE tenant = $1 AND kind = $2 AND id = $3")
         .bind(tenant.as_str())
         .bind(kind)
@@ -330,7 +326,7 @@ async fn drop(tx: &mut Transaction<'_, Any>, tenant: &TenantId, kind: &str, id: 
     Ok(())
 }
 
-async fn put_guard_rails(tx: &mut Transaction<'_, Any>, rails: &[PolicyText]) -> Result<(), StoreFault> {
+async fn put_guard_rails(tx: &mut Writing, rails: &[PolicyText]) -> Result<(), StoreFault> {
     sqlx::query("DELETE FROM guard_rails").execute(&mut **tx).await?;
     for rail in rails {
         sqlx::query("INSERT INTO guard_rails (name, text) VALUES ($1, $2)")
@@ -343,7 +339,7 @@ async fn put_guard_rails(tx: &mut Transaction<'_, Any>, rails: &[PolicyText]) ->
 }
 
 /// The whole bundle as of one moment, or one tenant of it under the guard-rails; a fault where any of it cannot be read.
-pub(crate) async fn load(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<Bundle, StoreFault> {
+pub(crate) async fn load(tx: &mut AnyConnection, only: Option<&TenantId>) -> Result<Bundle, StoreFault> {
     let Legible { bundle, illegible } = read(tx, only).await?;
     match illegible.into_iter().next() {
         None => Ok(bundle),
@@ -351,13 +347,13 @@ pub(crate) async fn load(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>)
     }
 }
 
-async fn read(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<Legible, StoreFault> {
+async fn read(tx: &mut AnyConnection, only: Option<&TenantId>) -> Result<Legible, StoreFault> {
     let only = only.map_or("", TenantId::as_str);
     let (mut found, mut why) = (Legible::default(), BTreeMap::<TenantId, Vec<String>>::new());
     let sql = "SELECT t.id, t.spec, v.body FROM tenants t \
                LEFT JOIN policy_versions v ON v.tenant = t.id AND v.version = t.active_policy \
                WHERE $1 = '' OR t.id = $1 ORDER BY t.id";
-    let tenants = sqlx::query(sql).bind(only).fetch_all(&mut **tx).await?;
+    let tenants = sqlx::query(sql).bind(only).fetch_all(&mut *tx).await?;
     for row in &tenants {
         let id = row.parsed("id", TenantId::parse)?;
         match tenant_in(row, &id) {
@@ -368,7 +364,7 @@ async fn read(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<
         }
     }
     let sql = "SELECT tenant, kind, id, spec FROM resources WHERE $1 = '' OR tenant = $1 ORDER BY tenant, kind, id";
-    let resources = sqlx::query(sql).bind(only).fetch_all(&mut **tx).await?;
+    let resources = sqlx::query(sql).bind(only).fetch_all(&mut *tx).await?;
     for row in &resources {
         let id = row.parsed("tenant", TenantId::parse)?;
         let Some(tenant) = found.bundle.tenants.get_mut(&id) else { continue };
@@ -384,7 +380,7 @@ async fn read(tx: &mut Transaction<'_, Any>, only: Option<&TenantId>) -> Result<
         let hosts = own.chain(more).flat_map(hosts_in).collect();
         found.illegible.insert(id, Illegible { why, hosts });
     }
-    for row in sqlx::query("SELECT name, text FROM guard_rails ORDER BY name").fetch_all(&mut **tx).await? {
+    for row in sqlx::query("SELECT name, text FROM guard_rails ORDER BY name").fetch_all(&mut *tx).await? {
         found.bundle.guard_rails.push(PolicyText { name: row.text("name")?, text: row.text("text")? });
     }
     Ok(found)

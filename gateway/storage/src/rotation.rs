@@ -11,7 +11,7 @@ use cardea_identity::{
     keys,
     sealing::{EntrySealer, KeyId},
 };
-use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyRow};
+use sqlx::{AssertSqlSafe, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
@@ -21,6 +21,7 @@ use crate::{
     row::{Read, owner},
     seal_up::{To, update},
     sealed::{self, ACCOUNT, EMAIL, Place, account},
+    writing::Writing,
 };
 
 /// How long a key that seals no more still opens at least: longer than what lies in memory, in a browser or in Redis for
@@ -223,7 +224,7 @@ const OWNERLESS: &str = "SELECT DISTINCT tenant FROM tenant_keys \
      WHERE tenant <> '' AND sealed <> '' AND tenant NOT IN (SELECT id FROM tenants)";
 
 /// The same in a transaction under way.
-pub(crate) async fn destroy_ownerless(tx: &mut Transaction<'_, Any>) -> Result<(), StoreFault> {
+pub(crate) async fn destroy_ownerless(tx: &mut Writing) -> Result<(), StoreFault> {
     let sql = "UPDATE tenant_keys SET sealed = '' WHERE tenant <> '' AND tenant NOT IN (SELECT id FROM tenants)";
     sqlx::query(sql).execute(&mut **tx).await?;
     Ok(())

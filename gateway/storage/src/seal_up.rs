@@ -12,7 +12,7 @@ use cardea_identity::{
     sealing::EntrySealer,
 };
 use serde_json::Value;
-use sqlx::{Any, AssertSqlSafe, Transaction, any::AnyRow};
+use sqlx::{AssertSqlSafe, any::AnyRow};
 
 use crate::{
     StoreFault,
@@ -22,20 +22,21 @@ use crate::{
     row::Read,
     sealed::{self, ACCOUNT, EMAIL, Place, account},
     vault::Vault,
+    writing::Writing,
 };
 
 /// Rows that are read at once.
 const STRIDE: i64 = 1_000;
 
 /// Under way: the keys that were made, by their owners.
-struct SealingUp<'a, 'c> {
-    tx: &'a mut Transaction<'c, Any>,
+struct SealingUp<'a> {
+    tx: &'a mut Writing,
     vault: &'a Vault,
     sealers: HashMap<String, Sealer>,
 }
 
 /// Seals everything that lies open.
-pub(crate) async fn seal_what_lies_open(tx: &mut Transaction<'_, Any>, vault: &Vault) -> Result<(), StoreFault> {
+pub(crate) async fn seal_what_lies_open(tx: &mut Writing, vault: &Vault) -> Result<(), StoreFault> {
     let mut up = SealingUp { tx, vault, sealers: HashMap::new() };
     for (table, columns, set, seal) in TABLES {
         let mut after = 0;
@@ -58,7 +59,7 @@ pub(crate) async fn seal_what_lies_open(tx: &mut Transaction<'_, Any>, vault: &V
 
 /// Gives a row other values, for columns from `$2` on. Only words of tables in the program are composed.
 pub(crate) async fn update(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     table: &str,
     set: &str,
     row: i64,
@@ -98,7 +99,7 @@ const TABLES: &[(&str, &str, &str, Seal)] = &[
     ("secrets", "tenant, purpose, id, sealed", "sealed = $2", secret),
 ];
 
-impl SealingUp<'_, '_> {
+impl SealingUp<'_> {
     async fn sealer(&mut self, owner: &str) -> Result<Sealer, StoreFault> {
         if let Some(sealer) = self.sealers.get(owner) {
             return Ok(sealer.clone());

@@ -9,13 +9,14 @@ use std::{
 
 use cardea_core::Entropy;
 use cardea_identity::Sealer;
-use sqlx::{
-    Any, AnyPool, Connection as _, Executor, Row, SqliteConnection, Transaction, any::AnyPoolOptions,
-    pool::PoolConnection,
-};
+use sqlx::{AnyPool, Connection as _, Executor, Row, SqliteConnection, any::AnyPoolOptions};
 use tokio::sync::Mutex;
 
-use crate::{StoreFault, owed, seal_up, vault::Vault};
+use crate::{
+    StoreFault, owed, seal_up,
+    vault::Vault,
+    writing::{Turn, Writer, Writing},
+};
 
 /// The durable store. Cloning shares it.
 ///
@@ -31,7 +32,7 @@ struct Pools {
     reader: AnyPool,
     /// One connection: whatever is searched for, requests find theirs free.
     searcher: AnyPool,
-    writer: AnyPool,
+    writer: Arc<Writer>,
     /// The log's, of SQLite's own kind: written with in the writer's turn.
     log: Mutex<Option<SqliteConnection>>,
     vault: Vault,
@@ -63,7 +64,7 @@ impl Store {
         create_private(path)?;
         let url = sqlite_url(path)?;
         let vault = Vault::new(Some(operator), Some(entropy));
-        let writer = connect(&url, 1, PRAGMAS).await?;
+        let writer = Writer::new(&url, PRAGMAS);
         migrate(&writer, &vault).await?;
         owed::settle(connect_log(&url).await?).await?;
         let reader = connect(&url, READERS, READER_PRAGMAS).await?;
@@ -89,7 +90,7 @@ impl Store {
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
-                let (writer, searcher) = (reader.clone(), reader.clone());
+                let (writer, searcher) = (Writer::new(&url, READER_PRAGMAS), reader.clone());
                 let vault = Vault::new(operator, None);
                 Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default(), vault })))
             }
@@ -144,21 +145,15 @@ impl Store {
         &self.0.searcher
     }
 
-    /// Begins to write. `IMMEDIATE`: a transaction that first reads could otherwise lose its right to write to another
-    /// process.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Any>, StoreFault> {
-        Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// Begins to write.
+    pub(crate) async fn write(&self) -> Result<Writing, StoreFault> {
+        self.0.writer.begin().await
     }
 
-    /// Where to write with one statement: it is a transaction by itself, and the writer is asked once and not three times.
-    pub(crate) fn writer(&self) -> &AnyPool {
-        &self.0.writer
-    }
-
-    /// The right to write with the log's connection, as long as this is held: whoever writes waits here, and not in
-    /// SQLite's busy loops.
-    pub(crate) async fn turn(&self) -> Result<PoolConnection<Any>, StoreFault> {
-        Ok(self.0.writer.acquire().await?)
+    /// The right to write: with one statement, which is a transaction by itself, or with the log's connection, as long as this is
+    /// held. Whoever writes waits here, and not in SQLite's busy loops.
+    pub(crate) async fn turn(&self) -> Result<Turn, StoreFault> {
+        self.0.writer.turn().await
     }
 
     /// Where the log's connection rests between two groups. What is taken and not put back is closed.
@@ -197,9 +192,8 @@ async fn connect(url: &str, most: u32, pragmas: &'static str) -> Result<AnyPool,
         .max_lifetime(None)
         .idle_timeout(None)
         .test_before_acquire(false)
-        // On a full disk or a failed read SQLite may roll back by itself (its `ROLLBACK` then finds nothing to roll back),
-        // and the driver believes for good that it is in a transaction. INVARIANT: such a connection never begins
-        // another one. It is closed, and a new one takes its place; what was rolled back has been settled on its release.
+        // On a failed read SQLite may roll back by itself (its `ROLLBACK` then finds nothing to roll back), and the driver
+        // believes for good that it is in a transaction. INVARIANT: such a connection never begins another one.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(sqlx::raw_sql(pragmas)).await.map(|_| ()) })
@@ -252,8 +246,8 @@ const SEALED: i64 = 4;
 const MARKED: i64 = 5;
 
 /// Brings the tables up to date, in one transaction: two processes that start together do it once.
-async fn migrate(writer: &AnyPool, vault: &Vault) -> Result<(), StoreFault> {
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+async fn migrate(writer: &Arc<Writer>, vault: &Vault) -> Result<(), StoreFault> {
+    let mut tx = writer.begin().await?;
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)").execute(&mut *tx).await?;
     sqlx::query(owed::TABLE).execute(&mut *tx).await?;
     let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM migrations").fetch_one(&mut *tx).await?;
@@ -342,7 +336,7 @@ mod tests {
             sqlx::raw_sql("DROP TRIGGER IF EXISTS full").execute(&mut *tx).await.unwrap();
             tx.commit().await.unwrap();
             fill().await.unwrap_or_else(|fault| panic!("{what}: {}", fault.with_causes()));
-            let row = sqlx::query("PRAGMA synchronous").fetch_one(&store.0.writer).await.unwrap();
+            let row = sqlx::query("PRAGMA synchronous").fetch_one(&mut *store.turn().await.unwrap()).await.unwrap();
             assert_eq!(row.try_get::<i64, _>(0).unwrap(), 2, "{what}: a new connection is as durable as the first");
         }
     }

@@ -1,12 +1,12 @@
 //! Tenants: which there are, and what deleting one takes with it.
 
 use cardea_core::{TenantId, Timestamp, resources::TenantSpec};
-use sqlx::{Any, Transaction};
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     row::Read,
+    writing::Writing,
 };
 
 impl Store {
@@ -27,7 +27,7 @@ impl Store {
 }
 
 /// Keeps a new or changed tenant.
-pub(crate) async fn put(tx: &mut Transaction<'_, Any>, spec: &TenantSpec) -> Result<(), StoreFault> {
+pub(crate) async fn put(tx: &mut Writing, spec: &TenantSpec) -> Result<(), StoreFault> {
     sqlx::query("INSERT INTO tenants (id, spec) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET spec = excluded.spec")
         .bind(spec.id.as_str())
         .bind(serde_json::to_string(spec)?)
@@ -61,7 +61,7 @@ const DROP: &[&str] = &[
 /// unless they hold a copy of the key from before. The page as it was lies in the log of writes until that is cut off,
 /// which is done right after (see [`Store::scrub`]); there too it is sealed under the operator's key. What a file system
 /// or a disk keeps of blocks that were given back is theirs.
-pub(crate) async fn drop(tx: &mut Transaction<'_, Any>, id: &TenantId, now: Timestamp) -> Result<(), StoreFault> {
+pub(crate) async fn drop(tx: &mut Writing, id: &TenantId, now: Timestamp) -> Result<(), StoreFault> {
     sqlx::query("UPDATE users SET status = 'deleted', person = x'', mark = '', changed_at = $2 WHERE tenant = $1")
         .bind(id.as_str())
         .bind(now.as_micros())

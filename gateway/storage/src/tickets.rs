@@ -5,12 +5,13 @@
 use cardea_core::{Entropy, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealer, TicketHash};
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, Transaction, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use crate::{
     Store, StoreFault,
     row::Read,
     sealed::{self, Place},
+    writing::Writing,
 };
 
 /// What a ticket is for. A ticket of one kind is never found for another.
@@ -154,7 +155,7 @@ impl Store {
 }
 
 pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     (sealer, entropy): (&Sealer, &dyn Entropy),
     ticket: &TicketRecord,
 ) -> Result<(), StoreFault> {
@@ -177,11 +178,7 @@ pub(crate) async fn insert(
 }
 
 /// Makes every link of a person worthless, once the transaction ends well.
-pub(crate) async fn drop_links(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    user: UserId,
-) -> Result<(), StoreFault> {
+pub(crate) async fn drop_links(tx: &mut Writing, tenant: &TenantId, user: UserId) -> Result<(), StoreFault> {
     sqlx::query("DELETE FROM tickets WHERE tenant = $1 AND kind IN ($2, $3) AND subject = $4 AND used_at IS NULL")
         .bind(tenant.as_str())
         .bind(TicketKind::Invitation.as_str())
@@ -194,7 +191,7 @@ pub(crate) async fn drop_links(
 
 /// Takes a ticket, once the transaction ends well.
 pub(crate) async fn take(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     sealer: &Sealer,
     tenant: &TenantId,
     kind: TicketKind,

@@ -3,12 +3,12 @@
 
 use cardea_core::{ProviderId, TenantId, UserId};
 use cardea_identity::{AccountId, LinkedIdentity, Sealer};
-use sqlx::{Any, Transaction};
 
 use crate::{
     Store, StoreFault,
     row::Read,
     sealed::{self, ACCOUNT, Place, account},
+    writing::Writing,
 };
 
 impl Store {
@@ -57,12 +57,7 @@ pub(crate) fn marks(sealer: &Sealer, identity: &LinkedIdentity) -> Result<String
 }
 
 /// Whether an account with one of these marks was taken from this user.
-pub(crate) async fn was(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    user: UserId,
-    marks: &str,
-) -> Result<bool, StoreFault> {
+pub(crate) async fn was(tx: &mut Writing, tenant: &TenantId, user: UserId, marks: &str) -> Result<bool, StoreFault> {
     let sql = "SELECT 1 AS was FROM unlinked WHERE tenant = $1 AND user_id = $2 AND mark IN (SELECT value FROM json_each($3))";
     let row = sqlx::query(sql)
         .bind(tenant.as_str())
@@ -74,12 +69,7 @@ pub(crate) async fn was(
 }
 
 /// Forgets that it was, since its person links it anew: so it is never both.
-pub(crate) async fn forget(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    user: UserId,
-    marks: &str,
-) -> Result<(), StoreFault> {
+pub(crate) async fn forget(tx: &mut Writing, tenant: &TenantId, user: UserId, marks: &str) -> Result<(), StoreFault> {
     let sql = "DELETE FROM unlinked WHERE tenant = $1 AND user_id = $2 AND mark IN (SELECT value FROM json_each($3))";
     sqlx::query(sql).bind(tenant.as_str()).bind(user.to_string()).bind(marks.to_owned()).execute(&mut **tx).await?;
     Ok(())

@@ -2,17 +2,18 @@
 //! given to another.
 
 use cardea_core::{Attributes, Entropy, GroupId, TenantId, Timestamp, UserId};
-use cardea_identity::{Email, Sealer, Status, User};
+use cardea_identity::{Email, Factor, Sealer, Status, User};
 
-use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
-    devices,
+    devices, factors,
     row::{Read, const_sql},
     sealed::{self, EMAIL},
     tickets,
+    writing::Writing,
 };
 
 /// What came of adding a user.
@@ -62,9 +63,20 @@ impl Store {
     /// The user of that address, unless deleted.
     pub async fn user_by_email(&self, tenant: &TenantId, email: &Email) -> Result<Option<User>, StoreFault> {
         let (mut tx, sealer) = self.read_marks(tenant).await?;
-        let row = by_email(&mut tx, &sealer, tenant, email).await?;
-        drop(tx);
-        self.with_groups(tenant, row).await
+        of_email(&mut tx, &sealer, tenant, email).await
+    }
+
+    /// The user with that address, with their factors, oldest first.
+    pub async fn enrolled_by_email(
+        &self,
+        tenant: &TenantId,
+        email: &Email,
+    ) -> Result<Option<(User, Vec<Factor>)>, StoreFault> {
+        let (mut tx, sealer) = self.read_marks(tenant).await?;
+        let Some(user) = of_email(&mut tx, &sealer, tenant, email).await? else { return Ok(None) };
+        let factors = factors::of_user(&mut *tx, tenant, user.id).await?;
+        let factors = factors.iter().map(|row| factors::factor(&sealer, row)).collect::<Result<_, _>>()?;
+        Ok(Some((user, factors)))
     }
 
     /// Sets a user's status, if it is `from`; tells whether it was. Deleting is [`Store::delete_user`].
@@ -203,7 +215,7 @@ impl Store {
         .bind(tenant.as_str())
         .bind(id.to_string())
         .bind(at.as_micros())
-        .execute(self.writer())
+        .execute(&mut *self.turn().await?)
         .await?;
         Ok(())
     }
@@ -249,7 +261,7 @@ const DELETE: &[&str] = &[
 
 /// Commits a change of one user, if there was one.
 async fn finish(
-    mut tx: Transaction<'_, Any>,
+    mut tx: Writing,
     tenant: &TenantId,
     id: UserId,
     changed: u64,
@@ -277,13 +289,20 @@ async fn by_email(
     Ok(sqlx::query(sql).bind(tenant.as_str()).bind(marks).fetch_optional(from).await?)
 }
 
-/// Adds a user with their groups, unless id or address is another's.
-async fn add(
-    tx: &mut Transaction<'_, Any>,
+async fn of_email(
+    from: &mut AnyConnection,
     sealer: &Sealer,
-    entropy: &dyn Entropy,
-    user: &User,
-) -> Result<Inserted, StoreFault> {
+    tenant: &TenantId,
+    email: &Email,
+) -> Result<Option<User>, StoreFault> {
+    let Some(row) = by_email(from, sealer, tenant, email).await? else { return Ok(None) };
+    let mut user = user(sealer, &row)?;
+    user.groups = groups_of(from, user.id).await?;
+    Ok(Some(user))
+}
+
+/// Adds a user with their groups, unless id or address is another's.
+async fn add(tx: &mut Writing, sealer: &Sealer, entropy: &dyn Entropy, user: &User) -> Result<Inserted, StoreFault> {
     let row = sqlx::query("SELECT COUNT(*) AS ids FROM users WHERE id = $1")
         .bind(user.id.to_string())
         .fetch_one(&mut **tx)
@@ -300,7 +319,7 @@ async fn add(
 }
 
 pub(crate) async fn insert(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     sealer: &Sealer,
     entropy: &dyn Entropy,
     user: &User,
@@ -322,12 +341,7 @@ pub(crate) async fn insert(
     insert_groups(tx, &user.tenant, user.id, &user.groups).await
 }
 
-async fn insert_groups(
-    tx: &mut Transaction<'_, Any>,
-    tenant: &TenantId,
-    id: UserId,
-    groups: &[GroupId],
-) -> Result<(), StoreFault> {
+async fn insert_groups(tx: &mut Writing, tenant: &TenantId, id: UserId, groups: &[GroupId]) -> Result<(), StoreFault> {
     for group in groups {
         sqlx::query("INSERT INTO memberships (tenant, user_id, group_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(tenant.as_str())

@@ -19,6 +19,7 @@ use crate::{
     Store, StoreFault,
     row::{Read, owner},
     sealed::Place,
+    writing::Writing,
 };
 
 /// The opened keys, by their owners; the operator's own have the empty name.
@@ -49,7 +50,7 @@ impl Vault {
 
     /// The operator's key that seals: the one that the operator's own key is sealed under in this transaction, so that no key
     /// is made under one that another process has replaced.
-    async fn sealing_operator(&self, tx: &mut Transaction<'_, Any>) -> Result<Sealer, StoreFault> {
+    async fn sealing_operator(&self, tx: &mut Writing) -> Result<Sealer, StoreFault> {
         let operator = self.operator()?;
         let rows = sqlx::query(KEYS).bind(owner(None)).fetch_all(&mut **tx).await?;
         let Some(own) = rows.first() else { return Ok(operator) };
@@ -110,7 +111,7 @@ impl Vault {
     }
 
     /// Makes a key that seals from now on, once the transaction ends well.
-    pub(crate) async fn make(&self, tx: &mut Transaction<'_, Any>, owner: &str) -> Result<(), StoreFault> {
+    pub(crate) async fn make(&self, tx: &mut Writing, owner: &str) -> Result<(), StoreFault> {
         let entropy = self.entropy()?;
         let key = Secret::new(entropy::bytes::<32>(entropy));
         let id = Sealer::new(&key)?.ids().next().ok_or(CannotOpen)?;
@@ -130,7 +131,7 @@ impl Vault {
     }
 
     /// The owner's keys as they stand in the transaction, made where there are none. Nothing is remembered.
-    pub(crate) async fn read_or_make(&self, tx: &mut Transaction<'_, Any>, owner: &str) -> Result<Sealer, StoreFault> {
+    pub(crate) async fn read_or_make(&self, tx: &mut Writing, owner: &str) -> Result<Sealer, StoreFault> {
         if let Some(ring) = self.read(tx, owner).await? {
             return Ok(ring);
         }
@@ -202,10 +203,7 @@ impl Store {
 
     /// Begins to write what is to be sealed. INVARIANT: the key is the one that stands in this transaction, so that nothing
     /// is sealed under one that another process has replaced.
-    pub(crate) async fn write_sealed(
-        &self,
-        tenant: Option<&TenantId>,
-    ) -> Result<(Transaction<'static, Any>, Sealer), StoreFault> {
+    pub(crate) async fn write_sealed(&self, tenant: Option<&TenantId>) -> Result<(Writing, Sealer), StoreFault> {
         self.sealer(tenant).await?;
         let mut tx = self.write().await?;
         let sealer = self.sealer_in(&mut tx, tenant).await?;
@@ -227,10 +225,10 @@ impl Store {
     /// What seals in a transaction under way, for an owner who has a key.
     pub(crate) async fn sealer_in(
         &self,
-        tx: &mut Transaction<'_, Any>,
+        tx: &mut AnyConnection,
         tenant: Option<&TenantId>,
     ) -> Result<Sealer, StoreFault> {
-        let rows = sqlx::query(KEYS).bind(owner(tenant)).fetch_all(&mut **tx).await?;
+        let rows = sqlx::query(KEYS).bind(owner(tenant)).fetch_all(tx).await?;
         let stands = rows.iter().map(|row| row.bytes("id")).collect::<Result<Vec<_>, _>>()?;
         if let Some(known) = self.sealer_at_hand(tenant)
             && known.ids().map(|id| id.as_bytes().to_vec()).eq(stands)

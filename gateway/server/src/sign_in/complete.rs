@@ -6,7 +6,7 @@ use axum::response::Response;
 use cardea_audit::Event;
 use cardea_core::{Assurance, Caller, Reason, SessionId};
 use cardea_identity::{
-    HandleRecord, Session, User,
+    Email, HandleRecord, Session, User,
     assurance::{self, Means, Proof},
     cookie,
     device::{self, Device},
@@ -78,6 +78,12 @@ impl Visit {
         let Some(user) = user else { return Ok(None) };
         let factors = self.house.store.factors(self.id(), user.id).await?;
         Ok(Some(Enrolled { user, factors }))
+    }
+
+    /// The same of the person with that address.
+    pub(super) async fn enrolled_by_email(&self, email: &Email) -> Result<Option<Enrolled>, No> {
+        let found = self.house.store.enrolled_by_email(self.id(), email).await?;
+        Ok(found.map(|(user, factors)| Enrolled { user, factors }))
     }
 
     /// The person as the rules know them.
@@ -209,13 +215,13 @@ impl Visit {
         let doer = doer.known_as(Caller::User(self.tenant.facts(user)), Some(session.id));
         self.house.record(self.id(), &doer, event).await?;
         let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
-        shared.session_open(&session, &record, &forgiven, self.now).await?;
+        let grounds = shared.session_open((&session, &record), &forgiven, self.now).await?;
         if let Some(before) = self.admitted.session() {
             self.replace(before.id).await?;
         }
         // Suspending shuts the door first and then ends the sessions it finds, and so does whoever takes away what this one rests
         // on: it may have slipped between.
-        match self.house.store.entered(self.id(), user.id, &session.proofs, self.now).await? {
+        match grounds {
             Grounds::Stand => Ok((session, cookie::set_handle(&handle, self.house.is_secure()))),
             Grounds::NoEntry => {
                 self.replace(session.id).await?;

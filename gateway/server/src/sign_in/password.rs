@@ -75,8 +75,7 @@ async fn proved(visit: &Visit, password: Secret<String>) -> Result<Response, No>
     if let Some(wait) = visit.limited(Target::Password, &email).await? {
         return again(visit, flow, &email, Problem::TooMany(wait)).await;
     }
-    let user = visit.house.store.user_by_email(visit.id(), &email).await?;
-    let enrolled = visit.enrolled(user).await?;
+    let enrolled = visit.enrolled_by_email(&email).await?;
     let factor = enrolled.as_ref().and_then(|one| kept(&one.factors));
     let phc = factor.map(|(_, phc)| phc.to_owned());
     let right = verify(phc, password).await?;

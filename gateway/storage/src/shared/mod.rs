@@ -23,7 +23,7 @@ use cardea_identity::{
 };
 
 pub use self::{redis::RedisShared, sql::SqlShared};
-use crate::StoreFault;
+use crate::{Grounds, StoreFault};
 
 /// The contract of every shared store.
 ///
@@ -155,19 +155,16 @@ pub trait SharedState: Send + Sync {
         Ok(())
     }
 
-    /// Keeps a new session with its first handle, and makes the tries undone that led to it. A store that cannot do so in one step
-    /// keeps the session first: where it fails between, nobody holds what would open it.
+    /// Keeps a new session with its first handle, makes the tries undone that led to it, and then notes in the durable store who
+    /// entered and looks once more at what the session rests on ([`Store::entered`](crate::Store::entered)): whoever takes that away may have found no
+    /// session yet. A store that cannot do so in one step keeps the session first: where it fails between, nobody holds what would
+    /// open it.
     async fn session_open(
         &self,
-        session: &Session,
-        handle: &HandleRecord,
+        (session, handle): (&Session, &HandleRecord),
         forgiven: &Forgiven,
         now: Timestamp,
-    ) -> Result<(), StoreFault> {
-        self.session_insert(session).await?;
-        self.handle_insert(handle, session).await?;
-        self.forgive_each(&session.tenant, forgiven, now).await
-    }
+    ) -> Result<Grounds, StoreFault>;
 
     /// Drops what is past its time; to be called now and then.
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault>;

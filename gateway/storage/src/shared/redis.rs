@@ -15,8 +15,8 @@ use cardea_identity::{
     session::End,
 };
 
-use super::{SharedState, keys::Keys, scripts::Scripts};
-use crate::{Store, StoreFault, changes::Change, sealed::Place};
+use super::{Forgiven, SharedState, keys::Keys, scripts::Scripts};
+use crate::{Grounds, Store, StoreFault, changes::Change, sealed::Place};
 
 /// Shared state in Redis. Ends and changes of sessions are announced in the change feed of the durable store, so that
 /// every gateway learns of them in the same way.
@@ -136,6 +136,18 @@ impl SharedState for RedisShared {
 
     async fn handle_insert(&self, handle: &HandleRecord, session: &Session) -> Result<(), StoreFault> {
         self.keep_handle(handle, session).await
+    }
+
+    async fn session_open(
+        &self,
+        (session, handle): (&Session, &HandleRecord),
+        forgiven: &Forgiven,
+        now: Timestamp,
+    ) -> Result<Grounds, StoreFault> {
+        self.session_insert(session).await?;
+        self.handle_insert(handle, session).await?;
+        self.forgive_each(&session.tenant, forgiven, now).await?;
+        self.store.entered(&session.tenant, session.user, &session.proofs, now).await
     }
 
     async fn session_by_handle(

@@ -10,14 +10,16 @@ use cardea_identity::{
     one_time::{OneTime, Purpose},
     session::End,
 };
-use sqlx::{Any, Transaction, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use super::{Forgiven, SharedState, sql_handles, sql_once};
 use crate::{
-    Store, StoreFault,
+    Grounds, Store, StoreFault,
     changes::{Change, announce},
+    grounds,
     row::{Read, number},
     sealed::{self, Place},
+    writing::Writing,
 };
 
 /// Shared state in the durable store's own database.
@@ -47,16 +49,17 @@ impl SharedState for SqlShared {
 
     async fn session_open(
         &self,
-        session: &Session,
-        handle: &HandleRecord,
+        (session, handle): (&Session, &HandleRecord),
         forgiven: &Forgiven,
-        _: Timestamp,
-    ) -> Result<(), StoreFault> {
+        now: Timestamp,
+    ) -> Result<Grounds, StoreFault> {
         let (mut tx, sealer) = self.0.write_sealed(Some(&session.tenant)).await?;
         insert(&mut tx, (&sealer, self.0.entropy()?), session).await?;
         sql_handles::keep(&mut *tx, handle).await?;
         sql_once::forgive_in(&mut tx, &sealer, &session.tenant, forgiven).await?;
-        Ok(tx.commit().await?)
+        let grounds = grounds::enter(&mut tx, &session.tenant, session.user, &session.proofs, now).await?;
+        tx.commit().await?;
+        Ok(grounds)
     }
 
     async fn session_by_handle(
@@ -91,7 +94,7 @@ impl SharedState for SqlShared {
             .bind(tenant.as_str())
             .bind(id.to_string())
             .bind(at.as_micros())
-            .execute(self.0.writer())
+            .execute(&mut *self.0.turn().await?)
             .await?;
         Ok(())
     }
@@ -253,7 +256,7 @@ impl SqlShared {
 
 /// Keeps a session; tells whether it was not kept before.
 async fn insert(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     (sealer, entropy): (&Sealer, &dyn Entropy),
     session: &Session,
 ) -> Result<bool, StoreFault> {
@@ -276,7 +279,7 @@ async fn insert(
 }
 
 async fn finish(
-    mut tx: Transaction<'_, Any>,
+    mut tx: Writing,
     tenant: &TenantId,
     ended: u64,
     change: &Change,

@@ -8,7 +8,7 @@ use super::sql::session;
 use crate::{Store, StoreFault, row::Read};
 
 pub(super) async fn insert(store: &Store, handle: &HandleRecord) -> Result<(), StoreFault> {
-    keep(store.writer(), handle).await
+    keep(&mut *store.turn().await?, handle).await
 }
 
 pub(super) async fn opened(

@@ -8,10 +8,10 @@ use cardea_identity::{
     guard::{Limit, Tries},
     one_time::{OneTime, Purpose},
 };
-use sqlx::{Any, Transaction, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use super::{Forgiven, names_of_tries};
-use crate::{Store, StoreFault, row::Read};
+use crate::{Store, StoreFault, row::Read, writing::Writing};
 
 pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault> {
     sqlx::query(
@@ -23,7 +23,7 @@ pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault
     .bind(value.hash.to_string())
     .bind(value.body.as_str())
     .bind(value.expires.as_micros())
-    .execute(store.writer())
+    .execute(&mut *store.turn().await?)
     .await?;
     Ok(())
 }
@@ -68,7 +68,7 @@ pub(super) async fn take(
     .bind(purpose.as_str())
     .bind(hash.to_string())
     .bind(now.as_micros())
-    .fetch_all(store.writer())
+    .fetch_all(&mut *store.turn().await?)
     .await?;
     let taken = rows.first().map(|row| one_time(row, tenant, purpose, hash)).transpose()?;
     store.sealer_with(Some(tenant), taken.as_ref().and_then(|value| value.body.key_id())).await?;
@@ -114,7 +114,7 @@ pub(super) async fn forgive_each(store: &Store, tenant: &TenantId, forgiven: &Fo
 
 /// Makes tries undone in a transaction under way.
 pub(super) async fn forgive_in(
-    tx: &mut Transaction<'_, Any>,
+    tx: &mut Writing,
     sealer: &Sealer,
     tenant: &TenantId,
     Forgiven { keys, back }: &Forgiven,
@@ -148,7 +148,7 @@ struct Kept {
 
 impl Kept {
     async fn read(
-        tx: &mut Transaction<'_, Any>,
+        tx: &mut Writing,
         sealer: &Sealer,
         tenant: &TenantId,
         limits: impl IntoIterator<Item = &Limit>,
@@ -173,7 +173,7 @@ impl Kept {
     /// Applies `to` to the tries under a limit's key. What `to` refuses is left as it was.
     async fn change<No>(
         &mut self,
-        tx: &mut Transaction<'_, Any>,
+        tx: &mut Writing,
         tenant: &TenantId,
         limit: &Limit,
         to: impl FnOnce(Tries) -> Result<Tries, No>,

@@ -8,7 +8,7 @@ mod tries;
 
 use std::sync::Arc;
 
-use cardea_core::{TenantId, Timestamp, UserId, entropy::Fixed};
+use cardea_core::{FactorId, TenantId, Timestamp, UserId, entropy::Fixed};
 use cardea_identity::{
     Sealed, TicketHash,
     assurance::{Means, Proof},
@@ -70,8 +70,13 @@ fn ada() -> UserId {
 }
 
 /// A session of `user` at `of`, begun at `at`.
+/// What every session's person has shown.
+fn shown() -> FactorId {
+    FactorId::mint(t0(), &Fixed::new(9))
+}
+
 fn session(of: &str, user: UserId, at: Timestamp, seed: u64) -> Session {
-    let factor = cardea_core::FactorId::mint(at, &Fixed::new(9));
+    let factor = shown();
     let start = Start {
         tenant: tenant(of),
         user,

@@ -18,7 +18,7 @@ impl Under {
     async fn begun(&self) -> (Session, HandleRecord) {
         let begun = session("acme", ada(), t0(), 1);
         let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
-        self.ours.session_open(&begun, &record, &Forgiven::default(), t0()).await.unwrap();
+        self.ours.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
         (begun, record)
     }
 

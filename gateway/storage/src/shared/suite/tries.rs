@@ -2,7 +2,7 @@
 
 use ::redis::AsyncCommands as _;
 use cardea_identity::{
-    Email,
+    Email, Factor, FactorData, Status,
     guard::{self, Account, Limit, Rule, Target},
 };
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use super::{
     stories::{both, secs},
     *,
 };
-use crate::LINGER;
+use crate::{FactorInserted, Grounds, Inserted, LINGER, testing::user};
 
 pub(super) fn limit(key: &str) -> Limit {
     let rule = Rule { free: 10, first_wait: secs(30), longest_wait: secs(3_600), forget: secs(86_400) };
@@ -50,6 +50,33 @@ async fn waiting_helps_and_a_success_forgives() {
     }
 }
 
+/// Beside what the store's own test of grounds tells: here that every shared store asks, and keeps the session for its end.
+#[tokio::test]
+async fn a_session_that_opens_tells_whether_its_person_may_enter_still() {
+    for under in stores().await {
+        let (acme, ours, name) = (acme(), &under.ours, under.name);
+        let mut person = user("acme", "ada@x.example");
+        person.id = ada();
+        assert_eq!(under.store.insert_user(&person).await.unwrap(), Inserted::Done);
+        let opened = async |seed| {
+            let begun = session("acme", ada(), t0(), seed);
+            let record = handle(&begun, "wiki.acme.localhost", t0(), 10 + seed);
+            let grounds = ours.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+            assert!(under.theirs.session_by_handle(&acme, &record.hash).await.unwrap().is_some(), "{name}");
+            grounds
+        };
+        assert_eq!(opened(1).await, Grounds::Gone, "{name}: the password is not theirs");
+        let (id, data) = (shown(), FactorData::Password { phc: String::new() });
+        let factor = Factor { id, name: String::new(), data, created: t0(), last_used: None };
+        assert_eq!(under.store.insert_factor(&acme, ada(), &factor).await.unwrap(), FactorInserted::Done);
+        assert_eq!(opened(2).await, Grounds::Stand, "{name}");
+        under.store.set_status(&acme, ada(), Status::Active, Status::Suspended, t0()).await.unwrap();
+        assert_eq!(opened(3).await, Grounds::NoEntry, "{name}");
+        let seen = under.store.user(&acme, ada()).await.unwrap().unwrap().last_seen;
+        assert_eq!(seen, Some(t0()), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_opens_forgives_what_led_to_it() {
     for under in stores().await {
@@ -64,7 +91,7 @@ async fn a_session_that_opens_forgives_what_led_to_it() {
         let begun = session("acme", ada(), t0(), 1);
         let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
         let forgiven = Forgiven { keys: vec![near.key.clone()], back: vec![far.clone()] };
-        ours.session_open(&begun, &record, &forgiven, t0()).await.unwrap();
+        ours.session_open((&begun, &record), &forgiven, t0()).await.unwrap();
         assert!(under.theirs.session_by_handle(&acme, &record.hash).await.unwrap().is_some(), "{}", under.name);
         for (limit, free) in [(&near, 10), (&far, 1), (&other, 0)] {
             for nth in 0..=free {

@@ -1,0 +1,219 @@
+//! Writing in SQLite: one connection, and one turn for whoever writes.
+//!
+//! Not sqlx's pool: that one asks a connection whether it still answers each time it comes back, which the next in turn waits for.
+//! A connection to a file answers; what can be amiss is a transaction that nobody ended, and of that we know.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{AnyConnection, Connection as _, Executor as _};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard},
+};
+
+use crate::StoreFault;
+
+/// The longest wait for a turn. As long as sqlx's pools let one wait for a reader.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The writer's connection.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    url: String,
+    pragmas: &'static str,
+    own: Arc<Mutex<Option<AnyConnection>>>,
+    /// A transaction was begun and has not ended: whoever began it may have gone.
+    begun: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// The right to write. Dropped, the next in turn has it.
+pub(crate) type Turn = OwnedMappedMutexGuard<Option<AnyConnection>, AnyConnection>;
+
+/// A transaction that writes. INVARIANT: dropped without [`commit`](Self::commit), it changes nothing.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    turn: Turn,
+    writer: Arc<Writer>,
+}
+
+impl Writer {
+    /// A writer to the database at `url`, each of whose connections is set up by `pragmas`. It connects when it is first used.
+    pub(crate) fn new(url: &str, pragmas: &'static str) -> Arc<Self> {
+        let (begun, closed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { url: url.to_owned(), pragmas, own: Arc::default(), begun, closed })
+    }
+
+    /// Waits for the right to write.
+    pub(crate) async fn turn(&self) -> Result<Turn, StoreFault> {
+        let waited = tokio::time::timeout(PATIENCE, Arc::clone(&self.own).lock_owned()).await;
+        let mut own = waited.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        if self.begun.load(Ordering::Acquire) {
+            self.take_back(&mut own).await;
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(sqlx::Error::PoolClosed.into());
+        }
+        if own.is_none() {
+            let mut new = AnyConnection::connect(&self.url).await?;
+            new.execute(sqlx::raw_sql(self.pragmas)).await?;
+            *own = Some(new);
+        }
+        Ok(OwnedMutexGuard::try_map(own, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?)
+    }
+
+    /// Begins to write. `IMMEDIATE`: a transaction that first reads could otherwise lose its right to write to another process.
+    pub(crate) async fn begin(self: &Arc<Self>) -> Result<Writing, StoreFault> {
+        let mut writing = Writing { turn: self.turn().await?, writer: Arc::clone(self) };
+        // Before it is: whoever asked may be gone when it has begun.
+        self.begun.store(true, Ordering::Release);
+        let begins = sqlx::query("BEGIN IMMEDIATE").execute(&mut *writing.turn).await;
+        self.begun.store(begins.is_ok(), Ordering::Release);
+        begins?;
+        Ok(writing)
+    }
+
+    /// Ends a transaction that nobody has ended. On a full disk or a failed read SQLite may have done so itself, and says that there
+    /// is none: that connection is closed, and whoever is next has a new one.
+    async fn take_back(&self, own: &mut Option<AnyConnection>) {
+        let ended = match own.as_mut() {
+            Some(own) => sqlx::query("ROLLBACK").execute(own).await.is_ok(),
+            None => false,
+        };
+        if !ended && let Some(spoilt) = own.take() {
+            // It is gone either way.
+            let _ = spoilt.close_hard().await;
+        }
+        self.begun.store(false, Ordering::Release);
+    }
+
+    /// Takes back what nobody has ended, and closes the connection: nothing is written any more.
+    pub(crate) async fn close(&self) {
+        let mut own = self.own.lock().await;
+        self.closed.store(true, Ordering::Release);
+        if self.begun.load(Ordering::Acquire) {
+            self.take_back(&mut own).await;
+        }
+        if let Some(own) = own.take()
+            && let Err(error) = own.close().await
+        {
+            tracing::warn!(%error, "the writer's connection did not end in order");
+        }
+    }
+}
+
+impl Writing {
+    /// Ends it: once this has returned, what was written is on disk.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
+        sqlx::query("COMMIT").execute(&mut *self.turn).await?;
+        self.writer.begun.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Deref for Writing {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.turn
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.turn
+    }
+}
+
+impl Drop for Writing {
+    /// Soon, and not only when somebody writes next: until then other processes could not write.
+    fn drop(&mut self) {
+        if !self.writer.begun.load(Ordering::Acquire) {
+            return;
+        }
+        // Without a runtime the process ends, and what was begun with it.
+        if let Ok(runtime) = Handle::try_current() {
+            let writer = Arc::clone(&self.writer);
+            runtime.spawn(async move { drop(writer.turn().await) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use sqlx::Row as _;
+
+    use crate::{Store, testing::Dir};
+
+    const WRITES: &str = "INSERT INTO owed (what) VALUES ('x')";
+
+    async fn written(store: &Store) -> i64 {
+        let row = sqlx::query("SELECT COUNT(*) FROM owed").fetch_one(store.reader()).await.unwrap();
+        row.try_get(0).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_nobody_ends_is_taken_back_and_hinders_no_other_process() {
+        let dir = Dir::new();
+        let (ours, theirs) = (dir.store().await, dir.store().await);
+        let mut left = ours.write().await.unwrap();
+        sqlx::query(WRITES).execute(&mut *left).await.unwrap();
+        drop(left);
+        // Of SQLite's patience, five seconds, nothing is needed: ours writes no more, and yet has ended it.
+        theirs.write().await.unwrap().commit().await.unwrap();
+        assert_eq!(written(&ours).await, 0);
+        let mut kept = ours.write().await.unwrap();
+        sqlx::query(WRITES).execute(&mut *kept).await.unwrap();
+        kept.commit().await.unwrap();
+        assert_eq!(written(&theirs).await, 1);
+    }
+
+    /// At each place where whoever writes may go away, they leave nothing begun behind.
+    #[tokio::test]
+    async fn whoever_goes_away_while_it_begins_or_ends_leaves_the_writer_fit() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        for steps in 0..12 {
+            let before = written(&store).await;
+            let mut writes = Box::pin(async {
+                let mut tx = store.write().await.unwrap();
+                sqlx::query("DELETE FROM owed").execute(&mut *tx).await.unwrap();
+                sqlx::query(WRITES).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+            });
+            let mut left = steps;
+            poll_fn(|context| {
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+                left -= 1;
+                writes.as_mut().poll(context)
+            })
+            .await;
+            drop(writes);
+            let mut tx = store.write().await.unwrap();
+            let row = sqlx::query("SELECT COUNT(*) FROM owed").fetch_one(&mut *tx).await.unwrap();
+            let stands: i64 = row.try_get(0).unwrap();
+            assert!(stands == before || stands == 1, "{steps}: {stands}");
+            tx.commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_once_it_is_closed() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        store.close().await;
+        store.write().await.unwrap_err();
+        store.turn().await.unwrap_err();
+    }
+}
