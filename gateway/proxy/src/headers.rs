@@ -12,10 +12,12 @@ use cardea_core::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use self::who_asks::tells_who_asks;
 use crate::edge::lists;
 
 pub(crate) mod cookies;
 pub(crate) mod outbound;
+mod who_asks;
 
 /// Headers between two hops only (RFC 9110 section 7.6.1), and those that this hop answers itself. `Trailer` is none of
 /// them: over HTTP/1.1 only the trailers that it announces are sent.
@@ -50,42 +52,6 @@ const TOLD_BY_PROXIES: [&str; 12] = [
     "x-request-id",
 ];
 
-/// Headers by which proxies and identity products tell services who asks. A service may believe one that its app does not map.
-/// The list is closed: what services use for their own ends (`X-User`, `X-Email`) is not among it.
-const TELLS_WHO_ASKS: [&str; 9] = [
-    // Authelia and many others; Kubernetes.
-    "remote-user",
-    "remote-groups",
-    "remote-name",
-    "remote-email",
-    "x-remote-user",
-    "x-remote-group",
-    // RFC 9440.
-    "client-cert",
-    "client-cert-chain",
-    // Without a claim behind it, too (Azure App Service).
-    "x-ms-client-principal",
-];
-
-/// Beginnings of such names.
-const BEGINNINGS_OF_WHO_ASKS: [&str; 15] = [
-    "cf-access-",
-    "ssl-client-",
-    "tailscale-user-",
-    "x-amzn-oidc-",
-    "x-auth-request-",
-    "x-authentik-",
-    "x-client-cert",
-    "x-goog-authenticated-user-",
-    "x-goog-iap-",
-    "x-ms-client-principal-",
-    "x-pomerium-",
-    "x-remote-extra-",
-    "x-ssl-client-",
-    "x-vouch-",
-    "x-webauth-",
-];
-
 /// Headers that make a service act by another method than the one that was decided on.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
@@ -95,15 +61,6 @@ fn is_protected(name: &str) -> bool {
         || name.starts_with("x-forwarded-")
         || TOLD_BY_PROXIES.contains(&name)
         || tells_who_asks(name)
-}
-
-/// Whether it is one of the names by which services are told who asks; `name` is folded. Two letters tell nearly every other
-/// header apart.
-fn tells_who_asks(name: &str) -> bool {
-    matches!(
-        name.as_bytes(),
-        [b'x', b'-', ..] | [b'r', b'e', ..] | [b'c', b'l' | b'f', ..] | [b's', b's', ..] | [b't', b'a', ..]
-    ) && (TELLS_WHO_ASKS.contains(&name) || BEGINNINGS_OF_WHO_ASKS.iter().any(|beginning| name.starts_with(beginning)))
 }
 
 /// Names by which a request tells who asks, and which the app does not map: for a proxy that can be told what to drop.
@@ -391,6 +348,18 @@ mod tests {
         "Tailscale-User-Login",
         "tailscale_user_login",
         "X-Vouch-User",
+        "OIDC-CLAIM-email",
+        "OIDC_CLAIM_email",
+        "Shib-Identity-Provider",
+        "X-Amzn-Mtls-Clientcert-Subject",
+        "X-ARR-ClientCert",
+        "X-Remote-Uid",
+        "X-SSL-Cert",
+        "X-Client-Verify",
+        "X-Client-DN",
+        "X-Consumer-Username",
+        "X-Credential-Identifier",
+        "X-Authenticated-Userid",
     ];
 
     #[test]
@@ -414,6 +383,10 @@ mod tests {
             "CF-Ray",
             "SSL-Session",
             "Tailscale-Version",
+            "OIDC-State",
+            "Shibboleth",
+            "X-Consumer",
+            "X-MS-Token",
         ] {
             assert_eq!(after(name), Ok(true), "{name}");
         }

@@ -45,7 +45,7 @@ const FORBIDDEN: [&str; 25] = [
 ];
 
 /// What other products say of who calls, whether an app maps it or not.
-const FORBIDDEN_UNMAPPED: [&str; 8] = [
+const FORBIDDEN_UNMAPPED: [&str; 15] = [
     "remote-groups",
     "remote-name",
     "remote-email",
@@ -54,9 +54,16 @@ const FORBIDDEN_UNMAPPED: [&str; 8] = [
     "client-cert",
     "client-cert-chain",
     "x-ms-client-principal",
+    "x-remote-uid",
+    "x-arr-clientcert",
+    "x-client-dn",
+    "x-client-verify",
+    "x-ssl-cert",
+    "x-anonymous-consumer",
+    "x-credential-identifier",
 ];
 
-const FORBIDDEN_FAMILIES: [&str; 17] = [
+const FORBIDDEN_FAMILIES: [&str; 22] = [
     "cardea-",
     "x-forwarded-",
     "x-auth-request-",
@@ -74,6 +81,11 @@ const FORBIDDEN_FAMILIES: [&str; 17] = [
     "x-authentik-",
     "tailscale-user-",
     "x-vouch-",
+    "oidc-claim-",
+    "shib-",
+    "x-amzn-mtls-",
+    "x-authenticated-",
+    "x-consumer-",
 ];
 
 fn is_forbidden(name: &HeaderName) -> bool {
