@@ -18,7 +18,7 @@ use crate::{
 
 mod narrowed;
 
-pub(crate) use narrowed::{Misput, Narrowed};
+pub(crate) use narrowed::{Author, Misput, Narrowed};
 
 /// A question, and how it is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,12 @@ impl Asking {
         };
         let context = Context { headers: &head.headers, websocket: question.websocket(), client: question.client() };
         told.read(context, snapshot, question.host())
+    }
+
+    /// Whose the question's query is. Caddy keeps the client's, and asks Traefik's questions, too.
+    pub(crate) fn author(self, question: &Canonical, described: &Canonical) -> Author {
+        let keeps = matches!(self.dialect, Dialect::Caddy | Dialect::Traefik);
+        if keeps && question.query() == described.query() { Author::Either } else { Author::Proxy }
     }
 
     /// The status of a yes.

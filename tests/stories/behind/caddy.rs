@@ -35,6 +35,49 @@ async fn what_traefik_would_ask_is_answered_alike() -> Story {
     walk::holds(&caddy("[forward_auth]\ndialect = \"traefik\"")).await
 }
 
+/// Caddy keeps the client's query where the address that it asks at has none. What was to narrow is not switched off by a client
+/// that sends it, too.
+#[tokio::test]
+async fn the_query_of_its_question_is_the_client_s_where_it_has_none_of_its_own() -> Story {
+    let kept: fn(&Path, &str, u16) -> _ = |folder, snippet, port| command(folder, &asks_at(snippet, ""), port);
+    let dropped: fn(&Path, &str, u16) -> _ = |folder, snippet, port| command(folder, &asks_at(snippet, "?"), port);
+    let narrowed: fn(&Path, &str, u16) -> _ =
+        |folder, snippet, port| command(folder, &asks_at(snippet, "?allowed_groups=reviewers"), port);
+    for (command, rows) in [
+        (kept, [("", 200), ("?x=1&x=2", 200), ("?allowed_groups=none", 403), ("?allowed_group=readers", 400)]),
+        (dropped, [("", 200), ("?x=1&x=2", 200), ("?allowed_groups=none", 200), ("?allowed_group=readers", 200)]),
+        (
+            narrowed,
+            [("", 403), ("?x=1&x=2", 403), ("?allowed_groups=reviewers", 403), ("?allowed_groups=readers", 403)],
+        ),
+    ] {
+        let front = Front { command, ..caddy("[forward_auth]\ndialect = \"caddy\"\noauth2_proxy = true") };
+        let world = front.start().await?;
+        let (mut client, _) = world.gateway.person_with_codes("ben@acme.example", &["readers"]).await?;
+        client.open(&world.app("/oauth2/start?rd=/studies")?).await?;
+        for (query, status) in rows {
+            let count = world.upstream.count();
+            let page = client.get(&world.app(&format!("/studies{query}"))?).await?;
+            assert_eq!(page.status, status, "{query}: {}", page.body);
+            let heard = if status == 200 { count + 1 } else { count };
+            assert_eq!(world.upstream.count(), heard, "{query}");
+        }
+    }
+    Ok(())
+}
+
+/// The snippet with oauth2-proxy's addresses in the place of ours.
+fn asks_at(snippet: &str, query: &str) -> String {
+    let asks = format!("rewrite /oauth2/auth{query}");
+    [
+        ("handle /.cardea/* {", "@ours path /.cardea/* /oauth2/*\nhandle @ours {"),
+        ("rewrite /.cardea/authorize?", &asks),
+        ("status 200", "status 2xx"),
+    ]
+    .into_iter()
+    .fold(snippet.to_owned(), |text, (ours, theirs)| text.replace(ours, theirs))
+}
+
 /// Caddy writes a placeholder itself where there is nothing to put in its place: everybody was one and the same user.
 #[tokio::test]
 async fn who_is_named_in_no_header_is_named_in_none() -> Story {

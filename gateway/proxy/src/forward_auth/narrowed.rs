@@ -1,5 +1,8 @@
 //! What the proxy that asks adds to the address of its question, as oauth2-proxy has it: of whomever the policies let pass, only
 //! some are to. It never lets in anybody whom they do not.
+//!
+//! INVARIANT: a list that stands there narrows, whoever wrote it. Caddy keeps the client's query where the address that it asks at
+//! names none: a client that sends the very query that the proxy was given must not switch it off.
 
 use cardea_core::{Caller, Reason, caller::UserFacts};
 use cardea_identity::pool::Email;
@@ -26,6 +29,15 @@ pub(crate) struct Misput {
     pub(crate) what: String,
 }
 
+/// Whose the query is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// The proxy's that asks.
+    Proxy,
+    /// The proxy's, or the client's that it asks about.
+    Either,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Domain {
     Itself(String),
@@ -34,8 +46,9 @@ enum Domain {
 }
 
 impl Narrowed {
-    /// Reads the query. What is not known there is refused: it would narrow something that is then wide open.
-    pub(crate) fn read(query: &str) -> Result<Self, Misput> {
+    /// Reads the query. What is not known there is refused: it would narrow something that is then wide open. Of one that may be
+    /// the client's only what looks like a list is: the rest means something to the service.
+    pub(crate) fn read(query: &str, author: Author) -> Result<Self, Misput> {
         let mut narrowed = Self::default();
         for (name, list) in url::form_urlencoded::parse(query.as_bytes()) {
             let items = list.split(',').filter(|item| !item.is_empty());
@@ -43,6 +56,7 @@ impl Narrowed {
                 GROUPS => narrowed.groups.replace(items.map(str::to_owned).collect()).is_some(),
                 EMAILS => narrowed.emails.replace(items.filter_map(|item| Email::parse(item).ok()).collect()).is_some(),
                 DOMAINS => narrowed.domains.replace(items.filter_map(Domain::read).collect()).is_some(),
+                other if author == Author::Either && !looks_like_list(other) => continue,
                 other => return Err(Misput::unknown(other)),
             };
             if twice {
@@ -68,6 +82,11 @@ impl Narrowed {
     }
 }
 
+fn looks_like_list(name: &str) -> bool {
+    let begins = "allowed";
+    name.get(..begins.len()).is_some_and(|start| start.eq_ignore_ascii_case(begins))
+}
+
 /// Case counts, as it does in the header that names the groups.
 fn is_member(user: &UserFacts, ids: &[String]) -> bool {
     ids.iter().any(|id| user.groups.iter().any(|group| group.as_str() == id))
@@ -86,7 +105,7 @@ impl Misput {
     fn unknown(name: &str) -> Self {
         // Longer than any that somebody meant.
         let name: String = name.chars().take(64).flat_map(char::escape_debug).collect();
-        let what = format!("`/oauth2/auth` takes `{GROUPS}`, `{EMAILS}` and `{DOMAINS}`, and no `{name}`");
+        let what = format!("a question's address takes `{GROUPS}`, `{EMAILS}` and `{DOMAINS}`, and no `{name}`");
         Self { reason: Reason::UnknownParameter, what }
     }
 }
@@ -155,9 +174,12 @@ mod tests {
             ("allowed_groups=chemists&allowed_email_domains=other.test", Some(DOMAINS)),
             ("allowed_groups=painters&allowed_emails=mira@lab.acme.test", Some(GROUPS)),
         ] {
-            assert_eq!(Narrowed::read(query).unwrap().leaves_out(&mira()), left_out_by, "{query}");
-            let visitor = Narrowed::read(query).unwrap().leaves_out(&Caller::Visitor);
-            assert_eq!(visitor.is_none(), query.is_empty(), "{query}: a visitor is in no list");
+            for author in [Author::Proxy, Author::Either] {
+                let narrowed = Narrowed::read(query, author).unwrap();
+                assert_eq!(narrowed.leaves_out(&mira()), left_out_by, "{query} {author:?}");
+                let visitor = narrowed.leaves_out(&Caller::Visitor);
+                assert_eq!(visitor.is_none(), query.is_empty(), "{query} {author:?}: a visitor is in no list");
+            }
         }
     }
 
@@ -175,8 +197,30 @@ mod tests {
                 "`allowed_groups` stands twice",
             ),
         ] {
-            let misput = Narrowed::read(query).unwrap_err();
+            let misput = Narrowed::read(query, Author::Proxy).unwrap_err();
             assert!(misput.reason == reason && misput.what.contains(named), "{query}: {misput:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_the_client_s_is_passed_over_unless_it_looks_like_a_list() {
+        for (query, left_out_by) in [
+            ("x=1", None),
+            ("x=1&x=2&rd=/", None),
+            ("=1", None),
+            ("all%C3%B6wed=1", None),
+            ("x=1&allowed_groups=painters", Some(GROUPS)),
+        ] {
+            assert_eq!(Narrowed::read(query, Author::Either).unwrap().leaves_out(&mira()), left_out_by, "{query}");
+        }
+        for (query, named) in [
+            ("x=1&allowed_group=painters", "no `allowed_group`"),
+            ("Allowed-Groups=painters", "no `Allowed-Groups`"),
+            ("%61llowed=painters", "no `allowed`"),
+            ("allowed_groups=painters&allowed_groups=chemists", "`allowed_groups` stands twice"),
+        ] {
+            let misput = Narrowed::read(query, Author::Either).unwrap_err();
+            assert!(misput.what.contains(named), "{query}: {misput:?}");
         }
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn view(
     story.is_asked(asking, &canonical, site.as_ref());
     let described = asking.described(head, connection, snapshot, &canonical)?;
     if asking.form == Form::Auth {
-        let narrowed = Narrowed::read(canonical.query().unwrap_or_default());
+        let author = asking.author(&canonical, &described.0);
+        let narrowed = Narrowed::read(canonical.query().unwrap_or_default(), author);
         story.narrowed = Some(Box::new(narrowed.map_err(|misput| story.is_misput(misput))?));
     }
     Ok(described)

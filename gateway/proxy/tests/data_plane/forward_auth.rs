@@ -380,6 +380,45 @@ async fn oauth2_proxy_s_lists_leave_out_whom_they_do_not_hold() {
     assert!(reply.0.contains("no `allowed_group`"), "{}", reply.0);
 }
 
+/// Caddy puts the client's query into its question where its own address has none. A client that sends what the proxy would
+/// have said itself is narrowed by it like anybody.
+#[tokio::test]
+async fn a_query_that_may_be_the_client_s_is_not_refused_and_switches_no_list_off() {
+    for dialect in ["caddy", "traefik", "haproxy"] {
+        let house = Plan::carried(&format!("dialect = '{dialect}'\noauth2_proxy = true")).open().await;
+        let chemist = cookie(&house.chemist());
+        let keeps = dialect != "haproxy";
+        for (query, page, status) in [
+            ("", "/studies?x=1", 202),
+            ("?x=1", "/studies?x=1", if keeps { 202 } else { 400 }),
+            ("?x=1&x=2&rd=/", "/studies?x=1&x=2&rd=/", if keeps { 202 } else { 400 }),
+            ("?x=1", "/studies", 400),
+            ("?x=1", "/studies?x=2", 400),
+            ("?allowed_groups=chemists", "/studies?x=1", 202),
+            ("?allowed_groups=none", "/studies?x=1", 403),
+            ("?allowed_groups=none", "/studies?allowed_groups=chemists", 403),
+            // The very query that the proxy was given.
+            ("?allowed_groups=none", "/studies?allowed_groups=none", 403),
+            ("?allowed_groups=none&x=1", "/studies?allowed_groups=none&x=1", if keeps { 403 } else { 400 }),
+            ("?allowed_group=none", "/studies?allowed_group=none", 400),
+            ("?Allowed_Groups=none", "/studies?Allowed_Groups=none", 400),
+            (
+                "?allowed_groups=none&allowed_groups=chemists",
+                "/studies?allowed_groups=none&allowed_groups=chemists",
+                400,
+            ),
+        ] {
+            let told = format!(
+                "x-forwarded-method: GET\r\nx-forwarded-uri: {page}\r\nx-forwarded-proto: http\r\n\
+                 x-forwarded-host: {APP_HOST}\r\n{chemist}"
+            );
+            let reply = house.ask(&format!("GET /oauth2/auth{query}"), &told).await;
+            assert_eq!(reply.status(), status, "{dialect} {query} {page}: {}", reply.0);
+            assert_eq!(reply.header("cardea-assertion").is_some(), status == 202, "{dialect} {query} {page}");
+        }
+    }
+}
+
 /// A preflight is a request like any other here: browsers send it without cookies, so that a policy has to let visitors ask.
 /// What pages of other origins are told is the carrier's to say, and nothing is said of it.
 #[tokio::test]
