@@ -29,7 +29,7 @@ pub(super) fn view(
     let Some(asking) = forward_auth::asking(&canonical, site.as_deref()) else { return Ok((canonical, site)) };
     story.is_asked(asking, &canonical, site.as_ref());
     let described = asking.described(head, connection, snapshot, &canonical)?;
-    if asking.form == Form::Auth {
+    if asking.form != Form::Start {
         let author = asking.author(&canonical, &described.0);
         let narrowed = Narrowed::read(canonical.query().unwrap_or_default(), author);
         story.narrowed = Some(Box::new(narrowed.map_err(|misput| story.is_misput(misput))?));

@@ -346,9 +346,9 @@ async fn oauth2_proxy_s_lists_leave_out_whom_they_do_not_hold() {
     let house = Plan::carried("dialect = 'nginx'\noauth2_proxy = true").open().await;
     let chemist = cookie(&house.chemist());
     let painter = cookie(&house.sign_in(APP_HOST, "painters", Assurance::One));
-    let ask = async |query: &str, page: &str, who: &str| {
+    let ask = async |asked_at: &str, page: &str, who: &str| {
         let told = format!("x-original-method: GET\r\nx-original-uri: {page}\r\nx-forwarded-proto: http\r\n{who}");
-        house.ask(&format!("GET /oauth2/auth{query}"), &told).await
+        house.ask(&format!("GET {asked_at}"), &told).await
     };
     for (query, page, who, status) in [
         ("?allowed_groups=painters,chemists", "/studies", &*chemist, 202),
@@ -370,14 +370,20 @@ async fn oauth2_proxy_s_lists_leave_out_whom_they_do_not_hold() {
         ("?allowed_groups=chemists&rd=/", "/studies", &chemist, 400),
         ("?allowed_groups=chemists&allowed_groups=none", "/studies", &chemist, 400),
     ] {
-        let reply = ask(query, page, who).await;
-        assert_eq!(reply.status(), status, "{query} {page}: {}", reply.0);
-        let told = reply.header("cardea-assertion").is_some() || reply.header("remote-user").is_some();
-        assert_eq!(told, status == 202 && !who.is_empty(), "{query} {page}: {}", reply.0);
+        // Whoever moves from one address to the other keeps the lists: they were passed over at ours.
+        for (address, yes) in [("/oauth2/auth", 202), ("/.cardea/authorize", 200)] {
+            let reply = ask(&format!("{address}{query}"), page, who).await;
+            let status = if status == 202 { yes } else { status };
+            assert_eq!(reply.status(), status, "{address}{query} {page}: {}", reply.0);
+            let told = reply.header("cardea-assertion").is_some() || reply.header("remote-user").is_some();
+            assert_eq!(told, status == yes && !who.is_empty(), "{address}{query} {page}: {}", reply.0);
+        }
     }
-    let reply = ask("?allowed_group=chemists", "/studies", &chemist).await;
-    assert_eq!(reply.reason().as_deref(), Some("unknown-parameter"));
-    assert!(reply.0.contains("no `allowed_group`"), "{}", reply.0);
+    for address in ["/oauth2/auth", "/.cardea/authorize"] {
+        let reply = ask(&format!("{address}?allowed_group=chemists"), "/studies", &chemist).await;
+        assert_eq!(reply.reason().as_deref(), Some("unknown-parameter"), "{address}");
+        assert!(reply.0.contains("no `allowed_group`"), "{address}: {}", reply.0);
+    }
 }
 
 /// Caddy puts the client's query into its question where its own address has none. A client that sends what the proxy would
@@ -412,9 +418,13 @@ async fn a_query_that_may_be_the_client_s_is_not_refused_and_switches_no_list_of
                 "x-forwarded-method: GET\r\nx-forwarded-uri: {page}\r\nx-forwarded-proto: http\r\n\
                  x-forwarded-host: {APP_HOST}\r\n{chemist}"
             );
-            let reply = house.ask(&format!("GET /oauth2/auth{query}"), &told).await;
-            assert_eq!(reply.status(), status, "{dialect} {query} {page}: {}", reply.0);
-            assert_eq!(reply.header("cardea-assertion").is_some(), status == 202, "{dialect} {query} {page}");
+            for (address, yes) in [("/oauth2/auth", 202), ("/.cardea/authorize", 200)] {
+                let reply = house.ask(&format!("GET {address}{query}"), &told).await;
+                let status = if status == 202 { yes } else { status };
+                assert_eq!(reply.status(), status, "{dialect} {address}{query} {page}: {}", reply.0);
+                let told = reply.header("cardea-assertion").is_some();
+                assert_eq!(told, status == yes, "{dialect} {address}{query} {page}");
+            }
         }
     }
 }
