@@ -178,6 +178,7 @@ async fn policy_log_and_service_read_one_path() -> Story {
         "/public\\x",
         "/public%00",
         "/public%0d%0aX:1",
+        "/public%c2%9b2J",
         "/%252e%252e/secret",
         "/public%ff",
         "/public%c0%af",

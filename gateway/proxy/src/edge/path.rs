@@ -5,6 +5,8 @@
 //!   slashes: they then stay `%2F` for routing, policy and upstream alike. What lies between them must not be `.` or
 //!   `..` either: the service may well take them for slashes.
 //! - What still looks encoded after decoding (`%252e`) is refused: some service would decode it a second time.
+//! - Control characters are refused, also those beyond ASCII (C1, U+0080 to U+009F): some terminals act on them. The query is
+//!   decoded nowhere here, and may have them encoded.
 //! - `;` is an ordinary character of a segment, and goes upstream as `%3B`: a service that would cut the segment there
 //!   sees what the policy saw. `..;` and `.;` are refused, for the services that cut anyway.
 //! - The query is none of the path; it is passed on as it was sent.
@@ -89,7 +91,8 @@ fn decode(raw: &str, keeps_slashes: bool) -> Result<String, Reason> {
     if decodes_again(&out, &percents) {
         return Err(Reason::AmbiguousPath);
     }
-    String::from_utf8(out).map_err(|_| Reason::AmbiguousPath)
+    let path = String::from_utf8(out).map_err(|_| Reason::AmbiguousPath)?;
+    if path.chars().any(char::is_control) { Err(Reason::AmbiguousPath) } else { Ok(path) }
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -150,6 +153,8 @@ mod tests {
             ("/%61%7e?q=%2F..", "/a~", "/a~?q=%2F.."),
             ("/a%20b", "/a b", "/a%20b"),
             ("/%c3%a9", "/é", "/%C3%A9"),
+            ("/%c2%a0", "/\u{a0}", "/%C2%A0"),
+            ("/x?q=%00%c2%9b", "/x", "/x?q=%00%c2%9b"),
             ("/a;b=1", "/a;b=1", "/a%3Bb=1"),
             ("/a%3Bb", "/a;b", "/a%3Bb"),
             ("/100%25", "/100%", "/100%25"),
@@ -187,6 +192,9 @@ mod tests {
             "/a%0ab",
             "/a%0d",
             "/%7f",
+            "/%c2%80",
+            "/a%C2%9b2J",
+            "/%c2%9fb",
             "/%252e",
             "/%252e%252e/x",
             "/%25%32%65",
@@ -227,6 +235,7 @@ mod tests {
         );
         for raw in [
             "/a%5cb",
+            "/a%2f%c2%9b",
             "/a%252fb",
             "/%2e%2e",
             "/a//b",

@@ -51,6 +51,7 @@ async fn a_path_with_two_readings_reaches_nobody() {
         "/public\\x",
         "/public%00",
         "/public%0d%0a",
+        "/public%c2%9b2J",
         "/%252e%252e/secret",
         "/public%ff",
         "/public%c0%af",

@@ -1,33 +1,32 @@
 //! The decision card as text: who, what, on which, under which circumstances, verdict, and why.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use cardea_audit::{Entry, Event};
 use cardea_policy::{ConditionView, Explanation, PolicyView, VerdictWord};
 use serde_json::Value;
 
+use super::super::printable;
+
 /// The entry's head: when, where, and how the request ended.
 pub(super) fn entry(entry: &Entry, seq: u64) -> String {
-    let mut text = format!("entry    {} (number {seq}, {})", entry.id, entry.at);
+    let mut card = Card::default();
+    card.line(format_args!("entry    {} (number {seq}, {})", entry.id, entry.at));
     if let Event::Request(request) = &entry.event {
-        let _ = write!(
-            text,
-            "\nrequest  {} {}{} ended with {}",
-            request.method, request.host, request.path, request.status
-        );
-        if let Some(reason) = request.reason {
-            let _ = write!(text, " ({reason})");
-        }
+        let why = request.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let (method, host, path, status) = (&request.method, &request.host, &request.path, request.status);
+        card.line(format_args!("request  {method} {host}{path} ended with {status}{why}"));
         if let Some(detail) = &request.detail {
-            let _ = write!(text, "\ndetail   {detail}");
+            card.line(format_args!("detail   {detail}"));
         }
         if let Some(decision) = &request.decision {
-            let _ = write!(text, "\npolicies version {} ({})", decision.policy.version, short(&decision.policy.hash));
+            let policy = &decision.policy;
+            card.line(format_args!("policies version {} ({})", policy.version, short(&policy.hash)));
         }
     } else {
-        let _ = write!(text, "\nevent    {}", entry.event.code());
+        card.line(format_args!("event    {}", entry.event.code()));
     }
-    text
+    card.text()
 }
 
 fn short(hash: &str) -> &str {
@@ -36,28 +35,49 @@ fn short(hash: &str) -> &str {
 
 /// The decision.
 pub(super) fn card(told: &Explanation) -> String {
-    let mut text = String::new();
+    let mut card = Card::default();
     let who = told.caller.email.as_deref().unwrap_or(&told.caller.label);
     let groups = if told.caller.groups.is_empty() { "no group".to_owned() } else { told.caller.groups.join(", ") };
-    let _ = writeln!(text, "who      {who} ({}; {groups})", told.caller.kind);
-    let _ = writeln!(text, "did      {} on app {}", told.action, told.app);
-    let _ = writeln!(text, "on       {}::\"{}\"{}", told.resource.kind, told.resource.id, attributes(told));
+    card.line(format_args!("who      {who} ({}; {groups})", told.caller.kind));
+    card.line(format_args!("did      {} on app {}", told.action, told.app));
+    card.line(format_args!("on       {}::\"{}\"{}", told.resource.kind, told.resource.id, attributes(told)));
     let shown = ["assurance", "factors", "signed_in", "client", "time"];
     let context =
         shown.iter().filter_map(|name| told.context.get(*name).map(|value| format!("{name} {}", plain(value))));
-    let _ = writeln!(text, "with     {}", context.collect::<Vec<_>>().join(", "));
-    let _ = writeln!(text, "verdict  {}: {}", verdict(told), told.reason_text);
+    card.line(format_args!("with     {}", context.collect::<Vec<_>>().join(", ")));
+    card.line(format_args!("verdict  {}: {}", verdict(told), told.reason_text));
     for changed in &told.changed_since {
-        let _ = writeln!(text, "but      {changed}");
+        card.line(format_args!("but      {changed}"));
     }
     for error in &told.errors {
-        let _ = writeln!(text, "error    {}: {}", error.policy, error.message);
+        card.line(format_args!("error    {}: {}", error.policy, error.message));
     }
     for one in &told.policies {
-        policy(&mut text, one);
+        policy(&mut card, one);
     }
-    text.truncate(text.trim_end().len());
-    text
+    card.text()
+}
+
+/// A card that is being written.
+#[derive(Default)]
+struct Card(String);
+
+impl Card {
+    /// INVARIANT: nothing comes onto a card but through here. A stranger wrote some of it: a path moves no cursor, and makes no
+    /// line of its own.
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        self.0.push_str(&printable(&line.to_string()));
+        self.0.push('\n');
+    }
+
+    fn gap(&mut self) {
+        self.0.push('\n');
+    }
+
+    fn text(mut self) -> String {
+        self.0.truncate(self.0.trim_end().len());
+        self.0
+    }
 }
 
 fn attributes(told: &Explanation) -> String {
@@ -74,12 +94,13 @@ fn verdict(told: &Explanation) -> String {
     }
 }
 
-fn policy(text: &mut String, one: &PolicyView) {
+fn policy(card: &mut Card, one: &PolicyView) {
     let mark = if one.determined { "=>" } else { "  " };
     let scope = if one.scope_matches { "scope fits" } else { "scope does not fit" };
-    let _ = writeln!(text, "\n{mark} {} {} ({}; {scope})", one.effect, one.id, one.layer);
+    card.gap();
+    card.line(format_args!("{mark} {} {} ({}; {scope})", one.effect, one.id, one.layer));
     for condition in &one.conditions {
-        let _ = writeln!(text, "     {}", line(condition));
+        card.line(format_args!("     {}", line(condition)));
     }
 }
 
@@ -100,5 +121,73 @@ fn plain(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", ")),
         Value::Null => "nothing".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cardea_audit::{Actor, Request};
+    use cardea_core::{EntryId, Reason, Timestamp, entropy::Fixed};
+    use serde_json::json;
+
+    use super::*;
+
+    /// Clears the screen, turns the line around, and would have a line say something else.
+    const ODD: &str = "/\u{9b}2J\u{202e}x\nverdict  ALLOW";
+    const SHOWN: &str = "/\u{fffd}2J\u{fffd}x\u{fffd}verdict  ALLOW";
+
+    #[test]
+    fn what_a_stranger_asked_for_moves_no_cursor_and_makes_no_line() {
+        let now = Timestamp::from_secs(1_763_800_000);
+        let request = Request {
+            app: None,
+            method: "GET".into(),
+            host: "lab.acme.example".into(),
+            path: ODD.into(),
+            status: 403,
+            reason: Some(Reason::Denied),
+            micros: 1,
+            decision: None,
+            asked_by: None,
+            detail: Some(ODD.to_owned()),
+        };
+        let (id, event) = (EntryId::mint(now, &Fixed::new(1)), Event::Request(Box::new(request)));
+        let (actor, session, client) = (Actor::OPERATOR, None, None);
+        let head = entry(&Entry { id, at: now, tenant: None, actor, session, client, event }, 7);
+        let lines: Vec<_> = head.lines().collect();
+        assert_eq!(lines[0], format!("entry    {id} (number 7, {now})"));
+        assert_eq!(lines[1], format!("request  GET lab.acme.example{SHOWN} ended with 403 (denied)"));
+        assert_eq!(lines[2..], [format!("detail   {SHOWN}")]);
+
+        let told: Explanation = serde_json::from_value(json!({
+            "caller": { "kind": "user", "label": ODD, "email": null, "groups": ["readers"] },
+            "action": "GET",
+            "app": "lab",
+            "resource": { "type": "Study", "id": ODD, "attributes": { "study": ODD } },
+            "context": { "client": ODD },
+            "verdict": "deny",
+            "challenge": null,
+            "reason_text": "no policy allows it",
+            "policies": [{
+                "id": "p", "effect": "permit", "layer": "tenant", "text": "", "determined": true, "scope_matches": true,
+                "conditions": [{
+                    "text": "resource.study == \"x\"", "holds": false, "saw": [{ "path": "resource.study", "value": ODD }],
+                }],
+            }],
+            "errors": [{ "policy": "q", "message": ODD }],
+        }))
+        .unwrap();
+        let expected = [
+            format!("who      {SHOWN} (user; readers)"),
+            "did      GET on app lab".to_owned(),
+            format!("on       Study::\"{SHOWN}\" (study={SHOWN})"),
+            format!("with     client {SHOWN}"),
+            "verdict  DENY: no policy allows it".to_owned(),
+            format!("error    q: {SHOWN}"),
+            String::new(),
+            "=> permit p (tenant; scope fits)".to_owned(),
+            format!("     [ ] resource.study == \"x\"   (resource.study = {SHOWN})"),
+        ];
+        assert_eq!(card(&told).lines().collect::<Vec<_>>(), expected);
     }
 }
