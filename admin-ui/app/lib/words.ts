@@ -109,6 +109,8 @@ export const REASON_CODES = [
   "cross-site",
   "proxy-not-trusted",
   "bad-description",
+  "unknown-parameter",
+  "doubled-parameter",
   "ambiguous-path",
   "not-found",
   "policy-invalid",
