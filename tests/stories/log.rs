@@ -92,6 +92,9 @@ async fn a_parameter_that_there_is_not_is_named_beside_those_that_there_are() ->
         ("log", "event=sign-in", "event=sign-in&tenant=north", ["`tenant`", "`verdict`"]),
         ("users", "query=ada&limit=5", "quary=ada", ["`quary`", "`query`"]),
         ("policies/versions", "limit=5", "page=2", ["`page`", "`cursor`"]),
+        // Each of these is whole on its one page.
+        ("groups", "", "query=readers", ["`query`", "no fields"]),
+        ("apps", "", "limit=5", ["`limit`", "no fields"]),
     ] {
         let reply = admin.get(&gateway.at("acme", &format!("/api/v1/{list}?{known}"))?).await?;
         assert_eq!(reply.status, 200, "{list} {known}: {}", reply.body);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    asked::{Asked, Named, Sent},
+    asked::{Asked, Filter, Named, Nothing, Sent},
     problem::{Answer, Problem},
 };
 use crate::{
@@ -61,8 +61,11 @@ fn written(value: &impl Serialize) -> Answer<Value> {
 }
 
 /// The tenant's apps.
-#[utoipa::path(get, path = "/apps", tag = "apps", responses((status = 200, body = AppPage)))]
-pub(super) async fn list(asked: Asked) -> Answer<Json<AppPage>> {
+#[utoipa::path(
+    get, path = "/apps", tag = "apps",
+    responses((status = 200, body = AppPage), (status = 422, description = "the list takes no parameter"))
+)]
+pub(super) async fn list(asked: Asked, _none: Filter<Nothing>) -> Answer<Json<AppPage>> {
     let items = asked.tenant.bundle.apps.values().map(written).collect::<Answer<_>>()?;
     Ok(Json(AppPage { items, next: None }))
 }

@@ -10,7 +10,7 @@ use axum::{
 use cardea_core::{Caller, Reason, caller::UserFacts};
 use cardea_proxy::Admitted;
 use http::header::CONTENT_TYPE;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::problem::Problem;
 use crate::{House, house::Doer, state::TenantState};
@@ -99,6 +99,11 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<House>> for Named<T> {
         path.map(|Path(named)| Self(named)).map_err(|_| Problem::not_found("address"))
     }
 }
+
+/// The parameters of a list that takes none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
 
 /// The query's parameters. What is asked for by another name must not be left out: whoever asked would take all for some.
 pub(super) struct Filter<T>(pub T);

@@ -4,7 +4,10 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{asked::Asked, problem::Answer};
+use super::{
+    asked::{Asked, Filter, Nothing},
+    problem::Answer,
+};
 
 /// A group of the pool.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,8 +29,11 @@ pub(super) struct GroupPage {
 }
 
 /// The tenant's groups.
-#[utoipa::path(get, path = "/groups", tag = "people", responses((status = 200, body = GroupPage)))]
-pub(super) async fn list(asked: Asked) -> Answer<Json<GroupPage>> {
+#[utoipa::path(
+    get, path = "/groups", tag = "people",
+    responses((status = 200, body = GroupPage), (status = 422, description = "the list takes no parameter"))
+)]
+pub(super) async fn list(asked: Asked, _none: Filter<Nothing>) -> Answer<Json<GroupPage>> {
     let sizes = asked.house.store.group_sizes(asked.tenant.id()).await?;
     let items = asked.tenant.bundle.groups.values().map(|group| GroupView {
         id: group.id.to_string(),
