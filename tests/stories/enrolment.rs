@@ -2,13 +2,15 @@
 
 use anyhow::Context;
 use cardea_tests::{
-    Client, Gateway, MailServer, Person, Plan, Reply, Story, Upstream,
+    Client, Gateway, MailServer, Person, Plan, Reply, Story, Upstream, form,
     gateway::{PASSWORD, key_of},
     mail::Letter,
 };
 use http::Method;
 use serde_json::Value;
 use url::Url;
+
+use crate::linking::HEARD;
 
 const MIRA: &str = "mira@acme.example";
 const BEN: &str = "ben@acme.example";
@@ -276,6 +278,46 @@ async fn who_reads_the_mailbox_adds_nothing_and_no_letter_vouches_for_a_mailbox(
     presses(&mut later, &page, link.path()).await?;
     let page = later.open(&gateway.at("acme", "/factors/passkey")?).await?;
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors/passkey"), "{}", page.body);
+    Ok(())
+}
+
+/// The link was judged by what its person had when it was made: once that was gone, the mailbox alone added a factor.
+#[tokio::test]
+async fn a_link_that_went_by_letter_is_worth_nothing_once_the_mailbox_is_all_there_is() -> Story {
+    let (upstream, mail) = (Upstream::start().await?, MailServer::start().await?);
+    let plan = Plan::before(upstream.port).config(&mail.config());
+    let gateway = plan.file("tenants/acme/tenant.toml", &tenant("email = true\n")).start().await?;
+    gateway.person(MIRA, &["readers"]).await?;
+    gateway.on.does(&["user", "--tenant", "acme", "enrol", MIRA]).await?;
+    let ours = |letter: &Letter| letter.link().filter(|link| link.path().starts_with("/factors/link/"));
+    let link = mail.letter(MIRA, ours).await?;
+    gateway.on.write("resources/tenants/acme/tenant.toml", &tenant("email = true\npassword = false\n"))?;
+    gateway.on.apply().await?;
+    let mut reader = Client::browser();
+    let by_code = async {
+        loop {
+            // Until the change is heard of the password is asked for.
+            let page = reader.open(&gateway.at("acme", "/")?).await?;
+            let page = reader.submit(&page, &[("email", MIRA)]).await?;
+            if form::find(&page.body, "code").is_some() {
+                return anyhow::Ok(page);
+            }
+        }
+    };
+    let page = tokio::time::timeout(HEARD, by_code).await.context("the password is asked for still")??;
+    let page = reader.submit(&page, &[("code", &mail.code(MIRA, 1).await?)]).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/"), "{}", page.body);
+    let page = reader.open(&link).await?;
+    assert!(page.status.is_client_error() && page.url == link, "{} {}", page.url, page.body);
+    let page = presses(&mut reader, &page, link.path()).await?;
+    assert!(page.status.is_client_error(), "{}", page.body);
+    let page = reader.open(&gateway.at("acme", "/factors/passkey")?).await?;
+    assert!(page.body.contains("a link from your administrator"), "{} {}", page.url, page.body);
+    // Handed over it is hers again.
+    let link = link_for(&gateway, MIRA).await?;
+    let page = reader.open(&link).await?;
+    let page = presses(&mut reader, &page, link.path()).await?;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/factors"), "{}", page.body);
     Ok(())
 }
 

@@ -17,6 +17,14 @@ pub struct Invitation {
     /// Names the factors that the person had when it was made. Once they change every older invitation is worthless:
     /// a forgotten mail must not open an account that is in use.
     pub basis: TicketHash,
+    /// Whether a letter may carry it, so that whoever reads the mailbox may hold it, too. Of one that was kept without saying so
+    /// it is taken for granted.
+    #[serde(default = "by_letter")]
+    pub by_letter: bool,
+}
+
+const fn by_letter() -> bool {
+    true
 }
 
 /// Why an invitation opens nothing.
@@ -33,7 +41,13 @@ pub enum Void {
 impl Invitation {
     /// An invitation for a person with these factors.
     pub fn new(user: &User, factors: &[Factor]) -> Self {
-        Self { user: user.id, basis: basis(factors) }
+        Self { user: user.id, basis: basis(factors), by_letter: true }
+    }
+
+    /// The same, where no letter may carry it.
+    #[must_use]
+    pub const fn by_hand(self) -> Self {
+        Self { by_letter: false, ..self }
     }
 
     /// Checks that it still opens the door for this person as they are now.

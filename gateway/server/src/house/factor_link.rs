@@ -85,12 +85,19 @@ impl House {
         if reachable(&[], &own, None) >= Some(Assurance::Two) {
             return conflict("can show two factors, and adds others by these: let who lost them start over");
         }
-        let (ticket, expires) = self.keep_link(tenant, &user, &factors, TicketKind::Factor, doer).await?;
+        let by_letter = self.may_go_by_letter(tenant, id, &own).await?;
+        let link = Invitation::new(&user, &factors);
+        let link = if by_letter { link } else { link.by_hand() };
+        let (ticket, expires) = self.keep_link(tenant, &user, (TicketKind::Factor, &link), doer).await?;
         self.record(tenant.id(), doer, Event::FactorLinkMade { user: subject(&user), expires }).await?;
         let origin = self.config.origin(&tenant.bundle.tenant.sign_in_host);
         let url = format!("{origin}{FACTOR_LINK}{}", ticket.expose_text());
-        let by_letter = !self.sends_codes(tenant) || reachable(&[], &own, self.vouched(tenant, id).await?).is_some();
         Ok(FactorLink { user, url, expires, by_letter })
+    }
+
+    /// Whether somebody with these factors signs in with something else than the mailbox that a letter goes to.
+    async fn may_go_by_letter(&self, tenant: &TenantState, user: UserId, own: &[Factor]) -> Result<bool, StoreFault> {
+        Ok(!self.sends_codes(tenant) || reachable(&[], own, self.vouched(tenant, user).await?).is_some())
     }
 
     /// For whom a link is; nobody where it opens nothing any more. The link stays good.
@@ -105,7 +112,13 @@ impl House {
         };
         let Some(user) = self.store.user(tenant.id(), link.user).await? else { return Ok(None) };
         let factors = self.store.factors(tenant.id(), user.id).await?;
-        let open = user.status == Status::Active && link.check(&user, &factors).is_ok();
+        if user.status != Status::Active || link.check(&user, &factors).is_err() {
+            return Ok(None);
+        }
+        // INVARIANT: what may have gone by letter is worthless once the mailbox is all that its person signs in with: an account was
+        // unlinked meanwhile, or the tenant's rules are others.
+        let own = usable(&tenant.bundle.tenant.factors, &factors);
+        let open = !link.by_letter || self.may_go_by_letter(tenant, user.id, &own).await?;
         Ok(open.then_some(user.id))
     }
 

@@ -295,7 +295,8 @@ impl House {
         factors: &[Factor],
         doer: &Doer,
     ) -> Result<Invited, ChangeFault> {
-        let (ticket, expires) = self.keep_link(tenant, &user, factors, TicketKind::Invitation, doer).await?;
+        let (ticket, expires) =
+            self.keep_link(tenant, &user, (TicketKind::Invitation, &Invitation::new(&user, factors)), doer).await?;
         let event = Event::UserInvited { user: subject(&user), groups: user.groups.clone(), expires };
         self.record(tenant.id(), doer, event).await?;
         let origin = self.config.origin(&tenant.bundle.tenant.sign_in_host);
@@ -308,8 +309,7 @@ impl House {
         &self,
         tenant: &TenantState,
         user: &User,
-        factors: &[Factor],
-        kind: TicketKind,
+        (kind, link): (TicketKind, &Invitation),
         doer: &Doer,
     ) -> Result<(Ticket, Timestamp), StoreFault> {
         let (now, ticket) = (self.now(), Ticket::draw(&*self.entropy));
@@ -319,7 +319,7 @@ impl House {
             tenant: tenant.id().clone(),
             kind,
             subject: user.id.to_string(),
-            payload: serde_json::to_value(Invitation::new(user, factors))?,
+            payload: serde_json::to_value(link)?,
             author: doer.name(),
             created: now,
             expires,
