@@ -11,7 +11,7 @@ use cardea_identity::{
     assurance::Means,
     factors::email::{self, Rejected, Sent},
     guard::Target,
-    sign_in::{Aim, Awaits, Flow, Need},
+    sign_in::{Aim, Awaits, Flow},
 };
 use serde::Deserialize;
 
@@ -62,14 +62,11 @@ pub(super) async fn send_for(visit: &Visit, flow: Flow) -> Result<Response, No> 
     }
 }
 
-/// Whether a step-up may be passed by a code: it asks for a fresh proof, of somebody who has nothing better.
+/// Whether a step-up may be passed by a code.
 async fn may_confirm(visit: &Visit, flow: &Flow, user: UserId) -> Result<bool, No> {
-    if !matches!(flow.aim(), Aim::StepUp { need: Need::Fresh, .. }) {
-        return Ok(false);
-    }
     let user = visit.house.store.user(visit.id(), user).await?;
     let enrolled = visit.enrolled(user).await?.ok_or(Reason::SignInExpired)?;
-    Ok(visit.known(&enrolled).confirms_by_mail())
+    step_up::takes_mail(visit, flow, &enrolled).await
 }
 
 /// A code for that address, unless too many were asked for: with the link of an invitation, or without any.
@@ -155,6 +152,10 @@ async fn proved(visit: &Visit, typed: &Secret<String>) -> Result<Response, No> {
         Some(link) => invitation::accept_by_mail(visit, link, &user, &doer).await?,
         None => visit.enrolled(Some(user)).await?.ok_or(Reason::SignInExpired)?,
     };
+    // Once more: what was linked since the code was sent is something better.
+    if matches!(flow.aim(), Aim::StepUp { .. }) && !step_up::takes_mail(visit, &flow, &enrolled).await? {
+        return Err(Reason::SignInExpired.into());
+    }
     visit.proven(flow, &enrolled, Means::Email, doer).await?.respond(visit).await
 }
 

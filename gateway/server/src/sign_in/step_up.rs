@@ -5,7 +5,7 @@ use cardea_core::{Assurance, Reason, resources::ProviderSpec};
 use cardea_identity::{
     FactorKind, LinkedAccount,
     assurance::{Proof, joined, reachable, shown as really_shown},
-    sign_in::{Aim, Flow, Lacks, Need, lacks},
+    sign_in::{Aim, Flow, Known, Lacks, Need, lacks},
 };
 use serde::Deserialize;
 
@@ -108,6 +108,20 @@ struct Shown {
     lacks: Option<Lacks>,
 }
 
+/// Whether this person confirms by a code in the mail that it is them still, in the step-up under way. INVARIANT: not whoever has
+/// anything better, an account at a provider among it: it is asked for where the code is sent, and not on the page alone.
+pub(super) async fn takes_mail(visit: &Visit, flow: &Flow, enrolled: &Enrolled) -> Result<bool, No> {
+    if !matches!(flow.aim(), Aim::StepUp { need: Need::Fresh, .. }) {
+        return Ok(false);
+    }
+    let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
+    Ok(confirms_by_mail(visit, &visit.known(enrolled), &linked))
+}
+
+fn confirms_by_mail(visit: &Visit, known: &Known<'_>, linked: &[LinkedAccount]) -> bool {
+    known.confirms_by_mail() && linked.iter().all(|one| !one.is_brought() && opens_by(&visit.tenant, one).is_none())
+}
+
 /// What this person can show that leads there.
 struct Ways<'a> {
     passkey: bool,
@@ -158,12 +172,9 @@ impl<'a> Ways<'a> {
             }
         };
         let linked = visit.house.store.identities(visit.id(), enrolled.user.id).await?;
-        let spec_of = |one: &LinkedAccount| opens_by(&visit.tenant, one);
-        let mail = need == Need::Fresh
-            && visit.house.sends_codes(&visit.tenant)
-            && known.confirms_by_mail()
-            && linked.iter().all(|one| !one.is_brought() && spec_of(one).is_none());
-        let known = linked.iter().filter_map(spec_of);
+        let mail =
+            need == Need::Fresh && visit.house.sends_codes(&visit.tenant) && confirms_by_mail(visit, &known, &linked);
+        let known = linked.iter().filter_map(|one| opens_by(&visit.tenant, one));
         let mut providers: Vec<_> = known.filter(|_| !own).filter(vouches).collect();
         // Two accounts at one provider are one way there.
         providers.sort_by(|one, other| one.id.cmp(&other.id));
