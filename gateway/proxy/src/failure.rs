@@ -143,8 +143,8 @@ fn title(reason: Reason) -> String {
     words
 }
 
-/// Faults that pass by themselves say when it is worth trying again (RFC 9110 section 10.2.3).
-fn retry_after(reason: Reason) -> Option<Duration> {
+/// When it is worth asking again: faults that pass by themselves say when it is worth trying again (RFC 9110 section 10.2.3).
+pub fn retry_after(reason: Reason) -> Option<Duration> {
     match reason {
         Reason::Overloaded | Reason::TooManyRequests => Some(Duration::from_secs(1)),
         Reason::StoreUnavailable | Reason::LogUnavailable | Reason::TenantUnavailable => Some(Duration::from_secs(5)),

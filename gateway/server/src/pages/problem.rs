@@ -47,7 +47,7 @@ pub enum Problem {
     /// A refusal that is no form's to mend: it has the words and the status of its page.
     Refused(Reason),
     /// Something of ours failed; the same form may be tried again.
-    TryAgain,
+    TryAgain(Reason),
 }
 
 impl Problem {
@@ -59,7 +59,7 @@ impl Problem {
             Reason::SignInExpired | Reason::CodeSpent => Self::Expired,
             Reason::BadInput => Self::BadEmail,
             Reason::Conflict => Self::AlreadyThere,
-            other if other.whose() == Whose::Faulted => Self::TryAgain,
+            other if other.whose() == Whose::Faulted => Self::TryAgain(other),
             other => Self::Refused(other),
         }
     }
@@ -76,8 +76,7 @@ impl Problem {
             Self::TooMany(_) => Reason::TooManyAttempts,
             Self::LastFactor | Self::AlreadyThere => Reason::Conflict,
             Self::Expired => Reason::SignInExpired,
-            Self::Refused(reason) => *reason,
-            Self::TryAgain => Reason::Internal,
+            Self::Refused(reason) | Self::TryAgain(reason) => *reason,
             _ => Reason::BadInput,
         };
         StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::BAD_REQUEST)
@@ -109,7 +108,7 @@ impl Problem {
                 // Who is named in the second sentence is not known here.
                 if said.why.has_gap() { said.title.to_string() } else { format!("{}. {}", said.title, said.why) }
             }
-            Self::TryAgain => p.try_again.to_string(),
+            Self::TryAgain(_) => p.try_again.to_string(),
         }
     }
 }
@@ -129,7 +128,7 @@ mod tests {
             (Reason::FactorNotAllowed, 403, "This way of signing in is not allowed"),
             (Reason::ForeignReturn, 400, "This link leads elsewhere"),
             (Reason::NotAMember, 403, "You are not a member here yet"),
-            (Reason::StoreUnavailable, 500, "Something went wrong on our side"),
+            (Reason::StoreUnavailable, 503, "Something went wrong on our side"),
             (Reason::Internal, 500, "Something went wrong on our side"),
         ] {
             let problem = Problem::of(reason);

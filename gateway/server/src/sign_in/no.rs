@@ -70,6 +70,15 @@ impl No {
         }
     }
 
+    /// When it is worth trying again, where that is known.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Wait(wait) => Some(*wait),
+            Self::Faulted(reason, _) => cardea_proxy::failure::retry_after(*reason),
+            _ => None,
+        }
+    }
+
     /// Why.
     pub(super) fn reason(&self) -> Reason {
         match self {

@@ -242,7 +242,7 @@ impl Visit {
         };
         self.log(&no);
         let mut response = self.tell_script(&no.problem(), no.reason());
-        if let No::Wait(wait) = no {
+        if let Some(wait) = no.wait() {
             retry_after(&mut response, wait);
         }
         response
@@ -293,8 +293,8 @@ impl Visit {
             _ => {}
         }
         let mut response = failure.respond();
-        if let No::Wait(wait) = no {
-            retry_after(&mut response, *wait);
+        if let Some(wait) = no.wait() {
+            retry_after(&mut response, wait);
         }
         response
     }
