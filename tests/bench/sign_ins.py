@@ -1,5 +1,5 @@
 """Signing in: what a passkey and a password take of the CPU, and what people who come all at once take from requests."""
-import concurrent.futures, re, statistics, subprocess, sys, time
+import concurrent.futures, itertools, re, statistics, subprocess, sys, time
 
 import peers
 from browser import Browser
@@ -90,12 +90,15 @@ def hashed(stage):
 
 def cost(stage, way, at_once):
     """Milliseconds of the gateway's CPU for one, each in a browser and from an address of its own, since one has a pace."""
-    def visit(nth):
-        browser = Browser(next(ADDRESSES))
+    def visit(nth, address):
+        browser = Browser(address)
         way(browser, nth)
         browser.close()
 
+    # Drawn here: one generator serves no two threads.
+    addresses = list(itertools.islice(ADDRESSES, TIMES))
+
     before = cpu([stage.gateway.pid])
     with concurrent.futures.ThreadPoolExecutor(at_once) as people:
-        list(people.map(visit, range(TIMES)))
+        list(people.map(visit, range(TIMES), addresses))
     return (cpu([stage.gateway.pid]) - before) / TIMES * 1e3
