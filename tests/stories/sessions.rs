@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use cardea_tests::{Client, Gateway, Person, Plan, Story, Upstream, gateway::Installation};
+use anyhow::Context as _;
+use cardea_tests::{
+    Client, Gateway, Person, Plan, Story, Upstream, form,
+    gateway::{Installation, PASSWORD},
+};
 use http::Method;
 use url::Url;
 
@@ -188,6 +192,32 @@ async fn revoking_through_the_api_bites_on_the_very_next_request() -> Story {
     let page = three.get(&echo).await?;
     assert!(page.body.contains("Your account is suspended"), "{}", page.body);
     assert_eq!(status(&mut Client::browser(), &echo).await?, 401, "a stranger learns nothing");
+    Ok(())
+}
+
+/// Whoever has the password and not the code leaves a trace: it was the one that the person could see, and went unwritten.
+#[tokio::test]
+async fn a_password_that_leads_no_further_shows_as_used() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mut admin = administrator(&gateway).await?;
+    let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
+    let id = id_of(&gateway, &mut admin, &mira).await?;
+    let mut used = async |kind: &str| -> anyhow::Result<String> {
+        let details = admin.get(&gateway.at("acme", &format!("/api/v1/users/{id}"))?).await?.json()?;
+        let factors = details["factor_list"].as_array().cloned().unwrap_or_default();
+        let factor = factors.iter().find(|factor| factor["kind"] == kind).with_context(|| details.to_string())?;
+        Ok(factor["last_used_at"].as_str().unwrap_or_default().to_owned())
+    };
+    let (password, code) = (used("password").await?, used("totp").await?);
+    let mut thief = Client::browser();
+    let page = thief.open(&gateway.at("acme", "/sign-in")?).await?;
+    let page = thief.submit(&page, &[("email", &mira.email)]).await?;
+    let page = thief.submit(&page, &[("password", "not the right password")]).await?;
+    assert_eq!(used("password").await?, password, "a wrong one");
+    let page = thief.submit(&page, &[("password", PASSWORD)]).await?;
+    assert!(form::find(&page.body, "code").is_some(), "{}", page.body);
+    assert!(used("password").await? > password, "the right one");
+    assert_eq!(used("totp").await?, code);
     Ok(())
 }
 

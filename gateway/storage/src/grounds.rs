@@ -35,9 +35,50 @@ impl Store {
         tx.commit().await?;
         Ok(grounds)
     }
+
+    /// Notes when each of these proofs was given, where nobody enters yet. Nothing moves back.
+    pub async fn shown(&self, tenant: &TenantId, user: UserId, proofs: &[Proof]) -> Result<(), StoreFault> {
+        let mut tx = self.write().await?;
+        note(&mut tx, tenant, user, proofs).await?;
+        tx.commit().await
+    }
 }
 
-/// The same in a transaction under way.
+/// Notes, in a transaction under way, when factors and accounts were last used.
+async fn note(tx: &mut Writing, tenant: &TenantId, user: UserId, proofs: &[Proof]) -> Result<(), StoreFault> {
+    let factors = proofs.iter().filter_map(|proof| Some((proof.means.factor()?.to_string(), proof.at.as_micros())));
+    let accounts = proofs.iter().filter_map(|proof| match &proof.means {
+        Means::Oidc { account, .. } => Some((account.as_ref()?.to_string(), proof.at.as_micros())),
+        _ => None,
+    });
+    for (sql, times) in [
+        (
+            "UPDATE factors SET last_used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
+             WHERE tenant = $1 AND user_id = $2 AND factors.id = json_extract(shown.value, '$[0]') \
+             AND (last_used_at IS NULL OR last_used_at < json_extract(shown.value, '$[1]'))",
+            factors.collect::<Vec<_>>(),
+        ),
+        (
+            "UPDATE identities SET used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
+             WHERE tenant = $1 AND user_id = $2 AND provider || '-' || linked_at = json_extract(shown.value, '$[0]') \
+             AND (used_at IS NULL OR used_at < json_extract(shown.value, '$[1]'))",
+            accounts.collect(),
+        ),
+    ] {
+        if times.is_empty() {
+            continue;
+        }
+        sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .bind(serde_json::to_string(&times)?)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// As [`Store::entered`], in a transaction under way.
 pub(crate) async fn enter(
     tx: &mut Writing,
     tenant: &TenantId,
@@ -45,21 +86,9 @@ pub(crate) async fn enter(
     proofs: &[Proof],
     at: Timestamp,
 ) -> Result<Grounds, StoreFault> {
-    let factors = proofs.iter().filter_map(|proof| Some((proof.means.factor()?.to_string(), proof.at.as_micros())));
-    let (factors, times): (Vec<_>, Vec<_>) = factors.map(|(id, at)| (id.clone(), (id, at))).unzip();
+    note(tx, tenant, user, proofs).await?;
+    let factors: Vec<_> = proofs.iter().filter_map(|proof| proof.means.factor()).map(|id| id.to_string()).collect();
     let accounts: Vec<_> = proofs.iter().filter_map(|proof| account(&proof.means)).collect();
-    if !times.is_empty() {
-        sqlx::query(
-            "UPDATE factors SET last_used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
-                 WHERE tenant = $1 AND user_id = $2 AND factors.id = json_extract(shown.value, '$[0]') \
-                 AND (last_used_at IS NULL OR last_used_at < json_extract(shown.value, '$[1]'))",
-        )
-        .bind(tenant.as_str())
-        .bind(user.to_string())
-        .bind(serde_json::to_string(&times)?)
-        .execute(&mut **tx)
-        .await?;
-    }
     let rows = sqlx::query(
         "UPDATE users SET last_seen_at = MAX(COALESCE(last_seen_at, $5), $5) \
              WHERE tenant = $1 AND id = $2 AND status <> 'deleted' \

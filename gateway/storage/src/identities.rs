@@ -189,21 +189,6 @@ impl Store {
         Ok(Unlinked::Done { account: gone.identity, invited })
     }
 
-    /// Notes that an account was signed in with.
-    pub async fn identity_used(
-        &self,
-        tenant: &TenantId,
-        identity: &LinkedIdentity,
-        now: Timestamp,
-    ) -> Result<(), StoreFault> {
-        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
-        let marks = unlinked::marks(&sealer, identity)?;
-        let sql = "UPDATE identities SET used_at = $3 WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
-        sqlx::query(sql).bind(tenant.as_str()).bind(marks).bind(now.as_micros()).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// Notes that an entry tells of its linking.
     pub async fn linking_told(&self, tenant: &TenantId, identity: &LinkedIdentity) -> Result<(), StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;

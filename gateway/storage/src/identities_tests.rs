@@ -5,8 +5,11 @@ use crate::{
     TicketKind, TicketRecord,
     testing::{Dir, t0, tenant, user},
 };
-use cardea_core::entropy::Fixed;
-use cardea_identity::{Factor, FactorData, Sealed, Status, Ticket};
+use cardea_core::{Assurance, entropy::Fixed};
+use cardea_identity::{
+    AccountId, Factor, FactorData, Sealed, Status, Ticket,
+    assurance::{Means, Proof},
+};
 
 const LATER: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -16,6 +19,12 @@ fn at(issuer: &str, subject: &str) -> LinkedIdentity {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),
     }
+}
+
+/// The provider's word, by that account.
+fn word(account: Option<AccountId>) -> Proof {
+    let (provider, origin) = (ProviderId::parse("work").unwrap(), Origin::Provider);
+    Proof { means: Means::Oidc { provider, assurance: Assurance::One, origin, account }, at: t0() }
 }
 
 #[tokio::test]
@@ -35,7 +44,9 @@ async fn an_account_elsewhere_names_one_user_of_one_pool() {
         LinkedAccount { identity: account.clone(), linked: t0(), used: None, origin: Origin::Provider, told: false };
     assert_eq!((found.0.id, &found.1), (ada.id, &kept));
     assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&kept));
-    store.identity_used(&acme, &account, t0()).await.unwrap();
+    store.shown(&acme, bob.id, &[word(Some(kept.id()))]).await.unwrap();
+    assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&kept), "by another's proof");
+    store.shown(&acme, ada.id, &[word(Some(kept.id()))]).await.unwrap();
     let used = LinkedAccount { used: Some(t0()), ..kept };
     assert_eq!(store.identities(&acme, ada.id).await.unwrap(), [used]);
     for other in [at("https://other.example", "1"), at("https://idp.example", "2")] {
@@ -234,11 +245,12 @@ async fn a_list_of_users_tells_their_accounts_and_finds_who_lacks_a_second_facto
     let [brought, linked, passkey, none] = &people;
     store.link_identity(&acme, brought.id, &at("https://idp.example", "1"), t0()).await.unwrap();
     store.link_own_identity(&acme, linked.id, &at("https://idp.example", "2"), &Had::default(), t0()).await.unwrap();
-    store.identity_used(&acme, &at("https://idp.example", "2"), t0()).await.unwrap();
+    let account = store.identities(&acme, linked.id).await.unwrap().remove(0);
+    store.shown(&acme, linked.id, &[word(Some(account.id()))]).await.unwrap();
     let data = FactorData::Passkey {
         credential_id: "a".to_owned(),
         credential: serde_json::json!({}),
-        reach: cardea_core::Assurance::Two,
+        reach: Assurance::Two,
         copied: None,
     };
     let id = FactorId::mint(t0(), &Fixed::new(1));

@@ -119,10 +119,13 @@ impl Visit {
             Some(user) if user == enrolled.user.id => self.house.words(&self.tenant, user).await?,
             _ => Vec::new(),
         };
-        let forgiven = self.forgiven(&means, &enrolled.user.email);
+        let forgiven = self.forgiven(&flow, &means, &enrolled.user.email);
+        let shown = Proof { means: means.clone(), at: self.now };
         match flow.proven(Known { words: &words, ..self.known(enrolled) }, means, self.now)? {
             Step::Ask(flow) => {
                 self.forgive(&forgiven).await?;
+                // What was shown counts as used, whatever comes of it: whoever it belongs to sees that somebody had it.
+                self.house.store.shown(self.id(), enrolled.user.id, &[shown]).await?;
                 self.recalled(flow, enrolled, &browser, doer).await
             }
             Step::Done(done) => {

@@ -102,8 +102,6 @@ async fn received(visit: &Visit, id: &str) -> Result<Response, No> {
         return Err(No::Stranger { reason: Reason::NotAMember, may_link: spec.link });
     };
     let enrolled = visit.enrolled(Some(user)).await?.ok_or(Reason::NotAMember)?;
-    // As with a factor: what was shown counts as used, whatever comes of it.
-    visit.house.store.identity_used(visit.id(), &person.identity, visit.now).await?;
     let (provider, origin, account) = (spec.id.clone(), account.origin, Some(account.id()));
     let means = Means::Oidc { provider, assurance: person.assurance, origin, account };
     let asked = asked(&flow, visit.tenant.bundle.tenant.factors.minimum);

@@ -9,6 +9,7 @@ use cardea_identity::{
     cookie::{self, Cookie},
     device::Device,
     guard::{self, Account, Limits, Target},
+    sign_in::{Aim, Flow},
 };
 use cardea_storage::Forgiven;
 
@@ -27,7 +28,11 @@ impl Visit {
     }
 
     /// The tries that a proof makes undone: the account's are forgotten, and the address has its own back.
-    pub(super) fn forgiven(&self, means: &Means, email: &Email) -> Forgiven {
+    pub(super) fn forgiven(&self, flow: &Flow, means: &Means, email: &Email) -> Forgiven {
+        // Who joins has chosen what they show, or came by a link, under which it was counted: nothing of the account's was guessed.
+        if *flow.aim() == Aim::Invitation {
+            return Forgiven::default();
+        }
         let targets: &[Target] = match means {
             Means::Password { .. } => &[Target::Password],
             Means::Totp { .. } => &[Target::Totp],

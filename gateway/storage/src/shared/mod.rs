@@ -157,8 +157,8 @@ pub trait SharedState: Send + Sync {
 
     /// Keeps a new session with its first handle, makes the tries undone that led to it, and then notes in the durable store who
     /// entered and looks once more at what the session rests on ([`Store::entered`](crate::Store::entered)): whoever takes that away may have found no
-    /// session yet. A store that cannot do so in one step keeps the session first: where it fails between, nobody holds what would
-    /// open it.
+    /// session yet. A store that cannot do so in one step begins with the tries: where it fails between, what was proven is counted no
+    /// more, and nobody holds what would open a session.
     async fn session_open(
         &self,
         (session, handle): (&Session, &HandleRecord),

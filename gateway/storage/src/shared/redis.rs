@@ -144,9 +144,10 @@ impl SharedState for RedisShared {
         forgiven: &Forgiven,
         now: Timestamp,
     ) -> Result<Grounds, StoreFault> {
+        // First, since it may fail: else a session would stand that nobody holds.
+        self.forgive_each(&session.tenant, forgiven, now).await?;
         self.session_insert(session).await?;
         self.handle_insert(handle, session).await?;
-        self.forgive_each(&session.tenant, forgiven, now).await?;
         self.store.entered(&session.tenant, session.user, &session.proofs, now).await
     }
 

@@ -2,7 +2,7 @@
 
 use ::redis::AsyncCommands as _;
 use cardea_identity::{
-    Email, Factor, FactorData, Status,
+    Email, Factor, FactorData, Status, User,
     guard::{self, Account, Limit, Rule, Target},
 };
 use futures_util::future::join_all;
@@ -55,8 +55,7 @@ async fn waiting_helps_and_a_success_forgives() {
 async fn a_session_that_opens_tells_whether_its_person_may_enter_still() {
     for under in stores().await {
         let (acme, ours, name) = (acme(), &under.ours, under.name);
-        let mut person = user("acme", "ada@x.example");
-        person.id = ada();
+        let person = User { id: ada(), ..user("acme", "ada@x.example") };
         assert_eq!(under.store.insert_user(&person).await.unwrap(), Inserted::Done);
         let opened = async |seed| {
             let begun = session("acme", ada(), t0(), seed);
@@ -75,6 +74,27 @@ async fn a_session_that_opens_tells_whether_its_person_may_enter_still() {
         let seen = under.store.user(&acme, ada()).await.unwrap().unwrap().last_seen;
         assert_eq!(seen, Some(t0()), "{name}");
     }
+}
+
+/// In SQL, where it is one transaction. Three statements apart would have passed the row below.
+#[tokio::test]
+async fn where_no_session_opens_nothing_is_forgiven() {
+    let (under, acme) = (sqlite().await, acme());
+    let near = limit("tries/totp/account/x");
+    for _ in 0..10 {
+        assert_eq!(under.ours.attempt(&acme, &near, t0()).await.unwrap(), None);
+    }
+    let fails = "CREATE TRIGGER fails AFTER UPDATE ON users BEGIN SELECT RAISE(ABORT, 'not now'); END";
+    under.store.insert_user(&User { id: ada(), ..user("acme", "ada@x.example") }).await.unwrap();
+    let mut tx = under.store.write().await.unwrap();
+    sqlx::raw_sql(fails).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let begun = session("acme", ada(), t0(), 1);
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+    let forgiven = Forgiven { keys: vec![near.key.clone()], back: vec![] };
+    under.ours.session_open((&begun, &record), &forgiven, t0()).await.unwrap_err();
+    assert!(under.theirs.session_by_handle(&acme, &record.hash).await.unwrap().is_none());
+    assert!(under.ours.attempt(&acme, &near, t0()).await.unwrap().is_some(), "the tries are forgotten");
 }
 
 #[tokio::test]
