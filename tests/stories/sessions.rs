@@ -198,7 +198,7 @@ async fn revoking_through_the_api_bites_on_the_very_next_request() -> Story {
 /// Whoever has the password and not the code leaves a trace: it was the one that the person could see, and went unwritten.
 #[tokio::test]
 async fn a_password_that_leads_no_further_shows_as_used() -> Story {
-    let (_upstream, gateway) = house().await?;
+    let (_upstream, gateway) = crate::enrolment::house("minimum = 2\n").await?;
     let mut admin = administrator(&gateway).await?;
     let (_, mira) = gateway.person_with_codes("mira@acme.example", &["readers"]).await?;
     let id = id_of(&gateway, &mut admin, &mira).await?;

@@ -114,7 +114,7 @@ export interface App {
   websocket_origins?: string[];
   rewrite?: { strip_prefix?: string; add_prefix?: string; request?: HeaderRewrite; response?: HeaderRewrite };
   cors?: { origins: string[]; methods?: string[]; headers?: string[]; exposed?: string[]; credentials?: boolean; max_age?: number };
-  hardening?: { on?: boolean; content_type_options?: boolean; referrer_policy?: boolean; frame_options?: boolean; hide_server?: boolean };
+  hardening?: { on?: boolean; content_type_options?: boolean; referrer_policy?: boolean; frame_options?: boolean; cache_control?: boolean; hide_server?: boolean };
   resources?: { pattern: string; type: string }[];
   actions?: { method: string; pattern: string; action: string }[];
   answers?: { method: string; pattern: string; status?: number; redirect?: string; headers?: Record<string, string>; body?: string }[];

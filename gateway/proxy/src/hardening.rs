@@ -7,10 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 static POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 static NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 static REFERRER: HeaderValue = HeaderValue::from_static("strict-origin-when-cross-origin");
+/// By which a service says for how long an answer may be kept.
+static SAYS_HOW_LONG: [HeaderName; 3] = [header::CACHE_CONTROL, header::EXPIRES, header::PRAGMA];
+static ASKED_EACH_TIME: HeaderValue = HeaderValue::from_static("private, no-cache");
 static SAME_ORIGIN: HeaderValue = HeaderValue::from_static("SAMEORIGIN");
 
-/// Hardens a service's answer, before the app's own rewriting has the last word.
-pub(crate) fn harden(spec: &HardeningSpec, headers: &mut HeaderMap) {
+/// Hardens a service's answer to somebody who is signed in or not, before the app's own rewriting has the last word.
+pub(crate) fn harden(spec: &HardeningSpec, signed_in: bool, headers: &mut HeaderMap) {
     if !spec.on {
         return;
     }
@@ -26,6 +29,9 @@ pub(crate) fn harden(spec: &HardeningSpec, headers: &mut HeaderMap) {
     }
     if spec.frame_options && !says_who_frames(headers) {
         headers.entry(header::X_FRAME_OPTIONS).or_insert_with(|| SAME_ORIGIN.clone());
+    }
+    if spec.cache_control && signed_in && !SAYS_HOW_LONG.iter().any(|name| headers.contains_key(name)) {
+        headers.insert(header::CACHE_CONTROL, ASKED_EACH_TIME.clone());
     }
 }
 
@@ -45,12 +51,16 @@ mod tests {
     use super::*;
 
     fn after(spec: &str, said: &[(&'static str, &'static str)]) -> Vec<String> {
+        to(false, spec, said)
+    }
+
+    fn to(signed_in: bool, spec: &str, said: &[(&'static str, &'static str)]) -> Vec<String> {
         let spec: HardeningSpec = toml::from_str(spec).unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in said {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        harden(&spec, &mut headers);
+        harden(&spec, signed_in, &mut headers);
         let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort_unstable();
@@ -76,6 +86,27 @@ mod tests {
             after("", &own),
             ["referrer-policy: no-referrer", "x-content-type-options: ", "x-frame-options: DENY"]
         );
+    }
+
+    /// Found by signing out and typing the address again: the record came out of the browser's own copy, and no entry told of it.
+    #[test]
+    fn what_somebody_reads_who_is_signed_in_is_asked_for_each_time() {
+        let said = |signed_in, spec: &str, said: &[(&'static str, &'static str)]| {
+            to(signed_in, spec, said)
+                .into_iter()
+                .find_map(|line| line.strip_prefix("cache-control: ").map(str::to_owned))
+        };
+        assert_eq!(
+            said(true, "", &[("last-modified", "Sat, 01 Aug 2026 00:00:00 GMT")]).as_deref(),
+            Some("private, no-cache")
+        );
+        assert_eq!(said(false, "", &[]), None);
+        assert_eq!(said(true, "cache_control = false", &[]), None);
+        assert_eq!(said(true, "on = false", &[]), None);
+        assert_eq!(said(true, "", &[("cache-control", "max-age=60")]).as_deref(), Some("max-age=60"));
+        for other in ["expires", "pragma"] {
+            assert_eq!(said(true, "", &[(other, "0")]), None, "{other}");
+        }
     }
 
     #[test]

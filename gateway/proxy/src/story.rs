@@ -151,6 +151,11 @@ impl Story {
         self.misput.as_deref()
     }
 
+    /// Whether it is known who asks.
+    pub(crate) fn is_signed_in(&self) -> bool {
+        !matches!(self.caller, Caller::Visitor)
+    }
+
     /// Somebody asks.
     pub(crate) fn is_by(&mut self, asker: &Asker) {
         self.caller = asker.principal().caller().clone();

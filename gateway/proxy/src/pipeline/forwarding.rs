@@ -175,7 +175,7 @@ fn target(way: &Way) -> Result<PathAndQuery, Reason> {
 /// Makes a service's answer what the app declares: stricter where it says nothing itself, then rewritten, then readable to
 /// the pages that may.
 fn shape(story: &Story, way: &Way, headers: &mut HeaderMap) {
-    hardening::harden(&way.app.spec.hardening, headers);
+    hardening::harden(&way.app.spec.hardening, story.is_signed_in(), headers);
     if let Some(rewrite) = &way.app.declared.rewrite {
         rewrite.answer(&way.canonical, headers);
     }

@@ -38,7 +38,7 @@ pub(super) fn answer(
         answer = Some(onward(target.as_str())?);
     }
     let Some(mut answer) = answer else { return Ok(ControlFlow::Continue(permit)) };
-    hardening::harden(&way.app.spec.hardening, answer.headers_mut());
+    hardening::harden(&way.app.spec.hardening, story.is_signed_in(), answer.headers_mut());
     if let Some(crossing) = &story.crossing {
         crossing.mark(answer.headers_mut());
     }

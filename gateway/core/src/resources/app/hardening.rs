@@ -27,6 +27,11 @@ pub struct HardeningSpec {
     /// framing to everybody): no other site lays itself over a form. Breaks pages that are meant to be framed elsewhere.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub frame_options: bool,
+    /// `Cache-Control: private, no-cache` on what somebody who is signed in is answered, where the service says nothing of caches
+    /// (`Cache-Control`, `Expires`, `Pragma`): a browser that guesses by `Last-Modified` (RFC 9111 section 4.2.2) shows a record
+    /// again after a sign-out, and nobody is asked. It keeps copies and asks each time, which costs a 304.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub cache_control: bool,
     /// Takes `Server` and `X-Powered-By` away: they name versions to whoever looks for an old one, and serve nobody else.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub hide_server: bool,
@@ -34,7 +39,14 @@ pub struct HardeningSpec {
 
 impl Default for HardeningSpec {
     fn default() -> Self {
-        Self { on: true, content_type_options: true, referrer_policy: true, frame_options: true, hide_server: true }
+        Self {
+            on: true,
+            content_type_options: true,
+            referrer_policy: true,
+            frame_options: true,
+            cache_control: true,
+            hide_server: true,
+        }
     }
 }
 

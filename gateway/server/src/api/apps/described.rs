@@ -120,6 +120,8 @@ struct Hardening {
     referrer_policy: Option<bool>,
     /// `X-Frame-Options`.
     frame_options: Option<bool>,
+    /// `Cache-Control`.
+    cache_control: Option<bool>,
     /// Whether `Server` and `X-Powered-By` are taken away.
     hide_server: Option<bool>,
 }
