@@ -163,8 +163,9 @@ pub(super) async fn ask_name(visit: Visit, Path(id): Path<String>) -> Response {
 }
 
 async fn offer_name(visit: &Visit, id: &str) -> Result<Response, Failed> {
-    may_name(visit, &Standing::read(visit).await?, id).await?;
-    name_page(visit, id, None).await
+    let standing = Standing::read(visit).await?;
+    let factor = may_name(visit, &standing, id).await?;
+    Ok(name_page(visit, standing.row(visit, factor), None))
 }
 
 /// By its name a person knows the factor to remove: whoever may not remove it misleads nobody about which it is.
@@ -174,10 +175,8 @@ async fn may_name<'a>(visit: &Visit, standing: &'a Standing, id: &str) -> Result
     Ok(factor)
 }
 
-async fn name_page(visit: &Visit, id: &str, problem: Option<Problem>) -> Result<Response, Failed> {
-    let standing = Standing::read(visit).await?;
-    let factor = standing.row(visit, standing.find(id)?);
-    Ok(NameFactor { look: &visit.look, person: visit.person(), factor, problem }.respond())
+fn name_page(visit: &Visit, factor: FactorRow, problem: Option<Problem>) -> Response {
+    NameFactor { look: &visit.look, person: visit.person(), factor, problem }.respond()
 }
 
 /// Gives one another name.
@@ -194,7 +193,7 @@ async fn rename_own(visit: &Visit, id: &str, named: &Named) -> Result<Response, 
     let standing = Standing::read(visit).await?;
     let factor = may_name(visit, &standing, id).await?;
     let Some(name) = enrolment::name(&named.name) else {
-        return name_page(visit, id, Some(Problem::BadName)).await;
+        return Ok(name_page(visit, standing.row(visit, factor), Some(Problem::BadName)));
     };
     if !visit.house.store.rename_factor(visit.tenant_id(), visit.user_id(), factor.id, &name).await? {
         return Err(Failed::Refused(Reason::NotFound));
