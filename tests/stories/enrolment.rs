@@ -200,6 +200,23 @@ async fn below_the_minimum_the_link_leads_to_the_factors_and_no_further() -> Sto
 }
 
 #[tokio::test]
+async fn who_joins_is_told_of_the_minimum_where_there_is_one() -> Story {
+    for (factors, must) in [("minimum = 2\n", true), ("", false)] {
+        let (_upstream, gateway) = house(factors).await?;
+        let (mut client, offer, _) = gateway.newcomer(MIRA, &[]).await?;
+        let portal = client.open(&gateway.at("acme", "/")?).await?;
+        for page in [&offer, &portal] {
+            assert_eq!(page.body.contains("you cannot sign in again"), must, "{factors}: {}", page.body);
+        }
+        assert_eq!(offer.body.contains("Not now"), !must, "{factors}: {}", offer.body);
+        for (said, when) in [("once you have a second way", must), ("Ask your administrator to add you", !must)] {
+            assert_eq!(portal.body.contains(said), when, "{factors}: {said}: {}", portal.body);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn where_the_tenant_trusts_the_first_use_a_sign_in_is_enough() -> Story {
     let (_upstream, gateway) = house("enrol = \"sign-in\"\n").await?;
     let mut mira = gateway.person(MIRA, &["readers"]).await?;

@@ -125,6 +125,25 @@ async fn a_providers_people_are_below_no_minimum_of_the_pool() -> Story {
     Ok(())
 }
 
+/// They were told, as the pool's own people are, that without a second proof they could not sign in again.
+#[tokio::test]
+async fn a_providers_people_are_told_of_no_minimum_of_the_pool() -> Story {
+    let world = World::of("open", "[factors]\nminimum = 2\nenrol = \"sign-in\"\n").await?;
+    let portal = world.gateway.at("acme", "/")?;
+    for (login, told) in [("rita", "href=\"http://echo.acme"), ("gus", "Ask your administrator to add you to a group")]
+    {
+        let (_, page) = world.signs_in(&portal, login).await?;
+        assert_eq!((page.status.as_u16(), page.url.path()), (200, "/"), "{login}: {}", page.body);
+        for said in ["Some apps ask for a second proof. With a passkey", told] {
+            assert!(page.body.contains(said), "{login} is not told `{said}`: {}", page.body);
+        }
+        for untrue in ["you cannot sign in again", "once you have a second way"] {
+            assert!(!page.body.contains(untrue), "{login} is told `{untrue}`: {}", page.body);
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_sign_in_joins_maps_groups_and_serves_two_apps() -> Story {
     let world = World::open("open").await?;

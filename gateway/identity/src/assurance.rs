@@ -70,6 +70,9 @@ impl Means {
     /// The name of a recovery code, for who asks a session's names for it.
     pub const RECOVERY: &'static str = "recovery";
 
+    /// The name of a provider's word about one of its own people, for who asks a session's names for it.
+    pub const PROVIDER: &'static str = "oidc";
+
     /// What somebody has shown by enrolling this factor: a code of the app, or a passkey's answer, which enrolment takes
     /// from an authenticator only that has checked its person. That a key is bound to its hardware it does not show.
     pub const fn by_enrolling(factor: &Factor) -> Self {
@@ -91,7 +94,7 @@ impl Means {
             Self::Recovery { .. } => Self::RECOVERY,
             Self::Remembered { .. } => "remembered",
             Self::Email => "email",
-            Self::Oidc { origin: Origin::Provider, .. } => "oidc",
+            Self::Oidc { origin: Origin::Provider, .. } => Self::PROVIDER,
             Self::Oidc { origin: Origin::Person, .. } => "linked",
         }
     }

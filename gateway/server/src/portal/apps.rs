@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use cardea_core::{AppId, Assurance, resources::AppSpec};
-use cardea_identity::{Factor, FactorData};
+use cardea_identity::{Factor, FactorData, assurance::Means};
 use cardea_policy::{Facts, Question, built_in};
 
 use super::{
@@ -41,12 +41,19 @@ async fn portal(visit: &Visit) -> Result<Response, Failed> {
         administrator: opens(visit, &console.0, console.1, console.2).is_some(),
         offer_second,
         needs_link,
-        must: offer_second && visit.live.assurance < rules.minimum,
+        must: offer_second && must(visit),
         recovery_used: used.filter(|at| visit.now().since(*at) < TOLD).map(|at| When::new(at, visit.now())),
         copied: copied(visit, &factors),
         done: None,
     };
     Ok(page.respond())
+}
+
+/// Whether without a second factor they cannot sign in again. Whom a provider brought is the provider's to check: the minimum is
+/// about the pool's own factors.
+fn must(visit: &Visit) -> bool {
+    let below = visit.live.assurance < visit.tenant.bundle.tenant.factors.minimum;
+    below && !visit.live.factors.contains(&Means::PROVIDER)
 }
 
 /// The passkey of which a copy seems to have been used; told until it is removed.
