@@ -13,7 +13,7 @@ use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     resources,
-    row::{Read, number},
+    row::{Read, number, whose},
     sealed::{self, Place},
     writing::Writing,
 };
@@ -106,12 +106,12 @@ impl Store {
         Ok(Some((version(&sealer, &row)?, row.json("body")?)))
     }
 
-    /// The number of each tenant's active version.
+    /// The number of each tenant's active version, where it is one: a tenant with another is illegible.
     pub async fn active_versions(&self) -> Result<BTreeMap<TenantId, u64>, StoreFault> {
         let rows = sqlx::query("SELECT id, active_policy FROM tenants WHERE active_policy IS NOT NULL")
             .fetch_all(self.reader())
             .await?;
-        rows.iter().map(|row| Ok((row.parsed("id", TenantId::parse)?, row.count("active_policy")?))).collect()
+        Ok(rows.iter().filter_map(|row| Some((whose(row, "id")?, row.count("active_policy").ok()?))).collect())
     }
 
     /// All versions, newest first, at most `limit`, below `before` if given.
@@ -252,8 +252,13 @@ pub(crate) async fn active(from: &mut AnyConnection, tenant: &TenantId) -> Resul
         .fetch_optional(from)
         .await?;
     let Some(row) = row else { return Ok(None) };
+    active_in(&row).map(Some)
+}
+
+/// The same of a row of tenants.
+pub(crate) fn active_in(row: &AnyRow) -> Result<Option<u64>, StoreFault> {
     let number = row.opt_int("active_policy")?;
-    number.map(u64::try_from).transpose().map(Some).map_err(|why| StoreFault::corrupt("active_policy", why))
+    number.map(u64::try_from).transpose().map_err(|why| StoreFault::corrupt("active_policy", why))
 }
 
 /// Keeps a new version and makes it decide; gives its number.

@@ -14,7 +14,7 @@ use crate::{
     NewVersion, Store, StoreFault,
     changes::{Change, announce},
     policies,
-    row::Read,
+    row::{Read, whose},
     tenants,
     writing::Writing,
 };
@@ -350,12 +350,12 @@ pub(crate) async fn load(tx: &mut AnyConnection, only: Option<&TenantId>) -> Res
 async fn read(tx: &mut AnyConnection, only: Option<&TenantId>) -> Result<Legible, StoreFault> {
     let only = only.map_or("", TenantId::as_str);
     let (mut found, mut why) = (Legible::default(), BTreeMap::<TenantId, Vec<String>>::new());
-    let sql = "SELECT t.id, t.spec, v.body FROM tenants t \
+    let sql = "SELECT t.id, t.spec, t.active_policy, v.body FROM tenants t \
                LEFT JOIN policy_versions v ON v.tenant = t.id AND v.version = t.active_policy \
                WHERE $1 = '' OR t.id = $1 ORDER BY t.id";
     let tenants = sqlx::query(sql).bind(only).fetch_all(&mut *tx).await?;
     for row in &tenants {
-        let id = row.parsed("id", TenantId::parse)?;
+        let Some(id) = whose(row, "id") else { continue };
         match tenant_in(row, &id) {
             Ok(tenant) => {
                 found.bundle.tenants.insert(id, tenant);
@@ -366,10 +366,11 @@ async fn read(tx: &mut AnyConnection, only: Option<&TenantId>) -> Result<Legible
     let sql = "SELECT tenant, kind, id, spec FROM resources WHERE $1 = '' OR tenant = $1 ORDER BY tenant, kind, id";
     let resources = sqlx::query(sql).bind(only).fetch_all(&mut *tx).await?;
     for row in &resources {
-        let id = row.parsed("tenant", TenantId::parse)?;
+        let Some(id) = whose(row, "tenant") else { continue };
         let Some(tenant) = found.bundle.tenants.get_mut(&id) else { continue };
         if let Err(fault) = take(tenant, row) {
-            let (kind, name) = (row.text("kind")?, row.text("id")?);
+            let named = |column| row.text(column).unwrap_or_else(|_| "?".to_owned());
+            let (kind, name) = (named("kind"), named("id"));
             why.entry(id).or_default().push(format!("{kind} `{name}`: {}", fault.with_causes()));
         }
     }
@@ -392,6 +393,7 @@ fn tenant_in(row: &AnyRow, id: &TenantId) -> Result<TenantBundle, StoreFault> {
     if tenant.tenant.id != *id {
         return Err(StoreFault::corrupt("spec", format!("it names itself `{}`", tenant.tenant.id)));
     }
+    policies::active_in(row)?;
     if row.opt_text("body")?.is_some() {
         tenant.policies = row.json("body")?;
     }

@@ -83,6 +83,13 @@ macro_rules! const_sql {
 }
 pub(crate) use const_sql;
 
+/// Whose a row is. One that no tenant can have concerns none: it is told, and passed over.
+pub(crate) fn whose(row: &AnyRow, column: &'static str) -> Option<TenantId> {
+    let found = row.parsed(column, TenantId::parse);
+    let told = |fault: &StoreFault| tracing::error!(error = fault.with_causes(), "a row of no tenant is passed over");
+    found.inspect_err(told).ok()
+}
+
 /// How a log's or secret's owner is written: the operator's own has the empty name, which no tenant can have.
 pub(crate) fn owner(tenant: Option<&TenantId>) -> &str {
     tenant.map_or("", TenantId::as_str)

@@ -245,6 +245,18 @@ async fn a_row_that_cannot_be_read_closes_its_tenants_hosts_and_no_others() {
             "it names itself `acme`",
             both,
         ),
+        (
+            "INSERT INTO resources (tenant, kind, id, spec) VALUES ('north', x'01', 'staff', '{}')",
+            "DELETE FROM resources WHERE tenant = 'north' AND id = 'staff'",
+            "? `staff`",
+            both,
+        ),
+        (
+            "UPDATE tenants SET active_policy = 'first' WHERE id = 'north'",
+            "UPDATE tenants SET active_policy = 1 WHERE id = 'north'",
+            "active_policy",
+            both,
+        ),
     ] {
         let stage = Stage::set().await;
         let (house, mut feed) = (&stage.house, Feed::of(&stage.house));
@@ -280,4 +292,32 @@ async fn a_row_that_cannot_be_read_closes_its_tenants_hosts_and_no_others() {
         assert!(house.state.load().behind.is_empty(), "{told}");
         stage.strike().await;
     }
+}
+
+/// Each of these, too, failed the reading of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_no_tenant_closes_nobodys_hosts() {
+    let stage = Stage::set().await;
+    let (house, mut feed) = (&stage.house, Feed::of(&stage.house));
+    for broken in [
+        "INSERT INTO tenants (id, spec, active_policy) VALUES ('North', '{}', 1)",
+        "INSERT INTO resources (tenant, kind, id, spec) VALUES ('North', 'group', 'staff', '{}')",
+        "INSERT INTO tenants (id, spec) VALUES (x'01', '{}')",
+    ] {
+        by_hand(&stage, broken).await;
+    }
+    by_hand(&stage, "UPDATE tenants SET spec = replace(spec, '\"Acme\"', '\"Acme Labs\"') WHERE id = 'acme'").await;
+    by_hand(&stage, HEARD).await;
+    feed_until(&mut feed, house, 2).await;
+    stage.pass(31);
+    feed.round(house).await;
+    house.admission(&stage.tenant).unwrap();
+    assert_eq!(house.tenant(&stage.tenant).unwrap().bundle.tenant.name, "Acme Labs");
+    assert!(house.state.load().behind.is_empty());
+    house.is_ready().await.unwrap();
+    let looked = Reading::open(&house.config, house.now()).await.unwrap().state;
+    assert_eq!(looked.tenants.keys().collect::<Vec<_>>(), [&stage.tenant]);
+    assert_eq!(house.store.tenants().await.unwrap(), std::slice::from_ref(&stage.tenant));
+    assert_eq!(house.store.active_versions().await.unwrap().keys().collect::<Vec<_>>(), [&stage.tenant]);
+    stage.strike().await;
 }
