@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     Client, Person, Process, Reply,
-    process::{Folder, READY, cardea, run},
+    process::{Folder, READY, cardea, python, run},
 };
 
 mod plan;
@@ -85,6 +85,18 @@ impl Installation {
         let (status, out, err) = self.cardea(arguments).await?;
         ensure!(status == 0, "cardea {}: {status}\n{out}{err}", arguments.join(" "));
         Ok(out.trim().to_owned())
+    }
+
+    /// Changes one row of its database past Cardea, as a program of another version, or a careless hand, would.
+    pub async fn by_hand(&self, sql: &str) -> anyhow::Result<()> {
+        let mut command = python("python");
+        let program = "import sqlite3, sys\n\
+                       with sqlite3.connect(sys.argv[1], timeout=10) as db:\n\
+                       \x20   assert db.execute(sys.argv[2]).rowcount == 1";
+        command.args(["-c", program]).arg(self.path("state/cardea.db")).arg(sql);
+        let (status, _, err) = run(command).await?;
+        ensure!(status == 0, "`{sql}`: {err}");
+        Ok(())
     }
 
     /// Applies its resources.

@@ -212,6 +212,55 @@ async fn a_tenant_is_deleted_by_its_name_and_by_nothing_less() -> Story {
     Ok(())
 }
 
+/// One row that could not be read held up `apply`, `export`, `check` and `policy test` for every tenant, and nothing but a hand in the
+/// database would have mended it.
+#[tokio::test]
+async fn a_tenant_that_cannot_be_read_holds_up_no_other_and_its_files_mend_it() -> Story {
+    const BROKEN: &str = "UPDATE resources SET spec = '{' WHERE tenant = 'north' AND kind = 'app'";
+    let (_upstream, gateway) = house().await?;
+    let on = &gateway.on;
+    on.does(&["export", "kept"]).await?;
+    let (kept, tenant) = (files(&on.path("kept"))?, on.path("resources/tenants/north"));
+    on.by_hand(BROKEN).await?;
+    for (arguments, goes_on) in [
+        (&["export", "kept"][..], "1 tenant in `kept`; 0 files changed"),
+        (&["check"], ""),
+        (&["check", "--diff"], "nothing would change"),
+        (&["policy", "test"], ", 0 failed"),
+    ] {
+        let (status, out, err) = on.cardea(arguments).await?;
+        assert!(status == 1 && out.contains(goes_on), "{arguments:?}: {status} {out}{err}");
+        assert!(err.contains("tenants/north: app `echo`: "), "{arguments:?} does not tell what is amiss: {err}");
+    }
+    assert_eq!(files(&on.path("kept"))?, kept, "what could not be read was taken for gone");
+
+    // Beside it another is changed; it is named, and left alone.
+    std::fs::rename(&tenant, on.path("north"))?;
+    on.write("resources/tenants/acme/groups/late.toml", "id = \"late\"\nname = \"Late\"\n")?;
+    let (status, out, err) = on.cardea(&["apply", "resources", "--yes"]).await?;
+    assert_eq!((status, &*out), (0, "+ acme: group late\ndone\n"), "{err}");
+    assert!(
+        err.contains("tenants/north: app `echo`: ") && err.contains("`cardea apply --delete-tenant north`"),
+        "{err}"
+    );
+    let (status, out, err) = on.cardea(&["check", "--diff", "resources"]).await?;
+    assert!(status == 0 && err.contains("warning: tenants/north: app `echo`: "), "{status} {out}{err}");
+
+    std::fs::rename(on.path("north"), &tenant)?;
+    let out = on.apply().await?;
+    assert!(out.contains("~ tenant north") && out.contains("+ north: app echo"), "{out}");
+    assert_eq!(on.apply().await?, "nothing to change");
+    on.does(&["check"]).await?;
+
+    on.by_hand(BROKEN).await?;
+    std::fs::remove_dir_all(&tenant)?;
+    let out = on.does(&["apply", "resources", "--yes", "--delete-tenant", "north"]).await?;
+    assert!(out.contains("- tenant north"), "{out}");
+    on.does(&["export", "after"]).await?;
+    assert!(!on.path("after/tenants/north").exists());
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_the_console_activated_is_named_before_files_take_its_place() -> Story {
     let (_upstream, gateway) = house().await?;

@@ -2,13 +2,13 @@
 //! nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use cardea_core::{
-    Diagnostic, Diagnostics,
+    Diagnostic, Diagnostics, TenantId,
     resources::{Bundle, Gathered, place_by_value},
 };
 
@@ -100,8 +100,9 @@ fn relative(dir: &Path, path: &Path) -> String {
     below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// Writes a bundle below `dir` and removes resource files that it no longer has; says how many files changed.
-pub fn write(dir: &Path, bundle: &Bundle) -> std::io::Result<usize> {
+/// Writes a bundle below `dir` and removes resource files that it no longer has, but of tenants that are `kept` as they are; says
+/// how many files changed.
+pub fn write(dir: &Path, bundle: &Bundle, kept: &BTreeSet<&TenantId>) -> std::io::Result<usize> {
     std::fs::create_dir_all(dir)?;
     let wanted = bundle.write();
     let mut changed = 0;
@@ -109,7 +110,8 @@ pub fn write(dir: &Path, bundle: &Bundle) -> std::io::Result<usize> {
     let there = texts(dir).ok().filter(|(_, unreadable)| unreadable.0.is_empty()).map(|(files, _)| files);
     for old in there.unwrap_or_default().keys() {
         let ours = old.starts_with("tenants/") || old.starts_with("guard-rails/");
-        if ours && !wanted.contains_key(old) {
+        let is_kept = kept.iter().any(|id| old.starts_with(&format!("tenants/{id}/")));
+        if ours && !is_kept && !wanted.contains_key(old) {
             std::fs::remove_file(dir.join(old))?;
             changed += 1;
         }
@@ -142,6 +144,7 @@ mod tests {
             ("tenants/acme/groups/staff.toml", "id = \"staff\"\nname = \"Staff\"\n"),
         ];
         let mut bundle = Bundle::read(&texts.map(|(path, text)| (path.to_owned(), text.to_owned())).into()).unwrap();
+        let write = |dir: &Path, bundle: &Bundle| write(dir, bundle, &BTreeSet::new());
         assert_eq!(write(&dir, &bundle).unwrap(), 2);
         std::fs::write(dir.join("README.md"), "people's own").unwrap();
         assert_eq!(read(&dir).unwrap(), bundle);
@@ -150,6 +153,9 @@ mod tests {
         assert_eq!(write(&dir, &bundle).unwrap(), 1);
         assert_eq!(read(&dir).unwrap(), bundle);
         assert!(dir.join("README.md").exists());
+        let acme = bundle.tenants.keys().next().unwrap().clone();
+        assert_eq!(super::write(&dir, &Bundle::default(), &BTreeSet::from([&acme])).unwrap(), 0);
+        assert!(dir.join("tenants/acme/tenant.toml").exists(), "what cannot be read was removed");
         std::fs::write(dir.join("tenants/acme/tenant.toml"), "id = \"acme\"\nnmae = \"A\"\n").unwrap();
         let found = read(&dir).unwrap_err().to_string();
         assert!(found.contains("tenants/acme/tenant.toml:2:1"), "{found}");

@@ -162,11 +162,10 @@ impl Sheet<'_> {
     }
 
     /// A tenant that cannot be read. Which hosts it had is known, where it had any.
-    fn illegible(&self, id: &TenantId, Illegible { why, hosts: named }: &Illegible) -> Behind {
+    fn illegible(&self, id: &TenantId, illegible: &Illegible) -> Behind {
         let before = self.before.tenants.get(id).into_iter().flat_map(|tenant| hosts(&tenant.bundle));
-        let hosts = named.iter().chain(before).cloned().collect();
-        let told = why.iter().map(|why| Diagnostic::new(format!("tenants/{id}"), why.clone()));
-        Behind { since: self.behind_since(id), why: Diagnostics(told.collect()), hosts }
+        let hosts = illegible.hosts.iter().chain(before).cloned().collect();
+        Behind { since: self.behind_since(id), why: illegible.mistakes(id), hosts }
     }
 
     /// A tenant as it was if nothing of it changed, or compiled anew. Who is behind is tried anew, since what it lacks

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use cardea_core::{
-    AppId, Entropy, GroupId, ProviderId, TenantId, Timestamp,
+    AppId, Diagnostic, Diagnostics, Entropy, GroupId, ProviderId, TenantId, Timestamp,
     resources::{AppSpec, Bundle, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
 };
 use cardea_identity::Sealer;
@@ -26,6 +26,8 @@ pub enum ResourceChange {
     GuardRails(Vec<PolicyText>),
     /// A tenant is new or other.
     PutTenant(TenantSpec),
+    /// What is written of a tenant that cannot be read makes room, all of it, for what follows; its people and keys stay.
+    ClearTenant(TenantId),
     /// A tenant is gone, with its people, keys and policies; its log stays.
     DropTenant(TenantId),
     /// An app is new or other.
@@ -48,7 +50,7 @@ pub enum ResourceChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What stood when the plan was made.
-    pub before: Bundle,
+    pub before: Legible,
     /// The changes, in the order in which they are made.
     pub changes: Vec<ResourceChange>,
 }
@@ -63,7 +65,7 @@ pub enum Applied {
 }
 
 /// What could be read of the resources, and which tenants could not be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Legible {
     /// The guard-rails, and every tenant that was read whole.
     pub bundle: Bundle,
@@ -78,6 +80,26 @@ pub struct Illegible {
     pub why: Vec<String>,
     /// Its hosts, as far as they can be told.
     pub hosts: Vec<String>,
+}
+
+impl From<Bundle> for Legible {
+    fn from(bundle: Bundle) -> Self {
+        Self { bundle, illegible: BTreeMap::new() }
+    }
+}
+
+impl Legible {
+    /// What cannot be read, as a check tells it.
+    pub fn mistakes(&self) -> Diagnostics {
+        Diagnostics(self.illegible.iter().flat_map(|(id, one)| one.mistakes(id).0).collect())
+    }
+}
+
+impl Illegible {
+    /// What of that tenant cannot be read, as a check tells it.
+    pub fn mistakes(&self, id: &TenantId) -> Diagnostics {
+        Diagnostics(self.why.iter().map(|why| Diagnostic::new(format!("tenants/{id}"), why.clone())).collect())
+    }
 }
 
 /// A policy version that took another's place.
@@ -106,16 +128,27 @@ pub struct Applying<'a> {
 }
 
 impl Plan {
-    /// The way from `before` to `after`.
-    pub fn between(before: Bundle, after: &Bundle) -> Self {
+    /// The way from `before` to `after`. A tenant that cannot be read is put anew, whole; one of which `after` says nothing is
+    /// left as it is.
+    pub fn between(before: impl Into<Legible>, after: &Bundle) -> Self {
+        Self::deleting(&[], before, after)
+    }
+
+    /// The same; and of the tenants that cannot be read, those that are named are deleted, where `after` says nothing of them.
+    pub fn deleting(named: &[TenantId], before: impl Into<Legible>, after: &Bundle) -> Self {
+        let before: Legible = before.into();
         let mut changes = Vec::new();
-        for id in before.tenants.keys().filter(|id| !after.tenants.contains_key(*id)) {
+        let illegible = before.illegible.keys().filter(|id| named.contains(id));
+        for id in before.bundle.tenants.keys().chain(illegible).filter(|id| !after.tenants.contains_key(*id)) {
             changes.push(ResourceChange::DropTenant(id.clone()));
         }
         for (id, tenant) in &after.tenants {
-            plan_tenant(&mut changes, id, before.tenants.get(id), tenant);
+            if before.illegible.contains_key(id) {
+                changes.push(ResourceChange::ClearTenant(id.clone()));
+            }
+            plan_tenant(&mut changes, id, before.bundle.tenants.get(id), tenant);
         }
-        if before.guard_rails != after.guard_rails {
+        if before.bundle.guard_rails != after.guard_rails {
             changes.push(ResourceChange::GuardRails(after.guard_rails.clone()));
         }
         Self { before, changes }
@@ -126,6 +159,18 @@ impl Plan {
         self.changes.is_empty()
     }
 
+    /// The tenants that cannot be read, and stay as they are.
+    pub fn left(&self) -> Legible {
+        let touched = self.changes.iter().filter_map(|change| match change {
+            ResourceChange::ClearTenant(id) | ResourceChange::DropTenant(id) => Some(id),
+            _ => None,
+        });
+        let touched: Vec<_> = touched.collect();
+        let left = self.before.illegible.iter().filter(|(id, _)| !touched.contains(id));
+        let illegible = left.map(|(id, one)| (id.clone(), one.clone())).collect();
+        Legible { bundle: Bundle::default(), illegible }
+    }
+
     /// One line for each change: `+` added, `~` changed, `-` removed.
     pub fn lines(&self) -> Vec<String> {
         self.changes.iter().map(|change| format!("{} {change}", self.sign(change))).collect()
@@ -133,14 +178,17 @@ impl Plan {
 
     /// How one of its changes is marked: `+` added, `~` changed, `-` removed.
     pub fn sign(&self, change: &ResourceChange) -> char {
-        let tenant = |id| self.before.tenants.get(id);
+        let tenant = |id| self.before.bundle.tenants.get(id);
         let known = match change {
-            ResourceChange::DropTenant(_)
+            ResourceChange::ClearTenant(_)
+            | ResourceChange::DropTenant(_)
             | ResourceChange::DropApp(..)
             | ResourceChange::DropProvider(..)
             | ResourceChange::DropGroup(..) => return '-',
-            ResourceChange::GuardRails(_) => !self.before.guard_rails.is_empty(),
-            ResourceChange::PutTenant(spec) => tenant(&spec.id).is_some(),
+            ResourceChange::GuardRails(_) => !self.before.bundle.guard_rails.is_empty(),
+            ResourceChange::PutTenant(spec) => {
+                tenant(&spec.id).is_some() || self.before.illegible.contains_key(&spec.id)
+            }
             ResourceChange::PutApp(id, app) => tenant(id).is_some_and(|t| t.apps.contains_key(&app.id)),
             ResourceChange::PutProvider(id, one) => tenant(id).is_some_and(|t| t.providers.contains_key(&one.id)),
             ResourceChange::PutGroup(id, group) => tenant(id).is_some_and(|t| t.groups.contains_key(&group.id)),
@@ -155,6 +203,7 @@ impl fmt::Display for ResourceChange {
         match self {
             Self::GuardRails(_) => f.write_str("guard-rails"),
             Self::PutTenant(TenantSpec { id, .. }) | Self::DropTenant(id) => write!(f, "tenant {id}"),
+            Self::ClearTenant(id) => write!(f, "{id}: what of it cannot be read, and all beside it"),
             Self::PutApp(tenant, app) => write!(f, "{tenant}: app {}", app.id),
             Self::DropApp(tenant, id) => write!(f, "{tenant}: app {id}"),
             Self::PutProvider(tenant, provider) => write!(f, "{tenant}: provider {}", provider.id),
@@ -223,12 +272,17 @@ impl Store {
             }
         }
         let mut tx = self.write().await?;
-        if load(&mut tx, None).await? != plan.before {
+        if read(&mut tx, None).await? != plan.before {
             return Ok(Applied::Moved);
         }
         let mut succeeded = Vec::new();
         for change in &plan.changes {
             succeeded.extend(self.make(&mut tx, change, with).await?);
+        }
+        for change in &plan.changes {
+            if let ResourceChange::ClearTenant(tenant) = change {
+                leave_lost_groups(&mut tx, tenant).await?;
+            }
         }
         announce(&mut tx, None, &Change::Resources, with.now).await?;
         tx.commit().await?;
@@ -265,6 +319,7 @@ impl Store {
         match change {
             ResourceChange::GuardRails(rails) => put_guard_rails(tx, rails).await?,
             ResourceChange::PutTenant(spec) => tenants::put(tx, spec).await?,
+            ResourceChange::ClearTenant(id) => clear(tx, id).await?,
             ResourceChange::DropTenant(id) => tenants::drop(tx, id, with.now).await?,
             ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
             ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
@@ -323,6 +378,27 @@ async fn drop(tx: &mut Writing, tenant: &TenantId, kind: &str, id: &str) -> Resu
         .bind(id)
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// Takes away what is written of a tenant. The number of its active version goes only where it cannot be read: else it is told
+/// which version the next one replaces.
+async fn clear(tx: &mut Writing, tenant: &TenantId) -> Result<(), StoreFault> {
+    sqlx::query("DELETE FROM resources WHERE tenant = $1").bind(tenant.as_str()).execute(&mut **tx).await?;
+    if policies::active(tx, tenant).await.is_err() {
+        sqlx::query("UPDATE tenants SET active_policy = NULL WHERE id = $1")
+            .bind(tenant.as_str())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Nobody is in a group that did not come back.
+async fn leave_lost_groups(tx: &mut Writing, tenant: &TenantId) -> Result<(), StoreFault> {
+    let sql = "DELETE FROM memberships WHERE tenant = $1 AND group_id NOT IN \
+               (SELECT id FROM resources WHERE tenant = $1 AND kind = $2)";
+    sqlx::query(sql).bind(tenant.as_str()).bind(GroupSpec::KIND).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use cardea_audit::{Event, PolicyRef};
 use cardea_core::{
-    TenantId,
+    Diagnostics, TenantId,
     resources::{Bundle, PolicySet},
 };
 use cardea_policy::Sources;
@@ -23,7 +23,8 @@ use crate::{House, checks, commands::serve::open_failure, folder, house::Doer};
 
 /// Make the store hold what a folder of resources says. Shows the plan and asks; then changes all or nothing. Policies
 /// must validate and their tests pass, and what apps name must be there. A running gateway takes the change over within a second.
-/// A tenant that the folder does not hold is deleted, with its people, keys and policies: that wants its name, too.
+/// A tenant that the folder does not hold is deleted, with its people, keys and policies: that wants its name, too. One of which
+/// something in the store cannot be read is put anew, whole, if the folder holds it; else it is left as it is.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The folder of resources (it holds `tenants/`).
@@ -32,7 +33,8 @@ pub struct Arguments {
     /// Do not ask, but before a tenant is deleted.
     #[arg(long)]
     yes: bool,
-    /// Delete this tenant, if the folder does not hold it; without a terminal there is no other way. May be repeated.
+    /// Delete this tenant, if the folder does not hold it; without a terminal there is no other way, nor for one that cannot be
+    /// read. May be repeated.
     #[arg(long = "delete-tenant", value_name = "TENANT")]
     delete: Vec<TenantId>,
     /// Show the plan and change nothing.
@@ -69,12 +71,15 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
 }
 
 async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, context: &Context) -> Ended {
-    let before = house.store.bundle().await.map_err(anyhow::Error::from)?;
-    let plan = Plan::between(before, wanted);
+    let before = house.store.legible().await.map_err(anyhow::Error::from)?;
+    let plan = Plan::deleting(&arguments.delete, before, wanted);
+    let left = left(&plan);
     let replaced = replaced::by(&plan, &house.store).await.map_err(anyhow::Error::from)?;
-    let told = |applied: bool| json!({ "ok": true, "applied": applied, "plan": plan.lines(), "replaced": replaced });
+    let lines = plan.lines();
+    let told = |done: bool| json!({ "ok": true, "applied": done, "plan": lines, "replaced": replaced, "left": left });
     if !context.is_json() {
-        plan.lines().iter().for_each(say);
+        left.0.iter().for_each(remark);
+        lines.iter().for_each(say);
         replaced.iter().for_each(remark);
     }
     if plan.is_empty() || arguments.plan {
@@ -99,6 +104,19 @@ async fn plan_and_apply(house: &House, arguments: &Arguments, wanted: &Bundle, c
         say("done");
     }
     Ok(Outcome::Done)
+}
+
+/// What is said of the tenants that a plan leaves as they are, since they cannot be read.
+pub(super) fn left(plan: &Plan) -> Diagnostics {
+    let mut left = plan.left().mistakes();
+    for one in &mut left.0 {
+        let name = one.source.trim_start_matches("tenants/");
+        one.help = Some(format!(
+            "the tenant is not among these files, and left as it is: put it there, and it is written anew, or delete it \
+             (`cardea apply --delete-tenant {name}`)"
+        ));
+    }
+    left
 }
 
 /// Whether somebody wants all of it; and of each tenant that is deleted, by its name: what goes with it does not come back.

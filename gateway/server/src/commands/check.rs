@@ -71,9 +71,9 @@ async fn gathered(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<
     }
     let Some(database) = config.map(Config::database).filter(|path| path.exists()) else { return Ok(None) };
     let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
-    let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
+    let stored = store.legible().await.map_err(anyhow::Error::from)?;
     store.close().await;
-    Ok(Some(Gathered { bundle, ..Gathered::default() }))
+    Ok(Some(Gathered { found: stored.mistakes(), bundle: stored.bundle, ..Gathered::default() }))
 }
 
 fn told(

@@ -8,6 +8,7 @@ use cardea_audit::Entry;
 use cardea_core::{AppId, Assurance, EntryId, TenantId};
 use cardea_identity::Email;
 use cardea_policy::Explanation;
+use cardea_storage::Legible;
 
 use super::{Context, Ended, Failure, Outcome, check, counted, say, say_json, serve::open_failure, user::tenant};
 use crate::{
@@ -62,10 +63,10 @@ struct Explain {
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     match arguments.act {
-        Act::Test { dir: Some(dir) } => test(&folder::read(&dir)?, context),
+        Act::Test { dir: Some(dir) } => test(&folder::read(&dir)?.into(), context),
         Act::Test { dir: None } => {
-            let bundle = open(context).await?.store.bundle().await;
-            test(&bundle.map_err(anyhow::Error::from)?, context)
+            let stored = open(context).await?.store.legible().await;
+            test(&stored.map_err(anyhow::Error::from)?, context)
         }
         Act::Explain(wanted) => explain(&open(context).await?, wanted, context).await,
     }
@@ -75,8 +76,9 @@ async fn open(context: &Context) -> Result<Reading, Failure> {
     Reading::open(&context.config()?, context.clock.now()).await.map_err(open_failure)
 }
 
-fn test(bundle: &cardea_core::resources::Bundle, context: &Context) -> Ended {
-    let checked = checks::bundle(bundle, None, context.clock.now());
+fn test(read: &Legible, context: &Context) -> Ended {
+    let mut checked = checks::bundle(&read.bundle, None, context.clock.now());
+    checked.diagnostics.extend(read.mistakes());
     if context.is_json() {
         say_json(&checked)?;
     } else {

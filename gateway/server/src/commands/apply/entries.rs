@@ -19,7 +19,7 @@ use crate::fingerprint;
 pub(super) fn of(plan: &Plan, wanted: &Bundle) -> BTreeMap<Option<TenantId>, Event> {
     let mut told: BTreeMap<Option<TenantId>, (Vec<String>, Vec<Replaced>)> = BTreeMap::new();
     for (change, line) in plan.changes.iter().zip(plan.lines()) {
-        let replaced = replaced(change, &plan.before);
+        let replaced = replaced(change, &plan.before.bundle);
         let logs = match owner(change) {
             _ if matches!(change, ResourceChange::DropTenant(_)) => vec![None],
             Some(tenant) => vec![Some(tenant.clone())],
@@ -32,7 +32,7 @@ pub(super) fn of(plan: &Plan, wanted: &Bundle) -> BTreeMap<Option<TenantId>, Eve
         }
     }
     for (log, (_, hashes)) in &mut told {
-        hashes.extend(log.as_ref().and_then(|tenant| decisions(tenant, &plan.before, wanted)));
+        hashes.extend(log.as_ref().and_then(|tenant| decisions(tenant, &plan.before.bundle, wanted)));
     }
     told.into_iter().map(|(log, (changes, hashes))| (log, Event::ResourcesApplied { changes, hashes })).collect()
 }
@@ -54,6 +54,7 @@ fn replaced(change: &ResourceChange, before: &Bundle) -> Replaced {
     let (before, after) = match change {
         C::GuardRails(rails) => (some(&before.guard_rails), some(rails)),
         C::PutTenant(spec) => (was(&spec.id, &|t| sha256(&t.tenant)), sha256(spec)),
+        C::ClearTenant(_) => (None, None),
         C::DropTenant(id) => (was(id, &|t| sha256(&t.tenant)), None),
         C::PutApp(id, spec) => (was(id, &|t| t.apps.get(&spec.id).and_then(sha256)), sha256(&**spec)),
         C::DropApp(id, app) => (was(id, &|t| t.apps.get(app).and_then(sha256)), None),
@@ -80,7 +81,8 @@ fn owner(change: &ResourceChange) -> Option<&TenantId> {
     match change {
         ResourceChange::GuardRails(_) => None,
         ResourceChange::PutTenant(spec) => Some(&spec.id),
-        ResourceChange::DropTenant(tenant)
+        ResourceChange::ClearTenant(tenant)
+        | ResourceChange::DropTenant(tenant)
         | ResourceChange::PutApp(tenant, _)
         | ResourceChange::DropApp(tenant, _)
         | ResourceChange::PutProvider(tenant, _)

@@ -38,7 +38,12 @@ pub(super) async fn by(plan: &Plan, store: &Store) -> Result<Vec<Replaced>, Stor
     let mut found = Vec::new();
     for change in &plan.changes {
         let ResourceChange::Policies(tenant, _) = change else { continue };
-        let Some((active, _)) = store.active_policies(tenant).await? else { continue };
+        let active = match store.active_policies(tenant).await {
+            // It may be what cannot be read.
+            Err(_) if plan.before.illegible.contains_key(tenant) => continue,
+            other => other?,
+        };
+        let Some((active, _)) = active else { continue };
         let newest = store.policy_versions(tenant, None, 1).await?;
         let again = newest.first().is_some_and(|newest| newest.version != active.version);
         if again || active.author != Doer::operator().name() {

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use cardea_core::resources::{Bundle, PolicySet};
-use cardea_storage::{Plan, ResourceChange, Store};
+use cardea_storage::{Legible, Plan, ResourceChange, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Context, Ended, Failure, Outcome, checks, folder, placed, say, say_json, show};
 use crate::{
+    commands::apply,
     config::{Config, Held, InForce, KeyChange, keys_between, same_doors},
     state::Roots,
 };
@@ -58,9 +59,19 @@ pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
     let mut checked = wanted.as_ref().map(|wanted| checks::bundle(wanted, Some(&config), now)).unwrap_or_default();
     placed(&mut checked, dir.as_deref());
     let (stored, in_force) = (stored(&config).await?, InForce::read(&config.state_dir));
-    let named = wanted.as_ref().unwrap_or(&stored);
+    let named = wanted.as_ref().unwrap_or(&stored.bundle);
     let roots = in_force.as_ref().map(|before| roots(before, named, &config)).unwrap_or_default();
-    let resources = wanted.as_ref().map(|wanted| between(stored, wanted)).unwrap_or_default();
+    let resources = match &wanted {
+        Some(wanted) => {
+            let plan = Plan::between(stored, wanted);
+            checked.warnings.extend(apply::left(&plan));
+            resources(&plan)
+        }
+        None => {
+            checked.diagnostics.extend(stored.mistakes());
+            Vec::new()
+        }
+    };
     let diff = Diff {
         resources,
         configuration: in_force.as_ref().map(|before| configuration(before, &config)).unwrap_or_default(),
@@ -79,21 +90,20 @@ pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
     Ok(if checked.passed() { Outcome::Done } else { Outcome::No })
 }
 
-async fn stored(config: &Config) -> Result<Bundle, Failure> {
+async fn stored(config: &Config) -> Result<Legible, Failure> {
     let database = config.database();
     if !database.exists() {
-        return Ok(Bundle::default());
+        return Ok(Legible::default());
     }
     let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
-    let bundle = store.bundle().await.map_err(anyhow::Error::from)?;
+    let stored = store.legible().await.map_err(anyhow::Error::from)?;
     store.close().await;
-    Ok(bundle)
+    Ok(stored)
 }
 
 /// The plan that `apply` would make, with what of each thing is another.
-fn between(before: Bundle, wanted: &Bundle) -> Vec<Resource> {
-    let plan = Plan::between(before, wanted);
-    let of = |change| Resource { change: kind(plan.sign(change)), what: change.to_string(), of: inside(change, &plan) };
+fn resources(plan: &Plan) -> Vec<Resource> {
+    let of = |change| Resource { change: kind(plan.sign(change)), what: change.to_string(), of: inside(change, plan) };
     plan.changes.iter().map(of).collect()
 }
 
@@ -107,7 +117,7 @@ fn kind(sign: char) -> &'static str {
 
 fn inside(change: &ResourceChange, plan: &Plan) -> Vec<String> {
     use ResourceChange as C;
-    let was = |tenant| plan.before.tenants.get(tenant);
+    let was = |tenant| plan.before.bundle.tenants.get(tenant);
     match change {
         C::PutTenant(spec) => fields(was(&spec.id).map(|was| &was.tenant), spec),
         C::PutApp(tenant, spec) => fields(was(tenant).and_then(|was| was.apps.get(&spec.id)), &**spec),
@@ -122,8 +132,8 @@ fn inside(change: &ResourceChange, plan: &Plan) -> Vec<String> {
             }
             named
         }
-        C::GuardRails(rails) => texts(&plan.before.guard_rails, rails),
-        C::DropTenant(_) | C::DropApp(..) | C::DropProvider(..) | C::DropGroup(..) => Vec::new(),
+        C::GuardRails(rails) => texts(&plan.before.bundle.guard_rails, rails),
+        C::ClearTenant(_) | C::DropTenant(_) | C::DropApp(..) | C::DropProvider(..) | C::DropGroup(..) => Vec::new(),
     }
 }
 
@@ -262,7 +272,8 @@ mod tests {
         let permit = "permit(principal, action, resource);";
         let before = bundle("http://127.0.0.1:1", &[("gone", permit), ("kept", permit)]);
         let after = bundle("http://127.0.0.1:2", &[("kept", "forbid(principal, action, resource);"), ("new", permit)]);
-        let told: Vec<_> = between(before, &after).into_iter().map(|one| (one.change, one.what, one.of)).collect();
+        let told: Vec<_> =
+            resources(&Plan::between(before, &after)).into_iter().map(|one| (one.change, one.what, one.of)).collect();
         assert_eq!(told.len(), 2, "{told:?}");
         assert_eq!(
             (told[0].0, &*told[0].1, &*told[0].2),
@@ -270,7 +281,7 @@ mod tests {
         );
         assert_eq!((told[1].0, &*told[1].1), ("changed", "acme: policies"));
         assert_eq!(told[1].2, ["- gone", "~ kept", "+ new"]);
-        let removed = between(after, &Bundle::default());
+        let removed = resources(&Plan::between(after, &Bundle::default()));
         assert_eq!((removed[0].change, &*removed[0].what, removed[0].of.len()), ("removed", "tenant acme", 0));
     }
 }

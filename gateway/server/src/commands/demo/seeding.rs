@@ -29,7 +29,7 @@ pub(super) async fn seed(house: &Arc<House>, place: &Place, places: &Places) -> 
         }
         std::fs::write(&path, text).with_context(|| format!("`{}` cannot be written", path.display()))?;
     }
-    let before = house.store.bundle().await.map_err(anyhow::Error::from)?;
+    let before = house.store.legible().await.map_err(anyhow::Error::from)?;
     let plan = Plan::between(before, &wanted);
     if !plan.is_empty() {
         apply::apply(house, &plan, &wanted, "what the demonstration begins with").await?;
