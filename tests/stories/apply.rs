@@ -212,13 +212,16 @@ async fn a_tenant_is_deleted_by_its_name_and_by_nothing_less() -> Story {
     Ok(())
 }
 
-/// One row that could not be read held up `apply`, `export`, `check` and `policy test` for every tenant, and nothing but a hand in the
+/// One row that could not be read held up `apply`, `export`, `check` and `policy` for every tenant, and nothing but a hand in the
 /// database would have mended it.
 #[tokio::test]
 async fn a_tenant_that_cannot_be_read_holds_up_no_other_and_its_files_mend_it() -> Story {
     const BROKEN: &str = "UPDATE resources SET spec = '{' WHERE tenant = 'north' AND kind = 'app'";
     let (_upstream, gateway) = house().await?;
     let on = &gateway.on;
+    let asked = Client::program().get(&gateway.at("echo.north", "/x")?).await?;
+    let id = asked.header("x-request-id").context("no id")?.to_owned();
+    on.log("north").await?;
     on.does(&["export", "kept"]).await?;
     let (kept, tenant) = (files(&on.path("kept"))?, on.path("resources/tenants/north"));
     on.by_hand(BROKEN).await?;
@@ -227,6 +230,7 @@ async fn a_tenant_that_cannot_be_read_holds_up_no_other_and_its_files_mend_it() 
         (&["check"], ""),
         (&["check", "--diff"], "nothing would change"),
         (&["policy", "test"], ", 0 failed"),
+        (&["policy", "explain", &id], "GET echo.north.localhost/x ended with 401"),
     ] {
         let (status, out, err) = on.cardea(arguments).await?;
         assert!(status == 1 && out.contains(goes_on), "{arguments:?}: {status} {out}{err}");
@@ -251,6 +255,7 @@ async fn a_tenant_that_cannot_be_read_holds_up_no_other_and_its_files_mend_it() 
     assert!(out.contains("~ tenant north") && out.contains("+ north: app echo"), "{out}");
     assert_eq!(on.apply().await?, "nothing to change");
     on.does(&["check"]).await?;
+    on.does(&["policy", "explain", &id]).await?;
 
     on.by_hand(BROKEN).await?;
     std::fs::remove_dir_all(&tenant)?;

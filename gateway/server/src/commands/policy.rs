@@ -129,24 +129,34 @@ impl From<Untold> for Failure {
 
 async fn explain_entry(reading: &Reading, named: Option<&TenantId>, id: EntryId, context: &Context) -> Ended {
     let Reading { store, state } = reading;
-    let tenants = state.tenants.keys().filter(|tenant| named.is_none_or(|named| named == *tenant));
-    for tenant in tenants {
+    let all = state.tenants.keys().chain(state.behind.keys());
+    for tenant in all.filter(|tenant| named.is_none_or(|named| named == *tenant)) {
         let logged = store.log_entry(Some(tenant), id).await.map_err(anyhow::Error::from)?;
         let Some(logged) = logged else { continue };
         let entry = Entry::read(&logged.body).map_err(anyhow::Error::from)?;
-        let told = explaining::entry(store, state, &Turns::judging(), &entry).await?;
+        let told = match (explaining::entry(store, state, &Turns::judging(), &entry).await, state.behind.get(tenant)) {
+            (Err(Untold::Unknown(_)), Some(behind)) => Err(behind.why.to_string()),
+            (told, _) => Ok(told?),
+        };
+        let outcome = if told.is_ok() { Outcome::Done } else { Outcome::No };
         if context.is_json() {
             let mut value = serde_json::to_value(&entry).map_err(anyhow::Error::from)?;
             crate::api::rewrite_times(&mut value);
-            say_json(&serde_json::json!({ "entry": value, "seq": logged.seq, "explanation": told }))?;
-            return Ok(Outcome::Done);
+            let (explanation, untold) = (told.as_ref().ok().and_then(Option::as_ref), told.as_ref().err());
+            say_json(&serde_json::json!({
+                "entry": value, "seq": logged.seq, "explanation": explanation, "untold": untold,
+            }))?;
+            return Ok(outcome);
         }
         say(card::entry(&entry, logged.seq));
         match told {
-            Some(told) => say(card::card(&told)),
-            None => say("no question was put to the policies: the request ended before"),
+            Ok(Some(told)) => say(card::card(&told)),
+            Ok(None) => say("no question was put to the policies: the request ended before"),
+            Err(why) => {
+                super::remark(format_args!("why it ended so cannot be told while its tenant is not in force:\n{why}"));
+            }
         }
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     super::remark(format_args!("there is no entry `{id}`"));
     Ok(Outcome::No)
