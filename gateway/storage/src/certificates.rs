@@ -42,7 +42,7 @@ impl Store {
         .bind(certificate.renews.as_deref())
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// One certificate.

@@ -49,7 +49,7 @@ impl Store {
     pub async fn announce(&self, tenant: Option<&TenantId>, change: &Change, now: Timestamp) -> Result<(), StoreFault> {
         let mut tx = self.write().await?;
         announce(&mut tx, tenant, change, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The place of the last change, 0 if there was none.
@@ -76,7 +76,7 @@ impl Store {
             .bind(before.as_micros())
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 

@@ -195,7 +195,7 @@ impl Store {
         let marks = unlinked::marks(&sealer, identity)?;
         let sql = "UPDATE identities SET told = 1 WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
         sqlx::query(sql).bind(tenant.as_str()).bind(marks).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The user whom an account at a provider belongs to, and the account as it is linked.

@@ -271,7 +271,7 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault) -> Result<(), StoreFault> 
         // What was deleted was overwritten in its page, and lies in the log of writes.
         owed::note(&mut tx, owed::CUT_OFF).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 #[cfg(test)]
@@ -322,7 +322,7 @@ mod tests {
                 )
                 .execute(&mut *tx)
                 .await?;
-                Ok::<_, StoreFault>(tx.commit().await?)
+                tx.commit().await
             };
             let mut tx = store.write().await.unwrap();
             sqlx::raw_sql(full).execute(&mut *tx).await.unwrap();

@@ -68,7 +68,7 @@ impl Store {
     pub async fn insert_ticket(&self, ticket: &TicketRecord) -> Result<(), StoreFault> {
         let (mut tx, sealer) = self.write_sealed(Some(&ticket.tenant)).await?;
         insert(&mut tx, (&sealer, self.entropy()?), ticket).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Keeps a new ticket in the place of all unused ones of its kind and subject, in one step: of two that are made at once,
@@ -91,7 +91,7 @@ impl Store {
             .await?;
         insert(&mut tx, (&sealer, self.entropy()?), ticket).await?;
         // If we crash before this, the older ones are as good as before.
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// A ticket that could be taken now.

@@ -47,7 +47,7 @@ impl Store {
             .bind(marks(&sealer, identity)?)
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 

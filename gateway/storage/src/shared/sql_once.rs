@@ -109,7 +109,7 @@ pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -
 pub(super) async fn forgive_each(store: &Store, tenant: &TenantId, forgiven: &Forgiven) -> Result<(), StoreFault> {
     let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
     forgive_in(&mut tx, &sealer, tenant, forgiven).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Makes tries undone in a transaction under way.
