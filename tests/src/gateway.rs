@@ -87,12 +87,12 @@ impl Installation {
         Ok(out.trim().to_owned())
     }
 
-    /// Changes one row of its database past Cardea, as a program of another version, or a careless hand, would.
+    /// Changes rows of its database past Cardea, as a program of another version, or a careless hand, would.
     pub async fn by_hand(&self, sql: &str) -> anyhow::Result<()> {
         let mut command = python("python");
         let program = "import sqlite3, sys\n\
                        with sqlite3.connect(sys.argv[1], timeout=10) as db:\n\
-                       \x20   assert db.execute(sys.argv[2]).rowcount == 1";
+                       \x20   assert db.execute(sys.argv[2]).rowcount >= 1";
         command.args(["-c", program]).arg(self.path("state/cardea.db")).arg(sql);
         let (status, _, err) = run(command).await?;
         ensure!(status == 0, "`{sql}`: {err}");

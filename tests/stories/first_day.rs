@@ -93,6 +93,25 @@ async fn an_export_is_verified_where_it_lies() -> Story {
     Ok(())
 }
 
+/// Both were called whole: an empty log beside a tenant, and one whose head was taken away with its end.
+#[tokio::test]
+async fn a_log_that_was_removed_or_lost_its_head_is_missed() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let on = gateway.stop().await?;
+    on.does(&["audit", "verify"]).await?;
+    for (sql, told) in [
+        ("DELETE FROM log_heads WHERE tenant = 'acme'", "the log's head is gone"),
+        ("DELETE FROM log WHERE tenant = 'acme'", "the log was removed"),
+    ] {
+        on.by_hand(sql).await?;
+        for arguments in [&["audit", "verify"][..], &["audit", "verify", "--tenant", "acme"]] {
+            let (status, out, err) = on.cardea(arguments).await?;
+            assert!(status == 1 && err.contains(told), "{sql}: {status} {out}{err}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_told_before_anybody_signs_in() -> Story {
     let (_upstream, gateway) = house().await?;

@@ -132,6 +132,15 @@ pub enum Break {
         /// Entries that there are.
         found: u64,
     },
+    /// Entries stand there, and nothing says how many there were.
+    #[error("{} stand there, and the log's head is gone: nothing says how many there were", entries(.found))]
+    Headless {
+        /// Entries that there are.
+        found: u64,
+    },
+    /// A log that was begun is not there.
+    #[error("there is no entry, and there was one when the tenant was made: the log was removed")]
+    Missing,
     /// The entry is whole, but was written for another log.
     #[error("entry {seq} belongs to another log")]
     Foreign {

@@ -116,14 +116,25 @@ async fn verify_store(store: &Store, arguments: &VerifyArguments, context: &Cont
         return Err(Failure::Misused("a head belongs to one log: name it with `--tenant` or `--operator`".to_owned()));
     }
     let logs = if all {
-        store.logs().await.map_err(anyhow::Error::from)?
+        let mut logs = store.logs().await.map_err(anyhow::Error::from)?;
+        logs.extend(store.tenants().await.map_err(anyhow::Error::from)?.into_iter().map(Some));
+        logs.sort();
+        logs.dedup();
+        logs
     } else {
         known(store, arguments.tenant.as_ref()).await?;
         vec![arguments.tenant.clone()]
     };
     let mut found = Vec::new();
     for log in logs {
-        let checked = store.verify_log(log.as_ref(), &arguments.heads).await.map_err(anyhow::Error::from)?;
+        let mut checked = store.verify_log(log.as_ref(), &arguments.heads).await.map_err(anyhow::Error::from)?;
+        // Its making is the first thing that is written of a tenant.
+        if let Some(tenant) = &log
+            && checked == Ok(Head::EMPTY)
+            && store.tenant(tenant).await.map_err(anyhow::Error::from)?.is_some()
+        {
+            checked = Err(Break::Missing);
+        }
         let closed = store.closed_entries(log.as_ref()).await.map_err(anyhow::Error::from)?;
         if closed > 0 && !context.is_json() {
             let name = name(log.as_ref());

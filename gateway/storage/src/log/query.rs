@@ -150,7 +150,11 @@ impl Store {
 
     /// The logs that there are, those of deleted tenants too.
     pub async fn logs(&self) -> Result<Vec<Option<TenantId>>, StoreFault> {
-        let rows = sqlx::query("SELECT tenant FROM log_heads ORDER BY tenant").fetch_all(self.reader()).await?;
+        // Of entries without a head, too. From one tenant to the next: a log is not walked through for its name.
+        let sql = "WITH RECURSIVE kept (tenant) AS (SELECT MIN(tenant) FROM log UNION ALL \
+                   SELECT (SELECT MIN(log.tenant) FROM log WHERE log.tenant > kept.tenant) FROM kept WHERE kept.tenant IS NOT NULL) \
+                   SELECT tenant FROM kept WHERE tenant IS NOT NULL UNION SELECT tenant FROM log_heads ORDER BY tenant";
+        let rows = sqlx::query(sql).fetch_all(self.reader()).await?;
         rows.iter().map(|row| row.owner("tenant")).collect()
     }
 
@@ -204,9 +208,15 @@ impl Store {
                 }
             }
             if rows.len() < STRIDE as usize {
-                return Ok(chain.end());
+                break;
             }
         }
+        let found = chain.head().size;
+        // Looked for once more where there was none: the log may have begun meanwhile.
+        if found > 0 && self.log_head(tenant).await?.size == 0 {
+            return Ok(Err(Break::Headless { found }));
+        }
+        Ok(chain.end())
     }
 }
 

@@ -309,6 +309,7 @@ async fn each_tampering_with_the_table_is_named() {
         ("a key that never was", "UPDATE log SET sealed = zeroblob(40) WHERE seq = 3", Break::Edited { seq: 3 }),
         ("a gap", "DELETE FROM log WHERE seq = 3", Break::Gap { expected: 3, found: 4 }),
         ("a cut", "DELETE FROM log WHERE seq >= 7", Break::Truncated { known: 10, found: 7 }),
+        ("a head that is gone", "DELETE FROM log_heads WHERE tenant = 'acme'", Break::Headless { found: 10 }),
         ("another leaf", "UPDATE log SET leaf = link WHERE seq = 3", Break::Edited { seq: 3 }),
         ("another link", "UPDATE log SET link = leaf WHERE seq = 3", Break::Unlinked { seq: 3 }),
     ] {
