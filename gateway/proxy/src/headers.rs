@@ -37,7 +37,7 @@ const HOP_BY_HOP: [&str; 11] = [
 ];
 
 /// Headers by which proxies tell services what the client asked: ours alone to set.
-const TOLD_BY_PROXIES: [&str; 12] = [
+const TOLD_BY_PROXIES: [&str; 14] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -49,6 +49,8 @@ const TOLD_BY_PROXIES: [&str; 12] = [
     "x-original-host",
     "x-original-forwarded-for",
     "x-rewrite-url",
+    "x-envoy-original-path",
+    "x-envoy-external-address",
     "x-request-id",
 ];
 
@@ -360,6 +362,15 @@ mod tests {
         "X-Consumer-Username",
         "X-Credential-Identifier",
         "X-Authenticated-Userid",
+        "Sm-User",
+        "iv-user",
+        "Teleport-Jwt-Assertion",
+        "X-Teleport-User",
+        "X-Tls-Client-Cert",
+        "X-JWT-Assertion",
+        "X-Userinfo",
+        "Impersonate-User",
+        "X-Proxy-User",
     ];
 
     #[test]
@@ -384,6 +395,10 @@ mod tests {
             "SSL-Session",
             "Tailscale-Version",
             "OIDC-State",
+            "X-Auth-User",
+            "Smtp-From",
+            "TE-Version",
+            "If-Match",
             "Shibboleth",
             "X-Consumer",
             "X-MS-Token",

@@ -16,7 +16,7 @@ const MAPPED: [(HeaderName, Claim); 2] =
     [(HeaderName::from_static("remote-user"), Claim::Email), (HeaderName::from_static("x_legacy_user"), Claim::Sub)];
 
 /// What says who calls, from where and for what, and what lies between two hops.
-const FORBIDDEN: [&str; 25] = [
+const FORBIDDEN: [&str; 27] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -28,6 +28,8 @@ const FORBIDDEN: [&str; 25] = [
     "x-original-host",
     "x-original-forwarded-for",
     "x-rewrite-url",
+    "x-envoy-original-path",
+    "x-envoy-external-address",
     "x-request-id",
     "remote-user",
     "x-legacy-user",
@@ -45,7 +47,7 @@ const FORBIDDEN: [&str; 25] = [
 ];
 
 /// What other products say of who calls, whether an app maps it or not.
-const FORBIDDEN_UNMAPPED: [&str; 15] = [
+const FORBIDDEN_UNMAPPED: [&str; 21] = [
     "remote-groups",
     "remote-name",
     "remote-email",
@@ -61,9 +63,15 @@ const FORBIDDEN_UNMAPPED: [&str; 15] = [
     "x-ssl-cert",
     "x-anonymous-consumer",
     "x-credential-identifier",
+    "x-tls-client-cert",
+    "sm-user",
+    "teleport-jwt-assertion",
+    "x-jwt-assertion",
+    "x-userinfo",
+    "x-proxy-user",
 ];
 
-const FORBIDDEN_FAMILIES: [&str; 22] = [
+const FORBIDDEN_FAMILIES: [&str; 25] = [
     "cardea-",
     "x-forwarded-",
     "x-auth-request-",
@@ -86,6 +94,9 @@ const FORBIDDEN_FAMILIES: [&str; 22] = [
     "x-amzn-mtls-",
     "x-authenticated-",
     "x-consumer-",
+    "impersonate-",
+    "iv-",
+    "x-teleport-",
 ];
 
 fn is_forbidden(name: &HeaderName) -> bool {

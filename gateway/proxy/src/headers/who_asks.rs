@@ -2,7 +2,7 @@
 
 /// Headers by which proxies and identity products tell services who asks. A service may believe one that its app does not map.
 /// The list is closed: what services use for their own ends (`X-User`, `X-Email`) is not among it.
-const TELLS_WHO_ASKS: [&str; 16] = [
+const TELLS_WHO_ASKS: [&str; 22] = [
     // Authelia and many others; Kubernetes.
     "remote-user",
     "remote-groups",
@@ -21,14 +21,25 @@ const TELLS_WHO_ASKS: [&str; 16] = [
     "x-ssl-cert",
     // Without a claim behind it, too (Azure App Service).
     "x-ms-client-principal",
+    "x-tls-client-cert",
+    // SiteMinder, Teleport, WSO2, APISIX.
+    "sm-user",
+    "teleport-jwt-assertion",
+    "x-jwt-assertion",
+    "x-userinfo",
+    "x-proxy-user",
     // Kong, and gateways that speak as it does.
     "x-anonymous-consumer",
     "x-credential-identifier",
 ];
 
 /// Beginnings of such names.
-const BEGINNINGS_OF_WHO_ASKS: [&str; 20] = [
+const BEGINNINGS_OF_WHO_ASKS: [&str; 23] = [
     "cf-access-",
+    // Kubernetes, of whoever may act as others.
+    "impersonate-",
+    // IBM's WebSEAL.
+    "iv-",
     // mod_auth_openidc: `OIDC_CLAIM_email`, as a service reads it.
     "oidc-claim-",
     "shib-",
@@ -47,6 +58,7 @@ const BEGINNINGS_OF_WHO_ASKS: [&str; 20] = [
     "x-pomerium-",
     "x-remote-extra-",
     "x-ssl-client-",
+    "x-teleport-",
     "x-vouch-",
     "x-webauth-",
 ];
@@ -59,8 +71,9 @@ pub(super) fn tells_who_asks(name: &str) -> bool {
         [b'x', b'-', ..]
             | [b'r', b'e', ..]
             | [b'c', b'l' | b'f', ..]
-            | [b's', b's' | b'h', ..]
-            | [b't', b'a', ..]
+            | [b's', b's' | b'h' | b'm', ..]
+            | [b't', b'a' | b'e', ..]
             | [b'o', b'i', ..]
+            | [b'i', b'm' | b'v', ..]
     ) && (TELLS_WHO_ASKS.contains(&name) || BEGINNINGS_OF_WHO_ASKS.iter().any(|beginning| name.starts_with(beginning)))
 }
