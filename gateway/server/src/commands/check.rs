@@ -4,7 +4,7 @@ mod diff;
 
 use std::path::{Path, PathBuf};
 
-use cardea_core::{Diagnostics, resources::Gathered};
+use cardea_core::{Diagnostic, Diagnostics, resources::Gathered};
 use cardea_storage::Store;
 use serde_json::json;
 
@@ -31,12 +31,17 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     }
     let needless = arguments.dir.is_some() && context.config_file.is_none() && !context.config_path().exists();
     let read = if needless { Ok(None) } else { context.config().map(Some) };
-    let (config, amiss) = match read {
+    let (config, mut amiss) = match read {
         Ok(config) => (config, Diagnostics::default()),
         // The resources are looked at all the same, as far as nothing of them hangs on it.
         Err(Failure::Mistakes(found)) => (None, found),
         Err(other) => return Err(other),
     };
+    if let Some(config) = &config
+        && let Some(fault) = OperatorKey::of(config).amiss(&config.database())
+    {
+        amiss.push(Diagnostic::new(config.operator_key().display().to_string(), fault.to_string()));
+    }
     let named = || match &config {
         Some(config) => config.resources.clone(),
         None => Config::resources_named(&context.config_path()),
@@ -126,6 +131,11 @@ pub(super) fn show(checked: &checks::Checked) {
         super::remark(format_args!("tenants/{tenant}/policies/tests.toml: test `{}` fails: {message}", test.name));
         if !test.determined_by.is_empty() {
             super::remark(format_args!("  determined by {}", test.determined_by.join(", ")));
+        }
+        if test.determined_by.iter().any(|by| **by == *"built-in/minimum-assurance") {
+            super::remark(
+                "  help: the tenant's `factors.minimum` forbids it to whoever shows less: say `assurance = 2` in the test",
+            );
         }
     }
 }

@@ -25,10 +25,10 @@ use std::{
 };
 
 use cardea_core::{Clock, Diagnostic, Diagnostics, Entropy, TenantId};
-use cardea_storage::Store;
+use cardea_storage::{Store, StoreFault};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{cli::Format, config::Config};
+use crate::{cli::Format, config::Config, house::OperatorKey};
 
 /// What every command is given.
 pub struct Context {
@@ -229,9 +229,21 @@ pub fn tell(context: &Context, ended: Ended) -> ExitCode {
         }
         Err(failure @ Failure::Failed(_)) => {
             remark(format_args!("error: {failure}"));
+            if let Some(why) = why_sealed(context, &failure) {
+                remark(format_args!("  help: {why}"));
+            }
             ExitCode::from(1)
         }
     }
+}
+
+/// Why what a command wanted stays sealed: what is wrong with the operator's key.
+fn why_sealed(context: &Context, failure: &Failure) -> Option<String> {
+    if !failure.to_string().contains(&StoreFault::Keyless.to_string()) {
+        return None;
+    }
+    let config = context.config().ok()?;
+    OperatorKey::of(&config).amiss(&config.database()).map(|fault| fault.to_string())
 }
 
 /// Shows mistakes: drawn with their lines on a terminal, one line each elsewhere.

@@ -170,6 +170,19 @@ impl OperatorKey {
         file::take_over(&self.path)
     }
 
+    /// Why what `database` holds cannot be opened, as far as that can be known without the passphrase.
+    pub(crate) fn amiss(&self, database: &Path) -> Option<KeyFault> {
+        if !database.exists() {
+            return None;
+        }
+        match file::read(&self.path) {
+            Ok(None) => Some(self.lost(database)),
+            Ok(Some(text)) if Lock::is_on(&text) => None,
+            Ok(Some(text)) => file::parse(&self.path, &text).err(),
+            Err(fault) => Some(fault),
+        }
+    }
+
     fn lost(&self, database: &Path) -> KeyFault {
         let (key, database) = (self.path.display(), database.display());
         KeyFault::File(format!("`{key}` is not there, and what `{database}` holds is sealed under it: put it back"))

@@ -66,6 +66,22 @@ fn a_key_is_made_once_and_only_its_owner_reads_it() {
     assert!(sealer(2).unwrap_err().to_string().contains("32 bytes"));
 }
 
+/// `check` called it fine, and `serve` refused to start.
+#[test]
+fn what_is_wrong_with_the_key_is_known_without_opening_anything() {
+    let dir = Dir::new("amiss");
+    let (key, path, database) = (dir.untold(), dir.path("operator.key"), dir.path("cardea.db"));
+    let amiss = || key.amiss(&database).map(|fault| fault.to_string()).unwrap_or_default();
+    assert_eq!(amiss(), "", "nothing is sealed yet");
+    key.sealer(&dir.path("none"), &Fixed::new(1)).unwrap();
+    std::fs::write(&database, "").unwrap();
+    assert_eq!(amiss(), "");
+    std::fs::write(&path, "short").unwrap();
+    assert!(amiss().contains("32 bytes"), "{}", amiss());
+    std::fs::remove_file(&path).unwrap();
+    assert!(amiss().contains("put it back"), "{}", amiss());
+}
+
 #[test]
 fn one_replaces_the_key_at_a_time_and_a_crash_loses_none() {
     let dir = Dir::new("next");
