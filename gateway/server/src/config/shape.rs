@@ -53,6 +53,38 @@ pub(super) struct File {
     pub traces: TracesTable,
 }
 
+/// An address to listen at.
+struct Listening(SocketAddr);
+
+impl<'de> Deserialize<'de> for Listening {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Listening;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address and a port such as `127.0.0.1:8443`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Listening, E> {
+                text.parse().map(Listening).map_err(|_| {
+                    E::custom(format!(
+                        "`{text}` is no address to listen at: write an IP address and a port, such as `127.0.0.1:8443` or `[::]:8443`"
+                    ))
+                })
+            }
+        }
+        d.deserialize_str(Text)
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(d: D) -> Result<Spanned<SocketAddr>, D::Error> {
+    let read = Spanned::<Listening>::deserialize(d)?;
+    Ok(Spanned::new(read.span(), read.into_inner().0))
+}
+
+fn optional_address<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Spanned<SocketAddr>>, D::Error> {
+    address(d).map(Some)
+}
+
 /// A network, or one address: what a single proxy has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Network(pub IpNet);
@@ -100,6 +132,7 @@ pub(super) struct KeysTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListenerTable {
+    #[serde(deserialize_with = "address")]
     pub address: Spanned<SocketAddr>,
     #[serde(default)]
     pub plain: bool,
@@ -127,12 +160,14 @@ pub(super) struct WatchTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OpsTable {
+    #[serde(default, deserialize_with = "optional_address")]
     pub address: Option<Spanned<SocketAddr>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MachinesTable {
+    #[serde(deserialize_with = "address")]
     pub address: Spanned<SocketAddr>,
     pub certificate_minutes: Option<Spanned<u64>>,
 }
@@ -140,6 +175,7 @@ pub(super) struct MachinesTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExtAuthzTable {
+    #[serde(deserialize_with = "address")]
     pub address: Spanned<SocketAddr>,
     #[serde(default)]
     pub callers: Vec<Spanned<String>>,

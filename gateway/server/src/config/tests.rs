@@ -31,6 +31,12 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         (state.to_owned(), "cardea.toml:", "there is no listener"),
         (format!("{state}[[listeners]]\naddress = \"0.0.0.0:80\"\nplain = true\n"), "cardea.toml:4:11", "in the clear"),
         (format!("{state}[[listeners]]\naddress = \"0.0.0.0:443\"\n"), "cardea.toml:3", "neither TLS nor plain"),
+        (
+            format!("{state}[[listeners]]\naddress = \"localhost:443\"\n"),
+            "cardea.toml:4:11",
+            "such as `127.0.0.1:8443`",
+        ),
+        (format!("{state}{plain}[ops]\naddress = \"127.0.0.1\"\n"), "cardea.toml:7:11", "an IP address and a port"),
         (format!("{state}{plain}[ops]\naddress = \"127.0.0.1:1\"\n"), "cardea.toml:7:11", "used twice"),
         (
             format!(
