@@ -112,7 +112,10 @@ async fn a_token_enrols_one_service_of_its_own_tenant_once() -> Story {
 
     // Without a token, and with one of nobody's making.
     let (status, _, err) = enrol(on, "acme.localhost", "none", "third").await?;
-    assert!(status == 1 && err.contains("cardea cert token"), "{status} {err}");
+    assert!(
+        status == 1 && err.contains("`none` cannot be read") && err.contains("cardea cert token"),
+        "{status} {err}"
+    );
     let listed = on.does(&["cert", "list", "--tenant", "acme", "--service", "records"]).await?;
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let kinds: Vec<_> = on.log("acme").await?.iter().map(|entry| entry["event"]["kind"].to_string()).collect();

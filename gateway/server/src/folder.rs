@@ -48,7 +48,8 @@ pub fn place(dir: &Path, found: &mut Diagnostics) {
 /// Every file below `dir` that may be a resource, and what cannot be read. Hidden files and `README.md` are people's own.
 fn texts(dir: &Path) -> Result<(BTreeMap<String, String>, Diagnostics), Diagnostics> {
     if !dir.is_dir() {
-        return Err(Diagnostic::new(dir.display().to_string(), "there is no such folder")
+        let why = if dir.exists() { "this is a file, and no folder" } else { "there is no such folder" };
+        return Err(Diagnostic::new(dir.display().to_string(), why)
             .help("name the folder that holds `tenants/`")
             .into());
     }

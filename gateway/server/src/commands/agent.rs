@@ -45,7 +45,15 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let roots = std::fs::read_to_string(&arguments.bundle)
         .with_context(|| format!("`{}` cannot be read", arguments.bundle.display()))?;
     // A token that was used and thrown away is missed only when it is needed again.
-    let token = arguments.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).map(Secret::new);
+    let token = match arguments.token_file.as_deref().map(|path| (path, std::fs::read_to_string(path))) {
+        Some((_, Ok(text))) => Some(Secret::new(text)),
+        Some((path, Err(error))) if !arguments.dir.join("cert.pem").exists() => {
+            return Err(anyhow::Error::new(error)
+                .context(format!("the token in `{}` cannot be read (`cardea cert token` makes one)", path.display()))
+                .into());
+        }
+        Some((_, Err(_))) | None => None,
+    };
     let agent = Agent::new(Options {
         server: arguments.server,
         roots,
