@@ -53,15 +53,15 @@ async fn note(tx: &mut Writing, tenant: &TenantId, user: UserId, proofs: &[Proof
     });
     for (sql, times) in [
         (
-            "UPDATE factors SET last_used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
+            "UPDATE factors SET last_used_at = CAST(json_extract(shown.value, '$[1]') AS BIGINT) FROM json_each($3) AS shown \
              WHERE tenant = $1 AND user_id = $2 AND factors.id = json_extract(shown.value, '$[0]') \
-             AND (last_used_at IS NULL OR last_used_at < json_extract(shown.value, '$[1]'))",
+             AND (last_used_at IS NULL OR last_used_at < CAST(json_extract(shown.value, '$[1]') AS BIGINT))",
             factors.collect::<Vec<_>>(),
         ),
         (
-            "UPDATE identities SET used_at = json_extract(shown.value, '$[1]') FROM json_each($3) AS shown \
+            "UPDATE identities SET used_at = CAST(json_extract(shown.value, '$[1]') AS BIGINT) FROM json_each($3) AS shown \
              WHERE tenant = $1 AND user_id = $2 AND provider || '-' || linked_at = json_extract(shown.value, '$[0]') \
-             AND (used_at IS NULL OR used_at < json_extract(shown.value, '$[1]'))",
+             AND (used_at IS NULL OR used_at < CAST(json_extract(shown.value, '$[1]') AS BIGINT))",
             accounts.collect(),
         ),
     ] {

@@ -10,6 +10,7 @@ mod certificates;
 mod changes;
 mod counts;
 mod devices;
+mod engine;
 mod factors;
 mod fault;
 mod grounds;

@@ -88,7 +88,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_crash_left_open_is_gone_after_the_next_opening() {
         for (noted, stays) in [(true, false), (false, true)] {
-            let dir = Dir::new();
+            let dir = Dir::in_file();
             left(&dir, noted).await;
             assert!(holds(&dir));
             let store = dir.store().await;
@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_stays_is_told_and_what_is_owed_stays_noted() {
-        let dir = Dir::new();
+        let dir = Dir::in_file();
         left(&dir, true).await;
         let url = format!("sqlite://{}", dir.path().join("cardea.db").display());
         let mut reader = SqliteConnection::connect(&url).await.unwrap();

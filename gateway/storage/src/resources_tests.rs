@@ -104,7 +104,9 @@ async fn a_tenant_that_cannot_be_read_is_put_anew_deleted_or_left_and_holds_up_n
          AND version = (SELECT MAX(version) FROM policy_versions WHERE tenant = 'north')",
         "INSERT INTO resources (tenant, kind, id, spec) VALUES ('north', x'01', 'staff', '{}')",
     ] {
-        let dir = Dir::new();
+        // Columns that take anything are a file's alone.
+        let anything = ["'first'", "x'01'"].iter().any(|odd| broken.contains(odd));
+        let dir = if anything { Dir::in_file() } else { Dir::new() };
         let store = dir.store().await;
         let north = tenant("north");
         apply(&store, &bundle(&[ACME, POLICY, NORTH, CREW, LOST])).await;

@@ -19,7 +19,7 @@ use crate::{
     factors::{Kept, WasKept},
     log::hash,
     row::{Read, owner},
-    seal_up::{To, update},
+    seal_up::{Row, To, update},
     sealed::{self, ACCOUNT, EMAIL, Place, account},
     writing::Writing,
 };
@@ -118,10 +118,10 @@ impl Store {
         let (mut tx, sealer) = self.write_sealed(tenant).await?;
         let newest = sealer.ids().next();
         // Where the order is the table's own, an index over tenants would only make it be sorted once more each time.
-        let tenant_is = if *order == "rowid" { "+tenant" } else { "tenant" };
+        let tenant_is = if *order == "rowid" { "tenant || ''" } else { "tenant" };
         // Only words of the table above are composed; every value is bound.
         let sql = format!(
-            "SELECT rowid AS row, {order} AS place, {columns} FROM {table} \
+            "SELECT {order} AS place, {columns} FROM {table} \
              WHERE {tenant_is} = $1 AND {order} > $2 ORDER BY {order} LIMIT $3"
         );
         let rows =
@@ -135,7 +135,12 @@ impl Store {
                 continue;
             }
             let values = again(row, &sealer, self.entropy()?)?;
-            update(&mut tx, table, set, row.int("row")?, values).await?;
+            let place = row.int("place")?;
+            let which = match *order {
+                "rowid" => Row::Id(place),
+                _ => Row::Entry { log: owner(tenant), seq: place },
+            };
+            update(&mut tx, table, set, which, values).await?;
             count += 1;
         }
         if count > 0 {

@@ -139,7 +139,8 @@ async fn an_entry_that_was_changed_shows_after_its_key_is_gone() {
     let log = Log::start(&store, LogLimits::default(), TestClock::new() as Arc<dyn Clock>).await.unwrap();
     filled(&store, &log).await;
     let acme = tenant("acme");
-    let sql = "UPDATE log SET sealed = CAST(x'00' || substr(sealed, 2) AS BLOB) WHERE tenant = 'acme' AND seq = 7";
+    let sql = "UPDATE log SET sealed = (SELECT o.sealed FROM log o WHERE o.tenant = 'acme' AND o.seq = 8) \
+               WHERE tenant = 'acme' AND seq = 7";
     let mut tx = store.write().await.unwrap();
     sqlx::query(sql).execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
@@ -168,9 +169,8 @@ async fn the_operators_key_is_replaced_while_another_gateway_has_the_old_one() {
     is_whole(&theirs, ada, &seed).await;
     // A key that is made now is sealed under the new one, by whoever makes it.
     theirs.insert_user(&user("beta", "bob@x.example")).await.unwrap();
-    let path = dir.path().join("cardea.db");
     for (key, opens) in [(old, false), (new, true)] {
-        let opened = Store::open(&path, Sealer::new(&key).unwrap(), Arc::new(Fixed::new(5))).await;
+        let opened = dir.opened(Sealer::new(&key).unwrap()).await;
         assert_eq!(opened.is_ok(), opens);
         if let Ok(store) = opened {
             is_whole(&store, ada, &seed).await;
@@ -181,7 +181,7 @@ async fn the_operators_key_is_replaced_while_another_gateway_has_the_old_one() {
 
 #[tokio::test]
 async fn a_deleted_tenants_key_is_nowhere_and_its_log_is_links() {
-    let dir = Dir::new();
+    let dir = Dir::in_file();
     let store = dir.store().await;
     let log = Log::start(&store, LogLimits::default(), TestClock::new() as Arc<dyn Clock>).await.unwrap();
     filled(&store, &log).await;

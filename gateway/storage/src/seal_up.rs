@@ -48,7 +48,7 @@ pub(crate) async fn seal_what_lies_open(tx: &mut Writing, vault: &Vault) -> Resu
             for row in &rows {
                 let sealer = up.sealer(&row.text("tenant")?).await?;
                 let values = seal(row, &sealer, vault)?;
-                update(up.tx, table, set, row.int("row")?, values).await?;
+                update(up.tx, table, set, Row::Id(row.int("row")?), values).await?;
             }
         }
     }
@@ -62,11 +62,18 @@ pub(crate) async fn update(
     tx: &mut Writing,
     table: &str,
     set: &str,
-    row: i64,
+    row: Row<'_>,
     values: Vec<To>,
 ) -> Result<(), StoreFault> {
-    let sql = format!("UPDATE {table} SET {set} WHERE rowid = $1");
-    let mut update = sqlx::query(AssertSqlSafe(sql)).bind(row);
+    let (id, of) = match row {
+        Row::Id(id) => (id, None),
+        Row::Entry { log, seq } => (seq, Some(log)),
+    };
+    let which = match of {
+        None => "rowid = $1".to_owned(),
+        Some(_) => format!("seq = $1 AND tenant = ${}", values.len() + 2),
+    };
+    let mut update = sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET {set} WHERE {which}"))).bind(id);
     for value in values {
         update = match value {
             To::Bytes(bytes) => update.bind(bytes),
@@ -74,8 +81,19 @@ pub(crate) async fn update(
             To::Number(number) => update.bind(number),
         };
     }
+    if let Some(log) = of {
+        update = update.bind(log);
+    }
     update.execute(&mut **tx).await?;
     Ok(())
+}
+
+/// Which row is meant.
+pub(crate) enum Row<'a> {
+    /// By what SQLite gives every row, and our tables in PostgreSQL have of their own.
+    Id(i64),
+    /// An entry of a log, which nothing but its number names.
+    Entry { log: &'a str, seq: i64 },
 }
 
 /// A value that a row is given.

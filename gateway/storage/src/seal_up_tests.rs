@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use cardea_audit::{Actor, Event, Head, chain};
 use cardea_core::{EntryId, Secret, entropy::Fixed};
@@ -7,10 +5,7 @@ use cardea_identity::{Status, User, factors::totp::Seed};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use super::*;
-use crate::{
-    Store,
-    testing::{Dir, t0, tenant, user},
-};
+use crate::testing::{Dir, t0, tenant, user};
 
 /// A file as the version before left it, with a person, their password and authenticator, a policy version and an entry.
 async fn before(dir: &Dir) -> User {
@@ -94,7 +89,7 @@ fn sealed_as_before() -> Sealed {
 
 #[tokio::test]
 async fn what_lay_open_is_sealed_when_the_file_is_opened_and_found_as_before() {
-    let dir = Dir::new();
+    let dir = Dir::in_file();
     let ada = before(&dir).await;
     let store = dir.store().await;
     let acme = tenant("acme");
@@ -119,8 +114,6 @@ async fn what_lay_open_is_sealed_when_the_file_is_opened_and_found_as_before() {
 async fn another_operators_key_opens_nothing() {
     let dir = Dir::new();
     dir.store().await.close().await;
-    let other = Sealer::new(&Secret::new([9; 32])).unwrap();
-    let entropy = Arc::new(Fixed::new(1));
-    let refused = Store::open(&dir.path().join("cardea.db"), other, entropy).await.unwrap_err();
+    let refused = dir.opened(Sealer::new(&Secret::new([9; 32])).unwrap()).await.unwrap_err();
     assert!(matches!(refused, StoreFault::OtherKey), "{refused}");
 }

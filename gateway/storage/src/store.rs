@@ -1,4 +1,4 @@
-//! The durable store: one writer, several readers, one of them for searches, tables brought up to date on opening.
+//! The durable store, in SQLite or PostgreSQL: one writer, several readers, one of them for searches, tables brought up to date on opening.
 
 use std::{
     cmp::Ordering,
@@ -13,7 +13,9 @@ use sqlx::{AnyPool, Connection as _, Executor, Row, SqliteConnection, any::AnyPo
 use tokio::sync::Mutex;
 
 use crate::{
-    StoreFault, owed, seal_up,
+    StoreFault,
+    engine::{Engine, SQLITE_WRITES},
+    owed, seal_up,
     vault::Vault,
     writing::{Turn, Writer, Writing},
 };
@@ -28,12 +30,13 @@ pub struct Store(Arc<Pools>);
 /// SQLite takes one writer at a time: with one connection and one turn, writers queue here and not in busy loops.
 #[derive(Debug)]
 struct Pools {
+    engine: Engine,
     url: String,
     reader: AnyPool,
     /// One connection: whatever is searched for, requests find theirs free.
     searcher: AnyPool,
     writer: Arc<Writer>,
-    /// The log's, of SQLite's own kind: written with in the writer's turn.
+    /// The log's, of SQLite's own kind, where that is the database: written with in the writer's turn.
     log: Mutex<Option<SqliteConnection>>,
     vault: Vault,
 }
@@ -41,20 +44,9 @@ struct Pools {
 /// Readers. Four: what two cores can use, with some waiting for the disk.
 const READERS: u32 = 4;
 
-/// For the writer. `FULL`: in WAL mode `NORMAL` may lose acknowledged commits when the machine stops.
-/// `secure_delete`: what is deleted or replaced is overwritten with zeros in its page, not only let go of.
-/// Pages of 8 KiB, in a file that is made anew: nearly all that is written are entries of a kilobyte, of which seven fit such a
-/// page and three the usual one of 4 KiB, with a quarter of it left empty and written all the same.
-const PRAGMAS: &str = "PRAGMA page_size = 8192; PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                       PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;";
-
 /// For a connection that writes much: where nobody else writes, the file is brought up to date once in 16 MiB of what was
 /// written, and not in eight.
 const MUCH: &str = "PRAGMA wal_autocheckpoint = 2000;";
-
-/// For readers: one that tries to write is a defect, and fails.
-const READER_PRAGMAS: &str =
-    "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;";
 
 impl Store {
     /// Opens the SQLite file at `path`, creating it (mode 0600) and bringing its tables up to date. The tenants' keys are
@@ -63,13 +55,23 @@ impl Store {
         drivers();
         create_private(path)?;
         let url = sqlite_url(path)?;
-        let vault = Vault::new(Some(operator), Some(entropy));
-        let writer = Writer::new(&url, PRAGMAS);
-        migrate(&writer, &vault).await?;
-        owed::settle(connect_log(&url).await?).await?;
-        let reader = connect(&url, READERS, READER_PRAGMAS).await?;
-        let searcher = connect(&url, 1, READER_PRAGMAS).await?;
-        let store = Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default(), vault }));
+        Self::of(url, Engine::Sqlite, Vault::new(Some(operator), Some(entropy))).await
+    }
+
+    /// Opens the PostgreSQL database at `url` (`postgres://…`), bringing its tables up to date. Several processes may.
+    pub async fn connect(url: &str, operator: Sealer, entropy: Arc<dyn Entropy>) -> Result<Self, StoreFault> {
+        drivers();
+        Self::of(url.to_owned(), Engine::Postgres, Vault::new(Some(operator), Some(entropy))).await
+    }
+
+    async fn of(url: String, engine: Engine, vault: Vault) -> Result<Self, StoreFault> {
+        let writer = Writer::new(&url, engine);
+        migrate(&writer, &vault, engine).await?;
+        if engine == Engine::Sqlite {
+            owed::settle(connect_log(&url).await?).await?;
+        }
+        let (reader, searcher) = (connect(&url, engine, READERS).await?, connect(&url, engine, 1).await?);
+        let store = Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault }));
         store.sealer(None).await?;
         Ok(store)
     }
@@ -80,8 +82,17 @@ impl Store {
         drivers();
         let file = std::fs::File::open(path).map(drop);
         file.map_err(|source| StoreFault::File { path: path.display().to_string(), source })?;
-        let url = sqlite_url(path)?;
-        let reader = connect(&url, READERS, READER_PRAGMAS).await?;
+        Self::to_read(sqlite_url(path)?, Engine::Sqlite, operator).await
+    }
+
+    /// The same of a PostgreSQL database.
+    pub async fn connect_to_read(url: &str, operator: Option<Sealer>) -> Result<Self, StoreFault> {
+        drivers();
+        Self::to_read(url.to_owned(), Engine::Postgres, operator).await
+    }
+
+    async fn to_read(url: String, engine: Engine, operator: Option<Sealer>) -> Result<Self, StoreFault> {
+        let reader = connect(&url, engine, READERS).await?;
         let sql = "SELECT COALESCE(MAX(version), 0) AS version FROM migrations";
         let stands: i64 = sqlx::query(sql).fetch_one(&reader).await?.try_get("version")?;
         let knows = newest();
@@ -90,9 +101,9 @@ impl Store {
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
-                let (writer, searcher) = (Writer::new(&url, READER_PRAGMAS), reader.clone());
+                let (writer, searcher) = (Writer::to_nowhere(&url, engine), reader.clone());
                 let vault = Vault::new(operator, None);
-                Ok(Self(Arc::new(Pools { url, reader, searcher, writer, log: Mutex::default(), vault })))
+                Ok(Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault })))
             }
         }
     }
@@ -115,6 +126,10 @@ impl Store {
         self.0.writer.close().await;
     }
 
+    pub(crate) fn engine(&self) -> Engine {
+        self.0.engine
+    }
+
     pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
     }
@@ -126,7 +141,11 @@ impl Store {
 
     /// Leaves nothing of what was deleted beside its page: brings the file up to date and cuts off the log of writes, in
     /// which older pages lie. Waits for readers as long as any writer does; what it could not do is told, and the next does.
+    /// A server cleans up by itself, in its own time: there what was deleted is worth nothing without the key that went before.
     pub(crate) async fn scrub(&self) -> Result<(), StoreFault> {
+        if self.0.engine == Engine::Postgres {
+            return Ok(());
+        }
         let _turn = self.turn().await?;
         let mut own = self.connect_log().await?;
         if !owed::cut_off(&mut own).await? {
@@ -169,7 +188,7 @@ impl Store {
 
 async fn connect_log(url: &str) -> Result<SqliteConnection, StoreFault> {
     let mut connection = SqliteConnection::connect(url).await?;
-    connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
+    connection.execute(sqlx::raw_sql(SQLITE_WRITES)).await?;
     connection.execute(sqlx::raw_sql(MUCH)).await?;
     Ok(connection)
 }
@@ -184,19 +203,19 @@ fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |(version, _)| *version)
 }
 
-async fn connect(url: &str, most: u32, pragmas: &'static str) -> Result<AnyPool, StoreFault> {
+async fn connect(url: &str, engine: Engine, most: u32) -> Result<AnyPool, StoreFault> {
     let options = AnyPoolOptions::new()
         .max_connections(most)
         .min_connections(1)
-        // Connections to a file neither age nor rest.
+        // Connections to a file neither age nor rest. One to a server is asked, since that may have gone and come back.
         .max_lifetime(None)
         .idle_timeout(None)
-        .test_before_acquire(false)
+        .test_before_acquire(engine == Engine::Postgres)
         // On a failed read SQLite may roll back by itself (its `ROLLBACK` then finds nothing to roll back), and the driver
         // believes for good that it is in a transaction. INVARIANT: such a connection never begins another one.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(pragmas)).await.map(|_| ()) })
+            Box::pin(async move { connection.execute(sqlx::raw_sql(engine.reads())).await.map(|_| ()) })
         });
     Ok(options.connect(url).await?)
 }
@@ -239,6 +258,9 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (9, include_str!("../migrations/0009_unlinked.sql")),
 ];
 
+/// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.
+const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
+
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;
 
@@ -246,15 +268,23 @@ const SEALED: i64 = 4;
 const MARKED: i64 = 5;
 
 /// Brings the tables up to date, in one transaction: two processes that start together do it once.
-async fn migrate(writer: &Arc<Writer>, vault: &Vault) -> Result<(), StoreFault> {
+async fn migrate(writer: &Arc<Writer>, vault: &Vault, engine: Engine) -> Result<(), StoreFault> {
     let mut tx = writer.begin().await?;
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)").execute(&mut *tx).await?;
-    sqlx::query(owed::TABLE).execute(&mut *tx).await?;
+    if engine == Engine::Sqlite {
+        sqlx::query(owed::TABLE).execute(&mut *tx).await?;
+    }
     let row = sqlx::query("SELECT COALESCE(MAX(version), 0) AS version FROM migrations").fetch_one(&mut *tx).await?;
-    let stands: i64 = row.try_get("version")?;
+    let mut stands: i64 = row.try_get("version")?;
     let knows = newest();
     if stands > knows {
         return Err(StoreFault::Newer { stands, knows });
+    }
+    if engine == Engine::Postgres && stands == 0 {
+        let (version, sql) = BEGINS_AT;
+        sqlx::raw_sql(sql).execute(&mut *tx).await?;
+        sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(version).execute(&mut *tx).await?;
+        stands = version;
     }
     for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > stands) {
         sqlx::raw_sql(*sql).execute(&mut *tx).await?;
@@ -263,6 +293,9 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault) -> Result<(), StoreFault> 
             sqlx::raw_sql(include_str!("../migrations/0004_sealed_after.sql")).execute(&mut *tx).await?;
         }
         sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(*version).execute(&mut *tx).await?;
+    }
+    if engine == Engine::Postgres {
+        return tx.commit().await;
     }
     if stands > 0 && stands < SEALED {
         // What lay open lies in pages that are free now, and in the log of writes.
@@ -313,7 +346,7 @@ mod tests {
                 "CREATE TRIGGER full BEFORE INSERT ON secrets BEGIN SELECT RAISE(ROLLBACK, 'disk is full'); END",
             ),
         ] {
-            let dir = Dir::new();
+            let dir = Dir::in_file();
             let store = dir.store().await;
             let fill = async || {
                 let mut tx = store.write().await?;
@@ -343,28 +376,33 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_opened_to_read_is_neither_made_nor_written() {
-        let dir = Dir::new();
-        let path = dir.path().join("cardea.db");
-        let nothing = Store::open_to_read(&path, None).await.unwrap_err();
-        assert!(matches!(nothing, StoreFault::File { .. }) && !path.exists(), "{nothing}");
+        let (dir, file) = (Dir::new(), Dir::in_file());
+        let nothing = file.read().await.unwrap_err();
+        assert!(matches!(nothing, StoreFault::File { .. }) && !file.path().join("cardea.db").exists(), "{nothing}");
         dir.store().await.close().await;
-        let store = Store::open_to_read(&path, None).await.unwrap();
+        let store = dir.read().await.unwrap();
         store.ping().await.unwrap();
         store.announce(None, &crate::Change::Resources, crate::testing::t0()).await.unwrap_err();
         assert_eq!(store.last_change().await.unwrap(), 0);
     }
 
     #[tokio::test]
-    async fn a_newer_file_and_an_unreachable_one_are_faults() {
+    async fn a_newer_database_and_an_unreachable_one_are_faults() {
         let dir = Dir::new();
         let store = dir.store().await;
         let mut tx = store.write().await.unwrap();
         sqlx::query("INSERT INTO migrations (version) VALUES (999)").execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         store.close().await;
-        let again = Dir::open(&dir.path().join("cardea.db")).await.unwrap_err();
+        let again = dir.opened(crate::testing::operator()).await.unwrap_err();
+        assert!(matches!(again, StoreFault::Newer { stands: 999, .. }), "{again}");
+        let again = dir.read().await.unwrap_err();
         assert!(matches!(again, StoreFault::Newer { stands: 999, .. }), "{again}");
         let nowhere = Dir::open(&dir.path().join("no/such/folder/cardea.db")).await.unwrap_err();
         assert!(matches!(nowhere, StoreFault::File { .. }), "{nowhere}");
+        // Nobody listens at port 1.
+        let nobody = "postgres://cardea@127.0.0.1:1/cardea";
+        let nowhere = Store::connect(nobody, crate::testing::operator(), crate::testing::entropy()).await.unwrap_err();
+        assert!(matches!(nowhere, StoreFault::Sql(_)), "{nowhere}");
     }
 }

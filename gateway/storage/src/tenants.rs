@@ -62,9 +62,10 @@ const DROP: &[&str] = &[
 /// which is done right after (see [`Store::scrub`]); there too it is sealed under the operator's key. What a file system
 /// or a disk keeps of blocks that were given back is theirs.
 pub(crate) async fn drop(tx: &mut Writing, id: &TenantId, now: Timestamp) -> Result<(), StoreFault> {
-    sqlx::query("UPDATE users SET status = 'deleted', person = x'', mark = '', changed_at = $2 WHERE tenant = $1")
+    sqlx::query("UPDATE users SET status = 'deleted', person = $3, mark = '', changed_at = $2 WHERE tenant = $1")
         .bind(id.as_str())
         .bind(now.as_micros())
+        .bind(Vec::<u8>::new())
         .execute(&mut **tx)
         .await?;
     for sql in DROP {

@@ -12,41 +12,97 @@ use std::{
 use cardea_core::{Clock, Secret, TenantId, Timestamp, UserId, entropy::Fixed, resources::TenantSpec};
 use cardea_identity::{Email, Sealer, Status, User};
 
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
+use tokio::sync::OnceCell;
+
 use crate::{Store, StoreFault};
 
-/// A folder of its own, removed at the end.
+/// The server on which the same suite is told to PostgreSQL, where one is named: its address, without a database's name.
+pub(crate) fn server() -> Option<String> {
+    std::env::var("CARDEA_TEST_POSTGRES").ok()
+}
+
+/// A folder of its own, removed at the end, and a database of that name where there is a server.
 #[derive(Debug)]
-pub(crate) struct Dir(PathBuf);
+pub(crate) struct Dir {
+    path: PathBuf,
+    /// Of the database, where it is a server's.
+    name: Option<String>,
+    made: OnceCell<()>,
+}
 
 impl Dir {
     pub(crate) fn new() -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let name = format!("cardea-storage-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self { path, name: server().map(|_| name), made: OnceCell::new() }
+    }
+
+    /// One whose store is a file, whatever there is: for what is about files, or said to SQLite in its own words.
+    pub(crate) fn in_file() -> Self {
+        let mut dir = Self::new();
+        dir.name = None;
+        dir
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     pub(crate) async fn store(&self) -> Store {
-        Self::open(&self.0.join("cardea.db")).await.unwrap()
+        self.opened(operator()).await.unwrap()
     }
 
-    pub(crate) async fn open(path: &Path) -> Result<Store, StoreFault> {
-        let operator = Sealer::new(&Secret::new([1; 32])).unwrap();
-        // Each draws what no other draws, as processes do.
-        static SEED: AtomicU64 = AtomicU64::new(1 << 32);
-        let entropy = Arc::new(Fixed::new(SEED.fetch_add(1 << 16, Ordering::Relaxed)));
-        Store::open(path, operator, entropy).await
+    /// By another operator's key, perhaps.
+    pub(crate) async fn opened(&self, operator: Sealer) -> Result<Store, StoreFault> {
+        match self.database().await {
+            Some(url) => Store::connect(&url, operator, entropy()).await,
+            None => Store::open(&self.path.join("cardea.db"), operator, entropy()).await,
+        }
     }
+
+    /// Only to be read.
+    pub(crate) async fn read(&self) -> Result<Store, StoreFault> {
+        match self.database().await {
+            Some(url) => Store::connect_to_read(&url, None).await,
+            None => Store::open_to_read(&self.path.join("cardea.db"), None).await,
+        }
+    }
+
+    async fn database(&self) -> Option<String> {
+        let (server, name) = (server()?, self.name.as_ref()?);
+        self.made
+            .get_or_init(async || {
+                sqlx::any::install_default_drivers();
+                let mut own = AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
+                let sql = format!("CREATE DATABASE \"{name}\"");
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut own).await.unwrap();
+            })
+            .await;
+        Some(format!("{server}/{name}"))
+    }
+
+    /// Always in a file.
+    pub(crate) async fn open(path: &Path) -> Result<Store, StoreFault> {
+        Store::open(path, operator(), entropy()).await
+    }
+}
+
+pub(crate) fn operator() -> Sealer {
+    Sealer::new(&Secret::new([1; 32])).unwrap()
+}
+
+/// Each draws what no other draws, as processes do.
+pub(crate) fn entropy() -> Arc<Fixed> {
+    static SEED: AtomicU64 = AtomicU64::new(1 << 32);
+    Arc::new(Fixed::new(SEED.fetch_add(1 << 16, Ordering::Relaxed)))
 }
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 

@@ -110,7 +110,7 @@ impl Store {
         let mut ids = match part {
             Some(part) => self.search_users(tenant, query, part, limit + 1).await?,
             None => {
-                self.stretch_of_users(self.reader(), tenant, query, query.cursor.as_deref(), limit + 1, "u.id AS row")
+                self.stretch_of_users(self.reader(), tenant, query, query.cursor.as_deref(), limit + 1, "u.id AS one")
                     .await?
             }
         };
@@ -142,7 +142,7 @@ impl Store {
         let (mut found, mut below) = (Vec::new(), query.cursor.clone());
         loop {
             // As one text: a row costs the driver several times what opening it does.
-            let row = "u.id || hex(u.person) AS row";
+            let row = "u.id || hex(u.person) AS one";
             let rows = self.stretch_of_users(self.searcher(), tenant, query, below.as_deref(), STRETCH, row).await?;
             let Some(last) = rows.last().and_then(|row| row.get(..ID_LEN)).map(str::to_owned) else { break };
             let mut sealer = self.sealer(Some(tenant)).await?;
@@ -189,8 +189,9 @@ impl Store {
         };
         let second = if query.without_second { WITHOUT_SECOND } else { "" };
         let sql = format!(
-            "SELECT COALESCE(group_concat(row, ' '), '') AS rows FROM \
-             (SELECT {row} FROM {from} AND {order} < $2 AND {status}{second} ORDER BY {order} DESC LIMIT $5)"
+            "SELECT COALESCE({}(one, ' '), '') AS found FROM \
+             (SELECT {row} FROM {from} AND {order} < $2 AND {status}{second} ORDER BY {order} DESC LIMIT $5) AS stretch",
+            self.engine().joins_texts()
         );
         // Only words of this function are composed; every value is bound.
         let found = sqlx::query(AssertSqlSafe(sql))
@@ -201,7 +202,7 @@ impl Store {
             .bind(number(most as u64))
             .fetch_one(pool)
             .await?;
-        let mut rows: Vec<_> = found.text("rows")?.split_ascii_whitespace().map(str::to_owned).collect();
+        let mut rows: Vec<_> = found.text("found")?.split_ascii_whitespace().map(str::to_owned).collect();
         // They come so, but nothing promises that they do.
         rows.sort_unstable_by(|one, other| other.cmp(one));
         Ok(rows)

@@ -225,12 +225,13 @@ impl Store {
     pub async fn delete_user(&self, tenant: &TenantId, id: UserId, now: Timestamp) -> Result<bool, StoreFault> {
         let mut tx = self.write().await?;
         let done = sqlx::query(
-            "UPDATE users SET status = 'deleted', person = x'', mark = '', changed_at = $3 \
+            "UPDATE users SET status = 'deleted', person = $4, mark = '', changed_at = $3 \
              WHERE tenant = $1 AND id = $2 AND status <> 'deleted'",
         )
         .bind(tenant.as_str())
         .bind(id.to_string())
         .bind(now.as_micros())
+        .bind(Vec::<u8>::new())
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 1 {

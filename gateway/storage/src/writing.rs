@@ -1,7 +1,8 @@
-//! Writing in SQLite: one connection, and one turn for whoever writes.
+//! Writing: one connection, and one turn for whoever writes.
 //!
 //! Not sqlx's pool: that one asks a connection whether it still answers each time it comes back, which the next in turn waits for.
-//! A connection to a file answers; what can be amiss is a transaction that nobody ended, and of that we know.
+//! A connection to a file answers; what can be amiss is a transaction that nobody ended, and of that we know. One to a server is
+//! asked before it is used.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -12,13 +13,13 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AnyConnection, Connection as _, Executor as _};
+use sqlx::{AnyConnection, Connection as _, Executor as _, raw_sql};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard},
 };
 
-use crate::StoreFault;
+use crate::{StoreFault, engine::Engine};
 
 /// The longest wait for a turn. As long as sqlx's pools let one wait for a reader.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Writer {
     url: String,
-    pragmas: &'static str,
+    engine: Engine,
+    /// How a connection is set up.
+    setting: &'static str,
     own: Arc<Mutex<Option<AnyConnection>>>,
     /// A transaction was begun and has not ended: whoever began it may have gone.
     begun: AtomicBool,
@@ -45,10 +48,19 @@ pub(crate) struct Writing {
 }
 
 impl Writer {
-    /// A writer to the database at `url`, each of whose connections is set up by `pragmas`. It connects when it is first used.
-    pub(crate) fn new(url: &str, pragmas: &'static str) -> Arc<Self> {
+    /// A writer to the database at `url`. It connects when it is first used.
+    pub(crate) fn new(url: &str, engine: Engine) -> Arc<Self> {
+        Self::with(url, engine, engine.writes())
+    }
+
+    /// One with which whatever is written fails.
+    pub(crate) fn to_nowhere(url: &str, engine: Engine) -> Arc<Self> {
+        Self::with(url, engine, engine.reads())
+    }
+
+    fn with(url: &str, engine: Engine, setting: &'static str) -> Arc<Self> {
         let (begun, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { url: url.to_owned(), pragmas, own: Arc::default(), begun, closed })
+        Arc::new(Self { url: url.to_owned(), engine, setting, own: Arc::default(), begun, closed })
     }
 
     /// Waits for the right to write.
@@ -61,21 +73,29 @@ impl Writer {
         if self.closed.load(Ordering::Acquire) {
             return Err(sqlx::Error::PoolClosed.into());
         }
+        if self.engine == Engine::Postgres && !answers(own.as_mut()).await {
+            *own = None;
+        }
         if own.is_none() {
             let mut new = AnyConnection::connect(&self.url).await?;
-            new.execute(sqlx::raw_sql(self.pragmas)).await?;
+            new.execute(raw_sql(self.setting)).await?;
             *own = Some(new);
         }
         Ok(OwnedMutexGuard::try_map(own, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?)
     }
 
-    /// Begins to write. `IMMEDIATE`: a transaction that first reads could otherwise lose its right to write to another process.
+    /// Begins to write.
     pub(crate) async fn begin(self: &Arc<Self>) -> Result<Writing, StoreFault> {
         let mut writing = Writing { turn: self.turn().await?, writer: Arc::clone(self) };
         // Before it is: whoever asked may be gone when it has begun.
         self.begun.store(true, Ordering::Release);
-        let begins = sqlx::query("BEGIN IMMEDIATE").execute(&mut *writing.turn).await;
-        self.begun.store(begins.is_ok(), Ordering::Release);
+        let begins = match self.engine {
+            // Prepared once.
+            Engine::Sqlite => sqlx::query(self.engine.begins()).execute(&mut *writing.turn).await,
+            Engine::Postgres => writing.turn.execute(raw_sql(self.engine.begins())).await,
+        };
+        // Of two statements the first may have gone through.
+        self.begun.store(begins.is_ok() || self.engine == Engine::Postgres, Ordering::Release);
         begins?;
         Ok(writing)
     }
@@ -106,6 +126,14 @@ impl Writer {
         {
             tracing::warn!(%error, "the writer's connection did not end in order");
         }
+    }
+}
+
+/// Whether a connection is there and answers.
+async fn answers(own: Option<&mut AnyConnection>) -> bool {
+    match own {
+        Some(own) => own.ping().await.is_ok(),
+        None => true,
     }
 }
 
@@ -154,10 +182,10 @@ mod tests {
 
     use crate::{Store, testing::Dir};
 
-    const WRITES: &str = "INSERT INTO owed (what) VALUES ('x')";
+    const WRITES: &str = "INSERT INTO guard_rails (name, text) VALUES ('x', '')";
 
     async fn written(store: &Store) -> i64 {
-        let row = sqlx::query("SELECT COUNT(*) FROM owed").fetch_one(store.reader()).await.unwrap();
+        let row = sqlx::query("SELECT COUNT(*) FROM guard_rails").fetch_one(store.reader()).await.unwrap();
         row.try_get(0).unwrap()
     }
 
@@ -168,7 +196,7 @@ mod tests {
         let mut left = ours.write().await.unwrap();
         sqlx::query(WRITES).execute(&mut *left).await.unwrap();
         drop(left);
-        // Of SQLite's patience, five seconds, nothing is needed: ours writes no more, and yet has ended it.
+        // Of the database's patience nothing is needed: ours writes no more, and yet has ended it.
         theirs.write().await.unwrap().commit().await.unwrap();
         assert_eq!(written(&ours).await, 0);
         let mut kept = ours.write().await.unwrap();
@@ -186,7 +214,7 @@ mod tests {
             let before = written(&store).await;
             let mut writes = Box::pin(async {
                 let mut tx = store.write().await.unwrap();
-                sqlx::query("DELETE FROM owed").execute(&mut *tx).await.unwrap();
+                sqlx::query("DELETE FROM guard_rails").execute(&mut *tx).await.unwrap();
                 sqlx::query(WRITES).execute(&mut *tx).await.unwrap();
                 tx.commit().await.unwrap();
             });
@@ -201,7 +229,7 @@ mod tests {
             .await;
             drop(writes);
             let mut tx = store.write().await.unwrap();
-            let row = sqlx::query("SELECT COUNT(*) FROM owed").fetch_one(&mut *tx).await.unwrap();
+            let row = sqlx::query("SELECT COUNT(*) FROM guard_rails").fetch_one(&mut *tx).await.unwrap();
             let stands: i64 = row.try_get(0).unwrap();
             assert!(stands == before || stands == 1, "{steps}: {stands}");
             tx.commit().await.unwrap();

@@ -3,23 +3,24 @@
 //! A group that failed may have been written all the same. Before it is tried again its last place is looked up: if the
 //! very link that was computed for it stands there, it is on disk. So no failure makes a duplicate or a gap.
 //!
-//! It writes with a connection of its own, of SQLite's own kind: through the common one each value would be copied twice
-//! more, and nothing is written so often. Whatever fails on it, it is closed, and the next try opens another.
+//! Whatever fails on the connection that it writes with, that is closed, and the next try opens another (`group.rs`).
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cardea_audit::{Break, Entry, Hash, Head, chain};
-use cardea_core::{AppId, Clock, TenantId};
+use cardea_core::{Clock, TenantId};
 use cardea_identity::sealing::EntrySealer;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, Transaction};
+use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use super::{
     FaultHook, LogLimits, Moment,
+    group::{GroupTx, insert_sql},
     queue::{Next, Pending, Queue},
 };
 use crate::{
     Store, StoreFault,
+    engine::Engine,
     row::{Read, number, owner},
 };
 
@@ -45,10 +46,10 @@ pub(super) struct Committer {
 /// Words of closed lists as statements take them, each made once: a row holds the same ones as the row before. Looked through
 /// from the front, since nearly every entry is a request that was allowed.
 #[derive(Default)]
-struct Words(Vec<Arc<str>>);
+pub(super) struct Words(Vec<Arc<str>>);
 
 impl Words {
-    fn of(&mut self, word: &'static str) -> Arc<str> {
+    pub(super) fn of(&mut self, word: &'static str) -> Arc<str> {
         if let Some(known) = self.0.iter().find(|known| ***known == *word) {
             return Arc::clone(known);
         }
@@ -65,11 +66,11 @@ struct Sealing {
 }
 
 /// An entry with everything that its row holds.
-struct Placed<'a> {
-    entry: &'a Entry,
-    head: Head,
-    leaf: Hash,
-    sealed: Vec<u8>,
+pub(super) struct Placed<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) head: Head,
+    pub(super) leaf: Hash,
+    pub(super) sealed: Vec<u8>,
 }
 
 /// The first pause after a failure, and the longest: soon enough that a passing fault goes unnoticed, seldom enough
@@ -87,8 +88,6 @@ const ROWS: [usize; 5] = [256, 64, 16, 4, 1];
 const FEW: usize = 256;
 const AT_ONCE: usize = 16;
 
-const COLUMNS: usize = 14;
-
 /// What was contended where another process has changed the key of a log.
 const KEY: &str = "the log's key";
 
@@ -100,7 +99,7 @@ impl Committer {
         clock: Arc<dyn Clock>,
         hook: Option<Arc<dyn FaultHook>>,
     ) -> Result<Self, StoreFault> {
-        let statements = ROWS.into_iter().map(|rows| (rows, insert_sql(rows))).collect();
+        let statements = ROWS.into_iter().map(|rows| (rows, insert_sql(store.engine(), rows))).collect();
         let heads = read_heads(store).await?;
         Ok(Self {
             store: store.clone(),
@@ -181,26 +180,50 @@ impl Committer {
         *expected = None;
         self.fault(Moment::BeforeWrite)?;
         self.learn_sealers().await?;
-        let _turn = self.store.turn().await?;
-        let mut rest = self.store.log_connection().lock().await;
-        // Put back only after success.
-        let mut own = match rest.take() {
-            Some(own) => own,
-            None => self.store.connect_log().await?,
+        let store = self.store.clone();
+        let moves = match store.engine() {
+            Engine::Sqlite => {
+                let _turn = store.turn().await?;
+                let mut rest = store.log_connection().lock().await;
+                // Put back only after success.
+                let mut own = match rest.take() {
+                    Some(own) => own,
+                    None => store.connect_log().await?,
+                };
+                let mut tx = own.begin_with(Engine::Sqlite.begins()).await?;
+                let moves = self.write(&mut tx, expected).await?;
+                tx.commit().await?;
+                *rest = Some(own);
+                moves
+            }
+            Engine::Postgres => {
+                let mut tx = store.write().await?;
+                let moves = self.write(&mut tx, expected).await?;
+                tx.commit().await?;
+                moves
+            }
         };
-        let mut tx = own.begin_with("BEGIN IMMEDIATE").await?;
-        let (placed, moves) = place(&mut tx, &self.heads, &mut self.sealers, &self.group).await?;
-        for (owner, (from, to)) in &moves {
-            move_head(&mut tx, owner.as_ref(), from, to).await?;
-        }
-        insert(&mut tx, &self.statements, &mut self.words, placed).await?;
-        self.fault(Moment::BeforeCommit)?;
-        *expected = moves.iter().next().map(|(owner, (_, to))| (owner.clone(), *to));
-        tx.commit().await?;
-        *rest = Some(own);
         self.fault(Moment::AfterCommit)?;
         self.heads.extend(moves.into_iter().map(|(owner, (_, to))| (owner, to)));
         Ok(())
+    }
+
+    /// Writes the group in a transaction, which is then to be committed; tells which heads move.
+    async fn write(
+        &mut self,
+        tx: &mut impl GroupTx,
+        expected: &mut Option<(Owner, Head)>,
+    ) -> Result<Moves, StoreFault> {
+        let (placed, moves) = place(tx, &self.heads, &mut self.sealers, &self.group).await?;
+        for (owner, (from, to)) in &moves {
+            if !tx.move_head(owner.as_ref(), from, to).await? {
+                return Err(StoreFault::Contended { what: "the log's head" });
+            }
+        }
+        insert(tx, &self.statements, &mut self.words, placed).await?;
+        self.fault(Moment::BeforeCommit)?;
+        *expected = moves.iter().next().map(|(owner, (_, to))| (owner.clone(), *to));
+        Ok(moves)
     }
 
     /// Gets what seals the logs of this group's entries. Before the turn to write, since a key may have to be made.
@@ -230,7 +253,7 @@ type Moves = HashMap<Owner, (Head, Head)>;
 
 /// Gives each entry its place, the next of its log, linked to the one before, and seals it for that place.
 async fn place<'a>(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut impl GroupTx,
     known: &HashMap<Owner, Head>,
     sealers: &mut HashMap<Owner, Sealing>,
     group: &'a [Pending],
@@ -242,10 +265,15 @@ async fn place<'a>(
         let head = match moves.get_mut(tenant) {
             Some((_, head)) => head,
             None => {
-                still_seals(tx, tenant.as_ref(), &sealing.key).await?;
+                // INVARIANT: the key is the one that stands in this transaction, as wherever something is sealed.
+                if tx.key(tenant.as_ref()).await?.as_deref() != Some(&*sealing.key) {
+                    return Err(StoreFault::Contended { what: KEY });
+                }
                 let head = match known.get(tenant) {
                     Some(head) => *head,
-                    None => read_head(tx, tenant.as_ref()).await?,
+                    // Read where it is to be moved: whoever else writes waits until this has ended, so that a second try always
+                    // succeeds.
+                    None => tx.head(tenant.as_ref()).await?,
                 };
                 &mut moves.entry(tenant.clone()).or_insert((head, head)).1
             }
@@ -270,20 +298,9 @@ fn runs(group: &[Pending]) -> impl Iterator<Item = (&Owner, &[Pending])> {
     runs.filter_map(|run| Some((&run.first()?.entry.tenant, run)))
 }
 
-/// INVARIANT: the key is the one that stands in this transaction, as wherever something is sealed.
-async fn still_seals(
-    tx: &mut Transaction<'_, Sqlite>,
-    tenant: Option<&TenantId>,
-    key: &[u8],
-) -> Result<(), StoreFault> {
-    let sql = "SELECT id FROM tenant_keys WHERE tenant = $1 AND sealed <> '' ORDER BY nth DESC LIMIT 1";
-    let row = sqlx::query::<Sqlite>(sql).bind(owner(tenant)).fetch_optional(&mut **tx).await?;
-    let stands: Option<Vec<u8>> = row.map(|row| row.try_get("id")).transpose()?;
-    if stands.as_deref() == Some(key) { Ok(()) } else { Err(StoreFault::Contended { what: KEY }) }
-}
-
+/// Writes the rows, many in one statement.
 async fn insert(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut impl GroupTx,
     statements: &HashMap<usize, Arc<str>>,
     words: &mut Words,
     placed: Vec<Placed<'_>>,
@@ -295,70 +312,10 @@ async fn insert(
         let Some(sql) = statements.get(&size) else { continue };
         while left >= size {
             left -= size;
-            let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(Arc::clone(sql)));
-            for Placed { entry, head, leaf, sealed } in rows.by_ref().take(size) {
-                let facets = entry.facets();
-                query = query
-                    .bind(entry.tenant.as_ref().map_or_else(|| words.of(owner(None)), TenantId::shared))
-                    .bind(number(head.size - 1))
-                    .bind(entry.id.to_string())
-                    .bind(entry.at.as_micros())
-                    .bind(words.of(facets.event))
-                    .bind(facets.app.map(AppId::shared))
-                    .bind(facets.caller.into_owned())
-                    .bind(facets.person.map(|person| person.to_string()))
-                    .bind(facets.reason.map(|reason| words.of(reason)))
-                    .bind(facets.verdict.map(|verdict| words.of(verdict)))
-                    .bind(i64::from(entry.is_admission()))
-                    .bind(sealed)
-                    .bind(leaf.to_vec())
-                    .bind(head.link.to_vec());
-            }
-            query.execute(&mut **tx).await?;
+            tx.insert(Arc::clone(sql), words, rows.by_ref().take(size).collect()).await?;
         }
     }
     Ok(())
-}
-
-fn insert_sql(rows: usize) -> Arc<str> {
-    // Marks without numbers: SQLite keeps names of the others in a list that each bind walks, so that the cost of a
-    // statement would grow with the square of its rows.
-    let row = format!("({})", ["?"; COLUMNS].join(", "));
-    // A statement that fails takes back the rows before it, and SQLite keeps a copy of each page for that. Here a failure
-    // takes back the whole group (its transaction is dropped), so the copies would be for nothing: `OR FAIL` makes none.
-    let sql = "INSERT OR FAIL INTO log (tenant, seq, id, at, event, app, caller, person, reason, verdict, admission, sealed, leaf, link) VALUES ";
-    format!("{sql}{}", vec![row; rows].join(", ")).into()
-}
-
-/// Moves a head by compare-and-set: if another process has moved it, the whole group is placed anew.
-async fn move_head(
-    tx: &mut Transaction<'_, Sqlite>,
-    tenant: Option<&TenantId>,
-    from: &Head,
-    to: &Head,
-) -> Result<(), StoreFault> {
-    let done = sqlx::query::<Sqlite>(
-        "INSERT INTO log_heads (tenant, size, link) VALUES ($1, $2, $3) ON CONFLICT (tenant) \
-         DO UPDATE SET size = excluded.size, link = excluded.link WHERE log_heads.size = $4 AND log_heads.link = $5",
-    )
-    .bind(owner(tenant))
-    .bind(number(to.size))
-    .bind(to.link.to_vec())
-    .bind(number(from.size))
-    .bind(from.link.to_vec())
-    .execute(&mut **tx)
-    .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreFault::Contended { what: "the log's head" }) }
-}
-
-/// Read where it is to be moved: whoever else writes waits until this has ended, so that a second try always succeeds.
-async fn read_head(tx: &mut Transaction<'_, Sqlite>, tenant: Option<&TenantId>) -> Result<Head, StoreFault> {
-    let sql = "SELECT size, link FROM log_heads WHERE tenant = $1";
-    let row = sqlx::query::<Sqlite>(sql).bind(owner(tenant)).fetch_optional(&mut **tx).await?;
-    let Some(row) = row else { return Ok(Head::EMPTY) };
-    let (size, link): (i64, Vec<u8>) = (row.try_get("size")?, row.try_get("link")?);
-    let size = u64::try_from(size).map_err(|why| StoreFault::corrupt("size", why))?;
-    Ok(Head { size, link: hash(link, "link")? })
 }
 
 /// Whether the entry that was to be a log's last stands where it was to stand.

@@ -6,6 +6,7 @@
 
 mod columns;
 mod commit;
+mod group;
 mod query;
 mod queue;
 mod search;

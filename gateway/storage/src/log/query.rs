@@ -248,7 +248,7 @@ impl Store {
 
     /// How many entries of a log nobody can read any more, since their key was destroyed.
     pub async fn closed_entries(&self, tenant: Option<&TenantId>) -> Result<u64, StoreFault> {
-        let sql = "SELECT COUNT(*) AS closed FROM log WHERE tenant = $1 AND substr(sealed, -4) IN \
+        let sql = "SELECT COUNT(*) AS closed FROM log WHERE tenant = $1 AND substr(sealed, length(sealed) - 3) IN \
                    (SELECT id FROM tenant_keys WHERE tenant = $1 AND sealed = '')";
         sqlx::query(sql).bind(owner(tenant)).fetch_one(self.reader()).await?.count("closed")
     }

@@ -139,7 +139,7 @@ impl Store {
             .bind(owner(tenant))
             .bind(number(below))
             .bind(number(from))
-            .bind(if text.is_some() { -1 } else { number(most as u64) });
+            .bind(if text.is_some() { i64::MAX } else { number(most as u64) });
         for value in values {
             select = match value {
                 Value::Text(text) => select.bind(text),

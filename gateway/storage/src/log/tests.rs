@@ -10,7 +10,7 @@ use cardea_audit::{Actor, Break, Client, Event, Head, Request};
 use cardea_core::{AppId, Caller, EntryId, Reason, TenantId, entropy::Fixed};
 
 use super::*;
-use crate::testing::{Dir, TestClock, t0, tenant};
+use crate::testing::{Dir, TestClock, server, t0, tenant};
 
 mod columns;
 mod contention;
@@ -81,7 +81,10 @@ struct Desk {
 }
 
 async fn desk(limits: LogLimits) -> Desk {
-    let dir = Dir::new();
+    desk_in(Dir::new(), limits).await
+}
+
+async fn desk_in(dir: Dir, limits: LogLimits) -> Desk {
     let (store, clock, faults) = (dir.store().await, TestClock::new(), Arc::new(Faults::default()));
     let hook = Arc::clone(&faults) as Arc<dyn FaultHook>;
     let log = Log::start_with_faults(&store, limits, Arc::clone(&clock) as Arc<dyn Clock>, hook).await.unwrap();
@@ -159,7 +162,7 @@ async fn while_entries_cannot_be_written_nothing_is_admitted_and_nothing_is_lost
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_needs_no_restart() {
-    let desk = desk(LogLimits::default()).await;
+    let desk = desk_in(Dir::in_file(), LogLimits::default()).await;
     desk.log.record_durable(entry(0)).await.unwrap();
     // From outside, as a disk fills. RAISE(ROLLBACK) does what SQLite does when a write finds no room.
     let outside = desk._dir.store().await;
@@ -275,7 +278,7 @@ fn what_was_confirmed_survives_a_crash_and_the_rest_is_whole() {
 /// Whoever stops the gateway and copies the file has everything.
 #[tokio::test]
 async fn a_store_that_was_closed_is_one_file() {
-    let desk = desk(LogLimits::default()).await;
+    let desk = desk_in(Dir::in_file(), LogLimits::default()).await;
     (0..300).for_each(|nth| desk.log.record(entry(nth)));
     desk.log.flush().await.unwrap();
     let beside = desk._dir.path().join("cardea.db-wal");
@@ -306,7 +309,7 @@ async fn each_tampering_with_the_table_is_named() {
             "UPDATE log SET sealed = (SELECT o.sealed FROM log o WHERE o.seq = 4) WHERE seq = 3",
             Break::Edited { seq: 3 },
         ),
-        ("a key that never was", "UPDATE log SET sealed = zeroblob(40) WHERE seq = 3", Break::Edited { seq: 3 }),
+        ("a key that never was", "UPDATE log SET sealed = link WHERE seq = 3", Break::Edited { seq: 3 }),
         ("a gap", "DELETE FROM log WHERE seq = 3", Break::Gap { expected: 3, found: 4 }),
         ("a cut", "DELETE FROM log WHERE seq >= 7", Break::Truncated { known: 10, found: 7 }),
         ("a head that is gone", "DELETE FROM log_heads WHERE tenant = 'acme'", Break::Headless { found: 10 }),

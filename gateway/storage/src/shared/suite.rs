@@ -36,14 +36,17 @@ struct Under {
 
 /// The stores that every story is told to.
 async fn stores() -> Vec<Under> {
-    vec![sqlite().await, redis().await]
+    vec![sql().await, redis().await]
 }
 
-async fn sqlite() -> Under {
-    let dir = Dir::new();
+async fn sql() -> Under {
+    sql_in(Dir::new()).await
+}
+
+async fn sql_in(dir: Dir) -> Under {
     let (ours, theirs) = (dir.store().await, dir.store().await);
     Under {
-        name: "sqlite",
+        name: "sql",
         ours: Arc::new(SqlShared::new(ours.clone())),
         theirs: Arc::new(SqlShared::new(theirs)),
         store: ours,

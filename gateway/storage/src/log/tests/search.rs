@@ -87,6 +87,9 @@ async fn a_person_finds_what_happened_to_their_account_and_nobody_elses() {
     };
     assert_eq!(ask(0, 10).await, [42, 40], "newest first; not Bob's, no requests, nothing of another tenant's log");
     assert_eq!(ask(0, 2).await.len() + ask(2, 2).await.len(), 2);
+    if server().is_some() {
+        return;
+    }
     let sql = "EXPLAIN QUERY PLAN SELECT seq FROM log WHERE person = 'x' ORDER BY seq DESC LIMIT 1 OFFSET 0";
     let plan = sqlx::query(sql).fetch_all(desk.store.reader()).await.unwrap();
     let plan: Vec<_> = plan.iter().map(|row| row.text("detail").unwrap()).collect();

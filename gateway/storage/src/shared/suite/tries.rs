@@ -79,7 +79,7 @@ async fn a_session_that_opens_tells_whether_its_person_may_enter_still() {
 /// In SQL, where it is one transaction. Three statements apart would have passed the row below.
 #[tokio::test]
 async fn where_no_session_opens_nothing_is_forgiven() {
-    let (under, acme) = (sqlite().await, acme());
+    let (under, acme) = (sql_in(Dir::in_file()).await, acme());
     let near = limit("tries/totp/account/x");
     for _ in 0..10 {
         assert_eq!(under.ours.attempt(&acme, &near, t0()).await.unwrap(), None);

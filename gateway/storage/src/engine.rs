@@ -1,0 +1,68 @@
+//! Which database keeps the durable state, and what is said to the two differently. Everything else is said alike: placeholders
+//! are `$1`, and the functions of SQLite's that statements use are made in PostgreSQL by its first migration.
+
+/// A database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A file of this machine's, for one gateway.
+    Sqlite,
+    /// A server, for several.
+    Postgres,
+}
+
+/// For the writer. `FULL`: in WAL mode `NORMAL` may lose acknowledged commits when the machine stops.
+/// `secure_delete`: what is deleted or replaced is overwritten with zeros in its page, not only let go of.
+/// Pages of 8 KiB, in a file that is made anew: nearly all that is written are entries of a kilobyte, of which seven fit such a
+/// page and three the usual one of 4 KiB, with a quarter of it left empty and written all the same.
+pub(crate) const SQLITE_WRITES: &str = "PRAGMA page_size = 8192; PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;";
+
+/// For readers: one that tries to write is a defect, and fails.
+const SQLITE_READS: &str =
+    "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;";
+
+/// For the writer. `synchronous_commit`: whatever the server's own default is, what was acknowledged is on its disk. The limits
+/// end what a client that has died, or hangs, holds up for the others.
+const POSTGRES_WRITES: &str = "SET synchronous_commit = on; SET lock_timeout = '25s'; SET statement_timeout = '30s'; \
+                               SET idle_in_transaction_session_timeout = '30s';";
+
+/// For readers: one that tries to write is a defect, and fails.
+const POSTGRES_READS: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'; \
+                              SET idle_in_transaction_session_timeout = '30s';";
+
+impl Engine {
+    /// How a connection is set up that writes.
+    pub(crate) const fn writes(self) -> &'static str {
+        match self {
+            Self::Sqlite => SQLITE_WRITES,
+            Self::Postgres => POSTGRES_WRITES,
+        }
+    }
+
+    /// The same of one that reads.
+    pub(crate) const fn reads(self) -> &'static str {
+        match self {
+            Self::Sqlite => SQLITE_READS,
+            Self::Postgres => POSTGRES_READS,
+        }
+    }
+
+    /// What begins a transaction that writes. INVARIANT: whoever has begun one is alone in writing so until it ends, here and in
+    /// every other process: what it reads in between stands when it commits. SQLite has one writer; `IMMEDIATE`, since a
+    /// transaction that first reads could otherwise lose its right to write. In PostgreSQL a lock is taken that all of ours
+    /// take, and each statement then sees what was committed before it.
+    pub(crate) const fn begins(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(4848291053);",
+        }
+    }
+
+    /// The function that joins texts of several rows.
+    pub(crate) const fn joins_texts(self) -> &'static str {
+        match self {
+            Self::Sqlite => "group_concat",
+            Self::Postgres => "string_agg",
+        }
+    }
+}
