@@ -1,9 +1,9 @@
-//! Sessions shared in Redis: the same story, and what becomes of it when Redis goes away.
+//! Sessions shared in Redis, and durable state in PostgreSQL: the same story, and what becomes of it when they go away.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use cardea_tests::{Client, Gateway, Person, Plan, Redis, Story, Upstream};
+use cardea_tests::{Client, Gateway, Person, Plan, Postgres, Redis, Story, Upstream};
 use http::Method;
 use url::Url;
 
@@ -97,4 +97,83 @@ async fn sign_in_tells(gateway: &Gateway, person: &Person) -> anyhow::Result<u16
     let page = client.open(&gateway.at("acme", "/sign-in")?).await?;
     let page = person.answer(&mut client, page).await?;
     Ok(page.status.as_u16())
+}
+
+/// Another gateway on the same database, with the operator's key of the first.
+async fn beside(gateway: &Gateway, upstream: &Upstream, postgres: &Postgres) -> anyhow::Result<Gateway> {
+    let on = Plan::before(upstream.port).postgres(&postgres.url()).write()?;
+    let (status, _, err) = on.cardea(&["apply", "resources", "--yes"]).await?;
+    assert!(status == 1 && err.contains("put it back"), "without the key: {status} {err}");
+    std::fs::create_dir_all(on.path("state"))?;
+    std::fs::copy(gateway.on.path("state/operator.key"), on.path("state/operator.key"))?;
+    on.start().await
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_database_know_the_same_people_and_sessions() -> Story {
+    let (upstream, postgres) = (Upstream::start().await?, Postgres::start().await?);
+    let ours = Plan::before(upstream.port).postgres(&postgres.url()).start().await?;
+    let theirs = beside(&ours, &upstream, &postgres).await?;
+    let mira = ours.person("mira@acme.example", &["readers"]).await?;
+    let (here, there) = (ours.at("echo.acme", "/x")?, theirs.at("echo.acme", "/x")?);
+    let (mut client, page) = mira.opens(&here).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, here.as_str()), "{}", page.body);
+    assert_eq!(ask(&mut client, &there).await?.0, 200, "signed in at one, unknown at the other");
+    let (mut other, page) = mira.opens(&there).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+
+    // What changes at one bites at the other.
+    client.send(Method::POST, &ours.at("acme", "/sign-out")?, None).await?;
+    let ended = async |client: &mut Client, url: &Url| {
+        let ended = async {
+            while ask(client, url).await?.0 == 200 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(1), ended).await.context("it is not heard of")?
+    };
+    ended(&mut client, &there).await?;
+    ours.on.does(&["user", "--tenant", "acme", "suspend", &mira.email]).await?;
+    ended(&mut other, &there).await?;
+
+    // Both wrote into one log, and nothing of it is missing or in another's place.
+    let verified = theirs.on.does(&["audit", "verify"]).await?;
+    assert!(verified.contains("acme: ") && verified.contains("operator: "), "{verified}");
+    for gateway in [ours, theirs] {
+        gateway.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_postgresql_is_away_the_answer_is_a_fault_and_what_was_acknowledged_is_there_after() -> Story {
+    let (upstream, mut postgres) = (Upstream::start().await?, Postgres::start().await?);
+    let gateway = Plan::before(upstream.port).postgres(&postgres.url()).start().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let echo = gateway.at("echo.acme", "/x")?;
+    let (mut client, _) = mira.opens(&echo).await?;
+
+    postgres.kill().await?;
+    let mut unknown = Client::browser();
+    unknown.set_cookie("echo.acme.localhost", "cardea", &format!("{}A", "B".repeat(42)));
+    let heard = upstream.count();
+    assert_eq!(ask(&mut unknown, &echo).await?, (503, Some("store-unavailable".to_owned())));
+    assert_eq!(upstream.count(), heard, "something was let through");
+    let (status, reason) = ask(&mut client, &echo).await?;
+    assert!([200, 503].contains(&status), "{status} {reason:?}");
+    assert_eq!(sign_in_tells(&gateway, &mira).await?, 503);
+
+    postgres.start_again().await?;
+    let back = async {
+        while ask(&mut client, &echo).await?.0 != 200 || ask(&mut unknown, &echo).await?.0 != 401 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(15), back).await.context("it does not recover")??;
+    let (_, page) = mira.opens(&echo).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    gateway.on.does(&["audit", "verify"]).await?;
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod check;
 mod files;
 mod http3;
 mod in_force;
+mod kept;
 mod limits;
 mod mail;
 mod shape;
@@ -27,6 +28,7 @@ use zeroize::Zeroizing;
 pub use certificates::Certificate;
 pub use change::{KeyChange, keys_between, same_doors};
 pub use in_force::{Held, InForce};
+pub use kept::Kept;
 pub(crate) use mail::roots as mail_roots;
 pub use mail::{MailConfig, Post, Protection};
 pub(crate) use stamp::Stamp;
@@ -58,7 +60,9 @@ pub struct Config {
     pub public_tls: bool,
     /// The name under which SPIFFE trust domains of the tenants stand.
     pub trust_domain: String,
-    /// Where sessions are shared between gateways; in the state folder where absent.
+    /// Where durable state is kept, for several gateways; in the state folder where absent.
+    pub postgres: Option<Secret<String>>,
+    /// Where sessions are shared between gateways; beside the durable state where absent.
     pub redis: Option<Secret<String>>,
     /// Where letters to people go; none are written where absent.
     pub mail: Option<MailConfig>,
@@ -268,7 +272,7 @@ impl Config {
         }
     }
 
-    /// The database file.
+    /// The database file, where durable state is kept in one.
     pub fn database(&self) -> PathBuf {
         self.state_dir.join("cardea.db")
     }

@@ -44,7 +44,7 @@ use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlSha
 
 use crate::{
     ca::Ca,
-    config::Config,
+    config::{Config, Kept},
     figures::Reloads,
     mail::{self, Mail},
     observing::Observing,
@@ -184,9 +184,15 @@ impl House {
         let dir = config.state_dir.display().to_string();
         let store_fault = |source| OpenFault::Store { dir: dir.clone(), source };
         operator_key::make_folder(&config.state_dir).map_err(OpenFault::Key)?;
-        let (operator, database) = (Arc::new(OperatorKey::of(&config)), config.database());
-        let (sealer, sticky) = operator.sealer(&database, &*entropy)?;
-        let store = Store::open(&database, sealer, Arc::clone(&entropy)).await.map_err(store_fault)?;
+        let (operator, kept) = (Arc::new(OperatorKey::of(&config)), config.kept());
+        if let Kept::Server(url) = &kept
+            && !operator.is_there()
+            && Store::holds_keys(url.expose()).await.map_err(store_fault)?
+        {
+            return Err(operator.lost("the PostgreSQL database").into());
+        }
+        let (sealer, sticky) = operator.sealer(kept.file(), &*entropy)?;
+        let store = kept.open(sealer, Arc::clone(&entropy)).await.map_err(store_fault)?;
         let reread = Arc::clone(&operator);
         store.reread_operator_by(move || reread.reread());
         let shared: Arc<dyn SharedState> = match &config.redis {

@@ -1,6 +1,8 @@
 //! Which database keeps the durable state, and what is said to the two differently. Everything else is said alike: placeholders
 //! are `$1`, and the functions of SQLite's that statements use are made in PostgreSQL by its first migration.
 
+use std::time::Duration;
+
 /// A database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
@@ -31,6 +33,15 @@ const POSTGRES_READS: &str = "SET default_transaction_read_only = on; SET statem
                               SET idle_in_transaction_session_timeout = '30s';";
 
 impl Engine {
+    /// The longest wait for a connection. A file has them all open, and who waits for one waits for others; a server that is away
+    /// is told as a fault while whoever asked is still there.
+    pub(crate) const fn patience(self) -> Duration {
+        match self {
+            Self::Sqlite => Duration::from_secs(30),
+            Self::Postgres => Duration::from_secs(3),
+        }
+    }
+
     /// How a connection is set up that writes.
     pub(crate) const fn writes(self) -> &'static str {
         match self {

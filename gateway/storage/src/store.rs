@@ -9,7 +9,7 @@ use std::{
 
 use cardea_core::Entropy;
 use cardea_identity::Sealer;
-use sqlx::{AnyPool, Connection as _, Executor, Row, SqliteConnection, any::AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row, SqliteConnection, any::AnyPoolOptions};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -62,6 +62,21 @@ impl Store {
     pub async fn connect(url: &str, operator: Sealer, entropy: Arc<dyn Entropy>) -> Result<Self, StoreFault> {
         drivers();
         Self::of(url.to_owned(), Engine::Postgres, Vault::new(Some(operator), Some(entropy))).await
+    }
+
+    /// Whether keys are kept in the PostgreSQL database at `url`, so that the operator's must be there.
+    pub async fn holds_keys(url: &str) -> Result<bool, StoreFault> {
+        drivers();
+        let mut own = AnyConnection::connect(url).await?;
+        let count = async |own: &mut AnyConnection, sql: &'static str| -> Result<i64, StoreFault> {
+            Ok(sqlx::query(sql).fetch_one(own).await?.try_get("found")?)
+        };
+        let table = "SELECT COUNT(*) AS found FROM information_schema.tables \
+                     WHERE table_schema = current_schema() AND table_name = 'tenant_keys'";
+        let holds = count(&mut own, table).await? > 0
+            && count(&mut own, "SELECT COUNT(*) AS found FROM tenant_keys").await? > 0;
+        own.close().await?;
+        Ok(holds)
     }
 
     async fn of(url: String, engine: Engine, vault: Vault) -> Result<Self, StoreFault> {
@@ -206,6 +221,7 @@ fn newest() -> i64 {
 async fn connect(url: &str, engine: Engine, most: u32) -> Result<AnyPool, StoreFault> {
     let options = AnyPoolOptions::new()
         .max_connections(most)
+        .acquire_timeout(engine.patience())
         .min_connections(1)
         // Connections to a file neither age nor rest. One to a server is asked, since that may have gone and come back.
         .max_lifetime(None)

@@ -77,7 +77,8 @@ impl Writer {
             *own = None;
         }
         if own.is_none() {
-            let mut new = AnyConnection::connect(&self.url).await?;
+            let connects = tokio::time::timeout(self.engine.patience(), AnyConnection::connect(&self.url)).await;
+            let mut new = connects.map_err(|_| sqlx::Error::PoolTimedOut)??;
             new.execute(raw_sql(self.setting)).await?;
             *own = Some(new);
         }
@@ -129,10 +130,10 @@ impl Writer {
     }
 }
 
-/// Whether a connection is there and answers.
+/// Whether a connection, if there is one, answers in time.
 async fn answers(own: Option<&mut AnyConnection>) -> bool {
     match own {
-        Some(own) => own.ping().await.is_ok(),
+        Some(own) => tokio::time::timeout(Engine::Postgres.patience(), own.ping()).await.is_ok_and(|pong| pong.is_ok()),
         None => true,
     }
 }

@@ -15,7 +15,7 @@ pub struct Plan {
     config: String,
     top: String,
     behind: Option<u16>,
-    redis: Option<String>,
+    servers: String,
     certificate_minutes: u32,
     environment: Vec<(String, String)>,
     tls: bool,
@@ -30,7 +30,7 @@ impl Plan {
             config: String::new(),
             top: String::new(),
             behind: None,
-            redis: None,
+            servers: String::new(),
             certificate_minutes: 60,
             environment: Vec::new(),
             tls: false,
@@ -101,7 +101,14 @@ impl Plan {
     /// Shares sessions in this Redis.
     #[must_use]
     pub fn redis(mut self, url: &str) -> Self {
-        self.redis = Some(url.to_owned());
+        self.servers.push_str(&format!("[redis]\nurl = \"{url}\"\n"));
+        self
+    }
+
+    /// Keeps durable state in this PostgreSQL database.
+    #[must_use]
+    pub fn postgres(mut self, url: &str) -> Self {
+        self.servers.push_str(&format!("[postgres]\nurl = \"{url}\"\n"));
         self
     }
 
@@ -132,11 +139,10 @@ impl Plan {
             environment: self.environment,
         };
         let listener = listener(&on)?;
-        let redis = self.redis.map_or_else(String::new, |url| format!("[redis]\nurl = \"{url}\"\n"));
         let config = format!(
             "{}[state]\ndir = \"state\"\n\n{listener}[ops]\naddress = \"127.0.0.1:{}\"\n\n\
-             [machines]\naddress = \"127.0.0.1:{}\"\ncertificate_minutes = {}\n\n{redis}{}",
-            self.top, on.ops, on.machines, self.certificate_minutes, self.config
+             [machines]\naddress = \"127.0.0.1:{}\"\ncertificate_minutes = {}\n\n{}{}",
+            self.top, on.ops, on.machines, self.certificate_minutes, self.servers, self.config
         );
         std::fs::write(on.path("cardea.toml"), config)?;
         for (path, text) in &self.files {

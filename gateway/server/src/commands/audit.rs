@@ -102,8 +102,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
 /// Opens the store alone: a log that is broken keeps the house from opening, and must be looked at all the same.
 async fn open(context: &Context) -> Result<Store, Failure> {
     let config = context.config()?;
-    let database = config.database();
-    if !database.exists() {
+    let kept = config.kept();
+    if let Some(database) = kept.file().filter(|_| !kept.is_there()) {
         let message = format!("there is no store at `{}`: nothing has been recorded yet", database.display());
         return Err(Failure::Misused(message));
     }

@@ -56,7 +56,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let config = context.config()?;
     match arguments.act {
         Act::List { tenant, service } => {
-            let store = Store::open_to_read(&config.database(), None).await.map_err(anyhow::Error::from)?;
+            let store = config.kept().open_to_read(None).await.map_err(anyhow::Error::from)?;
             let tenant = only_in(&store, tenant).await?;
             list(&store, context, &tenant, service.as_deref()).await
         }

@@ -5,11 +5,15 @@ mod diff;
 use std::path::{Path, PathBuf};
 
 use cardea_core::{Diagnostic, Diagnostics, resources::Gathered};
-use cardea_storage::Store;
 use serde_json::json;
 
 use super::{Context, Ended, Failure, Outcome, counted, draw, say, say_json};
-use crate::{checks, config::Config, folder, house::OperatorKey};
+use crate::{
+    checks,
+    config::{Config, Kept},
+    folder,
+    house::OperatorKey,
+};
 
 /// Check the configuration, the resources, the policies and their tests, without changing anything, and tell all that is wrong at
 /// once. Resources come from DIR, else from the folder that the configuration names, else from the store.
@@ -38,7 +42,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         Err(other) => return Err(other),
     };
     if let Some(config) = &config
-        && let Some(fault) = OperatorKey::of(config).amiss(&config.database())
+        && let Some(fault) = OperatorKey::of(config).amiss(&config.kept())
     {
         amiss.push(Diagnostic::new(config.operator_key().display().to_string(), fault.to_string()));
     }
@@ -74,8 +78,8 @@ async fn gathered(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<
     if let Some(dir) = dir {
         return Ok(Some(folder::gather(dir)?));
     }
-    let Some(database) = config.map(Config::database).filter(|path| path.exists()) else { return Ok(None) };
-    let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
+    let Some(kept) = config.map(Config::kept).filter(Kept::is_there) else { return Ok(None) };
+    let store = kept.open_to_read(None).await.map_err(anyhow::Error::from)?;
     let stored = store.legible().await.map_err(anyhow::Error::from)?;
     store.close().await;
     Ok(Some(Gathered { found: stored.mistakes(), bundle: stored.bundle, ..Gathered::default() }))

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use cardea_storage::Store;
 use serde_json::json;
 
 use super::{Context, Ended, Outcome, counted, draw, say, say_json};
@@ -20,7 +19,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, context: &Context) -> Ended {
-    let store = Store::open_to_read(&context.config()?.database(), None).await.map_err(anyhow::Error::from)?;
+    let store = context.config()?.kept().open_to_read(None).await.map_err(anyhow::Error::from)?;
     let stored = store.legible().await.map_err(anyhow::Error::from)?;
     store.close().await;
     let (bundle, missing) = (&stored.bundle, stored.mistakes());

@@ -243,7 +243,7 @@ fn why_sealed(context: &Context, failure: &Failure) -> Option<String> {
         return None;
     }
     let config = context.config().ok()?;
-    OperatorKey::of(&config).amiss(&config.database()).map(|fault| fault.to_string())
+    OperatorKey::of(&config).amiss(&config.kept()).map(|fault| fault.to_string())
 }
 
 /// Shows mistakes: drawn with their lines on a terminal, one line each elsewhere.

@@ -58,6 +58,7 @@ impl Config {
             ("public_port", self.public_port != new.public_port),
             ("public_scheme", self.public_tls != new.public_tls),
             ("trust_domain", self.trust_domain != new.trust_domain),
+            ("postgres", self.postgres != new.postgres),
             ("redis", self.redis != new.redis),
             ("mail", self.mail != new.mail),
             ("log.format", self.log.format != new.log.format),

@@ -17,7 +17,7 @@ use super::{
     files::Files,
     shape::{
         AccessLogFormat, AccessLogTable, ExtAuthzTable, File, ListenerTable, LogTable, MachinesTable, PublicScheme,
-        RedisTable, TlsTable, TracesTable, UrlOrRef,
+        ServerTable, TlsTable, TracesTable, UrlOrRef,
     },
 };
 
@@ -32,6 +32,30 @@ pub(super) struct Check<'a> {
     now: Timestamp,
     found: Diagnostics,
 }
+
+/// A kind of server that a URL may name.
+struct Server {
+    name: &'static str,
+    /// A file that such a URL may be kept in.
+    secret: &'static str,
+    schemes: [&'static str; 2],
+    /// What such URLs look like.
+    such: &'static str,
+}
+
+const POSTGRES: Server = Server {
+    name: "PostgreSQL",
+    secret: "postgres.url",
+    schemes: ["postgres", "postgresql"],
+    such: "`postgres://cardea@host:5432/cardea`, with `?sslmode=verify-full` over a network",
+};
+
+const REDIS: Server = Server {
+    name: "Redis",
+    secret: "redis.url",
+    schemes: ["redis", "rediss"],
+    such: "`redis://host:6379` or `rediss://…`",
+};
 
 impl<'a> Check<'a> {
     pub(super) fn new(
@@ -61,7 +85,8 @@ impl<'a> Check<'a> {
             public_port: self.public_port(file.public_port.as_ref(), &listeners),
             public_tls: self.public_tls(file.public_scheme.as_ref(), &listeners),
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
-            redis: file.redis.as_ref().and_then(|redis| self.redis(redis)),
+            postgres: file.postgres.as_ref().and_then(|table| self.server(table, &POSTGRES)),
+            redis: file.redis.as_ref().and_then(|table| self.server(table, &REDIS)),
             mail: file.mail.as_ref().and_then(|table| self.mail(table)),
             forwarded: self.forwarded(file.forwarded.as_ref()),
             trusted_proxies: file.trusted_proxies.into_iter().map(|one| one.0).collect(),
@@ -263,14 +288,15 @@ impl<'a> Check<'a> {
         ExtAuthz { address, callers: table.callers.iter().map(|one| one.get_ref().clone()).collect() }
     }
 
-    fn redis(&mut self, table: &RedisTable) -> Option<Secret<String>> {
+    fn server(&mut self, table: &ServerTable, kind: &Server) -> Option<Secret<String>> {
+        let Server { name, secret, schemes, such } = kind;
         let url = match table.url.get_ref() {
             UrlOrRef::Url(text) => {
                 if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
                     self.wrong(
                         &table.url,
-                        "the Redis URL holds a password",
-                        "keep the URL in a file and write `url = { file = \"redis.url\" }`, or use `{ env = \"…\" }`",
+                        format!("the {name} URL holds a password"),
+                        &format!("keep the URL in a file and write `url = {{ file = \"{secret}\" }}`, or use `{{ env = \"…\" }}`"),
                     );
                     return None;
                 }
@@ -284,9 +310,9 @@ impl<'a> Check<'a> {
                 }
             },
         };
-        let known = url::Url::parse(url.expose()).is_ok_and(|url| ["redis", "rediss"].contains(&url.scheme()));
+        let known = url::Url::parse(url.expose()).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !known {
-            self.wrong(&table.url, "this is not the URL of a Redis", "write `redis://host:6379` or `rediss://…`");
+            self.wrong(&table.url, format!("this is no URL of a {name} server"), &format!("write {such}"));
         }
         Some(url)
     }

@@ -41,7 +41,8 @@ pub(super) struct File {
     pub ops: OpsTable,
     pub machines: Option<MachinesTable>,
     pub ext_authz: Option<ExtAuthzTable>,
-    pub redis: Option<RedisTable>,
+    pub postgres: Option<ServerTable>,
+    pub redis: Option<ServerTable>,
     pub mail: Option<Spanned<MailTable>>,
     #[serde(default)]
     pub limits: LimitsTable,
@@ -183,7 +184,7 @@ pub(super) struct ExtAuthzTable {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RedisTable {
+pub(super) struct ServerTable {
     #[serde(deserialize_with = "text_or_reference")]
     pub url: Spanned<UrlOrRef>,
 }

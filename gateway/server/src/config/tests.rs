@@ -71,6 +71,12 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
         (format!("public_scheme = \"ftp\"\n{state}{plain}"), "cardea.toml:1:17", "ftp"),
         (format!("trust_domain = \"Not One\"\n{state}{plain}"), "cardea.toml:1:16", "not a trust domain"),
         (format!("{state}{plain}[redis]\nurl = \"redis://:geheim@h\"\n"), "cardea.toml:7:7", "holds a password"),
+        (
+            format!("{state}{plain}[postgres]\nurl = \"postgres://a:geheim@h/b\"\n"),
+            "cardea.toml:7:7",
+            "holds a password",
+        ),
+        (format!("{state}{plain}[postgres]\nurl = \"mysql://a@h/b\"\n"), "cardea.toml:7:7", "no URL of a PostgreSQL"),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
         (format!("{state}{plain}[keys]\npassphrase = \"hunter2\"\n"), "cardea.toml:7:14", "write where it is kept"),
         (
@@ -199,7 +205,7 @@ fn the_example_is_right_but_for_its_certificate() {
         })
     };
     let shown: Vec<_> = text.lines().map(|line| if key(line) { &line[2..] } else { line }).collect();
-    let shown = shown.join("\n").replace("url = \"redis", "# url = \"redis");
+    let shown = shown.join("\n").replace("url = \"redis", "# url = \"redis").replace("url = \"postgres", "# url = \"postgres");
     let found = parse(&shown).unwrap_err();
     let expected = ["tls/chain.pem", "resources"];
     assert!(found.0.iter().all(|one| expected.iter().any(|word| one.message.contains(word))), "{found}");

@@ -17,7 +17,7 @@ use cardea_core::{Entropy, Secret, entropy};
 use cardea_identity::{Sealer, sealing::Lock};
 use cardea_proxy::upstream::StickyKey;
 
-use crate::config::Config;
+use crate::config::{Config, Kept};
 use asking::{Ask, Asking};
 
 type Key = Secret<[u8; 32]>;
@@ -59,14 +59,20 @@ impl OperatorKey {
 
     /// The sealer under the key, which is made if there is none and no `database` that is sealed under it, and the key of
     /// sticky cookies, which follows from it: gateways that share the one agree on the other.
-    pub(super) fn sealer(&self, database: &Path, source: &dyn Entropy) -> Result<(Sealer, StickyKey), KeyFault> {
+    pub(super) fn sealer(
+        &self,
+        database: Option<&PathBuf>,
+        source: &dyn Entropy,
+    ) -> Result<(Sealer, StickyKey), KeyFault> {
         // Asked first: whoever makes both makes the key before.
-        let sealed = database.exists();
+        let sealed = database.filter(|path| path.exists());
         let next = self.read_next(Ask::Whoever)?;
         let key = match self.read(&self.path, Ask::Whoever)? {
             Some(key) => key,
-            None if sealed => return Err(self.lost(database)),
-            None => self.make(&self.path, self.first_lock(source)?.as_ref(), source)?,
+            None => match sealed {
+                Some(database) => return Err(self.lost(database.display())),
+                None => self.make(&self.path, self.first_lock(source)?.as_ref(), source)?,
+            },
         };
         Ok((ring(&key, next.as_ref())?, sticky(&key)))
     }
@@ -171,20 +177,21 @@ impl OperatorKey {
     }
 
     /// Why what `database` holds cannot be opened, as far as that can be known without the passphrase.
-    pub(crate) fn amiss(&self, database: &Path) -> Option<KeyFault> {
-        if !database.exists() {
+    pub(crate) fn amiss(&self, kept: &Kept) -> Option<KeyFault> {
+        if !kept.is_there() {
             return None;
         }
         match file::read(&self.path) {
-            Ok(None) => Some(self.lost(database)),
+            // Of a server's nobody knows without asking it.
+            Ok(None) => kept.file().map(|database| self.lost(database.display())),
             Ok(Some(text)) if Lock::is_on(&text) => None,
             Ok(Some(text)) => file::parse(&self.path, &text).err(),
             Err(fault) => Some(fault),
         }
     }
 
-    fn lost(&self, database: &Path) -> KeyFault {
-        let (key, database) = (self.path.display(), database.display());
+    pub(super) fn lost(&self, database: impl std::fmt::Display) -> KeyFault {
+        let key = self.path.display();
         KeyFault::File(format!("`{key}` is not there, and what `{database}` holds is sealed under it: put it back"))
     }
 }

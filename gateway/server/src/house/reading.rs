@@ -32,8 +32,9 @@ impl Reading {
 /// Opens the store only to read it: with the operator's key where it may be read, else without what is sealed. Who may read it
 /// has to know its passphrase, if there is one.
 pub async fn store_to_read(config: &Config) -> Result<Store, OpenFault> {
-    let operator = if config.database().exists() { OperatorKey::of(config).to_read()? } else { None };
-    Store::open_to_read(&config.database(), operator).await.map_err(fault(config))
+    let kept = config.kept();
+    let operator = if kept.is_there() { OperatorKey::of(config).to_read()? } else { None };
+    kept.open_to_read(operator).await.map_err(fault(config))
 }
 
 impl House {

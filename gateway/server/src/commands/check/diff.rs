@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use cardea_core::resources::{Bundle, PolicySet};
-use cardea_storage::{Legible, Plan, ResourceChange, Store};
+use cardea_storage::{Legible, Plan, ResourceChange};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -91,11 +91,11 @@ pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
 }
 
 async fn stored(config: &Config) -> Result<Legible, Failure> {
-    let database = config.database();
-    if !database.exists() {
+    let kept = config.kept();
+    if !kept.is_there() {
         return Ok(Legible::default());
     }
-    let store = Store::open_to_read(&database, None).await.map_err(anyhow::Error::from)?;
+    let store = kept.open_to_read(None).await.map_err(anyhow::Error::from)?;
     let stored = store.legible().await.map_err(anyhow::Error::from)?;
     store.close().await;
     Ok(stored)

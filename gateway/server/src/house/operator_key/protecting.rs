@@ -54,7 +54,7 @@ impl OperatorKey {
         source: &dyn Entropy,
     ) -> Result<(), KeyFault> {
         if database.exists() {
-            return Err(self.lost(database));
+            return Err(self.lost(database.display()));
         }
         let lock = Lock::new(passphrase, source).map_err(|fault| KeyFault::Sealed(fault.to_string()))?;
         super::make_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(KeyFault::File)?;

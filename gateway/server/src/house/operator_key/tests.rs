@@ -55,7 +55,7 @@ fn passphrase(text: &str) -> Secret<String> {
 fn a_key_is_made_once_and_only_its_owner_reads_it() {
     let dir = Dir::new("made");
     let (path, none) = (dir.path("operator.key"), dir.path("none"));
-    let sealer = |seed| dir.untold().sealer(&none, &Fixed::new(seed));
+    let sealer = |seed| dir.untold().sealer(Some(&none), &Fixed::new(seed));
     let sealed = sealer(1).unwrap().0.seal("p", b"x", &Fixed::new(3)).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(sealer(2).unwrap().0.open("p", &sealed).unwrap().expose(), b"x");
@@ -71,9 +71,9 @@ fn a_key_is_made_once_and_only_its_owner_reads_it() {
 fn what_is_wrong_with_the_key_is_known_without_opening_anything() {
     let dir = Dir::new("amiss");
     let (key, path, database) = (dir.untold(), dir.path("operator.key"), dir.path("cardea.db"));
-    let amiss = || key.amiss(&database).map(|fault| fault.to_string()).unwrap_or_default();
+    let amiss = || key.amiss(&Kept::File(database.clone())).map(|fault| fault.to_string()).unwrap_or_default();
     assert_eq!(amiss(), "", "nothing is sealed yet");
-    key.sealer(&dir.path("none"), &Fixed::new(1)).unwrap();
+    key.sealer(Some(&dir.path("none")), &Fixed::new(1)).unwrap();
     std::fs::write(&database, "").unwrap();
     assert_eq!(amiss(), "");
     std::fs::write(&path, "short").unwrap();
@@ -87,7 +87,7 @@ fn one_replaces_the_key_at_a_time_and_a_crash_loses_none() {
     let dir = Dir::new("next");
     let (key, path) = (dir.untold(), dir.path("operator.key"));
     let (before, kept, next) = (file::before(&path), file::kept(&path), file::next(&path));
-    key.sealer(&dir.path("none"), &Fixed::new(1)).unwrap();
+    key.sealer(Some(&dir.path("none")), &Fixed::new(1)).unwrap();
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
     let first = text(&path);
     let held = key.alone().unwrap();
@@ -114,7 +114,7 @@ fn one_replaces_the_key_at_a_time_and_a_crash_loses_none() {
 fn what_is_sealed_under_a_passphrase_opens_for_who_is_told_it() {
     let dir = Dir::new("sealed");
     let none = dir.path("none");
-    let sealed = dir.untold().sealer(&none, &Fixed::new(1)).unwrap().0.seal("p", b"x", &Fixed::new(3)).unwrap();
+    let sealed = dir.untold().sealer(Some(&none), &Fixed::new(1)).unwrap().0.seal("p", b"x", &Fixed::new(3)).unwrap();
     let open = dir.text("operator.key");
     let short = dir.untold().protect(&passphrase("too short"), &Fixed::new(4)).unwrap_err();
     assert!(short.to_string().contains("at least 15 characters") && dir.text("operator.key") == open);
@@ -128,7 +128,7 @@ fn what_is_sealed_under_a_passphrase_opens_for_who_is_told_it() {
     };
     let untold = dir.untold().to_read().unwrap_err().to_string();
     assert!(untold.contains("nobody can be asked") && untold.contains("cardea-passphrase"), "{untold}");
-    let wrong = told(OTHER).sealer(&none, &Fixed::new(5)).unwrap_err().to_string();
+    let wrong = told(OTHER).sealer(Some(&none), &Fixed::new(5)).unwrap_err().to_string();
     assert!(wrong.contains("the passphrase is another one") && !wrong.contains(OTHER), "{wrong}");
     let key = told(&format!("{RIGHT}\n"));
     assert!(opens(&key, &sealed));
@@ -158,7 +158,7 @@ fn who_is_interrupted_while_protecting_begins_again() {
     let dir = Dir::new("interrupted");
     std::fs::write(dir.path("passphrase"), RIGHT).unwrap();
     let key = dir.untold();
-    key.sealer(&dir.path("none"), &Fixed::new(1)).unwrap();
+    key.sealer(Some(&dir.path("none")), &Fixed::new(1)).unwrap();
     key.prepare_next(&Fixed::new(2)).unwrap();
     key.take_over().unwrap();
     key.prepare_next(&Fixed::new(3)).unwrap();
@@ -208,9 +208,9 @@ fn a_key_that_is_sealed_from_the_beginning_never_lay_open() {
     assert!(dir.untold().is_sealed());
     std::fs::remove_file(dir.path("operator.key")).unwrap();
     // So it is where the passphrase is configured before the first start.
-    assert!(dir.told().sealer(&none, &Fixed::new(1)).is_err(), "none lies where it was said to");
+    assert!(dir.told().sealer(Some(&none), &Fixed::new(1)).is_err(), "none lies where it was said to");
     std::fs::write(dir.path("passphrase"), RIGHT).unwrap();
-    dir.told().sealer(&none, &Fixed::new(1)).unwrap();
+    dir.told().sealer(Some(&none), &Fixed::new(1)).unwrap();
     assert!(dir.told().is_sealed());
     assert!(dir.told().told().unwrap().contains("is read from `passphrase`"));
     assert_eq!(dir.told().unprotect().unwrap(), 1);
