@@ -147,6 +147,20 @@ async fn two_gateways_on_one_database_know_the_same_people_and_sessions() -> Sto
 }
 
 #[tokio::test]
+async fn check_asks_the_servers_that_are_named_whether_they_answer() -> Story {
+    let (upstream, redis, mut postgres) = (Upstream::start().await?, Redis::start().await?, Postgres::start().await?);
+    let on = Plan::before(upstream.port).postgres(&postgres.url()).redis(&redis.url()).write()?;
+    let check = ["check", "resources", "--connect"];
+    let (status, _, err) = on.cardea(&check).await?;
+    assert!(status == 0 && err.contains("PostgreSQL 1") && err.contains("Redis "), "{status} {err}");
+    postgres.kill().await?;
+    let (status, _, err) = on.cardea(&check).await?;
+    assert!(status == 1 && err.contains("the server of `[postgres]` cannot be reached"), "{status} {err}");
+    assert!(err.contains("[redis] is reached"), "{err}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn while_postgresql_is_away_the_answer_is_a_fault_and_what_was_acknowledged_is_there_after() -> Story {
     let (upstream, mut postgres) = (Upstream::start().await?, Postgres::start().await?);
     let gateway = Plan::before(upstream.port).postgres(&postgres.url()).start().await?;

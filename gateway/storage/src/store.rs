@@ -64,6 +64,17 @@ impl Store {
         Self::of(url.to_owned(), Engine::Postgres, Vault::new(Some(operator), Some(entropy))).await
     }
 
+    /// Asks the PostgreSQL server at `url` what it is.
+    pub async fn reach(url: &str) -> Result<String, StoreFault> {
+        drivers();
+        let connects = tokio::time::timeout(Engine::Postgres.patience(), AnyConnection::connect(url)).await;
+        let mut own = connects.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let row = sqlx::query("SELECT current_setting('server_version') AS version").fetch_one(&mut own).await?;
+        let version: String = row.try_get("version")?;
+        own.close().await?;
+        Ok(format!("PostgreSQL {version}"))
+    }
+
     /// Whether keys are kept in the PostgreSQL database at `url`, so that the operator's must be there.
     pub async fn holds_keys(url: &str) -> Result<bool, StoreFault> {
         drivers();

@@ -5,6 +5,7 @@ mod diff;
 use std::path::{Path, PathBuf};
 
 use cardea_core::{Diagnostic, Diagnostics, resources::Gathered};
+use cardea_storage::{RedisShared, Store, StoreFault};
 use serde_json::json;
 
 use super::{Context, Ended, Failure, Outcome, counted, draw, say, say_json};
@@ -26,6 +27,10 @@ pub struct Arguments {
     /// the configuration and its certificates against those in force. Exit status 1 if something would be refused.
     #[arg(long)]
     diff: bool,
+    /// Ask the servers that the configuration names, too (`[postgres]`, `[redis]`), whether they can be reached. Nothing is made in
+    /// them.
+    #[arg(long, conflicts_with = "diff")]
+    connect: bool,
 }
 
 /// Runs the command.
@@ -45,6 +50,9 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
         && let Some(fault) = OperatorKey::of(config).amiss(&config.kept())
     {
         amiss.push(Diagnostic::new(config.operator_key().display().to_string(), fault.to_string()));
+    }
+    if let Some(config) = config.as_ref().filter(|_| arguments.connect) {
+        amiss.0.extend(connected(config, context).await);
     }
     let named = || match &config {
         Some(config) => config.resources.clone(),
@@ -71,6 +79,26 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let (tenants_told, tests) =
         (counted(tenants, ["tenant", "tenants"]), counted(tests, ["policy test", "policy tests"]));
     told(context, (&format!("{tenants_told} and {tests} are fine"), tenants), &checked, config.as_ref())
+}
+
+/// Which servers cannot be reached; says which can.
+async fn connected(config: &Config, context: &Context) -> Vec<Diagnostic> {
+    let mut amiss = Vec::new();
+    let mut tell = |table: &str, asked: Result<String, StoreFault>| match asked {
+        Ok(server) if context.is_json() => drop(server),
+        Ok(server) => super::remark(format_args!("[{table}] is reached: {server}")),
+        Err(fault) => {
+            let message = format!("the server of `[{table}]` cannot be reached: {}", fault.with_causes());
+            amiss.push(Diagnostic::new(config.source.clone(), message).help("start it, or mend its `url`"));
+        }
+    };
+    if let Some(url) = &config.postgres {
+        tell("postgres", Store::reach(url.expose()).await);
+    }
+    if let Some(url) = &config.redis {
+        tell("redis", RedisShared::reach(url.expose()).await);
+    }
+    amiss
 }
 
 /// What is to be checked, as far as it can be read: of a folder, else of the store.

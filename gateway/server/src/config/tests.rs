@@ -205,7 +205,8 @@ fn the_example_is_right_but_for_its_certificate() {
         })
     };
     let shown: Vec<_> = text.lines().map(|line| if key(line) { &line[2..] } else { line }).collect();
-    let shown = shown.join("\n").replace("url = \"redis", "# url = \"redis").replace("url = \"postgres", "# url = \"postgres");
+    let shown =
+        shown.join("\n").replace("url = \"redis", "# url = \"redis").replace("url = \"postgres", "# url = \"postgres");
     let found = parse(&shown).unwrap_err();
     let expected = ["tls/chain.pem", "resources"];
     assert!(found.0.iter().all(|one| expected.iter().any(|word| one.message.contains(word))), "{found}");

@@ -34,16 +34,27 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// What Redis keeps beyond a value's own time: clocks may differ, and what ended must be told from what never was.
 const BEYOND: Duration = Duration::from_secs(600);
 
+async fn connect(url: &str) -> Result<ConnectionManager, StoreFault> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(ANSWER))
+        .set_connection_timeout(Some(ANSWER))
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_millis(100));
+    Ok(ConnectionManager::new_with_config(Client::open(url)?, config).await?)
+}
+
 impl RedisShared {
     /// Connects to `url` (`redis://…`, `rediss://…`); every key begins with `prefix`.
     pub async fn open(url: &str, prefix: &str, store: Store) -> Result<Self, StoreFault> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(ANSWER))
-            .set_connection_timeout(Some(ANSWER))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(100));
-        let connection = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
+        let connection = connect(url).await?;
         Ok(Self { connection, keys: Keys::new(prefix), store, scripts: Arc::new(Scripts::new()) })
+    }
+
+    /// Asks the server at `url` what it is.
+    pub async fn reach(url: &str) -> Result<String, StoreFault> {
+        let told: String = ::redis::cmd("INFO").arg("server").query_async(&mut connect(url).await?).await?;
+        let version = told.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("of unknown version");
+        Ok(format!("Redis {}", version.trim()))
     }
 
     pub(super) async fn run<T: FromRedisValue>(
