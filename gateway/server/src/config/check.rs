@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -41,6 +41,31 @@ struct Server {
     schemes: [&'static str; 2],
     /// What such URLs look like.
     such: &'static str,
+    /// What else is wrong with one.
+    amiss: fn(&str) -> Option<String>,
+}
+
+/// Parameters of PostgreSQL URLs that are heeded. The driver passes over others with a line in the log that tells their values, and
+/// takes a password that stands there.
+const HEEDED: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
+
+/// INVARIANT: over a network the server has shown who it is. What the driver does by itself takes any certificate, or none.
+fn amiss_of_postgres(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    if let Some((name, _)) = url.query_pairs().find(|(name, _)| !HEEDED.contains(&&**name)) {
+        return Some(format!("`{name}` is no parameter of such a URL, or is not said there"));
+    }
+    let here = match url.host() {
+        None => true,
+        // Of such a scheme an address is no more than a name; without any, it is a socket.
+        Some(url::Host::Domain(name)) => {
+            name.is_empty() || name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+    };
+    let verified = url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full");
+    (!here && !verified).then(|| "the server's certificate is not verified, and it is not on this machine".to_owned())
 }
 
 const POSTGRES: Server = Server {
@@ -48,6 +73,7 @@ const POSTGRES: Server = Server {
     secret: "postgres.url",
     schemes: ["postgres", "postgresql"],
     such: "`postgres://cardea@host:5432/cardea`, with `?sslmode=verify-full` over a network",
+    amiss: amiss_of_postgres,
 };
 
 const REDIS: Server = Server {
@@ -55,6 +81,7 @@ const REDIS: Server = Server {
     secret: "redis.url",
     schemes: ["redis", "rediss"],
     such: "`redis://host:6379` or `rediss://…`",
+    amiss: |_| None,
 };
 
 impl<'a> Check<'a> {
@@ -289,7 +316,7 @@ impl<'a> Check<'a> {
     }
 
     fn server(&mut self, table: &ServerTable, kind: &Server) -> Option<Secret<String>> {
-        let Server { name, secret, schemes, such } = kind;
+        let Server { name, secret, schemes, such, .. } = kind;
         let url = match table.url.get_ref() {
             UrlOrRef::Url(text) => {
                 if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
@@ -313,6 +340,8 @@ impl<'a> Check<'a> {
         let known = url::Url::parse(url.expose()).is_ok_and(|url| schemes.contains(&url.scheme()));
         if !known {
             self.wrong(&table.url, format!("this is no URL of a {name} server"), &format!("write {such}"));
+        } else if let Some(message) = (kind.amiss)(url.expose()) {
+            self.wrong(&table.url, message, &format!("write {such}"));
         }
         Some(url)
     }

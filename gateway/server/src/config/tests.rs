@@ -77,6 +77,22 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
             "holds a password",
         ),
         (format!("{state}{plain}[postgres]\nurl = \"mysql://a@h/b\"\n"), "cardea.toml:7:7", "no URL of a PostgreSQL"),
+        (format!("{state}{plain}[postgres]\nurl = \"postgres://a@h/b\"\n"), "cardea.toml:7:7", "is not verified"),
+        (
+            format!("{state}{plain}[postgres]\nurl = \"postgres://a@h/b?sslmode=require\"\n"),
+            "cardea.toml:7:7",
+            "is not verified",
+        ),
+        (
+            format!("{state}{plain}[postgres]\nurl = \"postgres://a@localhost/b?password=x\"\n"),
+            "cardea.toml:7:7",
+            "`password` is no",
+        ),
+        (
+            format!("{state}{plain}[postgres]\nurl = \"postgres://a@localhost/b?sslmod=verify-full\"\n"),
+            "cardea.toml:7:7",
+            "`sslmod` is no",
+        ),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
         (format!("{state}{plain}[keys]\npassphrase = \"hunter2\"\n"), "cardea.toml:7:14", "write where it is kept"),
         (
