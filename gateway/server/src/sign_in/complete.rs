@@ -121,11 +121,14 @@ impl Visit {
         };
         let forgiven = self.forgiven(&flow, &means, &enrolled.user.email);
         let shown = Proof { means: means.clone(), at: self.now };
-        match flow.proven(Known { words: &words, ..self.known(enrolled) }, means, self.now)? {
+        let step = flow.proven(Known { words: &words, ..self.known(enrolled) }, means, self.now);
+        if !matches!(step, Ok(Step::Done(_))) {
+            // What was shown counts as used, whatever comes of it: whoever it belongs to sees that somebody had it.
+            self.house.store.shown(self.id(), enrolled.user.id, &[shown]).await?;
+        }
+        match step? {
             Step::Ask(flow) => {
                 self.forgive(&forgiven).await?;
-                // What was shown counts as used, whatever comes of it: whoever it belongs to sees that somebody had it.
-                self.house.store.shown(self.id(), enrolled.user.id, &[shown]).await?;
                 self.recalled(flow, enrolled, &browser, doer).await
             }
             Step::Done(done) => {
