@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Longer than a server lets one wait for the right to write.
+const SOON: Duration = Duration::from_secs(12);
+
 /// A database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
@@ -25,8 +28,8 @@ const SQLITE_READS: &str =
 
 /// For the writer. `synchronous_commit`: whatever the server's own default is, what was acknowledged is on its disk. The limits
 /// end what a client that has died, or hangs, holds up for the others.
-const POSTGRES_WRITES: &str = "SET synchronous_commit = on; SET lock_timeout = '25s'; SET statement_timeout = '30s'; \
-                               SET idle_in_transaction_session_timeout = '30s';";
+const POSTGRES_WRITES: &str = "SET synchronous_commit = on; SET lock_timeout = '10s'; SET statement_timeout = '30s'; \
+                               SET idle_in_transaction_session_timeout = '5s';";
 
 /// For readers: one that tries to write is a defect, and fails.
 const POSTGRES_READS: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'; \
@@ -59,13 +62,40 @@ impl Engine {
     }
 
     /// What begins a transaction that writes. INVARIANT: whoever has begun one is alone in writing so until it ends, here and in
-    /// every other process: what it reads in between stands when it commits. SQLite has one writer; `IMMEDIATE`, since a
+    /// every other process: what it reads in between stands when it commits, but for what one statement alone changes (one-time
+    /// values, first handles, when somebody was seen). SQLite has one writer; `IMMEDIATE`, since a
     /// transaction that first reads could otherwise lose its right to write. In PostgreSQL a lock is taken that all of ours
     /// take, and each statement then sees what was committed before it.
     pub(crate) const fn begins(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
             Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(4848291053);",
+        }
+    }
+
+    /// What begins a transaction that reads: all of its statements see the same moment.
+    pub(crate) const fn reads_one_moment(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
+    /// What ends a transaction that writes. PostgreSQL ends one in which something failed with a word of success, and has taken it
+    /// all back: so it is asked something first, which then fails.
+    pub(crate) const fn commits(self) -> &'static str {
+        match self {
+            Self::Sqlite => "COMMIT",
+            Self::Postgres => "SELECT 1; COMMIT;",
+        }
+    }
+
+    /// Does something that is to be over soon. A server that has stopped in the middle, or a host that is gone, says nothing more,
+    /// and no clock of its own ends that. A file answers.
+    pub(crate) async fn soon<T>(self, done: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite => done.await,
+            Self::Postgres => tokio::time::timeout(SOON, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
         }
     }
 

@@ -206,7 +206,7 @@ impl Store {
     ) -> Result<Option<(User, LinkedAccount)>, StoreFault> {
         let (mut tx, sealer) = self.read_marks(tenant).await?;
         let row = find(&mut tx, &sealer, tenant, identity).await?;
-        drop(tx);
+        tx.end().await?;
         match row {
             Some(row) => {
                 let user = self.user(tenant, row.parsed("user_id", UserId::parse)?).await?;

@@ -23,6 +23,7 @@ mod owed;
 mod policies;
 #[cfg(test)]
 mod pool_cost;
+mod reading;
 mod recovery;
 mod resets;
 mod resources;

@@ -157,8 +157,10 @@ impl Store {
 
     /// What a set of a tenant is to be checked against, as of one moment.
     pub async fn ground(&self, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
-        let mut tx = self.reader().begin().await?;
-        ground(&mut tx, tenant).await
+        let mut moment = self.moment().await?;
+        let found = ground(&mut moment, tenant).await?;
+        moment.end().await?;
+        Ok(found)
     }
 
     /// Keeps a new version and makes it decide, if `base` is still the active one and everything that the set was

@@ -249,14 +249,18 @@ fn plan_map<K: Ord + Clone, V: PartialEq>(
 impl Store {
     /// Everything that administrators wrote, with each tenant's active policies.
     pub async fn bundle(&self) -> Result<Bundle, StoreFault> {
-        let mut tx = self.reader().begin().await?;
-        load(&mut tx, None).await
+        let mut moment = self.moment().await?;
+        let found = load(&mut moment, None).await?;
+        moment.end().await?;
+        Ok(found)
     }
 
     /// The same as far as it can be read. INVARIANT: what cannot be read of one tenant keeps no other from being read.
     pub async fn legible(&self) -> Result<Legible, StoreFault> {
-        let mut tx = self.reader().begin().await?;
-        read(&mut tx, None).await
+        let mut moment = self.moment().await?;
+        let found = read(&mut moment, None).await?;
+        moment.end().await?;
+        Ok(found)
     }
 
     /// Makes all changes of the plan in one transaction, and announces them.

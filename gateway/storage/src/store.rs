@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use cardea_core::Entropy;
+use cardea_core::{Entropy, Secret};
 use cardea_identity::Sealer;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row, SqliteConnection, any::AnyPoolOptions};
 use tokio::sync::Mutex;
@@ -31,7 +31,7 @@ pub struct Store(Arc<Pools>);
 #[derive(Debug)]
 struct Pools {
     engine: Engine,
-    url: String,
+    url: Secret<String>,
     reader: AnyPool,
     /// One connection: whatever is searched for, requests find theirs free.
     searcher: AnyPool,
@@ -78,7 +78,7 @@ impl Store {
     /// Whether keys are kept in the PostgreSQL database at `url`, so that the operator's must be there.
     pub async fn holds_keys(url: &str) -> Result<bool, StoreFault> {
         drivers();
-        let mut own = AnyConnection::connect(url).await?;
+        let mut own = Engine::Postgres.soon(AnyConnection::connect(url)).await?;
         let count = async |own: &mut AnyConnection, sql: &'static str| -> Result<i64, StoreFault> {
             Ok(sqlx::query(sql).fetch_one(own).await?.try_get("found")?)
         };
@@ -97,6 +97,7 @@ impl Store {
             owed::settle(connect_log(&url).await?).await?;
         }
         let (reader, searcher) = (connect(&url, engine, READERS).await?, connect(&url, engine, 1).await?);
+        let url = Secret::new(url);
         let store = Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault }));
         store.sealer(None).await?;
         Ok(store)
@@ -128,7 +129,7 @@ impl Store {
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
                 let (writer, searcher) = (Writer::to_nowhere(&url, engine), reader.clone());
-                let vault = Vault::new(operator, None);
+                let (vault, url) = (Vault::new(operator, None), Secret::new(url));
                 Ok(Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault })))
             }
         }
@@ -147,8 +148,14 @@ impl Store {
         {
             tracing::warn!(%error, "the log's connection did not end in order");
         }
-        self.0.reader.close().await;
-        self.0.searcher.close().await;
+        // A pool waits for what is out, which may be at a server that has stopped.
+        for pool in [&self.0.reader, &self.0.searcher] {
+            let closed = async {
+                pool.close().await;
+                Ok(())
+            };
+            let _ = self.0.engine.soon(closed).await;
+        }
         self.0.writer.close().await;
     }
 
@@ -208,7 +215,7 @@ impl Store {
 
     /// The log's connection, opened.
     pub(crate) async fn connect_log(&self) -> Result<SqliteConnection, StoreFault> {
-        connect_log(&self.0.url).await
+        connect_log(self.0.url.expose()).await
     }
 }
 
@@ -238,9 +245,10 @@ async fn connect(url: &str, engine: Engine, most: u32) -> Result<AnyPool, StoreF
         .max_lifetime(None)
         .idle_timeout(None)
         .test_before_acquire(engine == Engine::Postgres)
-        // On a failed read SQLite may roll back by itself (its `ROLLBACK` then finds nothing to roll back), and the driver
-        // believes for good that it is in a transaction. INVARIANT: such a connection never begins another one.
-        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        // What comes back is asked in time: whoever used it may have gone because the server had stopped.
+        .after_release(move |connection, _| {
+            Box::pin(async move { Ok(engine == Engine::Sqlite || engine.soon(connection.ping()).await.is_ok()) })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(sqlx::raw_sql(engine.reads())).await.map(|_| ()) })
         });

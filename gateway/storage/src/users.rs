@@ -63,7 +63,9 @@ impl Store {
     /// The user of that address, unless deleted.
     pub async fn user_by_email(&self, tenant: &TenantId, email: &Email) -> Result<Option<User>, StoreFault> {
         let (mut tx, sealer) = self.read_marks(tenant).await?;
-        of_email(&mut tx, &sealer, tenant, email).await
+        let found = of_email(&mut tx, &sealer, tenant, email).await?;
+        tx.end().await?;
+        Ok(found)
     }
 
     /// The user with that address, with their factors, oldest first.
@@ -73,8 +75,13 @@ impl Store {
         email: &Email,
     ) -> Result<Option<(User, Vec<Factor>)>, StoreFault> {
         let (mut tx, sealer) = self.read_marks(tenant).await?;
-        let Some(user) = of_email(&mut tx, &sealer, tenant, email).await? else { return Ok(None) };
-        let factors = factors::of_user(&mut *tx, tenant, user.id).await?;
+        let user = of_email(&mut tx, &sealer, tenant, email).await?;
+        let factors = match &user {
+            Some(user) => factors::of_user(&mut *tx, tenant, user.id).await?,
+            None => Vec::new(),
+        };
+        tx.end().await?;
+        let Some(user) = user else { return Ok(None) };
         let factors = factors.iter().map(|row| factors::factor(&sealer, row)).collect::<Result<_, _>>()?;
         Ok(Some((user, factors)))
     }

@@ -13,10 +13,11 @@ use cardea_identity::{
     Sealed, Sealer,
     sealing::{CannotOpen, KeyId},
 };
-use sqlx::{Any, AnyConnection, Transaction, any::AnyRow};
+use sqlx::{AnyConnection, any::AnyRow};
 
 use crate::{
     Store, StoreFault,
+    reading::Reading,
     row::{Read, owner},
     sealed::Place,
     writing::Writing,
@@ -212,12 +213,9 @@ impl Store {
 
     /// Begins to look for what is found by a mark: keys and rows as of one moment, so that what is marked anew meanwhile is not
     /// passed over.
-    pub(crate) async fn read_marks(
-        &self,
-        tenant: &TenantId,
-    ) -> Result<(Transaction<'static, Any>, Sealer), StoreFault> {
+    pub(crate) async fn read_marks(&self, tenant: &TenantId) -> Result<(Reading, Sealer), StoreFault> {
         self.sealer(Some(tenant)).await?;
-        let mut tx = self.reader().begin().await?;
+        let mut tx = self.moment().await?;
         let sealer = self.sealer_in(&mut tx, Some(tenant)).await?;
         Ok((tx, sealer))
     }

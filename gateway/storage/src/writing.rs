@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use cardea_core::Secret;
 use sqlx::{AnyConnection, Connection as _, Executor as _, raw_sql};
 use tokio::{
     runtime::Handle,
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The writer's connection.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    url: String,
+    url: Secret<String>,
     engine: Engine,
     /// How a connection is set up.
     setting: &'static str,
@@ -60,7 +61,7 @@ impl Writer {
 
     fn with(url: &str, engine: Engine, setting: &'static str) -> Arc<Self> {
         let (begun, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { url: url.to_owned(), engine, setting, own: Arc::default(), begun, closed })
+        Arc::new(Self { url: Secret::new(url.to_owned()), engine, setting, own: Arc::default(), begun, closed })
     }
 
     /// Waits for the right to write.
@@ -77,9 +78,10 @@ impl Writer {
             *own = None;
         }
         if own.is_none() {
-            let connects = tokio::time::timeout(self.engine.patience(), AnyConnection::connect(&self.url)).await;
+            let connects =
+                tokio::time::timeout(self.engine.patience(), AnyConnection::connect(self.url.expose())).await;
             let mut new = connects.map_err(|_| sqlx::Error::PoolTimedOut)??;
-            new.execute(raw_sql(self.setting)).await?;
+            self.engine.soon(new.execute(raw_sql(self.setting))).await?;
             *own = Some(new);
         }
         Ok(OwnedMutexGuard::try_map(own, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?)
@@ -93,7 +95,7 @@ impl Writer {
         let begins = match self.engine {
             // Prepared once.
             Engine::Sqlite => sqlx::query(self.engine.begins()).execute(&mut *writing.turn).await,
-            Engine::Postgres => writing.turn.execute(raw_sql(self.engine.begins())).await,
+            Engine::Postgres => self.engine.soon(writing.turn.execute(raw_sql(self.engine.begins()))).await,
         };
         // Of two statements the first may have gone through.
         self.begun.store(begins.is_ok() || self.engine == Engine::Postgres, Ordering::Release);
@@ -105,12 +107,12 @@ impl Writer {
     /// is none: that connection is closed, and whoever is next has a new one.
     async fn take_back(&self, own: &mut Option<AnyConnection>) {
         let ended = match own.as_mut() {
-            Some(own) => sqlx::query("ROLLBACK").execute(own).await.is_ok(),
+            Some(own) => self.engine.soon(sqlx::query("ROLLBACK").execute(own)).await.is_ok(),
             None => false,
         };
         if !ended && let Some(spoilt) = own.take() {
             // It is gone either way.
-            let _ = spoilt.close_hard().await;
+            let _ = self.engine.soon(spoilt.close_hard()).await;
         }
         self.begun.store(false, Ordering::Release);
     }
@@ -123,7 +125,7 @@ impl Writer {
             self.take_back(&mut own).await;
         }
         if let Some(own) = own.take()
-            && let Err(error) = own.close().await
+            && let Err(error) = self.engine.soon(own.close()).await
         {
             tracing::warn!(%error, "the writer's connection did not end in order");
         }
@@ -141,7 +143,11 @@ async fn answers(own: Option<&mut AnyConnection>) -> bool {
 impl Writing {
     /// Ends it: once this has returned, what was written is on disk.
     pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
-        sqlx::query("COMMIT").execute(&mut *self.turn).await?;
+        let engine = self.writer.engine;
+        match engine {
+            Engine::Sqlite => sqlx::query(engine.commits()).execute(&mut *self.turn).await?,
+            Engine::Postgres => engine.soon(self.turn.execute(raw_sql(engine.commits()))).await?,
+        };
         self.writer.begun.store(false, Ordering::Release);
         Ok(())
     }
@@ -235,6 +241,19 @@ mod tests {
             assert!(stands == before || stands == 1, "{steps}: {stands}");
             tx.commit().await.unwrap();
         }
+    }
+
+    /// PostgreSQL says so of an end that took all back; SQLite keeps what went well.
+    #[tokio::test]
+    async fn a_transaction_in_which_something_failed_is_not_called_written_where_it_was_taken_back() {
+        let dir = Dir::new();
+        let store = dir.store().await;
+        let mut tx = store.write().await.unwrap();
+        sqlx::query(WRITES).execute(&mut *tx).await.unwrap();
+        sqlx::query("SELECT nothing FROM nowhere").execute(&mut *tx).await.unwrap_err();
+        let said = tx.commit().await.is_ok();
+        assert_eq!(said, written(&store).await == 1);
+        store.write().await.unwrap().commit().await.unwrap();
     }
 
     #[tokio::test]

@@ -77,6 +77,9 @@ pub(super) struct Placed<'a> {
 /// that a lasting one costs nothing.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
+/// The longest that a server may take for a group.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// After the last handle is gone: how often writing is tried before what waits is given up.
 const LAST_TRIES: u32 = 20;
 
@@ -198,7 +201,9 @@ impl Committer {
             }
             Engine::Postgres => {
                 let mut tx = store.write().await?;
-                let moves = self.write(&mut tx, expected).await?;
+                // What hangs is told as a failure, and tried again.
+                let written = tokio::time::timeout(PATIENCE, self.write(&mut tx, expected)).await;
+                let moves = written.map_err(|_| sqlx::Error::PoolTimedOut)??;
                 tx.commit().await?;
                 moves
             }
