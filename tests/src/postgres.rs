@@ -29,7 +29,8 @@ impl Postgres {
         if is_root()? {
             // It refuses to be root: Debian's package brings it a user of its own, who is to reach its folder.
             let above = folder.path().parent().context("no folder above")?;
-            std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o711))?;
+            let mode = std::fs::metadata(above)?.mode() | 0o011;
+            std::fs::set_permissions(above, std::fs::Permissions::from_mode(mode))?;
             let status = Command::new("chown").arg("postgres").arg(folder.path()).status()?;
             ensure!(status.success(), "there is no user `postgres`");
         }
