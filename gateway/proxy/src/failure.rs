@@ -143,7 +143,7 @@ fn title(reason: Reason) -> String {
     words
 }
 
-/// When it is worth asking again: faults that pass by themselves say when it is worth trying again (RFC 9110 section 10.2.3).
+/// When it is worth trying again, of faults that pass by themselves (RFC 9110 section 10.2.3).
 pub fn retry_after(reason: Reason) -> Option<Duration> {
     match reason {
         Reason::Overloaded | Reason::TooManyRequests => Some(Duration::from_secs(1)),

@@ -62,10 +62,10 @@ impl Engine {
     }
 
     /// What begins a transaction that writes. INVARIANT: whoever has begun one is alone in writing so until it ends, here and in
-    /// every other process: what it reads in between stands when it commits, but for what one statement alone changes (one-time
-    /// values, first handles, when somebody was seen). SQLite has one writer; `IMMEDIATE`, since a
+    /// every other process: what it reads in between stands when it commits. SQLite has one writer; `IMMEDIATE`, since a
     /// transaction that first reads could otherwise lose its right to write. In PostgreSQL a lock is taken that all of ours
-    /// take, and each statement then sees what was committed before it.
+    /// take, and each statement then sees what was committed before it; single statements go by it (one-time values, first
+    /// handles, when somebody was seen), and no transaction rests on what they change.
     pub(crate) const fn begins(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",

@@ -19,14 +19,15 @@ const TELLS_WHO_ASKS: [&str; 22] = [
     "x-client-dn",
     "x-client-verify",
     "x-ssl-cert",
+    "x-tls-client-cert",
     // Without a claim behind it, too (Azure App Service).
     "x-ms-client-principal",
-    "x-tls-client-cert",
     // SiteMinder, Teleport, WSO2, APISIX.
     "sm-user",
     "teleport-jwt-assertion",
     "x-jwt-assertion",
     "x-userinfo",
+    // Nobody's in particular.
     "x-proxy-user",
     // Kong, and gateways that speak as it does.
     "x-anonymous-consumer",

@@ -63,6 +63,8 @@ async fn forged_identity_reaches_no_service_signed_in_or_not() {
             assert!(!forged, "{name} (signed in: {signed_in}) came through: {heard:?}");
             let said = signed_in.then_some("mira@acme.test");
             assert_eq!(heard.header("remote-user"), said);
+            // Shown again after a sign-out, it would be asked for first.
+            assert_eq!(reply.header("cache-control"), signed_in.then_some("private, no-cache"), "{name}");
             assert_eq!(heard.header("cardea-assertion"), said.map(|_| "signed-for-mira@acme.test"));
         }
     }

@@ -176,7 +176,7 @@ impl OperatorKey {
         file::take_over(&self.path)
     }
 
-    /// Why what `database` holds cannot be opened, as far as that can be known without the passphrase.
+    /// Why what is kept there cannot be opened, as far as that can be known without the passphrase.
     pub(crate) fn amiss(&self, kept: &Kept) -> Option<KeyFault> {
         if !kept.is_there() {
             return None;
