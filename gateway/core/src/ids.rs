@@ -177,6 +177,10 @@ slug_id!(
     /// Names an OpenID provider within its tenant.
     ProviderId, "provider"
 );
+slug_id!(
+    /// Names a client, a program that obtains tokens, within its tenant: its `client_id` (RFC 6749 section 2.2).
+    ClientId, "client"
+);
 uuid_id!(
     /// Names a user of a pool; never reused (21 CFR 11.100(a)).
     UserId, "user"
@@ -196,6 +200,18 @@ uuid_id!(
 uuid_id!(
     /// Names a remembered device of a user; public, unlike the key that its browser holds.
     DeviceId, "device"
+);
+uuid_id!(
+    /// Names what a person has let a client do, and with it the family of its refresh tokens.
+    GrantId, "grant"
+);
+uuid_id!(
+    /// Names an access token, its `jti` (RFC 7519 section 4.1.7); public, unlike the token.
+    TokenId, "token"
+);
+uuid_id!(
+    /// Names a personal access key; public, unlike the key.
+    AccessKeyId, "access key"
 );
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ pub fn path_of(tenant: &TenantId, source: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use cardea_core::resources::{AppSpec, GroupSpec, ProviderSpec, TenantSpec, TestSpec};
+    use cardea_core::resources::{AppSpec, ClientSpec, GroupSpec, ProviderSpec, TenantSpec, TestSpec};
 
     use super::*;
     use crate::folder;
@@ -306,7 +306,7 @@ mod tests {
             test: Vec<TestSpec>,
         }
         let (provider, group) = (include_str!("../provider.example.toml"), include_str!("../group.example.toml"));
-        let tests = include_str!("../tests.example.toml");
+        let (client, tests) = (include_str!("../client.example.toml"), include_str!("../tests.example.toml"));
         // The policies that the tests hold with stand in their file.
         let policies: Vec<_> = tests.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
         let (with_provider, with_group) = (with_defaults(provider), with_defaults(group));
@@ -316,6 +316,7 @@ mod tests {
                 ("tenants/acme/apps/records.toml", include_str!("../app.example.toml")),
                 ("tenants/acme/providers/work.toml", provider),
                 ("tenants/acme/groups/reviewers.toml", group),
+                ("tenants/acme/clients/nightly-import.toml", client),
                 ("tenants/acme/policies/records.cedar", &policies.join("\n")),
                 ("tenants/acme/policies/tests.toml", tests),
             ];
@@ -333,6 +334,7 @@ mod tests {
         let unshown = [
             crate::examples::unshown::<ProviderSpec>(provider),
             crate::examples::unshown::<GroupSpec>(group),
+            crate::examples::unshown::<ClientSpec>(client),
             crate::examples::unshown::<Tests>(tests),
         ];
         assert_eq!(unshown.concat(), Vec::<String>::new(), "not explained");

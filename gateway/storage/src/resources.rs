@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use cardea_core::{
-    AppId, Diagnostic, Diagnostics, Entropy, GroupId, ProviderId, TenantId, Timestamp,
-    resources::{AppSpec, Bundle, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
+    AppId, ClientId, Diagnostic, Diagnostics, Entropy, GroupId, ProviderId, TenantId, Timestamp,
+    resources::{AppSpec, Bundle, ClientSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
 };
 use cardea_identity::Sealer;
 use serde_json::Value;
@@ -42,6 +42,10 @@ pub enum ResourceChange {
     PutGroup(TenantId, GroupSpec),
     /// A group is gone, and nobody is in it any more.
     DropGroup(TenantId, GroupId),
+    /// A client is new or other.
+    PutClient(TenantId, Box<ClientSpec>),
+    /// A client is gone: what it was let do ends with it.
+    DropClient(TenantId, ClientId),
     /// A tenant's policies are these now: a new version, active at once.
     Policies(TenantId, PolicySet),
 }
@@ -184,6 +188,7 @@ impl Plan {
             | ResourceChange::DropTenant(_)
             | ResourceChange::DropApp(..)
             | ResourceChange::DropProvider(..)
+            | ResourceChange::DropClient(..)
             | ResourceChange::DropGroup(..) => return '-',
             ResourceChange::GuardRails(_) => !self.before.bundle.guard_rails.is_empty(),
             ResourceChange::PutTenant(spec) => {
@@ -191,6 +196,7 @@ impl Plan {
             }
             ResourceChange::PutApp(id, app) => tenant(id).is_some_and(|t| t.apps.contains_key(&app.id)),
             ResourceChange::PutProvider(id, one) => tenant(id).is_some_and(|t| t.providers.contains_key(&one.id)),
+            ResourceChange::PutClient(id, one) => tenant(id).is_some_and(|t| t.clients.contains_key(&one.id)),
             ResourceChange::PutGroup(id, group) => tenant(id).is_some_and(|t| t.groups.contains_key(&group.id)),
             ResourceChange::Policies(id, _) => tenant(id).is_some_and(|t| t.policies != PolicySet::default()),
         };
@@ -208,6 +214,8 @@ impl fmt::Display for ResourceChange {
             Self::DropApp(tenant, id) => write!(f, "{tenant}: app {id}"),
             Self::PutProvider(tenant, provider) => write!(f, "{tenant}: provider {}", provider.id),
             Self::DropProvider(tenant, id) => write!(f, "{tenant}: provider {id}"),
+            Self::PutClient(tenant, client) => write!(f, "{tenant}: client {}", client.id),
+            Self::DropClient(tenant, id) => write!(f, "{tenant}: client {id}"),
             Self::PutGroup(tenant, GroupSpec { id, .. }) | Self::DropGroup(tenant, id) => {
                 write!(f, "{tenant}: group {id}")
             }
@@ -225,6 +233,8 @@ fn plan_tenant(changes: &mut Vec<ResourceChange>, id: &TenantId, was: Option<&Te
     plan_map(changes, was.map(|w| &w.groups), &is.groups, put, |gone| C::DropGroup(id.clone(), gone));
     let put = |one: &AppSpec| C::PutApp(id.clone(), Box::new(one.clone()));
     plan_map(changes, was.map(|w| &w.apps), &is.apps, put, |gone| C::DropApp(id.clone(), gone));
+    let put = |one: &ClientSpec| C::PutClient(id.clone(), Box::new(one.clone()));
+    plan_map(changes, was.map(|w| &w.clients), &is.clients, put, |gone| C::DropClient(id.clone(), gone));
     let put = |one: &ProviderSpec| C::PutProvider(id.clone(), Box::new(one.clone()));
     plan_map(changes, was.map(|w| &w.providers), &is.providers, put, |gone| C::DropProvider(id.clone(), gone));
     // A new tenant gets its first version even if it is empty: there is always one that decides.
@@ -328,6 +338,8 @@ impl Store {
             ResourceChange::PutApp(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
             ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
             ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
+            ResourceChange::PutClient(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
+            ResourceChange::DropClient(tenant, id) => drop(tx, tenant, ClientSpec::KIND, id.as_str()).await?,
             ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,
             ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await?,
             ResourceChange::DropGroup(tenant, id) => {
@@ -484,6 +496,7 @@ fn take(tenant: &mut TenantBundle, row: &AnyRow) -> Result<(), StoreFault> {
     match row.text("kind")?.as_str() {
         AppSpec::KIND => insert(&mut tenant.apps, row.json("spec")?, |one: &AppSpec| one.id.clone()),
         ProviderSpec::KIND => insert(&mut tenant.providers, row.json("spec")?, |one: &ProviderSpec| one.id.clone()),
+        ClientSpec::KIND => insert(&mut tenant.clients, row.json("spec")?, |one: &ClientSpec| one.id.clone()),
         GroupSpec::KIND => insert(&mut tenant.groups, row.json("spec")?, |one: &GroupSpec| one.id.clone()),
         other => return Err(StoreFault::corrupt("kind", format!("unknown kind `{other}`"))),
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, TenantSpec};
-use crate::{AppId, Diagnostic, Diagnostics, GroupId, ProviderId, TenantId, diagnostic::nearest};
+use super::{AppSpec, ClientSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, TenantSpec};
+use crate::{AppId, ClientId, Diagnostic, Diagnostics, GroupId, ProviderId, TenantId, diagnostic::nearest};
 
 /// Everything that `cardea apply` applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct TenantBundle {
     pub providers: BTreeMap<ProviderId, ProviderSpec>,
     /// Its groups.
     pub groups: BTreeMap<GroupId, GroupSpec>,
+    /// Its clients.
+    #[serde(default)]
+    pub clients: BTreeMap<ClientId, ClientSpec>,
     /// Its policies and their tests.
     pub policies: PolicySet,
 }
@@ -77,6 +80,7 @@ impl TenantBundle {
             apps: BTreeMap::new(),
             providers: BTreeMap::new(),
             groups: BTreeMap::new(),
+            clients: BTreeMap::new(),
             policies: PolicySet::default(),
         }
     }
@@ -121,7 +125,36 @@ impl TenantBundle {
                 }
             }
         }
+        self.check_clients(&missing, &mut found);
         found
+    }
+
+    fn check_clients(&self, missing: &dyn Fn(&GroupId) -> bool, found: &mut Diagnostics) {
+        for client in self.clients.values() {
+            let source = format!("tenants/{}/clients/{}.toml", self.tenant.id, client.id);
+            for group in client.groups.iter().filter(|group| missing(group)) {
+                found.push(Diagnostic::new(&source, format!("there is no group `{group}`")));
+            }
+            let apps = client.apps.iter().filter_map(|app| self.apps.get(app));
+            let named = apps.flat_map(|app| app.actions.iter().map(|rule| rule.action.as_str()));
+            let known: Vec<_> = ["read", "write"].into_iter().chain(named).collect();
+            for scope in client.scope.iter().filter(|scope| !known.contains(&scope.as_str())) {
+                let one = Diagnostic::new(&source, format!("its apps have no action `{scope}`"));
+                let near = nearest(scope, known.iter().copied());
+                found.push(match near {
+                    Some(near) => one.help(format!("did you mean `{near}`?")),
+                    None => one.help(format!("they have {}", known.join(", "))),
+                });
+            }
+            for app in client.apps.iter().filter(|app| !self.apps.contains_key(*app)) {
+                let one = Diagnostic::new(&source, format!("there is no app `{app}`"));
+                let near = nearest(app.as_str(), self.apps.keys().map(AppId::as_str));
+                found.push(match near {
+                    Some(near) => one.help(format!("did you mean `{near}`?")),
+                    None => one,
+                });
+            }
+        }
     }
 
     /// Every group that `group` is part of, itself only if the parents run in a circle.
@@ -254,6 +287,11 @@ mod tests {
                 "tenants/acme/groups/b.toml",
                 "id = \"b\"\nname = \"B\"\nparents = [\"chemist\"]\n",
                 "did you mean `chemists`",
+            ),
+            (
+                "tenants/acme/clients/tool.toml",
+                "id = \"tool\"\nname = \"T\"\ngrants = [\"device_code\"]\napps = [\"record\"]\nscope = [\"read\"]\n",
+                "did you mean `records`",
             ),
             ("tenants/acme/readme.md", "", "nothing reads"),
         ] {

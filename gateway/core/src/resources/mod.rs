@@ -3,6 +3,7 @@
 
 mod app;
 mod bundle;
+mod client;
 mod group;
 mod logo;
 mod policy;
@@ -18,6 +19,7 @@ pub use app::{
     RewriteSpec, Unmatched, UpstreamSpec,
 };
 pub use bundle::{Bundle, Gathered, TenantBundle};
+pub use client::{ClientAuthentication, ClientKey, ClientSpec, GrantType, is_loopback, is_scope};
 pub use group::GroupSpec;
 pub use logo::Logo;
 pub use policy::{Expectation, PolicySet, PolicyText, TestCaller, TestSpec};

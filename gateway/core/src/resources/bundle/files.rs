@@ -8,7 +8,7 @@ use super::{Bundle, TenantBundle};
 use crate::{
     Diagnostic, Diagnostics, TenantId,
     resources::{
-        AppSpec, GroupSpec, PolicyText, ProviderSpec, Resource, TenantSpec, TestSpec,
+        AppSpec, ClientSpec, GroupSpec, PolicyText, ProviderSpec, Resource, TenantSpec, TestSpec,
         read::{place_by_value, read_resource},
         read_toml,
     },
@@ -112,6 +112,9 @@ impl Bundle {
             for (id, group) in &tenant.groups {
                 files.insert(format!("{at}/groups/{id}.toml"), to_toml(group));
             }
+            for (id, client) in &tenant.clients {
+                files.insert(format!("{at}/clients/{id}.toml"), to_toml(client));
+            }
             for policy in &tenant.policies.policies {
                 files.insert(format!("{at}/policies/{}.cedar", policy.name), policy.text.clone());
             }
@@ -135,6 +138,9 @@ impl TenantBundle {
             }
             ["groups", file] if file.ends_with(".toml") => {
                 insert(path, file, text, &mut self.groups, |one: &GroupSpec| one.id.clone(), found);
+            }
+            ["clients", file] if file.ends_with(".toml") => {
+                insert(path, file, text, &mut self.clients, |one: &ClientSpec| one.id.clone(), found);
             }
             ["policies", "tests.toml"] => match read_toml::<TestFile>(path, text) {
                 Ok(tests) => self.policies.tests = tests.test,
@@ -180,7 +186,7 @@ fn misplaced(path: &str, id: &str, place: &str) -> Diagnostic {
 fn unknown_file(path: &str) -> Diagnostic {
     Diagnostic::new(path, "nothing reads a file of this name here").help(
         "known are `guard-rails/*.cedar` and, under `tenants/<id>/`: `tenant.toml`, `apps/*.toml`, `providers/*.toml`, \
-         `groups/*.toml`, `policies/*.cedar`, `policies/tests.toml`",
+         `groups/*.toml`, `clients/*.toml`, `policies/*.cedar`, `policies/tests.toml`",
     )
 }
 

@@ -60,6 +60,8 @@ fn replaced(change: &ResourceChange, before: &Bundle) -> Replaced {
         C::DropApp(id, app) => (was(id, &|t| t.apps.get(app).and_then(sha256)), None),
         C::PutProvider(id, spec) => (was(id, &|t| t.providers.get(&spec.id).and_then(sha256)), sha256(spec)),
         C::DropProvider(id, provider) => (was(id, &|t| t.providers.get(provider).and_then(sha256)), None),
+        C::PutClient(id, spec) => (was(id, &|t| t.clients.get(&spec.id).and_then(sha256)), sha256(&**spec)),
+        C::DropClient(id, client) => (was(id, &|t| t.clients.get(client).and_then(sha256)), None),
         C::PutGroup(id, spec) => (was(id, &|t| t.groups.get(&spec.id).and_then(sha256)), sha256(spec)),
         C::DropGroup(id, group) => (was(id, &|t| t.groups.get(group).and_then(sha256)), None),
         C::Policies(id, set) => (was(id, &|t| sha256(&t.policies)), sha256(set)),
@@ -87,6 +89,8 @@ fn owner(change: &ResourceChange) -> Option<&TenantId> {
         | ResourceChange::DropApp(tenant, _)
         | ResourceChange::PutProvider(tenant, _)
         | ResourceChange::DropProvider(tenant, _)
+        | ResourceChange::PutClient(tenant, _)
+        | ResourceChange::DropClient(tenant, _)
         | ResourceChange::PutGroup(tenant, _)
         | ResourceChange::DropGroup(tenant, _)
         | ResourceChange::Policies(tenant, _) => Some(tenant),

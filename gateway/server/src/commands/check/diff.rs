@@ -122,6 +122,7 @@ fn inside(change: &ResourceChange, plan: &Plan) -> Vec<String> {
         C::PutTenant(spec) => fields(was(&spec.id).map(|was| &was.tenant), spec),
         C::PutApp(tenant, spec) => fields(was(tenant).and_then(|was| was.apps.get(&spec.id)), &**spec),
         C::PutProvider(tenant, spec) => fields(was(tenant).and_then(|was| was.providers.get(&spec.id)), &**spec),
+        C::PutClient(tenant, spec) => fields(was(tenant).and_then(|was| was.clients.get(&spec.id)), &**spec),
         C::PutGroup(tenant, spec) => fields(was(tenant).and_then(|was| was.groups.get(&spec.id)), spec),
         C::Policies(tenant, set) => {
             let none = PolicySet::default();
@@ -133,7 +134,9 @@ fn inside(change: &ResourceChange, plan: &Plan) -> Vec<String> {
             named
         }
         C::GuardRails(rails) => texts(&plan.before.bundle.guard_rails, rails),
-        C::ClearTenant(_) | C::DropTenant(_) | C::DropApp(..) | C::DropProvider(..) | C::DropGroup(..) => Vec::new(),
+        C::ClearTenant(_) | C::DropTenant(_) | C::DropApp(..) | C::DropProvider(..) | C::DropGroup(..) | C::DropClient(..) => {
+            Vec::new()
+        },
     }
 }
 
