@@ -66,6 +66,7 @@ struct Method {
 #[derive(Debug, Clone)]
 struct Action {
     name: Arc<str>,
+    group: Group,
     entity: Arc<Entity>,
 }
 
@@ -195,7 +196,7 @@ impl Action {
     fn new(name: &str, group: Group) -> Self {
         let words = Words::shared();
         let entity = bare(words.action.uid(name), [words.action.uid(group.name())]);
-        Self { name: name.into(), entity }
+        Self { name: name.into(), group, entity }
     }
 }
 
@@ -223,6 +224,11 @@ impl Target {
     /// The action's name: a method, or the name that the app gives to it.
     pub fn action(&self) -> &Arc<str> {
         &self.action.name
+    }
+
+    /// Whether the action reads or writes: `read` or `write`, the groups of actions that policies know.
+    pub fn kind_of_action(&self) -> &'static str {
+        self.action.group.name()
     }
 
     /// The resource's type: `App` where no pattern fits.

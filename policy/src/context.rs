@@ -61,6 +61,8 @@ fn value(facts: &Facts<'_>, name: &str) -> Result<Value, String> {
         "method" => facts.method.into(),
         "host" => facts.host.into(),
         "path" => facts.path.into(),
+        "client_id" => facts.client_id.into(),
+        "scope" => Value::set(facts.scope.iter().map(|name| Value::from(&**name)), None),
         other => return Err(format!("the context has no `{other}`")),
     })
 }

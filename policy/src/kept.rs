@@ -160,6 +160,11 @@ impl Read {
                 "method" => put(&mut key, Some(facts.method.as_bytes())),
                 "host" => put(&mut key, Some(facts.host.as_bytes())),
                 "path" => put(&mut key, Some(facts.path.as_bytes())),
+                "client_id" => put(&mut key, Some(facts.client_id.as_bytes())),
+                "scope" => {
+                    key.extend(facts.scope.len().to_le_bytes());
+                    facts.scope.iter().for_each(|name| put(&mut key, Some(name.as_bytes())));
+                }
                 _ => return None,
             }
         }

@@ -37,12 +37,27 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// The canonical path, without query.
     pub path: &'a str,
+    /// The client whose token it came with; empty where it came with none.
+    pub client_id: &'a str,
+    /// What that token, or a personal access key, is good for; empty where it came with none.
+    pub scope: &'a [Arc<str>],
 }
 
 impl<'a> Facts<'a> {
     /// The circumstances of a caller who is not signed in.
     pub const fn visitor(time: Timestamp, client: IpAddr, method: &'a str, host: &'a str, path: &'a str) -> Self {
-        Self { assurance: None, signed_in: None, time, client, factors: &[], method, host, path }
+        Self {
+            assurance: None,
+            signed_in: None,
+            time,
+            client,
+            factors: &[],
+            method,
+            host,
+            path,
+            client_id: "",
+            scope: &[],
+        }
     }
 }
 

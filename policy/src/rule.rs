@@ -53,7 +53,7 @@ pub(crate) struct Scope {
 
 /// Which attributes of the context a policy mentions, one bit each; building the others would be for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Needs(u8);
+pub(crate) struct Needs(u16);
 
 /// What a policy's condition reads of the resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn actions(constraint: &ActionConstraint) -> Option<Vec<EntityUID>> {
 
 impl Needs {
     /// Everything.
-    pub(crate) const ALL: Self = Self(u8::MAX);
+    pub(crate) const ALL: Self = Self(u16::MAX);
 
     /// What `expr` mentions. Where it uses the context otherwise than by a named attribute, that is everything.
     fn of(expr: &Expr) -> Self {

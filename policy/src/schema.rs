@@ -26,7 +26,7 @@ pub(crate) struct Schema {
 }
 
 /// The names of the context's attributes and their Cedar types, in the order in which people read them.
-pub(crate) const CONTEXT: [(&str, &str); 8] = [
+pub(crate) const CONTEXT: [(&str, &str); 10] = [
     ("assurance", "Long"),
     ("signed_in", "Long"),
     ("factors", "Set<String>"),
@@ -35,6 +35,8 @@ pub(crate) const CONTEXT: [(&str, &str); 8] = [
     ("method", "String"),
     ("host", "String"),
     ("path", "String"),
+    ("client_id", "String"),
+    ("scope", "Set<String>"),
 ];
 
 /// Names that a resource type may not take, since the schema gives them another meaning.

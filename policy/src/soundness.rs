@@ -84,6 +84,8 @@ fn conditions() -> impl Strategy<Value = String> {
         "",
         "when { context.assurance >= 2 }",
         "when { context.signed_in * 9223372036854775807 > 7 }",
+        "when { context.scope.contains(\"sign\") }",
+        "unless { context.client_id == \"tool\" }",
         "unless { context.client.isLoopback() }",
         "when { resource has study && resource.study == \"S-1\" }",
         "when { resource has record && resource has study && resource.record != resource.study }",
@@ -143,6 +145,8 @@ struct Asked {
     time: i64,
     client: [u8; 4],
     factors: &'static [&'static str],
+    client_id: &'static str,
+    scope: Vec<Arc<str>>,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -162,8 +166,9 @@ fn asked() -> impl Strategy<Value = Asked> {
     let time = select(vec![1_500_000_000, 1_763_800_000]);
     let client = select(vec![[10, 0, 0, 1], [10, 0, 0, 2], [127, 0, 0, 1]]);
     let factors = select(vec![&["password", "totp"][..], &["passkey"], &[]]);
-    (caller(), app, method, path, assurance, 0_u64..3, (time, client, factors)).prop_map(
-        |(caller, app, method, path, assurance, signed_in, (time, client, factors))| Asked {
+    let token = select(vec![("", vec![]), ("tool", vec!["read".into()]), ("tool", vec!["read".into(), "sign".into()])]);
+    (caller(), app, method, path, assurance, 0_u64..3, (time, client, factors, token)).prop_map(
+        |(caller, app, method, path, assurance, signed_in, (time, client, factors, (client_id, scope)))| Asked {
             caller,
             app,
             method,
@@ -173,6 +178,8 @@ fn asked() -> impl Strategy<Value = Asked> {
             time,
             client,
             factors,
+            client_id,
+            scope,
         },
     )
 }
@@ -183,6 +190,8 @@ impl Asked {
             assurance: self.assurance,
             signed_in: Some(self.signed_in),
             factors: self.factors,
+            client_id: self.client_id,
+            scope: &self.scope,
             ..Facts::visitor(Timestamp::from_secs(self.time), self.client.into(), self.method, "x", self.path)
         }
     }

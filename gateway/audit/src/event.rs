@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use cardea_core::{
-    AppId, Assurance, Attributes, DeviceId, FactorId, GroupId, ProviderId, Reason, SessionId, Timestamp, UserId,
+    AccessKeyId, AppId, Assurance, Attributes, ClientId, DeviceId, FactorId, GrantId, GroupId, ProviderId, Reason,
+    SessionId, Timestamp, TokenId, UserId,
 };
 use serde::{Deserialize, Serialize};
 
-pub use crate::request::{ContextFacts, Decision, PolicyRef, Request, ResourceFacts, Verdict};
+pub use crate::request::{ContextFacts, Decision, PolicyRef, Program, Request, ResourceFacts, Verdict};
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $code:literal $body:tt)*) => {
@@ -323,6 +324,111 @@ events! {
         /// What the person is not told: wrong, replayed, foreign, ….
         detail: String,
     }
+    /// A person let a client act for them.
+    GrantMade = "grant-made" {
+        /// Who.
+        user: Subject,
+        /// The client.
+        client: ClientId,
+        /// What was made.
+        grant: GrantId,
+        /// What its tokens are good for, with spaces between.
+        scope: String,
+        /// The apps that they are for.
+        apps: Vec<AppId>,
+        /// `authorization_code` or `device_code`.
+        by: Arc<str>,
+    }
+    /// What a person let a client do is over.
+    GrantEnded = "grant-ended" {
+        /// Whose.
+        user: Subject,
+        /// The client.
+        client: ClientId,
+        /// What ended.
+        grant: GrantId,
+        /// Why: `expired`, `revoked` by the client, `portal`, `account`, `reuse` of a code.
+        cause: Arc<str>,
+    }
+    /// All that a person let programs do is over, keys included: the account was suspended or reset, its factors changed, or all of
+    /// its sessions were ended.
+    ProgramsEnded = "programs-ended" {
+        /// Whose.
+        user: Subject,
+        /// How many.
+        programs: u64,
+    }
+    /// A refresh token that had been used was shown again: somebody else may hold it. All that it belonged to has ended.
+    RefreshReuse = "refresh-reuse" {
+        /// Whose.
+        user: Subject,
+        /// The client.
+        client: ClientId,
+        /// What ended.
+        grant: GrantId,
+    }
+    /// A client was given an access token.
+    AccessTokenIssued = "access-token-issued" {
+        /// The client.
+        client: ClientId,
+        /// In whose name; absent for its own.
+        user: Option<UserId>,
+        /// What that person let it do.
+        grant: Option<GrantId>,
+        /// The token.
+        token: TokenId,
+        /// What it is good for, with spaces between.
+        scope: String,
+        /// `client_credentials`, `authorization_code`, `device_code` or `refresh_token`.
+        by: Arc<str>,
+    }
+    /// A client gave an access token back before its time.
+    AccessTokenRevoked = "access-token-revoked" {
+        /// The client.
+        client: ClientId,
+        /// The token.
+        token: TokenId,
+    }
+    /// A client was refused a token, or is not the one that it says.
+    ClientRefused = "client-refused" {
+        /// The client that was named, where there is one of that name.
+        client: Option<ClientId>,
+        /// What it was told (RFC 6749 section 5.2).
+        error: Arc<str>,
+        /// What it was not told: which check failed.
+        detail: String,
+    }
+    /// A client was given a secret.
+    ClientSecretMade = "client-secret-made" {
+        /// The client.
+        client: ClientId,
+        /// How many of its secrets are good for nothing since.
+        ended: u64,
+    }
+    /// A person made an access key.
+    AccessKeyMade = "access-key-made" {
+        /// Whose.
+        user: Subject,
+        /// The key.
+        key: AccessKeyId,
+        /// What they call it.
+        name: String,
+        /// What it is good for, with spaces between.
+        scope: String,
+        /// The apps that it is for.
+        apps: Vec<AppId>,
+        /// Until when.
+        expires: Timestamp,
+    }
+    /// A person removed an access key.
+    AccessKeyRemoved = "access-key-removed" {
+        /// Whose.
+        user: Subject,
+        /// The key.
+        key: AccessKeyId,
+        /// What they called it.
+        name: String,
+    }
     /// A policy set took effect.
     PolicyActivated = "policy-activated" {
         /// The set that decides now.
@@ -490,6 +596,12 @@ impl Event {
             | Self::FactorChanged { user, .. }
             | Self::DeviceRemembered { user, .. }
             | Self::DeviceForgotten { user, .. }
+            | Self::GrantMade { user, .. }
+            | Self::GrantEnded { user, .. }
+            | Self::ProgramsEnded { user, .. }
+            | Self::RefreshReuse { user, .. }
+            | Self::AccessKeyMade { user, .. }
+            | Self::AccessKeyRemoved { user, .. }
             | Self::RecoveryUsed { user, .. } => Some(user.id),
             Self::SessionReuse { user, .. } | Self::FactorRefused { user, .. } => Some(*user),
             Self::SignInRefused { user, .. } => *user,

@@ -59,6 +59,7 @@ mod tests {
             reason: None,
             micros: 0,
             decision: None,
+            by: None,
             asked_by: None,
             detail: None,
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use cardea_core::{AppId, Reason, Timestamp};
+use cardea_core::{AccessKeyId, AppId, ClientId, GrantId, Reason, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 
 /// The end of a request, with what is needed to explain its decision again.
@@ -28,9 +28,29 @@ pub struct Request {
     /// client's request came here itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_by: Option<Arc<str>>,
+    /// The program that sent it with a token: in a person's name, or in its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<Program>>,
     /// What else an auditor must know: the check that failed, the upstream's fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// The program behind a request, by what it showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The client; absent for a personal access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientId>,
+    /// What a person let it do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    /// Its access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// The personal access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<AccessKeyId>,
 }
 
 /// A question that was put to the policies, and the answer.
@@ -100,6 +120,13 @@ pub struct ContextFacts {
     pub client: IpAddr,
     /// Factors shown, sorted.
     pub factors: Vec<Arc<str>>,
+    /// What the token that it came with is good for.
+    #[serde(default, skip_serializing_if = "no_scope")]
+    pub scope: Arc<[Arc<str>]>,
+}
+
+fn no_scope(scope: &Arc<[Arc<str>]>) -> bool {
+    scope.is_empty()
 }
 
 impl Verdict {

@@ -20,7 +20,10 @@ pub use attributes::{AttributeKind, AttributeKinds, AttributeValue, Attributes};
 pub use caller::Caller;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use entropy::Entropy;
-pub use ids::{AccessKeyId, AppId, ClientId, DeviceId, EntryId, FactorId, GrantId, GroupId, ProviderId, SessionId, TenantId, TokenId, UserId};
+pub use ids::{
+    AccessKeyId, AppId, ClientId, DeviceId, EntryId, FactorId, GrantId, GroupId, ProviderId, SessionId, TenantId,
+    TokenId, UserId,
+};
 pub use language::{Language, Languages};
 pub use reason::Reason;
 pub use secret::Secret;

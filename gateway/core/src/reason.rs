@@ -93,6 +93,12 @@ reasons! {
     Denied = "denied", 403, Refused;
     /// The session has ended.
     SessionEnded = "session-ended", 401, Refused;
+    /// The token is none that is good here: forged, over, taken back, or for another app.
+    TokenRefused = "token-refused", 401, Refused;
+    /// The token is bound to a key or certificate, and came without proof of it.
+    ProofRefused = "proof-refused", 401, Refused;
+    /// The token is not good for what is asked.
+    InsufficientScope = "insufficient-scope", 403, Refused;
     /// The account is suspended.
     UserSuspended = "user-suspended", 403, Refused;
     /// What was shown as proof does not prove it.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use cardea_core::{AppId, Assurance, EntryId, GroupId, SessionId, TenantId, Timestamp};
+use cardea_core::{AppId, Assurance, ClientId, EntryId, GroupId, SessionId, TenantId, Timestamp};
 use jsonwebtoken::{Algorithm, Header};
 use serde::Serialize;
 
-use crate::keys::{KeyFault, SigningKey};
+use crate::{
+    keys::{KeyFault, SigningKey},
+    oauth2::Scope,
+};
 
 /// Seconds that an assertion is good for. A minute: it is made for a request that is under way.
 pub const LIFE: Duration = Duration::from_secs(60);
@@ -36,6 +39,12 @@ pub struct Assertion<'a> {
     /// The session, by its public name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
+    /// The client whose token it came with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<&'a ClientId>,
+    /// What that token, or a personal access key, is good for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<&'a Scope>,
     /// Hash of the policy set that allowed it.
     pub policy: &'a str,
     /// What the app asks for of the person.
@@ -114,6 +123,8 @@ mod tests {
             assurance: Some(Assurance::Two),
             auth_time: Some(now().as_secs()),
             sid: None,
+            client_id: None,
+            scope: None,
             policy: "abc",
             person: Person { groups: Some(&groups), ..Person::default() },
             request,

@@ -115,7 +115,7 @@ pub fn jwks(keys: &[KeyRecord], now: Timestamp) -> Value {
     json!({ "keys": published.filter_map(KeyRecord::jwk).collect::<Vec<_>>() })
 }
 
-fn coordinates(point: &[u8]) -> Option<(String, String)> {
+pub(crate) fn coordinates(point: &[u8]) -> Option<(String, String)> {
     let [4, rest @ ..] = point else { return None };
     let (x, y) = rest.split_at_checked(32).filter(|(_, y)| y.len() == 32)?;
     Some((URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y)))

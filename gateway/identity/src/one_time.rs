@@ -41,11 +41,23 @@ impl OneTime {
         entropy: &dyn Entropy,
     ) -> Result<(Ticket, Self), CannotOpen> {
         let ticket = Ticket::draw(entropy);
-        let hash = ticket.hash();
+        let value = Self::under(ticket.hash(), (purpose, tenant), value, sealer, now, entropy)?;
+        Ok((ticket, value))
+    }
+
+    /// Seals `value` under what it will be found by, good from `now` for the purpose's life.
+    pub fn under<T: Serialize>(
+        hash: TicketHash,
+        (purpose, tenant): (Purpose, &TenantId),
+        value: &T,
+        sealer: &Sealer,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, CannotOpen> {
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(value).map_err(|_| CannotOpen)?);
         let body = sealer.seal(&place(purpose, tenant, &hash), &plain, entropy)?;
         let expires = now.plus(purpose.life());
-        Ok((ticket, Self { purpose, hash, tenant: tenant.clone(), body, expires }))
+        Ok(Self { purpose, hash, tenant: tenant.clone(), body, expires })
     }
 
     /// The value, if it was issued for this purpose and tenant and is still good.
@@ -80,6 +92,14 @@ pub enum Purpose {
     Invitation,
     /// A factor being enrolled from the portal: a challenge or an unconfirmed secret.
     Enrolment,
+    /// A code on its way from a person's browser to a client (RFC 6749 section 4.1.2).
+    AuthorizationCode,
+    /// A device that waits for its person (RFC 8628).
+    Device,
+    /// The short code that this person types, and which device it is of.
+    UserCode,
+    /// What the person said.
+    DeviceAnswer,
 }
 
 impl Purpose {
@@ -90,6 +110,10 @@ impl Purpose {
             Self::HandOver => "hand-over",
             Self::Invitation => "invitation",
             Self::Enrolment => "enrolment",
+            Self::AuthorizationCode => "authorization-code",
+            Self::Device => "device",
+            Self::UserCode => "user-code",
+            Self::DeviceAnswer => "device-answer",
         }
     }
 
@@ -97,9 +121,11 @@ impl Purpose {
     pub const fn life(self) -> Duration {
         match self {
             // Ten minutes: shorter than a lunch break, longer than a search for the phone.
-            Self::Flow | Self::Enrolment => Duration::from_secs(600),
+            Self::Flow | Self::Enrolment | Self::Device | Self::UserCode | Self::DeviceAnswer => {
+                Duration::from_secs(600)
+            }
             // One redirect: RFC 9700 recommends at most a minute for codes.
-            Self::HandOver => Duration::from_secs(60),
+            Self::HandOver | Self::AuthorizationCode => Duration::from_secs(60),
             // Three days: over a weekend, not over a holiday.
             Self::Invitation => Duration::from_secs(3 * 24 * 3600),
         }

@@ -59,3 +59,43 @@ pub(crate) fn passkey_factor(reach: Assurance) -> Factor {
     let credential_id = FactorId::mint(now(), &entropy()).to_string();
     factor(FactorData::Passkey { credential_id, credential: serde_json::Value::Null, reach, copied: None })
 }
+
+/// A key of somebody's that signs JWTs.
+pub(crate) struct Pair {
+    pub(crate) encoding: jsonwebtoken::EncodingKey,
+    pub(crate) jwk: jsonwebtoken::jwk::Jwk,
+    pub(crate) algorithm: jsonwebtoken::Algorithm,
+}
+
+impl Pair {
+    pub(crate) fn p256() -> Self {
+        use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &aws_lc_rs::rand::SystemRandom::new());
+        Self::of(jsonwebtoken::EncodingKey::from_ec_der(pkcs8.unwrap().as_ref()), jsonwebtoken::Algorithm::ES256)
+    }
+
+    pub(crate) fn ed25519() -> Self {
+        let pkcs8 = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8v1(&aws_lc_rs::rand::SystemRandom::new());
+        Self::of(jsonwebtoken::EncodingKey::from_ed_der(pkcs8.unwrap().as_ref()), jsonwebtoken::Algorithm::EdDSA)
+    }
+
+    fn of(encoding: jsonwebtoken::EncodingKey, algorithm: jsonwebtoken::Algorithm) -> Self {
+        let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&encoding, algorithm).unwrap();
+        jwk.common = jsonwebtoken::jwk::CommonParameters::default();
+        Self { encoding, jwk, algorithm }
+    }
+
+    /// Signs claims under a header of this kind, changed as wished.
+    pub(crate) fn sign(
+        &self,
+        kind: &str,
+        claims: &serde_json::Value,
+        change: impl FnOnce(&mut jsonwebtoken::Header),
+    ) -> String {
+        let mut header = jsonwebtoken::Header::new(self.algorithm);
+        header.typ = Some(kind.to_owned());
+        change(&mut header);
+        jsonwebtoken::encode(&header, claims, &self.encoding).unwrap()
+    }
+}

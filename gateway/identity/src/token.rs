@@ -1,25 +1,26 @@
 //! Bearer secrets: 256 random bits that a browser or a link carries. Stores only ever see their SHA-256, so that a
 //! stolen database opens no session.
 
-use std::fmt;
-
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cardea_core::{Entropy, Secret, entropy};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The text is not a token or the hash of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not 32 bytes of base64url")]
 pub struct InvalidToken;
 
-fn decode(text: &str) -> Result<[u8; 32], InvalidToken> {
+pub(crate) fn decode(text: &str) -> Result<[u8; 32], InvalidToken> {
     // 43 characters are what 32 bytes take: anything longer is not even decoded.
     if text.len() != 43 {
         return Err(InvalidToken);
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidToken)?;
     bytes.try_into().map_err(|_| InvalidToken)
+}
+
+/// The text of 32 bytes, as [`decode`] reads it.
+pub(crate) fn encode(bytes: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// SHA-256 of `bytes`.
@@ -33,27 +34,27 @@ macro_rules! bearer {
     ($(#[$doc:meta])* $name:ident, $(#[$hash_doc:meta])* $hash:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $name(Secret<[u8; 32]>);
+        pub struct $name(cardea_core::Secret<[u8; 32]>);
 
         impl $name {
             /// Draws a new one.
-            pub fn draw(entropy: &dyn Entropy) -> Self {
-                Self(Secret::new(entropy::bytes(entropy)))
+            pub fn draw(entropy: &dyn cardea_core::Entropy) -> Self {
+                Self(cardea_core::Secret::new(cardea_core::entropy::bytes(entropy)))
             }
 
             /// Reads what a browser sent back.
-            pub fn parse(text: &str) -> Result<Self, InvalidToken> {
-                decode(text).map(|bytes| Self(Secret::new(bytes)))
+            pub fn parse(text: &str) -> Result<Self, $crate::token::InvalidToken> {
+                $crate::token::decode(text).map(|bytes| Self(cardea_core::Secret::new(bytes)))
             }
 
             /// What stores know it by.
             pub fn hash(&self) -> $hash {
-                $hash(sha256(self.0.expose()))
+                $hash($crate::token::sha256(self.0.expose()))
             }
 
             /// The text that the browser keeps; named long so that every use stands out.
             pub fn expose_text(&self) -> String {
-                URL_SAFE_NO_PAD.encode(self.0.expose())
+                $crate::token::encode(self.0.expose())
             }
         }
 
@@ -73,37 +74,39 @@ macro_rules! bearer {
             }
 
             /// Reads its base64url text.
-            pub fn parse(text: &str) -> Result<Self, InvalidToken> {
-                decode(text).map(Self)
+            pub fn parse(text: &str) -> Result<Self, $crate::token::InvalidToken> {
+                $crate::token::decode(text).map(Self)
             }
         }
 
-        impl fmt::Display for $hash {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        impl std::fmt::Display for $hash {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&$crate::token::encode(&self.0))
             }
         }
 
-        impl fmt::Debug for $hash {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $hash {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, concat!(stringify!($hash), "({})"), self)
             }
         }
 
-        impl Serialize for $hash {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $hash {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
                 s.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $hash {
-            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        impl<'de> serde::Deserialize<'de> for $hash {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(d)?;
                 Self::parse(&text).map_err(serde::de::Error::custom)
             }
         }
     };
 }
+
+pub(crate) use bearer;
 
 bearer!(
     /// Opens a session on one host: the value of the session cookie.

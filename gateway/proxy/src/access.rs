@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cardea_audit::event::{ContextFacts, Decision, ResourceFacts, Verdict as Word};
-use cardea_core::{Assurance, Caller, EntryId, SessionId, TenantId, Timestamp, caller::UserFacts};
+use cardea_core::{Assurance, Caller, ClientId, EntryId, SessionId, TenantId, Timestamp, caller::UserFacts};
 use cardea_identity::{HandleHash, Session};
 use cardea_policy::{Challenge, Facts, Principal, Question, Target, Verdict};
 
-use crate::{App, Canonical, OwnApp, Permit, Tenant};
+use crate::{App, Canonical, LiveToken, OwnApp, Permit, Tenant};
 
 /// A live session with all that a decision needs, prebuilt. Kept in memory by the server, shared by requests.
 #[derive(Debug)]
@@ -96,6 +96,8 @@ impl LiveSession {
 pub(crate) enum Asker {
     /// Somebody with a session.
     Session(Arc<LiveSession>),
+    /// A program with a token.
+    Token(Arc<LiveToken>),
     /// Anybody else.
     Other(Arc<Principal>),
 }
@@ -104,6 +106,7 @@ impl Asker {
     pub(crate) fn principal(&self) -> &Principal {
         match self {
             Self::Session(session) => &session.principal,
+            Self::Token(token) => token.principal(),
             Self::Other(principal) => principal,
         }
     }
@@ -111,21 +114,44 @@ impl Asker {
     pub(crate) fn session(&self) -> Option<&Arc<LiveSession>> {
         match self {
             Self::Session(session) => Some(session),
-            Self::Other(_) => None,
+            Self::Token(_) | Self::Other(_) => None,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Option<&Arc<LiveToken>> {
+        match self {
+            Self::Token(token) => Some(token),
+            Self::Session(_) | Self::Other(_) => None,
+        }
+    }
+
+    fn factor_words(&self) -> Vec<Arc<str>> {
+        match self {
+            Self::Session(session) => session.factor_words.clone(),
+            Self::Token(token) => token.factor_words().to_vec(),
+            Self::Other(_) => Vec::new(),
         }
     }
 
     fn facts<'a>(&'a self, canonical: &'a Canonical, now: Timestamp) -> Facts<'a> {
-        let session = self.session();
-        Facts {
-            assurance: session.map(|s| s.assurance),
-            signed_in: session.map(|s| now.since(s.signed_in_at).as_secs()),
-            time: now,
-            client: canonical.client(),
-            factors: session.map_or(&[][..], |s| &s.factors),
-            method: canonical.method().as_str(),
-            host: canonical.host(),
-            path: canonical.path(),
+        let visitor =
+            Facts::visitor(now, canonical.client(), canonical.method().as_str(), canonical.host(), canonical.path());
+        match self {
+            Self::Session(session) => Facts {
+                assurance: Some(session.assurance),
+                signed_in: Some(now.since(session.signed_in_at).as_secs()),
+                factors: &session.factors,
+                ..visitor
+            },
+            Self::Token(token) => Facts {
+                assurance: token.assurance,
+                signed_in: token.signed_in_at.map(|at| now.since(at).as_secs()),
+                factors: &token.factors,
+                client_id: token.by.client.as_ref().map_or("", ClientId::as_str),
+                scope: token.scope.as_slice(),
+                ..visitor
+            },
+            Self::Other(_) => visitor,
         }
     }
 }
@@ -173,6 +199,7 @@ pub(crate) fn decide(
     }
     let reach = asker.session().map_or(Assurance::Three, |session| session.reachable);
     let challenge = match asker.principal().caller() {
+        // A program is told what its person would have to show (RFC 9470): it has them asked again.
         Caller::Visitor | Caller::User(_) => tenant.engine.challenge(&question, reach),
         Caller::Service { .. } | Caller::Workload { .. } => None,
     };
@@ -216,7 +243,8 @@ fn record(tenant: &Tenant, asker: &Asker, question: &Question<'_>, verdict: Verd
             time: facts.time,
             signed_in: facts.signed_in.and_then(|secs| i64::try_from(secs).ok()).unwrap_or(i64::MAX),
             client: facts.client,
-            factors: asker.session().map_or_else(Vec::new, |session| session.factor_words.clone()),
+            factors: asker.factor_words(),
+            scope: facts.scope.into(),
         },
     }
 }

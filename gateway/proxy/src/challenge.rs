@@ -53,14 +53,7 @@ fn flow(headers: &HeaderMap, tls: bool, random: &dyn Entropy) -> (Option<String>
 /// The page that was asked for; where that was not a page but an act, which nobody should repeat unseen, the page with
 /// the form; else the host's start page.
 pub(crate) fn return_address(canonical: &Canonical, headers: &HeaderMap, public_port: Option<u16>) -> String {
-    let scheme = if canonical.tls() { "https" } else { "http" };
-    let host = match public_port {
-        Some(443) if canonical.tls() => canonical.host().to_string(),
-        Some(80) if !canonical.tls() => canonical.host().to_string(),
-        Some(port) => format!("{}:{port}", canonical.host()),
-        None => authority(canonical),
-    };
-    let origin = format!("{scheme}://{host}");
+    let origin = origin(canonical, public_port);
     let target = canonical.target().as_str();
     let page = if canonical.method() == Method::GET && !canonical.websocket() {
         Some(format!("{origin}{target}"))
@@ -68,6 +61,18 @@ pub(crate) fn return_address(canonical: &Canonical, headers: &HeaderMap, public_
         page_with_form(&origin, headers)
     };
     page.filter(|page| page.len() <= LONGEST).unwrap_or_else(|| format!("{origin}/"))
+}
+
+/// The origin that was asked, as its client sees it.
+pub(crate) fn origin(canonical: &Canonical, public_port: Option<u16>) -> String {
+    let scheme = if canonical.tls() { "https" } else { "http" };
+    let host = match public_port {
+        Some(443) if canonical.tls() => canonical.host().to_string(),
+        Some(80) if !canonical.tls() => canonical.host().to_string(),
+        Some(port) => format!("{}:{port}", canonical.host()),
+        None => authority(canonical),
+    };
+    format!("{scheme}://{host}")
 }
 
 /// The page of this very origin from which the browser says that it came.

@@ -170,7 +170,7 @@ pub(crate) fn answer(failure: &Failure, fail: &Fail, reader: Reader, tls: bool, 
     if let Some(cookie) = &fail.flow_cookie {
         headers.append(header::SET_COOKIE, cookie.clone());
     }
-    if failure.reason.status() == 401 && lead.is_none() {
+    if (failure.reason.status() == 401 || failure.reason == Reason::InsufficientScope) && lead.is_none() {
         headers.insert(header::WWW_AUTHENTICATE, demanded(failure));
     }
     if let Some(after) = failure.retry_after {
@@ -202,8 +202,18 @@ fn led_to(url: &str) -> Response<Body> {
     response
 }
 
-/// What a program must bring (RFC 6750 section 3; for step-up RFC 9470 section 3).
+/// What a program must bring (RFC 6750 section 3, RFC 9449 section 7.1; for step-up RFC 9470 section 3).
 fn demanded(failure: &Failure) -> HeaderValue {
+    match failure.reason {
+        Reason::TokenRefused => return HeaderValue::from_static(r#"Bearer realm="cardea", error="invalid_token""#),
+        Reason::ProofRefused => {
+            return HeaderValue::from_static(r#"DPoP realm="cardea", error="invalid_dpop_proof", algs="ES256 EdDSA""#);
+        }
+        Reason::InsufficientScope => {
+            return HeaderValue::from_static(r#"Bearer realm="cardea", error="insufficient_scope""#);
+        }
+        _ => {}
+    }
     let need = failure.challenge.as_ref().map(|challenge| challenge.need);
     HeaderValue::from_static(match need {
         Some(Need::Fresh) => r#"Bearer error="insufficient_user_authentication", max_age="0""#,

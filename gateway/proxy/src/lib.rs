@@ -4,7 +4,7 @@
 //! listener → edge (Canonical) → routing (Route) → access (Permit) → upstream | own pages → Response
 //!                                                     └→ failure → sign-in · step-up · 403 · 404
 //! ```
-//! What it needs of the rest of the gateway it asks through five small traits in [`own`]; it opens no store.
+//! What it needs of the rest of the gateway it asks through six small traits in [`own`] and [`live_token`]; it opens no store.
 
 pub mod access;
 mod answers;
@@ -25,6 +25,7 @@ pub mod headers;
 mod keepalive;
 pub mod limits;
 pub mod listener;
+pub mod live_token;
 pub mod metrics;
 pub mod observe;
 mod origin;
@@ -50,6 +51,7 @@ pub use failure::{Challenge, Failure};
 pub use forward_auth::{Description, Vouched};
 pub use limits::Limits;
 pub use listener::{Listener, Security};
+pub use live_token::{LiveToken, Tokens};
 pub use own::{Admitted, AssertionFor, Assertions, Faces, Found, OwnPages, Recorder, Sessions, StoreFault};
 pub use permit::Permit;
 pub use pipeline::{Evaluation, Inquiry, Parts, Proxy};

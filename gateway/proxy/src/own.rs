@@ -15,8 +15,8 @@ use http::{HeaderValue, Request, Response};
 use rustls_pki_types::CertificateDer;
 
 use crate::{
-    App, Body, Canonical, ClientCertificate, Connection, Failure, LiveSession, Permit, Site, Tenant, pipeline::Way,
-    story::Story,
+    App, Body, Canonical, ClientCertificate, Connection, Failure, LiveSession, LiveToken, Permit, Site, Tenant,
+    pipeline::Way, story::Story,
 };
 
 /// A store did not answer, or answered nonsense. Becomes `503 store-unavailable`.
@@ -77,6 +77,8 @@ pub struct AssertionFor<'a> {
     pub caller: &'a Caller,
     /// The session, where there is one.
     pub session: Option<&'a Arc<LiveSession>>,
+    /// The token of a program, where one was shown.
+    pub token: Option<&'a Arc<LiveToken>>,
     /// The request, where the app wants an assertion for each.
     pub request: Option<(EntryId, &'a Canonical)>,
     /// The present moment.

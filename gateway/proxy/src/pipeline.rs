@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 
 use crate::{
     Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, Limits, OwnPages, Permit, Recorder,
-    Sessions, Settings, Site, Snapshot, StoreFault, access,
+    Sessions, Settings, Site, Snapshot, StoreFault, Tokens, access,
     access::{Answer, Asker},
     body::Measure,
     failure::{self, Fail, Reader},
@@ -42,10 +42,12 @@ mod caller;
 mod evaluating;
 mod forwarding;
 mod instead;
+mod program;
 mod sharing;
 mod vouching;
 
 pub use evaluating::{Evaluation, Inquiry};
+use program::Spent;
 use vouching::{Misunderstood, view};
 
 /// The slowest that a body for our own pages may come once [`Limits::own_body`] is over, in bytes a second. 4 KiB: most come with
@@ -58,6 +60,8 @@ const OWN_RATE: u32 = 4 * 1024;
 pub struct Parts {
     /// Sessions by handle.
     pub sessions: Arc<dyn Sessions>,
+    /// Tokens of programs.
+    pub tokens: Arc<dyn Tokens>,
     /// Signed identity for upstreams.
     pub assertions: Arc<dyn Assertions>,
     /// The log.
@@ -91,6 +95,8 @@ pub struct Proxy {
     /// Tunnels, which outlive their connection's HTTP.
     pub(crate) tunnels: TaskTracker,
     misunderstood: Misunderstood,
+    /// Proofs of possession that were shown.
+    spent: Spent,
     /// Lines of the log that say that a store does not answer.
     silence: Seldom,
 }
@@ -112,6 +118,7 @@ impl Proxy {
             visitor: Arc::new(Principal::of(&Caller::Visitor)),
             tunnels: TaskTracker::new(),
             misunderstood: Misunderstood::default(),
+            spent: Spent::default(),
             silence: Seldom::default(),
         });
         proxy.streams.serve(Arc::downgrade(&proxy));
@@ -251,7 +258,11 @@ impl Proxy {
         self.parts.recorder.admits(&site.tenant.id)?;
         let limits = &snapshot.settings.limits;
         let limit = limits.decision;
-        let (asker, over) = within(limit, self.caller(&site, &canonical, connection, (&head.headers, limits))).await?;
+        let program = self.program(story, (&site, &app), &canonical, connection, (&mut head.headers, limits));
+        let (asker, over) = match within(limit, program).await? {
+            Some(program) => (program, None),
+            None => within(limit, self.caller(&site, &canonical, connection, (&head.headers, limits))).await?,
+        };
         story.is_by(&asker);
         let _shares = self.shares_of(&asker, canonical.client(), (&site, &app), limits)?;
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
@@ -287,6 +298,9 @@ impl Proxy {
         let target = if preflight { app.model.preflight(path) } else { app.model.locate(method, path) };
         let nothing = || if app.model.knows(method) { Reason::NotFound } else { Reason::MethodNotAllowed };
         let target = target.ok_or_else(nothing)?;
+        if !program::in_scope(asker, target.action(), target.kind_of_action()) {
+            return Err(story.is_refused("its scope does not say so", Reason::InsufficientScope));
+        }
         let (answer, decision) = access::decide(&site.tenant, asker, &target, canonical, (story.entry, story.at));
         story.decision = Some(decision);
         match answer {
@@ -391,15 +405,22 @@ impl Proxy {
         if app.spec.id != asked.app {
             return Ok(false);
         }
-        let asker = match asked.asker.session() {
-            None => asked.asker.clone(),
-            Some(was) => match self.parts.sessions.current(&site.tenant.id, was.id, canonical.host(), now).await? {
-                Some(session) if session.id == was.id && session.is_live(now) => Asker::Session(session),
+        let asker = match &asked.asker {
+            Asker::Other(_) => asked.asker.clone(),
+            Asker::Token(was) => match self.parts.tokens.current(was, now).await? {
+                Some(token) if token.is_live(now) && token.apps.contains(&asked.app) => Asker::Token(token),
                 _ => return Ok(false),
             },
+            Asker::Session(was) => {
+                match self.parts.sessions.current(&site.tenant.id, was.id, canonical.host(), now).await? {
+                    Some(session) if session.id == was.id && session.is_live(now) => Asker::Session(session),
+                    _ => return Ok(false),
+                }
+            }
         };
         let Some(target) = app.model.locate(canonical.method().as_str(), canonical.path()) else { return Ok(false) };
-        let held = access::is_held(&asker, &app, canonical);
+        let held = access::is_held(&asker, &app, canonical)
+            || !program::in_scope(&asker, target.action(), target.kind_of_action());
         Ok(!held && access::still_allowed(&site.tenant, &asker, &target, canonical, now))
     }
 }

@@ -180,13 +180,22 @@ impl Snapshot {
     }
 }
 
+/// Whether it is one of the pages at which a person is asked what a program may do.
+fn is_for_people(canonical: &Canonical) -> bool {
+    let mut segments = canonical.segments();
+    segments.next() == Some("oauth2") && matches!(segments.next(), Some("authorize" | "device"))
+}
+
 /// The app that answers `canonical`. On app hosts only `/.cardea/` is ours (and `/oauth2/`, where the app says so); on sign-in
 /// hosts everything is. What is for machines is behind their door, and behind no other.
 pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection) -> Result<Arc<App>, Reason> {
     let own = &site.tenant.own;
     let first = canonical.segments().next().unwrap_or_default();
-    let for_machines = matches!(site.role, SiteRole::SignIn) && matches!(first, "ca" | "access");
-    if for_machines != (connection.door == Door::Machines) {
+    let at_sign_in = matches!(site.role, SiteRole::SignIn);
+    let for_machines = at_sign_in && matches!(first, "ca" | "access");
+    // Programs come to either door: to the machines' where their certificate is to be seen (RFC 8705).
+    let for_either = at_sign_in && first == "oauth2" && !is_for_people(canonical);
+    if !for_either && for_machines != (connection.door == Door::Machines) {
         return Err(Reason::NotFound);
     }
     let app = match &site.role {
@@ -195,7 +204,9 @@ pub(crate) fn route(site: &Site, canonical: &Canonical, connection: &Connection)
         SiteRole::SignIn => match first {
             "ca" => &own.machines,
             "access" => &own.decisions,
-            "" | "factors" | "sessions" | "activity" => &own.portal,
+            "oauth2" if is_for_people(canonical) => &own.portal,
+            "oauth2" if connection.door == Door::Machines => &own.machines,
+            "" | "factors" | "sessions" | "activity" | "programs" => &own.portal,
             "admin" | "api" => &own.console,
             _ => &own.sign_in,
         },

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record};
+use cardea_audit::{Actor, Client, Decision, Entry, Event, Request as Record, event::Program};
 use cardea_core::{Caller, EntryId, Languages, Reason, SessionId, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts as Head};
 use http_body::Body as _;
@@ -16,7 +16,7 @@ use crate::{
     access::Asker,
     cors::Crossing,
     edge,
-    failure::Reader,
+    failure::{Fail, Reader},
     forward_auth::{Asking, Misput, Narrowed},
     headers::outbound::request_id,
     metrics::Stage,
@@ -49,6 +49,7 @@ pub(crate) struct Story {
     pub(crate) crossing: Option<Box<Crossing>>,
     pub(crate) caller: Caller,
     session: Option<SessionId>,
+    by: Option<Arc<Program>>,
     pub(crate) decision: Option<Decision>,
     /// What is gathered for others who are told of its end.
     gathered: Option<Box<Gathered>>,
@@ -96,6 +97,7 @@ impl Story {
             crossing: None,
             caller: Caller::Visitor,
             session: None,
+            by: None,
             decision: None,
             called: None,
             asking: None,
@@ -160,6 +162,13 @@ impl Story {
     pub(crate) fn is_by(&mut self, asker: &Asker) {
         self.caller = asker.principal().caller().clone();
         self.session = asker.session().map(|session| session.id);
+        self.by = asker.token().map(|token| Arc::clone(&token.by));
+    }
+
+    /// What a program showed is not good here. Why, the entry tells; who showed it, the reason.
+    pub(crate) fn is_refused(&mut self, why: &str, reason: Reason) -> Fail {
+        self.detail = Some(why.into());
+        reason.into()
     }
 
     /// The answer's head is decided. A body that streams on afterwards belongs to the same entry.
@@ -228,6 +237,7 @@ impl Story {
                 reason,
                 micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 decision,
+                by: self.by.clone(),
                 asked_by: self.asking.map(|asking| asking.dialect.name().into()),
                 detail: self.detail.as_deref().map(str::to_owned),
             })),

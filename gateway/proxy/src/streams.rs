@@ -27,7 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{Canonical, Connection, Proxy, access::Asker};
+use crate::{Canonical, Connection, Proxy, access::Asker, live_token::Ended};
 
 /// How often sessions are looked at. A second: half of what a cut may take.
 const BEAT: Duration = Duration::from_secs(1);
@@ -57,15 +57,19 @@ pub enum Changed {
     User(UserId),
     /// A session.
     Session(SessionId),
+    /// What a program had.
+    Program(Ended),
 }
 
 impl Changed {
     fn concerns(self, asker: &Asker) -> bool {
-        match (self, asker.session()) {
-            (Self::User(id), Some(session)) => session.user.id == id,
-            (Self::Session(id), Some(session)) => session.id == id,
+        match (self, asker) {
             (Self::Everything, _) => true,
-            (_, None) => false,
+            (Self::User(id), Asker::Session(session)) => session.user.id == id,
+            (Self::User(id), Asker::Token(token)) => token.is_of(Ended::User(id)),
+            (Self::Session(id), Asker::Session(session)) => session.id == id,
+            (Self::Program(end), Asker::Token(token)) => token.is_of(end),
+            _ => false,
         }
     }
 }
@@ -258,7 +262,11 @@ impl Streams {
 
 impl Open {
     fn is_over(&self, now: Timestamp) -> bool {
-        self.asked.asker.session().is_some_and(|session| !session.is_live(now))
+        match &self.asked.asker {
+            Asker::Session(session) => !session.is_live(now),
+            Asker::Token(token) => !token.is_live(now),
+            Asker::Other(_) => false,
+        }
     }
 
     fn answered(&self) -> (u64, Instant) {

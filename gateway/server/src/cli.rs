@@ -52,6 +52,8 @@ enum Command {
     Policy(commands::policy::Arguments),
     /// Invite, list, show, suspend, reset and delete people; end their sessions.
     User(commands::user::Arguments),
+    /// List clients, programs that obtain tokens; make the secrets of those that have one.
+    Client(commands::client::Arguments),
     /// Put other keys into the place of those that seal what is kept; seal the first under a passphrase.
     Keys(commands::keys::Arguments),
     /// Issue enrolment tokens; list certificates and roots.
@@ -94,6 +96,7 @@ async fn run(command: Command, context: &Context) -> Ended {
         Command::Apply(arguments) => Box::pin(commands::apply::run(arguments, context)).await,
         Command::Export(arguments) => Box::pin(commands::export::run(arguments, context)).await,
         Command::Policy(arguments) => Box::pin(commands::policy::run(arguments, context)).await,
+        Command::Client(arguments) => Box::pin(commands::client::run(arguments, context)).await,
         Command::Keys(arguments) => Box::pin(commands::keys::run(arguments, context)).await,
         Command::User(arguments) => Box::pin(commands::user::run(arguments, context)).await,
         Command::Cert(arguments) => Box::pin(commands::cert::run(arguments, context)).await,

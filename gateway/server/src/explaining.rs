@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use cardea_audit::{Actor, Decision, Entry, Event, PolicyRef, Request, Verdict};
-use cardea_core::{AppId, Assurance, Caller, Timestamp, diagnostic::nearest, resources::TenantBundle};
+use cardea_core::{AppId, Assurance, Caller, ClientId, Timestamp, diagnostic::nearest, resources::TenantBundle};
 use cardea_identity::{Email, sign_in::usable};
 use cardea_policy::{
     AppModel, Engine, Explanation, Facts, PATH_BYTES, Principal, Question, Sources, VerdictWord, built_in,
@@ -171,13 +171,15 @@ fn changed_since(told: &Explanation, decision: &Decision, hash: &str) -> Vec<Str
     .collect()
 }
 
-fn facts<'a>(request: &'a Request, decision: &Decision, factors: &'a [&'a str]) -> Facts<'a> {
+fn facts<'a>(request: &'a Request, decision: &'a Decision, factors: &'a [&'a str]) -> Facts<'a> {
     let context = &decision.context;
     let assurance = Assurance::from_level(context.assurance);
     Facts {
         assurance,
         signed_in: assurance.and_then(|_| u64::try_from(context.signed_in).ok()),
         factors,
+        client_id: request.by.as_ref().and_then(|by| by.client.as_ref()).map_or("", ClientId::as_str),
+        scope: &context.scope,
         ..Facts::visitor(context.time, context.client, &request.method, &request.host, &request.path)
     }
 }

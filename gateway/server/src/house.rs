@@ -15,6 +15,7 @@ mod open_fault;
 mod operator_key;
 mod parting;
 mod people;
+mod programs;
 mod raising;
 mod reading;
 mod remembering;
@@ -67,6 +68,7 @@ pub(crate) use operator_key::OperatorKey;
 pub use parting::Reset;
 pub(crate) use people::subject;
 pub use people::{ChangeFault, Invited};
+use programs::TokenCache;
 pub(crate) use raising::{BELOW_MINIMUM, Raising};
 pub use reading::{Reading, store_to_read};
 pub(crate) use remembering::{DeviceKey, InBrowser, Recalled};
@@ -113,6 +115,7 @@ pub struct House {
     pub(crate) keys: KeyRing,
     minted: Minted,
     cache: SessionCache,
+    tokens: TokenCache,
     /// The last change that the state in force was read after.
     seen: AtomicI64,
     /// When the state in force was last known to be the newest.
@@ -223,6 +226,7 @@ impl House {
             keys: KeyRing::default(),
             minted: Minted::default(),
             cache: SessionCache::new(config.limits.sessions_cached),
+            tokens: TokenCache::new(config.limits.sessions_cached),
             http,
             mail,
             providers: crate::sign_in::Providers::default(),
@@ -325,6 +329,7 @@ impl House {
     /// Lets go of what memory holds beyond its use; to be called now and then.
     pub fn sweep(&self) {
         self.cache.sweep(self.now());
+        self.tokens.sweep(self.now());
         self.minted.sweep(self.now());
     }
 

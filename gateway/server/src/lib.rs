@@ -21,6 +21,7 @@ pub mod fuzzing;
 pub mod house;
 pub mod logging;
 mod mail;
+mod oauth2;
 mod observing;
 pub mod ops;
 pub mod outgoing;

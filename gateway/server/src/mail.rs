@@ -14,7 +14,7 @@ mod queue;
 use std::sync::Arc;
 
 use cardea_audit::{Event, Subject};
-use cardea_core::{Language, ProviderId, Reason, TenantId};
+use cardea_core::{ClientId, Language, ProviderId, Reason, TenantId};
 use cardea_identity::{Email, Status, factors::email::Code};
 use cardea_storage::StoreFault;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -198,10 +198,20 @@ impl House {
     /// Tells a person what an event changed about their account, where it is of that kind.
     pub(crate) fn give_notice(&self, tenant: &TenantId, event: &Event) {
         if self.mail.is_on()
-            && let Some((user, notice)) = Notice::of(event, |provider| self.provider_name(tenant, provider))
+            && let Some((user, notice)) = Notice::of(
+                event,
+                |provider| self.provider_name(tenant, provider),
+                |client| self.client_name(tenant, client),
+            )
         {
             self.notify(tenant, user.clone(), notice);
         }
+    }
+
+    fn client_name(&self, tenant: &TenantId, id: &ClientId) -> String {
+        let state = self.tenant(tenant);
+        let known = state.as_ref().and_then(|state| state.bundle.clients.get(id));
+        known.map_or_else(|| id.to_string(), |client| client.name.clone())
     }
 
     fn provider_name(&self, tenant: &TenantId, id: &ProviderId) -> String {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cardea_audit::Event;
 use cardea_core::{Diagnostics, TenantId};
-use cardea_proxy::Changed;
+use cardea_proxy::{Changed, live_token::Ended};
 use cardea_storage::{Announced, Change};
 
 use crate::{
@@ -147,6 +147,13 @@ fn take(house: &House, changes: &[Announced]) -> bool {
             Change::Resources | Change::Policies | Change::Authority | Change::Keys => resources = true,
             Change::User(user) | Change::SessionsOf(user) => house.forget_user(user),
             Change::Session(session) => house.forget_session(session),
+            Change::Grant(id) => house.forget_program(Ended::Grant(id)),
+            Change::Token(id) => house.forget_program(Ended::Token(id)),
+            Change::AccessKey(id) => house.forget_program(Ended::AccessKey(id)),
+            Change::Unknown => {
+                house.forget_everybody();
+                resources = true;
+            }
         }
     }
     resources
@@ -183,9 +190,10 @@ async fn hourly(house: &Arc<House>) {
         house.store.drop_old_keys(now).await?;
         let none = state.tenants.values().filter(|tenant| tenant.bundle.tenant.factors.remember_days.is_none());
         house.store.drop_devices(&none.map(|tenant| tenant.id().clone()).collect::<Vec<_>>(), now).await?;
+        house.store.sweep_programs(now).await?;
         house.store.prune_changes(now.minus(day)).await
     };
     if let Err(error) = dropped.await {
-        tracing::warn!(error = %with_causes(&error), "old keys, devices and changes cannot be dropped now");
+        tracing::warn!(error = %with_causes(&error), "old keys, devices, grants and changes cannot be dropped now");
     }
 }

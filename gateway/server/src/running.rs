@@ -197,6 +197,7 @@ fn with_http3(
 /// The data plane of a house.
 pub(crate) fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
     let parts = Parts {
+        tokens: Arc::clone(house) as Arc<dyn cardea_proxy::Tokens>,
         sessions: Arc::clone(house) as _,
         assertions: Arc::clone(house) as _,
         recorder: Arc::clone(house) as _,

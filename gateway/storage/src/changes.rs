@@ -1,7 +1,7 @@
 //! The change feed: what each change touched, written in the change's own transaction, so that other processes learn of
 //! it by asking for what came after.
 
-use cardea_core::{SessionId, TenantId, Timestamp, UserId};
+use cardea_core::{AccessKeyId, GrantId, SessionId, TenantId, Timestamp, TokenId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,6 +28,14 @@ pub enum Change {
     Keys,
     /// CA material.
     Authority,
+    /// What a person has let a client do ended.
+    Grant(GrantId),
+    /// An access token was given back.
+    Token(TokenId),
+    /// A personal access key is gone.
+    AccessKey(AccessKeyId),
+    /// Something that only a younger gateway than this knows, which has announced it.
+    Unknown,
 }
 
 /// A change with its place in the feed.
@@ -65,7 +73,13 @@ impl Store {
             .fetch_all(self.reader())
             .await?;
         rows.iter()
-            .map(|row| Ok(Announced { seq: row.int("seq")?, tenant: row.owner("tenant")?, change: row.json("body")? }))
+            .map(|row| {
+                Ok(Announced {
+                    seq: row.int("seq")?,
+                    tenant: row.owner("tenant")?,
+                    change: row.json("body").unwrap_or(Change::Unknown),
+                })
+            })
             .collect()
     }
 

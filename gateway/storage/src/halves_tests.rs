@@ -20,6 +20,7 @@ fn entry(of: &str, at: Timestamp, random: u64, mark: impl FnOnce(&mut Request)) 
         reason: None,
         micros: 0,
         decision: None,
+        by: None,
         asked_by: None,
         detail: None,
     };
@@ -96,6 +97,7 @@ fn decision() -> Decision {
             signed_in: 0,
             client: std::net::Ipv4Addr::LOCALHOST.into(),
             factors: vec![],
+            scope: Default::default(),
         },
     }
 }

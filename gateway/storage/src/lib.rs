@@ -6,13 +6,16 @@
 //! - [`SharedState`]: sessions, one-time values and tries; in the same SQLite file ([`SqlShared`]) or in Redis
 //!   ([`RedisShared`]).
 
+mod access_keys;
 mod certificates;
 mod changes;
+mod clients;
 mod counts;
 mod devices;
 mod engine;
 mod factors;
 mod fault;
+mod grants;
 mod grounds;
 mod halves;
 mod identities;

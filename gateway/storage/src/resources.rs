@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt};
 
 use cardea_core::{
     AppId, ClientId, Diagnostic, Diagnostics, Entropy, GroupId, ProviderId, TenantId, Timestamp,
-    resources::{AppSpec, Bundle, ClientSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec},
+    resources::{
+        AppSpec, Bundle, ClientSpec, GroupSpec, PolicySet, PolicyText, ProviderSpec, Resource, TenantBundle, TenantSpec,
+    },
 };
 use cardea_identity::Sealer;
 use serde_json::Value;
@@ -339,7 +341,13 @@ impl Store {
             ResourceChange::PutProvider(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
             ResourceChange::PutGroup(tenant, spec) => put(tx, tenant, spec.id.as_str(), spec).await?,
             ResourceChange::PutClient(tenant, spec) => put(tx, tenant, spec.id.as_str(), &**spec).await?,
-            ResourceChange::DropClient(tenant, id) => drop(tx, tenant, ClientSpec::KIND, id.as_str()).await?,
+            ResourceChange::DropClient(tenant, id) => {
+                // One that is made later under its name was let do nothing by anybody.
+                for sql in DROP_CLIENT {
+                    sqlx::query(*sql).bind(tenant.as_str()).bind(id.as_str()).execute(&mut **tx).await?;
+                }
+                drop(tx, tenant, ClientSpec::KIND, id.as_str()).await?;
+            }
             ResourceChange::DropApp(tenant, id) => drop(tx, tenant, AppSpec::KIND, id.as_str()).await?,
             ResourceChange::DropProvider(tenant, id) => drop(tx, tenant, ProviderSpec::KIND, id.as_str()).await?,
             ResourceChange::DropGroup(tenant, id) => {
@@ -358,6 +366,13 @@ impl Store {
         Ok(None)
     }
 }
+
+/// What goes with a client.
+const DROP_CLIENT: &[&str] = &[
+    "DELETE FROM refresh_tokens WHERE tenant = $1 AND grant_id IN (SELECT id FROM grants WHERE tenant = $1 AND client = $2)",
+    "DELETE FROM grants WHERE tenant = $1 AND client = $2",
+    "DELETE FROM client_secrets WHERE tenant = $1 AND client = $2",
+];
 
 async fn succeed(
     tx: &mut Writing,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cardea_core::{Entropy, FactorId, ProviderId, SessionId, TenantId, Timestamp, UserId};
+use cardea_core::{AccessKeyId, Entropy, FactorId, GrantId, ProviderId, SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
     FactorData, LinkedIdentity, Sealed, Sealer, TicketHash,
     factors::{recovery, totp},
@@ -55,6 +55,8 @@ const TABLES: &[(&str, &str, &str, &str, Again)] = &[
     ("tickets", "rowid", "hash, sealed", "sealed = $2", ticket),
     ("policy_versions", "rowid", "version, sealed", "sealed = $2", policies),
     ("sessions", "rowid", "id, sealed", "sealed = $2", session),
+    ("grants", "rowid", "id, sealed", "sealed = $2", grant),
+    ("access_keys", "rowid", "id, sealed", "sealed = $2", access_key),
     ("signing_keys", "rowid", "id, tenant, sealed", "sealed = $2", signing_key),
     ("secrets", "rowid", "id, tenant, purpose, sealed", "sealed = $2", secret),
     ("log", "seq", "tenant, seq, link, sealed", "sealed = $2", entry),
@@ -298,6 +300,14 @@ fn policies(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<
 
 fn session(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {
     bytes(row, Place::Session(row.parsed("id", SessionId::parse)?), sealer, entropy)
+}
+
+fn grant(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {
+    bytes(row, Place::Grant(row.parsed("id", GrantId::parse)?), sealer, entropy)
+}
+
+fn access_key(row: &AnyRow, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {
+    bytes(row, Place::AccessKey(row.parsed("id", AccessKeyId::parse)?), sealer, entropy)
 }
 
 fn bytes(row: &AnyRow, place: Place<'_>, sealer: &Sealer, entropy: &dyn Entropy) -> Result<Vec<To>, StoreFault> {

@@ -8,6 +8,8 @@
 //! | `tickets` | payload and author | hash |
 //! | `policy_versions` | author and note | number |
 //! | `sessions` | browser, address and proofs | id |
+//! | `grants` | what it is good for, browser, address and factors | id |
+//! | `access_keys` | name, and what it is good for | id |
 //! | `log` | the entry (see [`cardea_identity::sealing::EntrySealer`]) | id, number, facets |
 //! | `tries` | nothing | a mark of what was tried, at whose account and from where |
 //! | `one_time`, `signing_keys`, `secrets` | the value, by whoever made it | hash, id |
@@ -17,7 +19,7 @@
 
 use std::fmt;
 
-use cardea_core::{Entropy, FactorId, SessionId, TenantId, UserId};
+use cardea_core::{AccessKeyId, Entropy, FactorId, GrantId, SessionId, TenantId, UserId};
 use cardea_identity::{Email, LinkedIdentity, Sealer, TicketHash};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -32,6 +34,8 @@ pub(crate) enum Place<'a> {
     Ticket(&'a TicketHash),
     Policies(i64),
     Session(SessionId),
+    Grant(GrantId),
+    AccessKey(AccessKeyId),
 }
 
 impl fmt::Display for Place<'_> {
@@ -46,6 +50,8 @@ impl fmt::Display for Place<'_> {
             Self::Ticket(hash) => write!(f, "ticket/{hash}"),
             Self::Policies(version) => write!(f, "policies/{version}"),
             Self::Session(id) => write!(f, "session/{id}"),
+            Self::Grant(id) => write!(f, "grant/{id}"),
+            Self::AccessKey(id) => write!(f, "access-key/{id}"),
         }
     }
 }

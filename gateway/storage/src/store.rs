@@ -291,7 +291,11 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("../migrations/0007_suspended_from.sql")),
     (8, include_str!("../migrations/0008_own_accounts.sql")),
     (9, include_str!("../migrations/0009_unlinked.sql")),
+    (10, include_str!("../migrations/0010_programs.sql")),
 ];
+
+/// What PostgreSQL is told in its own words in the place of one of these.
+const IN_POSTGRES: &[(i64, &str)] = &[(10, include_str!("../migrations/postgres/0010_programs.sql"))];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.
 const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
@@ -322,7 +326,8 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault, engine: Engine) -> Result<
         stands = version;
     }
     for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > stands) {
-        sqlx::raw_sql(*sql).execute(&mut *tx).await?;
+        let own = IN_POSTGRES.iter().find(|(own, _)| own == version && engine == Engine::Postgres);
+        sqlx::raw_sql(own.map_or(*sql, |(_, own)| *own)).execute(&mut *tx).await?;
         if *version == SEALED {
             seal_up::seal_what_lies_open(&mut tx, vault).await?;
             sqlx::raw_sql(include_str!("../migrations/0004_sealed_after.sql")).execute(&mut *tx).await?;

@@ -139,6 +139,13 @@ pub(crate) fn user(of: &str, email: &str) -> User {
     }
 }
 
+/// Puts somebody into a pool.
+pub(crate) async fn add_user(store: &Store, of: &str, email: &str) -> UserId {
+    let user = user(of, email);
+    store.insert_user(&user).await.unwrap();
+    user.id
+}
+
 /// A clock that tests move.
 #[derive(Debug)]
 pub(crate) struct TestClock(AtomicI64);

@@ -144,13 +144,19 @@ impl Resource for ClientSpec {
             amiss("the client has an empty `name`".into(), "give the name that people know it by");
         }
         if self.grants.is_empty() {
-            amiss("`grants` is empty, so it comes by no token".into(), "write `grants = [\"client_credentials\"]`, say");
+            amiss(
+                "`grants` is empty, so it comes by no token".into(),
+                "write `grants = [\"client_credentials\"]`, say",
+            );
         }
         if self.apps.is_empty() {
             amiss("`apps` is empty, so its tokens would be for nothing".into(), "name the apps that it may use");
         }
         if self.scope.is_empty() {
-            amiss("`scope` is empty, so its tokens would be good for nothing".into(), "write `scope = [\"read\"]`, say");
+            amiss(
+                "`scope` is empty, so its tokens would be good for nothing".into(),
+                "write `scope = [\"read\"]`, say",
+            );
         }
         for one in self.scope.iter().filter(|one| !is_scope(one)) {
             amiss(
@@ -194,8 +200,11 @@ impl ClientSpec {
                 "it proves itself by its certificate, and no name in it is given".into(),
                 "write `spiffe_id = \"spiffe://…\"`",
             ),
-            (By::PrivateKeyJwt, _, None) | (By::TlsClientAuth, true, _) | (By::None | By::ClientSecret, true, None) => {}
-            (_, false, _) => amiss("`keys` are given, and not asked for".into(), "write `authentication = \"private_key_jwt\"`"),
+            (By::PrivateKeyJwt, _, None) | (By::TlsClientAuth, true, _) | (By::None | By::ClientSecret, true, None) => {
+            }
+            (_, false, _) => {
+                amiss("`keys` are given, and not asked for".into(), "write `authentication = \"private_key_jwt\"`")
+            }
             (_, true, Some(_)) => {
                 amiss("`spiffe_id` is given, and not asked for".into(), "write `authentication = \"tls_client_auth\"`");
             }
@@ -289,11 +298,20 @@ mod tests {
             ("grants = [\"device_code\"]\nscope = [\"re ad\"]", "cannot be a scope"),
             ("grants = [\"device_code\"]\nscope = [\"read\"]\ngroups = [\"staff\"]", "never asks in its own name"),
             ("grants = [\"device_code\"]\nscope = [\"read\"]\ndays = 0", "`days` is 0"),
-            ("grants = [\"device_code\"]\nscope = [\"read\"]\nredirect_uris = [\"https://a.example/\"]", "no code is brought"),
+            (
+                "grants = [\"device_code\"]\nscope = [\"read\"]\nredirect_uris = [\"https://a.example/\"]",
+                "no code is brought",
+            ),
             ("grants = [\"authorization_code\"]\nscope = [\"read\"]", "`redirect_uris` is empty"),
             ("grants = [\"password\"]\nscope = [\"read\"]", "unknown variant `password`"),
-            ("grants = [\"client_credentials\"]\nscope = [\"read\"]\nauthentication = \"private_key_jwt\"", "no key is given"),
-            ("grants = [\"client_credentials\"]\nscope = [\"read\"]\nauthentication = \"tls_client_auth\"", "no name in it"),
+            (
+                "grants = [\"client_credentials\"]\nscope = [\"read\"]\nauthentication = \"private_key_jwt\"",
+                "no key is given",
+            ),
+            (
+                "grants = [\"client_credentials\"]\nscope = [\"read\"]\nauthentication = \"tls_client_auth\"",
+                "no name in it",
+            ),
             (
                 "grants = [\"client_credentials\"]\nscope = [\"read\"]\nauthentication = \"private_key_jwt\"\n[[keys]]\nkty = \"RSA\"\ncrv = \"\"\nx = \"\"",
                 "none that is believed",

@@ -35,6 +35,10 @@ pub struct TenantSpec {
     /// How long sessions last.
     #[serde(default)]
     pub session: SessionRules,
+    /// For how many days personal access keys may last at the most: 1 to 366. Off, since whoever holds such a key acts as its
+    /// person until it ends; a program that can do OAuth needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_days: Option<u16>,
     /// What all of its apps' services together may take up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upstreams: UpstreamRules,
@@ -218,6 +222,12 @@ impl Resource for TenantSpec {
             found.push(
                 Diagnostic::new(source, format!("{} attributes are declared", self.attributes.len()))
                     .help(format!("declare at most {}", attributes::MOST_ATTRIBUTES)),
+            );
+        }
+        if self.access_key_days.is_some_and(|days| !(1..=366).contains(&days)) {
+            found.push(
+                Diagnostic::new(source, "access_key_days is not within 1 and 366")
+                    .help("give a number of days, or leave it away: then nobody makes access keys"),
             );
         }
         if self.upstreams.connections == 0 {

@@ -171,6 +171,7 @@ impl Found {
                 reason: refused,
                 micros: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 decision: self.decision,
+                by: None,
                 asked_by: Some(asked_by),
                 detail: user.is_none().then(|| "the subject is no active user".to_owned()),
             })),

@@ -123,6 +123,7 @@ impl Proxy {
             app: &way.app,
             caller: way.asker.principal().caller(),
             session: way.asker.session(),
+            token: way.asker.token(),
             request: per_request.then_some((story.entry, &*way.canonical)),
             now: story.at,
         });

@@ -44,6 +44,8 @@ impl Proxy {
         let share = |holder, percent| self.shares.take(holder, limits.share(percent, visits));
         let own = match (asker.session(), caller) {
             (Some(session), _) => Holder::Session(session.id),
+            (None, Caller::User(user)) => Holder::Person(user.id),
+            (None, Caller::Service { id, .. }) => Holder::Program(&site.tenant.id, id),
             (None, Caller::Workload { spiffe_id }) => Holder::Workload(spiffe_id),
             _ => Holder::Client(counted_as(client)),
         };

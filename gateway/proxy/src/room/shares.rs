@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use cardea_core::{AppId, SessionId, TenantId};
+use cardea_core::{AppId, SessionId, TenantId, UserId};
 
 /// Counts in a row. Some forty holders can have a full share at once, callers, apps and tenants together: each of the two rows
 /// then holds one in sixteen hundred. Only what is used of half a megabyte is ever touched.
@@ -29,6 +29,10 @@ pub(crate) enum Holder<'a> {
     Session(SessionId),
     /// A service with our certificate.
     Workload(&'a str),
+    /// A person in whose name programs ask.
+    Person(UserId),
+    /// A service account.
+    Program(&'a TenantId, &'a str),
     /// All who ask an app.
     App(&'a TenantId, &'a AppId),
     /// All who ask a tenant.

@@ -119,6 +119,7 @@ impl Plan {
         let lent = Lent::new();
         let parts = Parts {
             sessions: lent.clone(),
+            tokens: lent.clone(),
             assertions: lent.clone(),
             recorder: lent.clone(),
             own: lent.clone(),

@@ -13,7 +13,8 @@ use cardea_core::{Clock, Reason, SessionId, TenantId, Timestamp, entropy::Fixed}
 use cardea_identity::HandleHash;
 use cardea_proxy::{
     Admitted, AssertionFor, Assertions, Body, Faces, Failure, Found, LiveSession, OwnPages, Recorder, Sessions,
-    StoreFault,
+    StoreFault, Tokens,
+    live_token::{Judged, LiveToken, Shown},
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -42,6 +43,8 @@ pub(crate) struct Lent {
     pub(crate) clock: TestClock,
     pub(crate) entropy: Fixed,
     pub(crate) troubles: Mutex<HashMap<SessionId, Trouble>>,
+    /// What the texts of tokens are worth.
+    pub(crate) tokens: Mutex<HashMap<String, Judged>>,
     pub(crate) live: Mutex<HashMap<HandleHash, Arc<LiveSession>>>,
     pub(crate) rotations: Mutex<Vec<String>>,
     pub(crate) entries: Mutex<Vec<Entry>>,
@@ -72,6 +75,7 @@ impl Lent {
             clock: TestClock(AtomicI64::new(1_800_000_000)),
             entropy: Fixed::new(11),
             troubles: Mutex::default(),
+            tokens: Mutex::default(),
             live: Mutex::default(),
             rotations: Mutex::default(),
             entries: Mutex::default(),
@@ -86,6 +90,42 @@ impl Lent {
             admitted: Mutex::default(),
             keeps_admitted: AtomicBool::default(),
             written: tokio::sync::Notify::new(),
+        })
+    }
+}
+
+/// A token that is not known is somebody else's.
+impl Tokens for Lent {
+    fn known(&self, _: &TenantId, _: Shown<'_>, _: Timestamp) -> Option<Arc<LiveToken>> {
+        None
+    }
+
+    fn judge<'a>(
+        &'a self,
+        _: &'a TenantId,
+        shown: Shown<'a>,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<Judged, StoreFault>> {
+        Box::pin(async {
+            if self.sessions_fail.load(Ordering::SeqCst) {
+                return Err(StoreFault("the store is away".to_owned()));
+            }
+            if self.sessions_hang.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            Ok(self.tokens.lock().unwrap().get(shown.text).cloned().unwrap_or(Judged::Foreign))
+        })
+    }
+
+    fn current<'a>(
+        &'a self,
+        token: &'a Arc<LiveToken>,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Arc<LiveToken>>, StoreFault>> {
+        Box::pin(async move {
+            let tokens = self.tokens.lock().unwrap();
+            let known = tokens.values().any(|one| matches!(one, Judged::Good(good) if good.by == token.by));
+            Ok(known.then(|| Arc::clone(token)))
         })
     }
 }

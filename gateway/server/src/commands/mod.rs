@@ -7,6 +7,7 @@ pub mod apply;
 pub mod audit;
 pub mod cert;
 pub mod check;
+pub mod client;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod export;

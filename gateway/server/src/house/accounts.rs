@@ -197,6 +197,8 @@ impl House {
         doer: &Doer,
     ) -> Result<(), StoreFault> {
         let shown = |proof: &Proof| proof.means.factor() == Some(factor);
+        // What programs may do was given on the strength of all that the person had: whoever removes a factor may have lost it.
+        self.end_programs(tenant, user).await?;
         self.end_what_rests_on(tenant, user, shown, (except, doer)).await
     }
 

@@ -6,24 +6,54 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cardea_core::{AppId, Caller, SessionId, Timestamp, resources::Claim};
+use cardea_core::{AppId, Caller, Timestamp, resources::Claim};
 use cardea_identity::{
     assertion::{self, Assertion, Person, REUSE, Request},
     keys,
 };
-use cardea_proxy::{AssertionFor, Assertions, LiveSession, StoreFault};
+use cardea_proxy::{AssertionFor, Assertions, LiveSession, LiveToken, StoreFault};
 use http::HeaderValue;
 
 use super::House;
 
-/// Assertions that may serve again, by session.
+/// Assertions that may serve again, by session or token.
 #[derive(Default)]
-pub(super) struct Minted(Mutex<HashMap<SessionId, Vec<Kept>>>);
+pub(super) struct Minted(Mutex<HashMap<u128, Vec<Kept>>>);
+
+/// Behind whom an assertion stands, as it was read: another reading may say something else.
+enum Holder {
+    Session(Arc<LiveSession>),
+    Token(Arc<LiveToken>),
+}
+
+impl Holder {
+    fn of(of: &AssertionFor<'_>) -> Option<Self> {
+        let session = of.session.map(|session| Self::Session(Arc::clone(session)));
+        session.or_else(|| of.token.map(|token| Self::Token(Arc::clone(token))))
+    }
+
+    fn id(&self) -> Option<u128> {
+        match self {
+            Self::Session(session) => Some(session.id.as_uuid().as_u128()),
+            Self::Token(token) => {
+                let (of_token, of_key) =
+                    (token.by.token.map(|id| id.as_uuid()), token.by.access_key.map(|id| id.as_uuid()));
+                of_token.or(of_key).map(|id| id.as_u128())
+            }
+        }
+    }
+
+    fn is(&self, of: &AssertionFor<'_>) -> bool {
+        match self {
+            Self::Session(session) => of.session.is_some_and(|other| Arc::ptr_eq(session, other)),
+            Self::Token(token) => of.token.is_some_and(|other| Arc::ptr_eq(token, other)),
+        }
+    }
+}
 
 struct Kept {
     app: AppId,
-    /// The session as it was read: another reading may say something else.
-    session: Arc<LiveSession>,
+    holder: Holder,
     policy: Arc<str>,
     at: Timestamp,
     value: HeaderValue,
@@ -37,17 +67,16 @@ impl Assertions for House {
         if matches!(of.caller, Caller::Visitor) {
             return Ok(None);
         }
-        match of.session.filter(|_| of.request.is_none()) {
-            Some(session) => match self.minted.find(of, session) {
-                Some(value) => Ok(Some(value)),
-                None => {
-                    let value = self.sign(of)?;
-                    self.minted.keep(of, session, &value);
-                    Ok(Some(value))
-                }
-            },
-            None => self.sign(of).map(Some),
+        let holder = Holder::of(of).filter(|_| of.request.is_none());
+        let Some((holder, id)) = holder.and_then(|holder| holder.id().map(|id| (holder, id))) else {
+            return self.sign(of).map(Some);
+        };
+        if let Some(value) = self.minted.find(of, id) {
+            return Ok(Some(value));
         }
+        let value = self.sign(of)?;
+        self.minted.keep(of, (id, holder), &value);
+        Ok(Some(value))
     }
 }
 
@@ -86,9 +115,19 @@ impl House {
             aud: &of.app.spec.id,
             sub: &sub,
             tenant: &of.tenant.id,
-            amr: of.session.map_or(&[], |session| session.factors.as_slice()),
-            assurance: of.session.map(|session| session.assurance),
-            auth_time: of.session.map(|session| session.signed_in_at.as_secs()),
+            amr: match (of.session, of.token) {
+                (Some(session), _) => &session.factors,
+                (None, Some(token)) => &token.factors,
+                (None, None) => &[],
+            },
+            assurance: of.session.map(|session| session.assurance).or_else(|| of.token?.assurance),
+            auth_time: of
+                .session
+                .map(|session| session.signed_in_at)
+                .or_else(|| of.token?.signed_in_at)
+                .map(|at| at.as_secs()),
+            client_id: of.token.and_then(|token| token.by.client.as_ref()),
+            scope: of.token.map(|token| &token.scope),
             sid: of.session.map(|session| session.id),
             policy: &of.tenant.policy.hash,
             person,
@@ -100,14 +139,14 @@ impl House {
 }
 
 impl Minted {
-    fn find(&self, of: &AssertionFor<'_>, session: &Arc<LiveSession>) -> Option<HeaderValue> {
+    fn find(&self, of: &AssertionFor<'_>, id: u128) -> Option<HeaderValue> {
         let kept = self.lock();
-        let found = kept.get(&session.id)?.iter().find(|one| one.app == of.app.spec.id)?;
-        let same = Arc::ptr_eq(&found.session, session) && found.policy == of.tenant.policy.hash;
+        let found = kept.get(&id)?.iter().find(|one| one.app == of.app.spec.id)?;
+        let same = found.holder.is(of) && found.policy == of.tenant.policy.hash;
         (same && of.now >= found.at && of.now.since(found.at) < REUSE).then(|| found.value.clone())
     }
 
-    fn keep(&self, of: &AssertionFor<'_>, session: &Arc<LiveSession>, value: &HeaderValue) {
+    fn keep(&self, of: &AssertionFor<'_>, (id, holder): (u128, Holder), value: &HeaderValue) {
         let mut kept = self.lock();
         if kept.len() >= SESSIONS {
             kept.retain(|_, all| all.iter().any(|one| of.now.since(one.at) < REUSE));
@@ -115,11 +154,11 @@ impl Minted {
                 kept.clear();
             }
         }
-        let all = kept.entry(session.id).or_default();
+        let all = kept.entry(id).or_default();
         all.retain(|one| one.app != of.app.spec.id && of.now.since(one.at) < REUSE);
         all.push(Kept {
             app: of.app.spec.id.clone(),
-            session: Arc::clone(session),
+            holder,
             policy: Arc::clone(&of.tenant.policy.hash),
             at: of.now,
             value: value.clone(),
@@ -135,7 +174,7 @@ impl Minted {
     }
 
     /// Each change of the map is one call: a panic elsewhere leaves it whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Vec<Kept>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, Vec<Kept>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::{BrokeOff, House, doubled, with_causes};
 use crate::{
-    api, authzen, ca,
+    api, authzen, ca, oauth2,
     pages::{self, Look},
     portal, sign_in,
 };
@@ -53,10 +53,10 @@ impl Own {
     pub fn new(house: &Arc<House>) -> Self {
         let ready = |routes: Router<Arc<House>>| routes.with_state(Arc::clone(house));
         Self {
-            sign_in: ready(sign_in::routes().merge(pages::assets::routes())),
+            sign_in: ready(sign_in::routes().merge(oauth2::routes()).merge(pages::assets::routes())),
             portal: ready(portal::routes()),
             console: ready(api::routes()),
-            machines: ready(ca::routes()),
+            machines: ready(ca::routes().merge(oauth2::for_machines())),
             decisions: ready(authzen::routes()),
             house: Arc::downgrade(house),
         }

@@ -86,6 +86,7 @@ impl House {
     pub(crate) async fn configure(self: &Arc<Self>, config: Config, prepared: Prepared) {
         let _one_at_a_time = self.loading.lock().await;
         self.cache.resize(config.limits.sessions_cached);
+        self.tokens.resize(config.limits.sessions_cached);
         self.begun.resize(config.limits.edge.concurrency);
         let settings = Settings { observers: prepared.observers(), ..config.settings() };
         self.observing.settle(prepared);

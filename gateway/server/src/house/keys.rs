@@ -20,9 +20,9 @@ pub(crate) struct KeyRing(ArcSwap<HashMap<TenantId, Arc<Keys>>>);
 /// One tenant's keys.
 pub(crate) struct Keys {
     /// Those that are published.
-    pub(super) records: Vec<KeyRecord>,
+    pub(crate) records: Vec<KeyRecord>,
     /// Those of them that sign now or soon.
-    pub(super) signing: HashMap<String, SigningKey>,
+    pub(crate) signing: HashMap<String, SigningKey>,
 }
 
 /// Why a tenant's keys cannot be had.
@@ -42,7 +42,7 @@ pub enum KeysFault {
 }
 
 impl KeyRing {
-    pub(super) fn of(&self, tenant: &TenantId) -> Option<Arc<Keys>> {
+    pub(crate) fn of(&self, tenant: &TenantId) -> Option<Arc<Keys>> {
         self.0.load().get(tenant).cloned()
     }
 }

@@ -9,14 +9,15 @@ use cardea_core::{
 use cardea_identity::{
     Email, Factor, Status, Ticket, TicketHash, User,
     invitation::Invitation,
+    oauth2::grant::{GrantEnd, GrantEndReason},
     one_time::Purpose,
     session::{End, EndReason},
 };
-use cardea_proxy::Changed;
+use cardea_proxy::{Changed, live_token::Ended};
 use cardea_storage::{Inserted, StoreFault, TicketKind, TicketRecord};
 
 use super::{Doer, House};
-use crate::state::TenantState;
+use crate::{mail::Notice, state::TenantState};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,8 @@ impl House {
             return Ok(false);
         }
         let event = if why == EndReason::Reuse {
+            let whose = self.subject_of(tenant, session.user).await?;
+            self.notify(tenant, whose, Notice::SessionReused);
             Event::SessionReuse { user: session.user, session: id }
         } else {
             let user = self.subject_of(tenant, session.user).await?;
@@ -181,11 +184,25 @@ impl House {
     ) -> Result<u64, StoreFault> {
         let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
         let ended = self.shared.end_all_of_user(tenant, user, except, End { at: self.now(), why }).await?;
+        if except.is_none() {
+            self.end_programs(tenant, user).await?;
+        }
         self.forget_user(user);
         for session in open.iter().filter(|session| Some(session.id) != except) {
             self.forget_session(session.id);
         }
         Ok(ended)
+    }
+
+    /// Ends all that a user let programs do, access keys included; an entry tells it where there was anything.
+    pub(super) async fn end_programs(&self, tenant: &TenantId, user: UserId) -> Result<(), StoreFault> {
+        let end = GrantEnd { at: self.now(), why: GrantEndReason::Account };
+        let programs = self.store.end_programs_of(tenant, user, end).await?;
+        if programs > 0 {
+            let user = self.subject_of(tenant, user).await?;
+            self.record(tenant, &Doer::gateway(), Event::ProgramsEnded { user, programs }).await?;
+        }
+        Ok(())
     }
 
     /// Suspends a user and ends every session; tells how many ended. May be done again: what broke off half-way is made
@@ -357,9 +374,19 @@ impl House {
         }
     }
 
+    /// Something changed that this gateway does not know of: nothing is believed that was read before.
+    pub(crate) fn forget_everybody(&self) {
+        drop(self.cache.clear());
+        self.tokens.clear();
+        if let Some(proxy) = self.proxy() {
+            proxy.changed(Changed::Everything);
+        }
+    }
+
     /// A user changed: sessions are read anew, and their open streams are asked again.
     pub fn forget_user(&self, id: UserId) {
         self.cache.forget_user(id);
+        self.tokens.forget(Ended::User(id));
         if let Some(proxy) = self.proxy() {
             proxy.changed(Changed::User(id));
         }

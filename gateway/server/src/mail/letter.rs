@@ -4,7 +4,7 @@
 use std::{fmt, net::IpAddr};
 
 use cardea_audit::{Event, Subject};
-use cardea_core::{Language, ProviderId, Timestamp};
+use cardea_core::{ClientId, Language, ProviderId, Timestamp};
 use cardea_identity::factors::email::Code;
 
 use crate::pages::{Words, words::Text};
@@ -67,6 +67,14 @@ pub(crate) enum Notice {
     Copied,
     /// An administrator made a link by which a factor is added, and hands it over.
     LinkMade,
+    /// The client of this name was let act for the person.
+    ProgramAllowed(String),
+    /// A used refresh token of it was shown again: what it may do was ended.
+    ProgramReused(String),
+    /// An access key of this name was made.
+    KeyMade(String),
+    /// A replaced handle of a session was shown again: it was ended.
+    SessionReused,
     /// Somebody signed in from a browser that was not known to the account.
     NewBrowser {
         /// Which, as `cardea_identity::cookie::agent_label` calls it.
@@ -150,7 +158,11 @@ impl Letter {
 impl Notice {
     /// What an event is told to the person as, if it is told to them.
     /// `named` tells what people call a provider.
-    pub(super) fn of(event: &Event, named: impl Fn(&ProviderId) -> String) -> Option<(&Subject, Self)> {
+    pub(super) fn of(
+        event: &Event,
+        named: impl Fn(&ProviderId) -> String,
+        program: impl Fn(&ClientId) -> String,
+    ) -> Option<(&Subject, Self)> {
         Some(match event {
             // By whom the provider brought, it is no news to them.
             Event::IdentityLinked { user, provider, own: true, .. } => (user, Self::Linked(named(provider))),
@@ -166,6 +178,9 @@ impl Notice {
             }
             Event::DeviceForgotten { user, cause, .. } if &**cause == "copied" => (user, Self::Copied),
             Event::RecoveryUsed { user, left, .. } => (user, Self::RecoveryUsed(*left)),
+            Event::GrantMade { user, client, .. } => (user, Self::ProgramAllowed(program(client))),
+            Event::RefreshReuse { user, client, .. } => (user, Self::ProgramReused(program(client))),
+            Event::AccessKeyMade { user, name, .. } => (user, Self::KeyMade(name.clone())),
             _ => return None,
         })
     }
@@ -183,6 +198,10 @@ impl Notice {
             Self::Remembered { .. } => m.remembered.to_string(),
             Self::Copied => m.copied.to_string(),
             Self::LinkMade => m.link_made.to_string(),
+            Self::ProgramAllowed(name) => m.program_allowed.with(one_line(name)),
+            Self::ProgramReused(name) => m.program_reused.with(one_line(name)),
+            Self::KeyMade(name) => m.key_made.with(one_line(name)),
+            Self::SessionReused => m.session_reused.to_string(),
             Self::NewBrowser { .. } => m.new_browser.to_string(),
         }
     }
@@ -195,6 +214,9 @@ impl Notice {
                 vec![m.browser.with(w.browser(browser)), m.until.with(moment(*until))]
             }
             Self::Copied => vec![m.copied_hint.to_string()],
+            Self::ProgramAllowed(_) | Self::KeyMade(_) => vec![m.programs_hint.to_string()],
+            Self::ProgramReused(_) => vec![m.program_reused_hint.to_string()],
+            Self::SessionReused => vec![m.session_reused_hint.to_string()],
             Self::NewBrowser { browser, client } => {
                 let from = client.map(|client| m.client.with(client.to_canonical()));
                 std::iter::once(m.browser.with(w.browser(browser))).chain(from).collect()
@@ -284,10 +306,10 @@ mod tests {
         let forgotten =
             |cause: &str| Event::DeviceForgotten { user: user.clone(), devices: vec![], cause: cause.into() };
         for cause in ["portal", "signed-out", "administrator", "remembered-again"] {
-            assert_eq!(Notice::of(&forgotten(cause), named), None, "{cause}");
+            assert_eq!(Notice::of(&forgotten(cause), named, ClientId::to_string), None, "{cause}");
         }
         for (language, advice) in [(Language::English, "change it"), (Language::German, "Ändern Sie es")] {
-            let (_, notice) = Notice::of(&forgotten("copied"), named).unwrap();
+            let (_, notice) = Notice::of(&forgotten("copied"), named, ClientId::to_string).unwrap();
             let text = Letter::Notice { notice, at: AT }.written(&frame(language)).text;
             assert!(text.contains(advice) && text.contains("/sessions") && !text.contains("{}"), "{text}");
         }
@@ -303,12 +325,12 @@ mod tests {
             subject: "a-sub".to_owned(),
             own,
         };
-        assert_eq!(Notice::of(&linked(false), named), None, "they came by the provider");
+        assert_eq!(Notice::of(&linked(false), named, ClientId::to_string), None, "they came by the provider");
         let gone =
             Event::IdentityUnlinked { user: user.clone(), provider: provider.clone(), subject: "a-sub".to_owned() };
         for event in [linked(true), gone] {
             for language in Language::ALL {
-                let (_, notice) = Notice::of(&event, named).unwrap();
+                let (_, notice) = Notice::of(&event, named, ClientId::to_string).unwrap();
                 let Written { subject, text } = Letter::Notice { notice, at: AT }.written(&frame(language));
                 assert!(subject.contains("Work account") && !text.contains("a-sub") && !text.contains("{}"), "{text}");
             }

@@ -23,6 +23,7 @@ pub mod passkey;
 pub mod password;
 pub mod portal;
 pub mod problem;
+pub mod programs;
 pub mod recovery;
 pub mod sessions;
 pub mod sign_in;
@@ -50,6 +51,9 @@ pub use passkey::EnrolPasskey;
 pub use password::Password;
 pub use portal::{AppCard, Portal};
 pub use problem::Problem;
+pub use programs::{
+    AccessKeyMade, AccessKeyRow, AppChoice, Consent, DeviceCode, DeviceDone, NewAccessKey, ProgramRow, Programs,
+};
 pub use recovery::{EnrolRecovery, Recovery};
 pub use sessions::{DeviceRow, SessionRow, Sessions};
 pub use sign_in::{ProviderButton, SignIn};

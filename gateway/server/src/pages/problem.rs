@@ -42,6 +42,12 @@ pub enum Problem {
     LastFactor,
     /// This passkey or app is there already.
     AlreadyThere,
+    /// No device shows the code that was typed.
+    NoDevice,
+    /// No app was chosen for an access key, or nothing that it may do.
+    NothingChosen,
+    /// The person has as many access keys as one may have.
+    TooManyKeys,
     /// The step took too long; it can be begun again from this page.
     Expired,
     /// A refusal that is no form's to mend: it has the words and the status of its page.
@@ -74,7 +80,7 @@ impl Problem {
             | Self::WrongRecovery
             | Self::WrongPasskey => Reason::FactorRejected,
             Self::TooMany(_) => Reason::TooManyAttempts,
-            Self::LastFactor | Self::AlreadyThere => Reason::Conflict,
+            Self::LastFactor | Self::AlreadyThere | Self::TooManyKeys => Reason::Conflict,
             Self::Expired => Reason::SignInExpired,
             Self::Refused(reason) | Self::TryAgain(reason) => *reason,
             _ => Reason::BadInput,
@@ -102,6 +108,9 @@ impl Problem {
             Self::BadName => p.bad_name.to_string(),
             Self::LastFactor => p.last_factor.to_string(),
             Self::AlreadyThere => p.already_there.to_string(),
+            Self::NoDevice => w.programs.no_code.to_string(),
+            Self::NothingChosen => w.programs.nothing_chosen.to_string(),
+            Self::TooManyKeys => w.programs.too_many_keys.to_string(),
             Self::Expired => p.expired.to_string(),
             Self::Refused(reason) => {
                 let said = w.failure(*reason);

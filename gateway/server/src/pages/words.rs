@@ -86,7 +86,7 @@ words! {
     /// Words that many pages share.
     common: Common {
         skip, continue_, cancel, or, later, email, password, by_cardea, request_id, request_id_hint, sign_out,
-        apps, factors, sessions, activity, console, navigation, not_you, signed_in_as, assurance_1,
+        apps, factors, sessions, programs, activity, console, navigation, not_you, signed_in_as, assurance_1,
         assurance_2, assurance_3, assurance_1_hint, assurance_2_hint, assurance_3_hint, one_moment, onward,
     }
     /// The sign-in page.
@@ -100,7 +100,8 @@ words! {
     /// Letters.
     mail: MailWords {
         code_subject, code_lead, code_hint, invitation_subject, invitation_lead, invitation_hint, added, removed, changed,
-        recovery_made, recovery_used, recovery_left, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, remembered, until, copied, copied_hint, new_browser, browser, client, when, review,
+        recovery_made, recovery_used, recovery_left, program_allowed, program_reused, program_reused_hint, session_reused, session_reused_hint, key_made,
+        programs_hint, factor_link_subject, factor_link_lead, factor_link_hint, link_made, linked, unlinked, remembered, until, copied, copied_hint, new_browser, browser, client, when, review,
     }
     /// Setting up an app for codes.
     totp: TotpWords { title, lead, scan, qr_label, type_key, then_code, submit }
@@ -142,10 +143,17 @@ words! {
         title, lead, current, since, seen, address, end, end_label, end_all, end_all_lead, end_others, end_others_lead, end_others_and_forget, done_ended, done_others, browser_at,
         some_browser, some_program, unknown_browser, devices_title, devices_lead, remembered, forget, forget_label, done_forgotten,
     }
+    /// What programs may do in a person's name.
+    programs: ProgramWords {
+        title, lead, empty, since, used, end, end_label, keys_title, keys_lead, over, good_until, never, remove, remove_label, make,
+        make_lead, name, name_hint, good_for, days, read, write, act, may, there, ask_title, ask_lead, allow, deny, until,
+        device_warning, code_title, code_lead, code_label, code_hint, no_code, done_title, done_lead, denied_title, denied_lead,
+        made_title, made_lead, made_hint, made_done, nothing_chosen, too_many_keys, done_ended, done_removed,
+    }
     /// What lately happened to the account.
     activity: ActivityWords {
         title, lead, empty, signed_in, confirmed, refused, refused_with, recovery_used, reused, signed_out,
-        signed_out_everywhere, session_ended, joined, linked, unlinked, suspended, activated, reset, invited, attributes, link_made, link_used, device, remembered, forgotten, groups, added, removed, changed,
+        signed_out_everywhere, session_ended, joined, linked, unlinked, suspended, activated, reset, invited, attributes, program_allowed, program_ended, programs_ended, program_reused, key_made, key_removed, link_made, link_used, device, remembered, forgotten, groups, added, removed, changed,
         times, by_administrator, pages, newer, older,
     }
     /// The portal.

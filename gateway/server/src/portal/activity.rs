@@ -127,12 +127,23 @@ fn told(visit: &Visit, event: &Event) -> Option<(String, Tone)> {
             (a.forgotten.to_string(), Tone::Mind)
         }
         Event::DeviceForgotten { .. } => (a.forgotten.to_string(), Tone::Plain),
+        Event::GrantMade { client, .. } => (a.program_allowed.with(program(visit, client)), Tone::Mind),
+        Event::GrantEnded { client, .. } => (a.program_ended.with(program(visit, client)), Tone::Plain),
+        Event::RefreshReuse { client, .. } => (a.program_reused.with(program(visit, client)), Tone::Mind),
+        Event::ProgramsEnded { .. } => (a.programs_ended.to_string(), Tone::Plain),
+        Event::AccessKeyMade { name, .. } => (a.key_made.with(name), Tone::Mind),
+        Event::AccessKeyRemoved { name, .. } => (a.key_removed.with(name), Tone::Plain),
         Event::GroupsChanged { .. } => (a.groups.to_string(), Tone::Plain),
         Event::FactorAdded { factor_kind, name, .. } => (a.added.with(named(name, factor_kind)), Tone::Plain),
         Event::FactorRemoved { factor_kind, .. } => (a.removed.with(kind(factor_kind)), Tone::Plain),
         Event::FactorChanged { factor_kind, .. } => (a.changed.with(kind(factor_kind)), Tone::Plain),
         _ => return None,
     })
+}
+
+/// A client's name, as people know it.
+fn program(visit: &Visit, client: &cardea_core::ClientId) -> String {
+    visit.tenant.bundle.clients.get(client).map_or_else(|| client.to_string(), |client| client.name.clone())
 }
 
 fn kinds(look: &Look, factors: &[std::sync::Arc<str>]) -> String {

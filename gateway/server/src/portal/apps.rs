@@ -98,6 +98,8 @@ fn opens(visit: &Visit, app: &AppId, host: &str, path: &str) -> Option<Opens> {
         method: "GET",
         host,
         path,
+        client_id: "",
+        scope: &[],
     };
     let question = Question { principal: live.principal(), target: &target, facts };
     let verdict = engine.decide(&question);

@@ -1,15 +1,19 @@
-//! The portal: what a person can open, how they sign in, and where they are signed in. Each handler acts for the
+//! The portal: what a person can open, how they sign in, where they are signed in, and what programs do in their name. Each handler acts for the
 //! person of the request's session only; no address names another.
 
 mod accounts;
 mod activity;
 mod apps;
+mod authorize;
+mod consent;
+mod device;
 mod devices;
 mod enrolment;
 mod factors;
 mod fresh;
 mod link;
 mod passkey;
+mod programs;
 mod recovery;
 mod sessions;
 mod totp;
@@ -38,6 +42,12 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/factors/accounts/{id}/remove", get(accounts::ask_remove).post(accounts::remove))
         .route("/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
         .route("/factors/{id}/name", get(factors::ask_name).post(factors::rename))
+        .route("/oauth2/authorize", get(authorize::ask).post(authorize::answer))
+        .route("/oauth2/device", get(device::ask).post(device::answer))
+        .route("/programs", get(programs::show))
+        .route("/programs/{id}/end", post(programs::end))
+        .route("/programs/keys", get(programs::ask).post(programs::make))
+        .route("/programs/keys/{id}/remove", post(programs::remove))
         .route("/activity", get(activity::show))
         .route("/sessions", get(sessions::show))
         .route("/sessions/{id}/end", post(sessions::end))

@@ -1,6 +1,6 @@
 //! Who visits the portal, and how a handler's answer or failure reaches them.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -131,6 +131,11 @@ impl Visit {
     /// The request.
     pub(super) fn admitted(&self) -> &Admitted {
         &self.admitted
+    }
+
+    /// From which browser and address the request came.
+    pub(super) fn from(&self) -> (&HeaderMap, IpAddr) {
+        (&self.headers, self.admitted.client())
     }
 
     /// What the browser sent of cookies.

@@ -74,6 +74,7 @@ pub fn routes() -> Router<Arc<House>> {
         .route("/.cardea/sign-out", get(sign_out::at_app).post(sign_out::at_app))
         .route("/.cardea/session", get(hand_over::who_am_i))
         .route("/.cardea/jwks.json", get(keys::jwks))
+        .route("/oauth2/jwks.json", get(keys::jwks))
         .route("/oauth2/sign_out", get(oauth2_proxy::sign_out).post(oauth2_proxy::sign_out))
         .route("/oauth2/userinfo", get(oauth2_proxy::user_info))
 }

@@ -39,6 +39,7 @@ fn entry_of(of: Option<&str>, nth: u64) -> Entry {
             reason: nth.is_multiple_of(5).then_some(Reason::Denied),
             micros: 10,
             decision: None,
+            by: None,
             asked_by: None,
             detail: None,
         })),

@@ -47,7 +47,7 @@ const colours = HighlightStyle.define([
   { tag: tags.meta, color: "var(--muted)" },
 ]);
 
-const CONTEXT = ["assurance", "time", "signed_in", "client", "factors", "method", "host", "path"];
+const CONTEXT = ["assurance", "time", "signed_in", "client", "factors", "method", "host", "path", "client_id", "scope"];
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "read", "write"];
 
 function complete(words: Words) {

@@ -134,9 +134,12 @@ fn inside(change: &ResourceChange, plan: &Plan) -> Vec<String> {
             named
         }
         C::GuardRails(rails) => texts(&plan.before.bundle.guard_rails, rails),
-        C::ClearTenant(_) | C::DropTenant(_) | C::DropApp(..) | C::DropProvider(..) | C::DropGroup(..) | C::DropClient(..) => {
-            Vec::new()
-        },
+        C::ClearTenant(_)
+        | C::DropTenant(_)
+        | C::DropApp(..)
+        | C::DropProvider(..)
+        | C::DropGroup(..)
+        | C::DropClient(..) => Vec::new(),
     }
 }
 

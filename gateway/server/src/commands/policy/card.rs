@@ -33,6 +33,11 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
+/// Whether a value is to be shown: most requests come with no token.
+fn says(name: &str, value: &Value) -> bool {
+    !matches!(name, "client_id" | "scope") || *value != "" && *value != Value::Array(Vec::new())
+}
+
 /// The decision.
 pub(super) fn card(told: &Explanation) -> String {
     let mut card = Card::default();
@@ -41,9 +46,11 @@ pub(super) fn card(told: &Explanation) -> String {
     card.line(format_args!("who      {who} ({}; {groups})", told.caller.kind));
     card.line(format_args!("did      {} on app {}", told.action, told.app));
     card.line(format_args!("on       {}::\"{}\"{}", told.resource.kind, told.resource.id, attributes(told)));
-    let shown = ["assurance", "factors", "signed_in", "client", "time"];
-    let context =
-        shown.iter().filter_map(|name| told.context.get(*name).map(|value| format!("{name} {}", plain(value))));
+    let shown = ["assurance", "factors", "signed_in", "client_id", "scope", "client", "time"];
+    let context = shown.iter().filter_map(|name| {
+        let value = told.context.get(*name).filter(|value| says(name, value))?;
+        Some(format!("{name} {}", plain(value)))
+    });
     card.line(format_args!("with     {}", context.collect::<Vec<_>>().join(", ")));
     card.line(format_args!("verdict  {}: {}", verdict(told), told.reason_text));
     for changed in &told.changed_since {
@@ -148,6 +155,7 @@ mod tests {
             reason: Some(Reason::Denied),
             micros: 1,
             decision: None,
+            by: None,
             asked_by: None,
             detail: Some(ODD.to_owned()),
         };

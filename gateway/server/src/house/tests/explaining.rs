@@ -27,6 +27,7 @@ fn asked(stage: &Stage, policy: PolicyRef, resource: &str, verdict: Verdict) -> 
             signed_in: i64::MAX,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             factors: Vec::new(),
+            scope: Default::default(),
         },
     };
     let request = Request {
@@ -38,6 +39,7 @@ fn asked(stage: &Stage, policy: PolicyRef, resource: &str, verdict: Verdict) -> 
         reason: None,
         micros: 1,
         decision: Some(decision),
+        by: None,
         asked_by: None,
         detail: None,
     };

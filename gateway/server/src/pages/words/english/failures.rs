@@ -98,6 +98,16 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "You were away for a while, signed out elsewhere, or an administrator ended the session.",
             "Sign in again, and you return to where you were going.",
         ),
+        Reason::TokenRefused | Reason::ProofRefused => say(
+            "The program’s token is not good here",
+            "It is too old, was taken back, is for another app, or is not the program’s own.",
+            "Have the program sign in again. If that does not help, give the request id below.",
+        ),
+        Reason::InsufficientScope => say(
+            "The program may not do this",
+            "Its token is good for less than what it asked for.",
+            "Have the program ask for more, and say yes when you are asked.",
+        ),
         Reason::UserSuspended => say(
             "Your account is suspended",
             "An administrator has paused your access. Nothing of yours is lost.",

@@ -98,6 +98,16 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Sie waren eine Weile weg, haben sich anderswo abgemeldet, oder Ihre Administration hat die Sitzung beendet.",
             "Melden Sie sich neu an, dann gelangen Sie dorthin zurück, wohin Sie wollten.",
         ),
+        Reason::TokenRefused | Reason::ProofRefused => say(
+            "Das Token des Programms gilt hier nicht",
+            "Es ist zu alt, wurde zurückgenommen, ist für eine andere App oder gehört nicht diesem Programm.",
+            "Melden Sie sich mit dem Programm neu an. Hilft das nicht, nennen Sie die Anfrage-ID unten.",
+        ),
+        Reason::InsufficientScope => say(
+            "Das Programm darf das nicht",
+            "Sein Token reicht nicht für das, was es wollte.",
+            "Lassen Sie das Programm um mehr bitten, und stimmen Sie zu, wenn Sie gefragt werden.",
+        ),
         Reason::UserSuspended => say(
             "Ihr Konto ist gesperrt",
             "Ihre Administration hat Ihren Zugang ausgesetzt. Es ist nichts verloren.",
