@@ -20,6 +20,7 @@ mod linking;
 mod log;
 mod machines;
 mod mail;
+mod oauth2;
 mod observed;
 mod oidc;
 mod operator;

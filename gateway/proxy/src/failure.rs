@@ -207,7 +207,9 @@ fn demanded(failure: &Failure) -> HeaderValue {
     match failure.reason {
         Reason::TokenRefused => return HeaderValue::from_static(r#"Bearer realm="cardea", error="invalid_token""#),
         Reason::ProofRefused => {
-            return HeaderValue::from_static(r#"DPoP realm="cardea", error="invalid_dpop_proof", algs="ES256 EdDSA""#);
+            return HeaderValue::from_static(
+                r#"DPoP realm="cardea", error="invalid_dpop_proof", algs="ES256 EdDSA Ed25519""#,
+            );
         }
         Reason::InsufficientScope => {
             return HeaderValue::from_static(r#"Bearer realm="cardea", error="insufficient_scope""#);

@@ -4,9 +4,10 @@
 use std::{env, error::Error, fs, path::Path, time::Duration};
 
 use cardea::pages::{
-    Activity, ActivityRow, AppCard, Code, DeviceRow, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorLink, FactorRow,
-    Factors, Failure, Invitation, LinkAccount, Look, MailCode, NameFactor, Onward, Page, Password, Person, Portal,
-    Problem, ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp,
+    AccessKeyMade, AccessKeyRow, Activity, ActivityRow, AppCard, AppChoice, Code, Consent, DeviceCode, DeviceDone,
+    DeviceRow, EnrolPasskey, EnrolRecovery, EnrolTotp, FactorLink, FactorRow, Factors, Failure, Invitation,
+    LinkAccount, Look, MailCode, NameFactor, NewAccessKey, Onward, Page, Password, Person, Portal, Problem, ProgramRow,
+    Programs, ProviderButton, Recovery, RemoveFactor, SecondFactor, SessionRow, Sessions, SignIn, SignedOut, StepUp,
     activity::Tone, assets, factors::FactorKind, step_up::Need, totp, when::When,
 };
 use cardea_core::{Assurance, Language, Reason, Timestamp};
@@ -269,6 +270,54 @@ fn home(out: &Out<'_>, name: &str, look: &Look, person: Person<'static>) -> Resu
         "name-factor",
         &NameFactor { look, person, factor: rows[1].clone(), problem: Some(Problem::BadName) },
     )?;
+    let scope = vec![look.w.programs.read.to_string(), look.w.programs.act.with("approve")];
+    let consent = Consent {
+        look,
+        person,
+        client: "Laboratory notebook",
+        apps: vec!["Records".to_owned(), LONG.to_owned()],
+        scope,
+        days: 30,
+        device: false,
+        action: "/oauth2/authorize",
+        carried: Vec::new(),
+    };
+    out.page(name, "consent", &consent)?;
+    out.page(name, "consent-device", &Consent { device: true, action: "/oauth2/device", ..consent })?;
+    let (code, problem) = ("WDJB-MJHT".to_owned(), Some(Problem::NoDevice));
+    out.page(name, "device-code", &DeviceCode { look, person, code, problem })?;
+    out.page(name, "device-done", &DeviceDone { look, person, client: "Laboratory notebook", allowed: true })?;
+    let program = |name: &str| ProgramRow {
+        id: "x".to_owned(),
+        name: name.to_owned(),
+        scope: "approve read".to_owned(),
+        apps: "Records".to_owned(),
+        from: "Firefox on Linux".to_owned(),
+        since: ago(90_000),
+        used: ago(300),
+    };
+    let key = |name: &str, is_over| AccessKeyRow {
+        id: "x".to_owned(),
+        name: name.to_owned(),
+        scope: "read".to_owned(),
+        apps: "Records".to_owned(),
+        is_over,
+        expires: ago(0),
+        used: is_over.then(|| ago(4_000)),
+    };
+    let (programs, keys) =
+        (vec![program("Laboratory notebook"), program(LONG)], vec![key("Export", false), key(LONG, true)]);
+    let lists = Programs { look, person, programs, keys, makes_keys: true, done: None };
+    out.page(name, "programs", &lists)?;
+    out.page(name, "programs-empty", &Programs { programs: Vec::new(), keys: Vec::new(), ..lists })?;
+    let apps = ["Records", LONG].map(|name| AppChoice { id: "records".to_owned(), name: name.to_owned() });
+    out.page(
+        name,
+        "new-access-key",
+        &NewAccessKey { look, person, apps: apps.to_vec(), days: vec![7, 30, 90], problem: None },
+    )?;
+    let key = "cardea_key_f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+    out.page(name, "access-key-made", &AccessKeyMade { look, person, name: "Export", key })?;
     let activity = |what: String, tone, seconds, times, by_administrator| ActivityRow {
         what,
         tone,

@@ -112,10 +112,10 @@ pub fn verify(text: &str, keys: &[KeyRecord], issuer: &str, now: Timestamp) -> R
     if header.jwk.is_some() {
         return Err(Refused("it brings a key of its own"));
     }
-    let kid = header.kid.ok_or(Refused("it names no key"))?;
-    let record = keys.iter().find(|key| key.id == kid && now < key.published_until);
+    let kid = header.kid.as_ref().ok_or(Refused("it names no key"))?;
+    let record = keys.iter().find(|key| key.id == *kid && now < key.published_until);
     let record = record.ok_or(Refused("its key is not one of ours"))?;
-    let token: AccessToken = jws::claims(text, &verifying(record)?)?;
+    let token: AccessToken = jws::claims(text, &header, &verifying(record)?)?;
     if token.iss != issuer {
         return Err(Refused("it is another issuer's"));
     }

@@ -18,8 +18,9 @@ use crate::token::sha256;
 /// How far a client's clock may differ from ours.
 const SKEW: Duration = Duration::from_secs(30);
 
-/// How long a client's JWT may be good for. Five minutes: it is made for the request that it comes with, and remembered that long.
-pub const ASSERTION_LIFE: Duration = Duration::from_secs(300);
+/// How long a client's JWT may be good for. An hour: what usual libraries make it last, though it is for the request that it comes
+/// with. It is remembered that long.
+pub const ASSERTION_LIFE: Duration = Duration::from_secs(3600);
 
 /// The kind of assertion that is understood (RFC 7523 section 2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -78,7 +79,7 @@ pub fn verify(
         }
         (None, _) => return Err(Refused("it names none of the client's keys")),
     };
-    let claims: Claims = jws::claims(assertion, &verifying(key)?)?;
+    let claims: Claims = jws::claims(assertion, &header, &verifying(key)?)?;
     if claims.iss != client.id.as_str() || claims.sub != client.id.as_str() {
         return Err(Refused("it speaks of another client"));
     }
@@ -94,7 +95,7 @@ pub fn verify(
         return Err(Refused("its time is over"));
     }
     if until > now.plus(ASSERTION_LIFE + SKEW) {
-        return Err(Refused("it is good for longer than five minutes"));
+        return Err(Refused("it is good for longer than an hour"));
     }
     for begins in [claims.iat, claims.nbf].into_iter().flatten() {
         if jws::time(begins)? > now.plus(SKEW) {

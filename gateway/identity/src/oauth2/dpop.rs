@@ -57,11 +57,12 @@ struct Claims {
 /// Verifies a proof (section 4.3).
 pub fn verify(proof: &str, expected: &Expected<'_>) -> Result<Proof, Refused> {
     let header = jws::header(proof, &["dpop+jwt"])?;
-    let jwk = header.jwk.as_ref().ok_or(Refused("the proof brings no key"))?;
-    if holds_more_than_a_public_key(proof) {
+    let key = header.jwk.as_ref().ok_or(Refused("the proof brings no key"))?;
+    if holds_more_than_a_public_key(key) {
         return Err(Refused("the proof's key is not a public one alone"));
     }
-    let claims: Claims = jws::claims(proof, &verifying(jwk)?)?;
+    let jwk = Jwk::deserialize(key).map_err(|_| Refused("the proof's key cannot be read"))?;
+    let claims: Claims = jws::claims(proof, &header, &verifying(&jwk)?)?;
     if claims.htm != expected.method || !is_same_address(&claims.htu, expected.url) {
         return Err(Refused("the proof is for another request"));
     }
@@ -92,13 +93,10 @@ fn verifying(jwk: &Jwk) -> Result<Key, Refused> {
     Ok(Key { algorithm, key })
 }
 
-/// Whether the key in the header has members that no public key has: its private part, say.
-fn holds_more_than_a_public_key(proof: &str) -> bool {
+/// Whether a key has members that no public key has: its private part, say.
+fn holds_more_than_a_public_key(key: &Value) -> bool {
     const PUBLIC: [&str; 8] = ["kty", "crv", "x", "y", "kid", "alg", "use", "key_ops"];
-    let header = proof.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let header: Option<Value> = header.and_then(|header| serde_json::from_slice(&header).ok());
-    let key = header.as_ref().and_then(|header| header["jwk"].as_object());
-    key.is_none_or(|key| key.keys().any(|name| !PUBLIC.contains(&name.as_str())))
+    key.as_object().is_none_or(|key| key.keys().any(|name| !PUBLIC.contains(&name.as_str())))
 }
 
 /// Whether two addresses are the same but for query and fragment (section 4.3, 9.), after normalisation (RFC 3986 section 6.2).

@@ -76,10 +76,14 @@ fn a_proof_of_another_request_time_token_or_kind_is_refused() {
 #[test]
 fn a_proof_that_brings_its_private_key_is_refused() {
     let pair = Pair::p256();
+    let mut key = serde_json::to_value(&pair.jwk).unwrap();
+    assert!(!holds_more_than_a_public_key(&key));
+    key["d"] = json!("secret");
+    assert!(holds_more_than_a_public_key(&key));
     let good = proof(&pair, &json!({}));
     let (head, rest) = good.split_once('.').unwrap();
     let mut header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).unwrap()).unwrap();
-    assert!(!holds_more_than_a_public_key(&good));
-    header["jwk"]["d"] = json!("secret");
-    assert!(holds_more_than_a_public_key(&format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))));
+    header["jwk"] = key;
+    let brought = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()));
+    assert!(judged(&brought).unwrap_err().0.contains("not a public one alone"));
 }

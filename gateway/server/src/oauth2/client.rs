@@ -171,13 +171,6 @@ async fn bound(asked: &Asked, spec: &ClientSpec) -> Result<Option<Confirmation>,
     if let Some(certificate) = asked.admitted.certificate().filter(|_| spec.authentication == By::TlsClientAuth) {
         return Ok(Some(Confirmation::of_certificate(certificate)));
     }
-    if spec.bound {
-        return Err(No::of(
-            "invalid_request",
-            "this client's tokens have to be bound: send a proof (DPoP)",
-            "it sent no proof",
-        ));
-    }
     Ok(None)
 }
 

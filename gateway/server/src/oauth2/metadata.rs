@@ -34,7 +34,7 @@ fn described(house: &House, tenant: &TenantState) -> Value {
     let scopes: std::collections::BTreeSet<_> =
         tenant.bundle.clients.values().flat_map(|client| &client.scope).collect();
     let ways = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"];
-    let algorithms = ["ES256", "EdDSA"];
+    let algorithms = ["ES256", "EdDSA", "Ed25519"];
     let mut body = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),

@@ -22,6 +22,10 @@ async fn exchanged(asked: &Asked) -> Result<Response, No> {
     let wanted = asked.need("grant_type", "`grant_type` is missing")?;
     let client = client::of(asked).await?;
     let id = client.spec.id.clone();
+    if client.spec.bound && client.bound.is_none() {
+        let says = "this client's tokens have to be bound: send a proof (DPoP)";
+        return Err(No::of("invalid_request", says, "it sent no proof").by(&id));
+    }
     let may = |grant| {
         let known = client.spec.grants.contains(&grant);
         if known {

@@ -133,7 +133,7 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
     let key = HOSTILE;
     let codes = [HOSTILE.to_owned()];
     type Draw<'a> = Box<dyn Fn() -> askama::Result<String> + 'a>;
-    let all: [(&'static str, Draw<'_>); 23] = [
+    let all: [(&'static str, Draw<'_>); 29] = [
         ("sign-in", Box::new(move || sign_in.render())),
         ("password", {
             let page = Password { look, email: HOSTILE, problem, carried, passkey: true, mail: true, back: HOSTILE };
@@ -192,6 +192,40 @@ fn hostile_pages(look: &Look) -> Vec<(&'static str, String)> {
         ("sessions", {
             let (sessions, devices) = (vec![session], vec![device]);
             let page = Sessions { look, person, sessions, devices, done: Some(HOSTILE.to_owned()) };
+            Box::new(move || page.render())
+        }),
+        ("programs", {
+            let (text, used) = (|| HOSTILE.to_owned(), when());
+            let (id, name, scope, apps, from, since) = (text(), text(), text(), text(), text(), when());
+            let program = ProgramRow { id, name, scope, apps, from, since, used };
+            let (id, name, scope, apps, expires) = (text(), text(), text(), text(), when());
+            let key = AccessKeyRow { id, name, scope, apps, is_over: true, expires, used: Some(when()) };
+            let (programs, keys) = (vec![program], vec![key]);
+            let page = Programs { look, person, programs, keys, makes_keys: true, done: Some(text()) };
+            Box::new(move || page.render())
+        }),
+        ("consent", {
+            let (apps, scope) = (vec![HOSTILE.to_owned()], vec![HOSTILE.to_owned()]);
+            let carried = vec![(HOSTILE.to_owned(), HOSTILE.to_owned())];
+            let (client, days, device, action) = (HOSTILE, 30, true, "/oauth2/device");
+            let page = Consent { look, person, client, apps, scope, days, device, action, carried };
+            Box::new(move || page.render())
+        }),
+        ("device-code", {
+            let page = DeviceCode { look, person, code: HOSTILE.to_owned(), problem: Some(Problem::NoDevice) };
+            Box::new(move || page.render())
+        }),
+        ("device-done", {
+            let page = DeviceDone { look, person, client: HOSTILE, allowed: true };
+            Box::new(move || page.render())
+        }),
+        ("new-access-key", {
+            let apps = vec![AppChoice { id: "records".to_owned(), name: HOSTILE.to_owned() }];
+            let page = NewAccessKey { look, person, apps, days: vec![7, 30], problem: Some(Problem::NothingChosen) };
+            Box::new(move || page.render())
+        }),
+        ("access-key-made", {
+            let page = AccessKeyMade { look, person, name: HOSTILE, key: HOSTILE };
             Box::new(move || page.render())
         }),
         ("activity", {

@@ -392,7 +392,7 @@ const PROGRAMS: ProgramWords = ProgramWords {
     denied_lead: Text("{} was told no. You can close this page."),
     made_title: Text("Your access key"),
     made_lead: Text("It is shown this once. Put it where the tool reads it, and nowhere else."),
-    made_hint: Text("The tool sends it as"),
+    made_hint: Text("The tool sends it in the header Authorization, after the word Bearer."),
     made_done: Text("I have kept it"),
     nothing_chosen: Text("Choose at least one app, and what the key may do there."),
     too_many_keys: Text("You have as many keys as one may have. Remove one first."),

@@ -439,7 +439,7 @@ const PROGRAMS: ProgramWords = ProgramWords {
     made_lead: Text(
         "Er wird nur dieses eine Mal gezeigt. Hinterlegen Sie ihn dort, wo das Werkzeug ihn liest, und nirgends sonst.",
     ),
-    made_hint: Text("Das Werkzeug sendet ihn als"),
+    made_hint: Text("Das Werkzeug sendet ihn in der Kopfzeile Authorization, nach dem Wort Bearer."),
     made_done: Text("Ich habe ihn aufbewahrt"),
     nothing_chosen: Text("Wählen Sie mindestens eine App, und was der Schlüssel dort darf."),
     too_many_keys: Text("Sie haben so viele Schlüssel, wie man haben darf. Entfernen Sie erst einen."),
