@@ -10,6 +10,7 @@ mod in_force;
 mod kept;
 mod limits;
 mod mail;
+mod servers;
 mod shape;
 mod stamp;
 
@@ -22,6 +23,7 @@ use std::{
 
 use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp, resources::SecretRef};
 use cardea_proxy::observe::Observers;
+use cardea_storage::RedisAt;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
@@ -63,7 +65,7 @@ pub struct Config {
     /// Where durable state is kept, for several gateways; in the state folder where absent.
     pub postgres: Option<Secret<String>>,
     /// Where sessions are shared between gateways; beside the durable state where absent.
-    pub redis: Option<Secret<String>>,
+    pub redis: Option<RedisAt>,
     /// Where letters to people go; none are written where absent.
     pub mail: Option<MailConfig>,
     /// Proxies in front of us whose word about the client is believed.

@@ -199,7 +199,7 @@ impl House {
         let reread = Arc::clone(&operator);
         store.reread_operator_by(move || reread.reread());
         let shared: Arc<dyn SharedState> = match &config.redis {
-            Some(url) => Arc::new(RedisShared::open(url.expose(), "cardea", store.clone()).await.map_err(store_fault)?),
+            Some(at) => Arc::new(RedisShared::open(at, "cardea", store.clone()).await.map_err(store_fault)?),
             None => Arc::new(SqlShared::new(store.clone())),
         };
         let (limits, time) = (LogLimits::default(), Arc::clone(&clock));

@@ -29,6 +29,9 @@ pub enum StoreFault {
     /// Redis failed or cannot be reached.
     #[error("redis does not answer as it should")]
     Redis(#[from] redis::RedisError),
+    /// What is there is no Redis of the kind that the configuration says, or a cluster that does not serve everybody.
+    #[error("redis is not as it should be: {0}")]
+    Cluster(String),
     /// A stored value cannot be read back.
     #[error("`{what}` holds a value that cannot be read: {why}")]
     Corrupt {

@@ -95,8 +95,8 @@ async fn connected(config: &Config, context: &Context) -> Vec<Diagnostic> {
     if let Some(url) = &config.postgres {
         tell("postgres", Store::reach(url.expose()).await);
     }
-    if let Some(url) = &config.redis {
-        tell("redis", RedisShared::reach(url.expose()).await);
+    if let Some(at) = &config.redis {
+        tell("redis", RedisShared::reach(at).await);
     }
     amiss
 }

@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use cardea_core::{Diagnostic, Diagnostics, Secret, Timestamp};
+use cardea_core::{Diagnostic, Diagnostics, Timestamp};
 use cardea_proxy::ForwardedBy;
 use toml::Spanned;
 
@@ -17,7 +17,7 @@ use super::{
     files::Files,
     shape::{
         AccessLogFormat, AccessLogTable, ExtAuthzTable, File, ListenerTable, LogTable, MachinesTable, PublicScheme,
-        ServerTable, TlsTable, TracesTable, UrlOrRef,
+        TlsTable, TracesTable,
     },
 };
 
@@ -32,57 +32,6 @@ pub(super) struct Check<'a> {
     now: Timestamp,
     found: Diagnostics,
 }
-
-/// A kind of server that a URL may name.
-struct Server {
-    name: &'static str,
-    /// A file that such a URL may be kept in.
-    secret: &'static str,
-    schemes: [&'static str; 2],
-    /// What such URLs look like.
-    such: &'static str,
-    /// What else is wrong with one.
-    amiss: fn(&str) -> Option<String>,
-}
-
-/// Parameters of PostgreSQL URLs that are heeded. The driver passes over others with a line in the log that tells their values, and
-/// takes a password that stands there.
-const HEEDED: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
-
-/// INVARIANT: over a network the server has shown who it is. What the driver does by itself takes any certificate, or none.
-fn amiss_of_postgres(url: &str) -> Option<String> {
-    let url = url::Url::parse(url).ok()?;
-    if let Some((name, _)) = url.query_pairs().find(|(name, _)| !HEEDED.contains(&&**name)) {
-        return Some(format!("`{name}` is no parameter of such a URL, or is not said there"));
-    }
-    let here = match url.host() {
-        None => true,
-        // Of such a scheme an address is no more than a name; without any, it is a socket.
-        Some(url::Host::Domain(name)) => {
-            name.is_empty() || name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-    };
-    let verified = url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full");
-    (!here && !verified).then(|| "the server's certificate is not verified, and it is not on this machine".to_owned())
-}
-
-const POSTGRES: Server = Server {
-    name: "PostgreSQL",
-    secret: "postgres.url",
-    schemes: ["postgres", "postgresql"],
-    such: "`postgres://cardea@host:5432/cardea`, with `?sslmode=verify-full` over a network",
-    amiss: amiss_of_postgres,
-};
-
-const REDIS: Server = Server {
-    name: "Redis",
-    secret: "redis.url",
-    schemes: ["redis", "rediss"],
-    such: "`redis://host:6379` or `rediss://…`",
-    amiss: |_| None,
-};
 
 impl<'a> Check<'a> {
     pub(super) fn new(
@@ -112,8 +61,8 @@ impl<'a> Check<'a> {
             public_port: self.public_port(file.public_port.as_ref(), &listeners),
             public_tls: self.public_tls(file.public_scheme.as_ref(), &listeners),
             trust_domain: self.trust_domain(file.trust_domain.as_ref()),
-            postgres: file.postgres.as_ref().and_then(|table| self.server(table, &POSTGRES)),
-            redis: file.redis.as_ref().and_then(|table| self.server(table, &REDIS)),
+            postgres: file.postgres.as_ref().and_then(|table| self.postgres(table)),
+            redis: file.redis.as_ref().and_then(|table| self.redis(table)),
             mail: file.mail.as_ref().and_then(|table| self.mail(table)),
             forwarded: self.forwarded(file.forwarded.as_ref()),
             trusted_proxies: file.trusted_proxies.into_iter().map(|one| one.0).collect(),
@@ -313,37 +262,6 @@ impl<'a> Check<'a> {
             }
         }
         ExtAuthz { address, callers: table.callers.iter().map(|one| one.get_ref().clone()).collect() }
-    }
-
-    fn server(&mut self, table: &ServerTable, kind: &Server) -> Option<Secret<String>> {
-        let Server { name, secret, schemes, such, .. } = kind;
-        let url = match table.url.get_ref() {
-            UrlOrRef::Url(text) => {
-                if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
-                    self.wrong(
-                        &table.url,
-                        format!("the {name} URL holds a password"),
-                        &format!("keep the URL in a file and write `url = {{ file = \"{secret}\" }}`, or use `{{ env = \"…\" }}`"),
-                    );
-                    return None;
-                }
-                Secret::new(text.clone())
-            }
-            UrlOrRef::Ref(at) => match self.files.secret(self.folder, at) {
-                Ok(secret) => secret,
-                Err(message) => {
-                    self.wrong(&table.url, message, "name a readable file or a variable that is set");
-                    return None;
-                }
-            },
-        };
-        let known = url::Url::parse(url.expose()).is_ok_and(|url| schemes.contains(&url.scheme()));
-        if !known {
-            self.wrong(&table.url, format!("this is no URL of a {name} server"), &format!("write {such}"));
-        } else if let Some(message) = (kind.amiss)(url.expose()) {
-            self.wrong(&table.url, message, &format!("write {such}"));
-        }
-        Some(url)
     }
 
     fn certificate_life(&mut self, machines: Option<&MachinesTable>) -> Duration {

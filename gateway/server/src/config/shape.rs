@@ -42,7 +42,7 @@ pub(super) struct File {
     pub machines: Option<MachinesTable>,
     pub ext_authz: Option<ExtAuthzTable>,
     pub postgres: Option<ServerTable>,
-    pub redis: Option<ServerTable>,
+    pub redis: Option<Spanned<RedisTable>>,
     pub mail: Option<Spanned<MailTable>>,
     #[serde(default)]
     pub limits: LimitsTable,
@@ -191,6 +191,13 @@ pub(super) struct ServerTable {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RedisTable {
+    pub url: Option<Spanned<UrlOrRef>>,
+    pub cluster: Option<Spanned<UrlsOrRef>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct MailTable {
     pub from: Spanned<String>,
     pub host: Option<Spanned<String>>,
@@ -220,6 +227,13 @@ pub(super) enum MailTls {
 #[derive(Debug)]
 pub(super) enum UrlOrRef {
     Url(String),
+    Ref(SecretRef),
+}
+
+/// URLs without passwords, or where some with passwords are kept, one a line.
+#[derive(Debug)]
+pub(super) enum UrlsOrRef {
+    Urls(Vec<Spanned<String>>),
     Ref(SecretRef),
 }
 
@@ -318,6 +332,25 @@ impl<'de> Deserialize<'de> for UrlOrRef {
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<UrlOrRef, A::Error> {
                 SecretRef::deserialize(de::value::MapAccessDeserializer::new(map)).map(UrlOrRef::Ref)
+            }
+        }
+        d.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for UrlsOrRef {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = UrlsOrRef;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of URLs, `{ file = \"…\" }` or `{ env = \"…\" }`")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<UrlsOrRef, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(seq)).map(UrlsOrRef::Urls)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<UrlsOrRef, A::Error> {
+                SecretRef::deserialize(de::value::MapAccessDeserializer::new(map)).map(UrlsOrRef::Ref)
             }
         }
         d.deserialize_any(Either)

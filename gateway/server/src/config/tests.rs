@@ -93,6 +93,26 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
             "cardea.toml:7:7",
             "`sslmod` is no",
         ),
+        (format!("{state}{plain}[redis]\n"), "cardea.toml:6", "not said where Redis is"),
+        (
+            format!("{state}{plain}[redis]\nurl = \"redis://h\"\ncluster = [\"redis://h\"]\n"),
+            "cardea.toml:8:11",
+            "both by `url` and by `cluster`",
+        ),
+        (format!("{state}{plain}[redis]\ncluster = []\n"), "cardea.toml:7:11", "no node"),
+        (format!("{state}{plain}[redis]\ncluster = \"redis://h\"\n"), "cardea.toml:7:11", "a list of URLs"),
+        (
+            format!("{state}{plain}[redis]\ncluster = [\"redis://h\", \"redis://:geheim@h\"]\n"),
+            "cardea.toml:7:25",
+            "holds a password",
+        ),
+        (format!("{state}{plain}[redis]\ncluster = [\"h:7000\"]\n"), "cardea.toml:7:12", "no URL of a Redis"),
+        (format!("{state}{plain}[redis]\ncluster = [\"redis://h/3\"]\n"), "cardea.toml:7:12", "no database `3`"),
+        (
+            format!("{state}{plain}[redis]\ncluster = {{ env = \"CARDEA_NO_SUCH\" }}\n"),
+            "cardea.toml:7:11",
+            "CARDEA_NO_SUCH",
+        ),
         (format!("{state}{plain}[redis]\nurl = {{ env = \"CARDEA_NO_SUCH\" }}\n"), "cardea.toml:7:7", "CARDEA_NO_SUCH"),
         (format!("{state}{plain}[keys]\npassphrase = \"hunter2\"\n"), "cardea.toml:7:14", "write where it is kept"),
         (
@@ -221,8 +241,11 @@ fn the_example_is_right_but_for_its_certificate() {
         })
     };
     let shown: Vec<_> = text.lines().map(|line| if key(line) { &line[2..] } else { line }).collect();
-    let shown =
-        shown.join("\n").replace("url = \"redis", "# url = \"redis").replace("url = \"postgres", "# url = \"postgres");
+    let shown = shown
+        .join("\n")
+        .replace("url = \"redis", "# url = \"redis")
+        .replace("url = \"postgres", "# url = \"postgres")
+        .replace("cluster = [", "# cluster = [");
     let found = parse(&shown).unwrap_err();
     let expected = ["tls/chain.pem", "resources"];
     assert!(found.0.iter().all(|one| expected.iter().any(|word| one.message.contains(word))), "{found}");

@@ -1,5 +1,7 @@
 //! Short-lived state that all gateways of a house share: sessions, handles, one-time values, tries.
 
+mod cluster;
+mod connection;
 mod keys;
 mod redis;
 mod redis_handles;
@@ -22,7 +24,7 @@ use cardea_identity::{
     session::{End, EndReason},
 };
 
-pub use self::{redis::RedisShared, sql::SqlShared};
+pub use self::{connection::RedisAt, redis::RedisShared, sql::SqlShared};
 use crate::{Grounds, StoreFault};
 
 /// The contract of every shared store.

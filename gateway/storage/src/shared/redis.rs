@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::redis::{
-    AsyncCommands, Client, FromRedisValue, Script,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use ::redis::{AsyncCommands, FromRedisValue};
 use async_trait::async_trait;
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
@@ -15,46 +12,37 @@ use cardea_identity::{
     session::End,
 };
 
-use super::{Forgiven, SharedState, keys::Keys, scripts::Scripts};
+use super::{
+    Forgiven, SharedState,
+    connection::{Connection, RedisAt},
+    keys::Keys,
+    scripts::{Script, Scripts},
+};
 use crate::{Grounds, Store, StoreFault, changes::Change, sealed::Place};
 
 /// Shared state in Redis. Ends and changes of sessions are announced in the change feed of the durable store, so that
 /// every gateway learns of them in the same way.
 #[derive(Clone)]
 pub struct RedisShared {
-    pub(super) connection: ConnectionManager,
+    pub(super) connection: Connection,
     pub(super) keys: Keys,
     pub(super) store: Store,
     pub(super) scripts: Arc<Scripts>,
 }
 
-/// The longest wait for an answer. Redis answers in microseconds; a second of silence is a fault.
-const ANSWER: Duration = Duration::from_secs(1);
-
 /// What Redis keeps beyond a value's own time: clocks may differ, and what ended must be told from what never was.
 const BEYOND: Duration = Duration::from_secs(600);
 
-async fn connect(url: &str) -> Result<ConnectionManager, StoreFault> {
-    let config = ConnectionManagerConfig::new()
-        .set_response_timeout(Some(ANSWER))
-        .set_connection_timeout(Some(ANSWER))
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(100));
-    Ok(ConnectionManager::new_with_config(Client::open(url)?, config).await?)
-}
-
 impl RedisShared {
-    /// Connects to `url` (`redis://…`, `rediss://…`); every key begins with `prefix`.
-    pub async fn open(url: &str, prefix: &str, store: Store) -> Result<Self, StoreFault> {
-        let connection = connect(url).await?;
+    /// Connects; every key begins with `prefix`.
+    pub async fn open(at: &RedisAt, prefix: &str, store: Store) -> Result<Self, StoreFault> {
+        let connection = Connection::open(at).await?;
         Ok(Self { connection, keys: Keys::new(prefix), store, scripts: Arc::new(Scripts::new()) })
     }
 
-    /// Asks the server at `url` what it is.
-    pub async fn reach(url: &str) -> Result<String, StoreFault> {
-        let told: String = ::redis::cmd("INFO").arg("server").query_async(&mut connect(url).await?).await?;
-        let version = told.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("of unknown version");
-        Ok(format!("Redis {}", version.trim()))
+    /// Asks what is there: `Redis 7.0.15`, or `Redis Cluster 7.0.15, 3 masters`.
+    pub async fn reach(at: &RedisAt) -> Result<String, StoreFault> {
+        at.reach().await
     }
 
     pub(super) async fn run<T: FromRedisValue>(
@@ -63,14 +51,7 @@ impl RedisShared {
         keys: &[String],
         args: &[&str],
     ) -> Result<T, StoreFault> {
-        let mut call = script.prepare_invoke();
-        for key in keys {
-            call.key(key);
-        }
-        for arg in args {
-            call.arg(*arg);
-        }
-        Ok(call.invoke_async(&mut self.connection.clone()).await?)
+        self.connection.clone().run(script, keys, args).await
     }
 
     /// Where a session is kept, and the two indexes that name it.
@@ -316,7 +297,7 @@ impl SharedState for RedisShared {
     }
 
     async fn ping(&self) -> Result<(), StoreFault> {
-        Ok(::redis::cmd("PING").query_async(&mut self.connection.clone()).await?)
+        self.connection.ping().await
     }
 }
 

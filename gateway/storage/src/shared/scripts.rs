@@ -1,7 +1,25 @@
 //! What Redis does in one step (Lua runs alone). Times are microseconds as the caller tells them; `PX` is the bound
-//! beside them. Numbers stay below 2^53, which a Lua number holds exactly.
+//! beside them. Keys that a script makes of a stem are of the tenant whose keys it is given, and so in the same slot. Numbers stay below 2^53, which a Lua number holds exactly.
 
-use ::redis::Script;
+/// A script with its digest, by which a server that has run it knows it.
+pub(super) struct Script {
+    code: String,
+    hash: String,
+}
+
+impl Script {
+    fn new(code: &str) -> Self {
+        Self { code: code.to_owned(), hash: ::redis::Script::new(code).get_hash().to_owned() }
+    }
+
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
 
 /// Scripts with their digests, made once.
 pub(super) struct Scripts {

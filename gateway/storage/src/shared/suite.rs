@@ -1,14 +1,18 @@
 //! One suite for every shared store: what it must do, what it must refuse, who wins a race, what time does.
 
+mod failover;
 mod faults;
 mod handles;
 mod server;
 mod stories;
 mod tries;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
-use cardea_core::{FactorId, TenantId, Timestamp, UserId, entropy::Fixed};
+use cardea_core::{FactorId, Secret, TenantId, Timestamp, UserId, entropy::Fixed};
 use cardea_identity::{
     Sealed, TicketHash,
     assurance::{Means, Proof},
@@ -16,8 +20,8 @@ use cardea_identity::{
     session::{HandleRecord, Session, Start},
 };
 
-use self::server::RedisServer;
-use super::{Forgiven, RedisShared, SharedState, SqlShared};
+use self::server::{Cluster, RedisServer};
+use super::{Forgiven, RedisAt, RedisShared, SharedState, SqlShared};
 use crate::{
     Store,
     testing::{Dir, t0, tenant},
@@ -30,13 +34,15 @@ struct Under {
     theirs: Arc<dyn SharedState>,
     /// Where ends are announced.
     store: Store,
+    /// The Redis servers that it is kept in, and how every key begins there.
+    kept_in: (Vec<String>, String),
     _dir: Dir,
     _server: Option<RedisServer>,
 }
 
 /// The stores that every story is told to.
 async fn stores() -> Vec<Under> {
-    vec![sql().await, redis().await]
+    vec![sql().await, redis().await, cluster().await]
 }
 
 async fn sql() -> Under {
@@ -50,6 +56,7 @@ async fn sql_in(dir: Dir) -> Under {
         ours: Arc::new(SqlShared::new(ours.clone())),
         theirs: Arc::new(SqlShared::new(theirs)),
         store: ours,
+        kept_in: (Vec::new(), String::new()),
         _dir: dir,
         _server: None,
     }
@@ -58,10 +65,22 @@ async fn sql_in(dir: Dir) -> Under {
 async fn redis() -> Under {
     let dir = Dir::new();
     let server = RedisServer::start(dir.path()).await;
+    let (at, urls) = (RedisAt::One(Secret::new(server.url())), vec![server.url()]);
+    Under { _server: Some(server), ..shared_in("redis", &at, (urls, "cardea".to_owned()), dir).await }
+}
+
+/// In the cluster that all stories share: each has keys of its own there.
+async fn cluster() -> Under {
+    static NTH: AtomicU32 = AtomicU32::new(0);
+    let (cluster, prefix) = (Cluster::of_all().await, format!("s{}", NTH.fetch_add(1, Ordering::Relaxed)));
+    shared_in("cluster", &cluster.at(), (cluster.urls(), prefix), Dir::new()).await
+}
+
+async fn shared_in(name: &'static str, at: &RedisAt, kept_in: (Vec<String>, String), dir: Dir) -> Under {
     let store = dir.store().await;
-    let open = async || RedisShared::open(&server.url(), "cardea", store.clone()).await.unwrap();
-    let (ours, theirs) = (open().await, open().await);
-    Under { name: "redis", ours: Arc::new(ours), theirs: Arc::new(theirs), store, _dir: dir, _server: Some(server) }
+    let open = async || RedisShared::open(at, &kept_in.1, store.clone()).await.unwrap();
+    let (ours, theirs) = (Arc::new(open().await), Arc::new(open().await));
+    Under { name, ours, theirs, store, kept_in, _dir: dir, _server: None }
 }
 
 fn acme() -> TenantId {

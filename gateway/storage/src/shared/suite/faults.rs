@@ -49,9 +49,9 @@ async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
 #[tokio::test]
 async fn an_end_that_could_not_be_announced_is_announced_by_the_next_try() {
     let under = redis().await;
-    let (url, elsewhere) = (under._server.as_ref().unwrap().url(), Dir::new());
+    let (at, elsewhere) = (RedisAt::One(Secret::new(under.kept_in.0[0].clone())), Dir::new());
     let speechless = elsewhere.store().await;
-    let lame = RedisShared::open(&url, "cardea", speechless.clone()).await.unwrap();
+    let lame = RedisShared::open(&at, "cardea", speechless.clone()).await.unwrap();
     speechless.close().await;
     let (one, two, three) =
         (session("acme", ada(), t0(), 1), session("acme", ada(), t0(), 2), session("acme", ada(), t0(), 3));

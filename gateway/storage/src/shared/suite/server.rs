@@ -1,53 +1,95 @@
-//! A real `redis-server` of the test's own: a free port, a folder of its own, gone at the end.
+//! Real Redis servers of the tests' own, on free ports, in a folder of their own, gone at the end: single ones and clusters.
 
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
+    time::Duration,
 };
 
-use redis::{Client, aio::ConnectionManagerConfig};
+use cardea_core::Secret;
+use redis::{Client, aio::ConnectionManagerConfig, cmd};
+use tokio::sync::OnceCell;
+
+use crate::shared::RedisAt;
 
 /// A running server.
 pub(super) struct RedisServer {
     port: u16,
     dir: PathBuf,
+    more: Vec<String>,
     child: Mutex<Option<Child>>,
+}
+
+/// Every write is kept, so that what stood before a fall stands after it.
+const KEEPS_ALL: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+/// Nothing is kept that is not asked to be (`SAVE`).
+pub(super) const KEEPS_WHAT_IS_SAVED: &[&str] = &["--save", ""];
+
+/// Runs a command until nobody holds its standard input: it goes with the tests, however they end.
+const WITH_US: &str = r#""$@" >/dev/null & child=$!; cat >/dev/null; kill -9 $child"#;
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl RedisServer {
     pub(super) async fn start(dir: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { port, dir: dir.to_owned(), child: Mutex::new(None) };
+        Self::start_with(dir, KEEPS_ALL).await
+    }
+
+    pub(super) async fn start_with(dir: &Path, more: &[&str]) -> Self {
+        let more = more.iter().map(|word| (*word).to_owned()).collect();
+        let server = Self { port: free_port(), dir: dir.to_owned(), more, child: Mutex::new(None) };
         server.run().await;
         server
     }
 
-    /// Starts it (again) and waits until it answers. Every write is kept, so that what stood before still stands.
+    /// Starts it (again) and waits until it answers.
     pub(super) async fn run(&self) {
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
-            .args(["--port", &self.port.to_string()])
+        let child = Command::new("sh")
+            .args(["-c", WITH_US, "sh", "redis-server", "--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .arg("--dir")
             .arg(&self.dir)
-            .stdout(Stdio::null())
+            .args(&self.more)
+            .arg("--pidfile")
+            .arg(self.pidfile())
+            .stdin(Stdio::piped())
             .spawn()
             .expect("these tests need `redis-server` (Debian: apt install redis-server)");
         *self.child.lock().unwrap() = Some(child);
         let config = ConnectionManagerConfig::new().set_number_of_retries(200);
-        let config = config.set_max_delay(std::time::Duration::from_millis(50));
+        let config = config.set_max_delay(Duration::from_millis(50));
         let client = Client::open(self.url()).unwrap();
         client.get_connection_manager_with_config(config).await.unwrap();
+    }
+
+    fn pidfile(&self) -> PathBuf {
+        self.dir.join("redis.pid")
     }
 
     pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Asks it something by itself.
+    pub(super) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut own = Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let (verb, rest) = words.split_first().unwrap();
+        cmd(verb).arg(rest).query_async(&mut own).await.unwrap()
+    }
+
+    /// Stops it as it stands (`STOP`) or lets it go on (`CONT`).
+    pub(super) fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.pidfile()).unwrap();
+        let sent = Command::new("kill").args(["-s", signal, pid.trim()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     pub(super) fn kill(&self) {
         if let Some(mut child) = self.child.lock().unwrap().take() {
-            child.kill().unwrap();
+            drop(child.stdin.take());
             child.wait().unwrap();
         }
     }
@@ -57,4 +99,98 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A running cluster: three masters, and a replica of the first where one was asked for.
+pub(super) struct Cluster {
+    pub(super) nodes: Vec<RedisServer>,
+    dir: PathBuf,
+}
+
+/// Who serves which slots.
+const SHARES: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
+
+impl Cluster {
+    /// The one that all tests of this process share.
+    pub(super) async fn of_all() -> &'static Self {
+        static ALL: OnceCell<Cluster> = OnceCell::const_new();
+        ALL.get_or_init(|| Self::start(false, "15000")).await
+    }
+
+    /// Starts one whose nodes hold another for failed after `patience` milliseconds of silence.
+    pub(super) async fn start(replica: bool, patience: &str) -> Self {
+        let name = format!("cardea-cluster-{}-{}", std::process::id(), free_port());
+        let mut cluster = Self { nodes: Vec::new(), dir: std::env::temp_dir().join(name) };
+        let mut buses = Vec::new();
+        for nth in 0..3 + usize::from(replica) {
+            let (dir, bus) = (cluster.dir.join(nth.to_string()), free_port().to_string());
+            std::fs::create_dir_all(&dir).unwrap();
+            let mut more = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", patience];
+            more.extend([
+                "--cluster-port",
+                &bus,
+                "--cluster-require-full-coverage",
+                "no",
+                "--cluster-replica-validity-factor",
+                "0",
+            ]);
+            more.extend(KEEPS_WHAT_IS_SAVED);
+            cluster.nodes.push(RedisServer::start_with(&dir, &more).await);
+            buses.push(bus);
+        }
+        for (nth, node) in cluster.nodes.iter().enumerate() {
+            let () = node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(nth + 1).to_string()]).await;
+            if let Some((first, last)) = SHARES.get(nth) {
+                let () = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).await;
+            }
+            let port = cluster.nodes[0].port.to_string();
+            if nth > 0 {
+                let () = node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &buses[0]]).await;
+            }
+        }
+        cluster.whole().await;
+        if replica {
+            let master: String = cluster.nodes[0].ask(&["CLUSTER", "MYID"]).await;
+            let () = cluster.nodes[3].ask(&["CLUSTER", "REPLICATE", &master]).await;
+            while !cluster.nodes[3].ask::<String>(&["INFO", "replication"]).await.contains("master_link_status:up") {
+                breathe().await;
+            }
+        }
+        cluster
+    }
+
+    /// Waits until every node knows of all, and that all slots are served.
+    async fn whole(&self) {
+        for node in &self.nodes {
+            loop {
+                let told: String = node.ask(&["CLUSTER", "INFO"]).await;
+                let nodes = format!("cluster_known_nodes:{}\r", self.nodes.len());
+                if told.contains("cluster_state:ok") && told.contains("cluster_slots_ok:16384") && told.contains(&nodes)
+                {
+                    break;
+                }
+                breathe().await;
+            }
+        }
+    }
+
+    pub(super) fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(RedisServer::url).collect()
+    }
+
+    pub(super) fn at(&self) -> RedisAt {
+        RedisAt::Cluster(self.urls().into_iter().map(Secret::new).collect())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Lets servers do what they do by themselves.
+pub(super) async fn breathe() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }

@@ -174,9 +174,14 @@ async fn a_try_counts_under_each_of_its_limits_or_under_none() {
 
 /// The names under which the store keeps tries, as whoever takes its file reads them.
 async fn names(under: &Under) -> Vec<String> {
-    if let Some(server) = &under._server {
-        let client = ::redis::Client::open(server.url()).unwrap();
-        return client.get_multiplexed_async_connection().await.unwrap().keys("*").await.unwrap();
+    let (urls, prefix) = &under.kept_in;
+    let mut names = Vec::new();
+    for url in urls {
+        let mut own = ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        names.extend(own.keys::<_, Vec<String>>(format!("{prefix}:*")).await.unwrap());
+    }
+    if !urls.is_empty() {
+        return names;
     }
     let rows = sqlx::query("SELECT tenant, name FROM tries").fetch_all(under.store.reader()).await.unwrap();
     rows.iter().map(|row| format!("{{{}}}:{}", row.get::<String, _>("tenant"), row.get::<String, _>("name"))).collect()
