@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use cardea_audit::Event;
 use cardea_core::{Diagnostics, TenantId};
 use cardea_proxy::{Changed, live_token::Ended};
-use cardea_storage::{Announced, Change};
+use cardea_storage::{Announced, Change, Word};
 
 use crate::{
     House,
@@ -23,8 +23,10 @@ pub use configuration::{configuration, watch};
 
 /// A quarter of a second: what another process changes bites well within one.
 const POLL: Duration = Duration::from_millis(250);
-/// Rounds between two tries of tenants that are behind though nothing was changed, as by a file that came back: ten
-/// seconds.
+/// The same where word of each change comes at once, and looking only makes up for one that was lost: still within a second.
+const POLL_BESIDE_WORD: Duration = Duration::from_millis(3 * 250);
+/// Quarters of a second between two tries of tenants that are behind though nothing was changed, as by a file that came back: ten
+/// seconds. A round that word brought about counts as one.
 const TRY_AGAIN: u32 = 40;
 /// Half a minute: memory that is no longer of use does not stay much longer.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -33,11 +35,25 @@ const SWEEPS_AN_HOUR: u32 = 120;
 
 /// Reads the feed of changes until the process ends.
 pub async fn follow(house: Arc<House>) {
-    let mut feed = Feed::of(&house);
+    let (mut feed, mut word) = (Feed::of(&house), house.store.word());
     loop {
-        tokio::time::sleep(POLL).await;
+        feed.quarters += looks_after(&mut word).await;
         feed.round(&house).await;
     }
+}
+
+/// Waits for word of a change, or until it is time to look without; gives the quarters of a second beyond the first.
+async fn looks_after(word: &mut Word) -> u32 {
+    let wait = if word.is_reliable() { POLL_BESIDE_WORD } else { POLL };
+    tokio::select! {
+        () = word.comes() => 0,
+        () = tokio::time::sleep(wait) => u32::from(wait > POLL) * 2,
+    }
+}
+
+/// Passes on word of what other processes change until the process ends.
+pub async fn hear(house: Arc<House>) {
+    house.shared.hear().await;
 }
 
 /// What has been heard of changes, and what has come of it.
@@ -49,7 +65,8 @@ pub(crate) struct Feed {
     pending: bool,
     /// Whether the last round failed: told once.
     failing: bool,
-    rounds: u32,
+    /// Since tenants that are behind were last tried.
+    quarters: u32,
     /// What was told of tenants that are behind, and whether that they are paused.
     told: BTreeMap<TenantId, (Diagnostics, bool)>,
 }
@@ -57,12 +74,12 @@ pub(crate) struct Feed {
 impl Feed {
     /// From where the state in force was read.
     pub(crate) fn of(house: &House) -> Self {
-        Self { seq: house.seen(), pending: false, failing: false, rounds: 0, told: BTreeMap::new() }
+        Self { seq: house.seen(), pending: false, failing: false, quarters: 0, told: BTreeMap::new() }
     }
 
     /// One look. What cannot be taken over now is tried again at the next.
     pub(crate) async fn round(&mut self, house: &Arc<House>) {
-        self.rounds = self.rounds.wrapping_add(1);
+        self.quarters += 1;
         let heard = self.hear(house).await;
         if let Err(error) = &heard
             && !self.failing
@@ -86,7 +103,10 @@ impl Feed {
         }
         self.seq = changes.last().map_or(self.seq, |last| last.seq);
         self.pending |= take(house, &changes);
-        let again = self.rounds.is_multiple_of(TRY_AGAIN) && !house.state.load().behind.is_empty();
+        let again = self.quarters >= TRY_AGAIN && !house.state.load().behind.is_empty();
+        if self.quarters >= TRY_AGAIN {
+            self.quarters = 0;
+        }
         if self.pending || again {
             let before = house.state.load_full();
             house.load_state().await?;

@@ -150,6 +150,7 @@ impl Running {
         }
         running.beside.spawn(ops.serve(Arc::clone(&running.house), Arc::new(registry), running.drain.clone()));
         running.beside.spawn(reload::follow(Arc::clone(&running.house)));
+        running.beside.spawn(reload::hear(Arc::clone(&running.house)));
         running.beside.spawn(reload::watch(Arc::clone(&running.house)));
         running.beside.spawn(reload::housekeeping(Arc::clone(&running.house)));
         running.beside.spawn(mail::deliver(Arc::clone(&running.house)));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Store, StoreFault,
+    push::CHANNEL,
     row::{Read, owner},
     writing::Writing,
 };
@@ -101,14 +102,20 @@ pub(crate) async fn announce(
     change: &Change,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
-    sqlx::query(
-        "INSERT INTO changes (seq, tenant, body, at) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3 FROM changes",
+    // INVARIANT: all rows read, or SQLite has not done it.
+    let rows = sqlx::query(
+        "INSERT INTO changes (seq, tenant, body, at) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3 FROM changes RETURNING seq",
     )
     .bind(owner(tenant))
     .bind(serde_json::to_string(change)?)
     .bind(now.as_micros())
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
+    let seq = rows.first().ok_or(StoreFault::Contended { what: "changes" })?.int("seq")?;
+    if tx.announces(seq) {
+        let sql = "SELECT pg_notify($1, $2)";
+        sqlx::query(sql).bind(CHANNEL).bind(seq.to_string()).execute(&mut **tx).await?;
+    }
     Ok(())
 }
 

@@ -26,6 +26,7 @@ mod owed;
 mod policies;
 #[cfg(test)]
 mod pool_cost;
+mod push;
 mod reading;
 mod recovery;
 mod resets;
@@ -58,6 +59,7 @@ pub use invitations::{Accepted, Accepting};
 pub use keys::SealedRecord;
 pub use log::{FaultHook, Log, LogLimits, LogMetrics, LogPage, LogQuery, Logged, Moment};
 pub use policies::{Activation, Ground, NewVersion, Version};
+pub use push::Word;
 pub use recovery::CodeSpent;
 pub use resets::StartedOver;
 pub use resources::{Applied, Applying, Illegible, Legible, Plan, ResourceChange, Succeeded};

@@ -15,7 +15,9 @@ use tokio::sync::Mutex;
 use crate::{
     StoreFault,
     engine::{Engine, SQLITE_WRITES},
-    owed, seal_up,
+    owed,
+    push::News,
+    seal_up,
     vault::Vault,
     writing::{Turn, Writer, Writing},
 };
@@ -39,6 +41,7 @@ struct Pools {
     /// The log's, of SQLite's own kind, where that is the database: written with in the writer's turn.
     log: Mutex<Option<SqliteConnection>>,
     vault: Vault,
+    news: Arc<News>,
 }
 
 /// Readers. Four: what two cores can use, with some waiting for the disk.
@@ -91,14 +94,15 @@ impl Store {
     }
 
     async fn of(url: String, engine: Engine, vault: Vault) -> Result<Self, StoreFault> {
-        let writer = Writer::new(&url, engine);
+        let news = News::new();
+        let writer = Writer::new(&url, engine, Arc::clone(&news));
         migrate(&writer, &vault, engine).await?;
         if engine == Engine::Sqlite {
             owed::settle(connect_log(&url).await?).await?;
         }
         let (reader, searcher) = (connect(&url, engine, READERS).await?, connect(&url, engine, 1).await?);
         let url = Secret::new(url);
-        let store = Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault }));
+        let store = Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault, news }));
         store.sealer(None).await?;
         Ok(store)
     }
@@ -129,8 +133,8 @@ impl Store {
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
                 let (writer, searcher) = (Writer::to_nowhere(&url, engine), reader.clone());
-                let (vault, url) = (Vault::new(operator, None), Secret::new(url));
-                Ok(Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault })))
+                let (vault, url, news) = (Vault::new(operator, None), Secret::new(url), News::new());
+                Ok(Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault, news })))
             }
         }
     }
@@ -161,6 +165,14 @@ impl Store {
 
     pub(crate) fn engine(&self) -> Engine {
         self.0.engine
+    }
+
+    pub(crate) fn news(&self) -> &Arc<News> {
+        &self.0.news
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.0.url.expose()
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -215,7 +227,7 @@ impl Store {
 
     /// The log's connection, opened.
     pub(crate) async fn connect_log(&self) -> Result<SqliteConnection, StoreFault> {
-        connect_log(self.0.url.expose()).await
+        connect_log(self.url()).await
     }
 }
 
@@ -292,6 +304,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (8, include_str!("../migrations/0008_own_accounts.sql")),
     (9, include_str!("../migrations/0009_unlinked.sql")),
     (10, include_str!("../migrations/0010_programs.sql")),
+    (11, include_str!("../migrations/0011_ended.sql")),
 ];
 
 /// What PostgreSQL is told in its own words in the place of one of these.

@@ -20,7 +20,7 @@ use tokio::{
     sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard},
 };
 
-use crate::{StoreFault, engine::Engine};
+use crate::{StoreFault, engine::Engine, push::News};
 
 /// The longest wait for a turn. As long as sqlx's pools let one wait for a reader.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,6 +36,7 @@ pub(crate) struct Writer {
     /// A transaction was begun and has not ended: whoever began it may have gone.
     begun: AtomicBool,
     closed: AtomicBool,
+    news: Arc<News>,
 }
 
 /// The right to write. Dropped, the next in turn has it.
@@ -46,22 +47,24 @@ pub(crate) type Turn = OwnedMappedMutexGuard<Option<AnyConnection>, AnyConnectio
 pub(crate) struct Writing {
     turn: Turn,
     writer: Arc<Writer>,
+    /// The last change that it announces.
+    announces: Option<i64>,
 }
 
 impl Writer {
     /// A writer to the database at `url`. It connects when it is first used.
-    pub(crate) fn new(url: &str, engine: Engine) -> Arc<Self> {
-        Self::with(url, engine, engine.writes())
+    pub(crate) fn new(url: &str, engine: Engine, news: Arc<News>) -> Arc<Self> {
+        Self::with(url, engine, engine.writes(), news)
     }
 
     /// One with which whatever is written fails.
     pub(crate) fn to_nowhere(url: &str, engine: Engine) -> Arc<Self> {
-        Self::with(url, engine, engine.reads())
+        Self::with(url, engine, engine.reads(), News::new())
     }
 
-    fn with(url: &str, engine: Engine, setting: &'static str) -> Arc<Self> {
+    fn with(url: &str, engine: Engine, setting: &'static str, news: Arc<News>) -> Arc<Self> {
         let (begun, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { url: Secret::new(url.to_owned()), engine, setting, own: Arc::default(), begun, closed })
+        Arc::new(Self { url: Secret::new(url.to_owned()), engine, setting, own: Arc::default(), begun, closed, news })
     }
 
     /// Waits for the right to write.
@@ -89,7 +92,7 @@ impl Writer {
 
     /// Begins to write.
     pub(crate) async fn begin(self: &Arc<Self>) -> Result<Writing, StoreFault> {
-        let mut writing = Writing { turn: self.turn().await?, writer: Arc::clone(self) };
+        let mut writing = Writing { turn: self.turn().await?, writer: Arc::clone(self), announces: None };
         // Before it is: whoever asked may be gone when it has begun.
         self.begun.store(true, Ordering::Release);
         let begins = match self.engine {
@@ -141,7 +144,13 @@ async fn answers(own: Option<&mut AnyConnection>) -> bool {
 }
 
 impl Writing {
-    /// Ends it: once this has returned, what was written is on disk.
+    /// Notes that a change is announced in it; tells whether the database is to tell the others, when it ends.
+    pub(crate) fn announces(&mut self, seq: i64) -> bool {
+        self.announces = Some(seq);
+        self.writer.engine == Engine::Postgres && !self.writer.news.has_way()
+    }
+
+    /// Ends it: once this has returned, what was written is on disk, and word of it is out.
     pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
         let engine = self.writer.engine;
         match engine {
@@ -149,6 +158,12 @@ impl Writing {
             Engine::Postgres => engine.soon(self.turn.execute(raw_sql(engine.commits()))).await?,
         };
         self.writer.begun.store(false, Ordering::Release);
+        let (news, announces) = (Arc::clone(&self.writer.news), self.announces);
+        // The next may write meanwhile.
+        drop(self);
+        if let Some(seq) = announces {
+            news.tell(seq).await;
+        }
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisFuture, RedisResult, ServerErrorKind,
     Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, PubSub},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
@@ -67,6 +67,24 @@ impl RedisAt {
                 Ok(format!("Redis Cluster {version}, {masters} masters"))
             }
         }
+    }
+
+    /// A connection that hears what is published in `channel`; in a cluster any node tells it.
+    async fn listener(&self, channel: &str) -> RedisResult<PubSub> {
+        let mut failed = None;
+        for client in self.clients()? {
+            let listens = async {
+                let mut listener = client.get_async_pubsub().await?;
+                listener.subscribe(channel).await?;
+                Ok(listener)
+            };
+            match tokio::time::timeout(ANSWER, listens).await {
+                Ok(Ok(listener)) => return Ok(listener),
+                Ok(Err(error)) => failed = Some(error),
+                Err(_) => failed = Some(silent()),
+            }
+        }
+        Err(failed.unwrap_or_else(silent))
     }
 
     async fn open(&self) -> RedisResult<Way> {
@@ -192,6 +210,16 @@ impl Connection {
     pub(super) async fn ping(&self) -> Result<(), StoreFault> {
         self.0.now().ask_any(&cmd("PING")).await?;
         Ok(())
+    }
+
+    /// Tells all who listen.
+    pub(super) async fn publish(&mut self, channel: &str, text: &str) -> Result<(), StoreFault> {
+        Ok(cmd("PUBLISH").arg(channel).arg(text).query_async(self).await?)
+    }
+
+    /// A connection of its own that hears what is published.
+    pub(super) async fn listener(&self, channel: &str) -> Result<PubSub, StoreFault> {
+        Ok(self.0.at.listener(channel).await?)
     }
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {

@@ -19,6 +19,11 @@ impl Keys {
         format!("{}:{{{tenant}}}:{rest}", self.0)
     }
 
+    /// Where word of changes is published: it is of no tenant.
+    pub(super) fn channel(&self) -> String {
+        format!("{}:changes", self.0)
+    }
+
     /// A hash: body, version, last_seen, expires, ended_at, ended_why.
     pub(super) fn session(&self, tenant: &TenantId, id: SessionId) -> String {
         self.key(tenant, format_args!("session:{id}"))
@@ -29,7 +34,7 @@ impl Keys {
         self.key(tenant, format_args!("session:"))
     }
 
-    /// A hash: body, superseded_at; replaces, until it is shown; offered_at and successor, once it was given one.
+    /// A hash: body, superseded_at; replaces, until it is shown; owes, until what it superseded is written in SQL; offered_at and successor, once it was given one.
     pub(super) fn handle(&self, tenant: &TenantId, hash: &HandleHash) -> String {
         self.key(tenant, format_args!("handle:{hash}"))
     }

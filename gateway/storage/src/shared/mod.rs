@@ -2,9 +2,12 @@
 
 mod cluster;
 mod connection;
+mod ended;
 mod keys;
 mod redis;
 mod redis_handles;
+mod redis_push;
+mod redis_sessions;
 mod redis_tries;
 mod scripts;
 mod sql;
@@ -30,7 +33,9 @@ use crate::{Grounds, StoreFault};
 /// The contract of every shared store.
 ///
 /// - **Atomic**: each method is one step; of racing callers the outcome is as if one came after the other.
-/// - **Durable** as far as the store is: SQLite's survive a crash of the machine, Redis's what it is configured for.
+/// - **Durable** as far as the store is: SQL's survive a crash of the machine, Redis's what it is configured for. But what is over
+///   stays over, whatever a Redis forgets: ended sessions, superseded handles, values that were taken. Tries that it forgets were
+///   not made.
 /// - **Time** is the caller's: what is past its time is as if it were not there. Redis's own expiry is only a bound
 ///   beside it.
 /// - **Faults**: `Err` says nothing about whether the step was made. Every method may be called again: an offer, a
@@ -70,8 +75,8 @@ pub trait SharedState: Send + Sync {
     /// Notes that a session was used. No change of version; never moves back.
     async fn session_touch(&self, tenant: &TenantId, id: SessionId, at: Timestamp) -> Result<(), StoreFault>;
 
-    /// Ends a session; true for exactly one caller. The first end stands. It is announced before anybody is told that it
-    /// has ended: where that fails, the next call makes up for it. So do the others that end sessions.
+    /// Ends a session; true for exactly one caller. The first end stands. It is announced, and on disk, before anybody is told that
+    /// it has ended: where that fails, the next call makes up for it. So do the others that end sessions.
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault>;
 
     /// Ends a session and keeps `next` in its place, if it has not ended; tells whether it was so.
@@ -170,6 +175,9 @@ pub trait SharedState: Send + Sync {
 
     /// Drops what is past its time; to be called now and then.
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault>;
+
+    /// Passes word of changes on to the durable store, as others tell it; to be run beside everything else. It never returns.
+    async fn hear(&self);
 
     /// Whether it answers: for readiness.
     async fn ping(&self) -> Result<(), StoreFault>;

@@ -15,13 +15,16 @@ use cardea_identity::{
 use super::{
     Forgiven, SharedState,
     connection::{Connection, RedisAt},
+    ended::{What, dropped},
     keys::Keys,
+    redis_handles::body,
+    redis_push::ByRedis,
     scripts::{Script, Scripts},
 };
-use crate::{Grounds, Store, StoreFault, changes::Change, sealed::Place};
+use crate::{Grounds, LINGER_IN_REDIS, Store, StoreFault};
 
-/// Shared state in Redis. Ends and changes of sessions are announced in the change feed of the durable store, so that
-/// every gateway learns of them in the same way.
+/// Shared state in Redis. Ends of sessions are written and announced in the durable store first, so that they stand whatever Redis
+/// forgets, and every gateway learns of them in the same way.
 #[derive(Clone)]
 pub struct RedisShared {
     pub(super) connection: Connection,
@@ -36,8 +39,9 @@ const BEYOND: Duration = Duration::from_secs(600);
 impl RedisShared {
     /// Connects; every key begins with `prefix`.
     pub async fn open(at: &RedisAt, prefix: &str, store: Store) -> Result<Self, StoreFault> {
-        let connection = Connection::open(at).await?;
-        Ok(Self { connection, keys: Keys::new(prefix), store, scripts: Arc::new(Scripts::new()) })
+        let (connection, keys) = (Connection::open(at).await?, Keys::new(prefix));
+        store.news().push_by(Arc::new(ByRedis { connection: connection.clone(), channel: keys.channel() }));
+        Ok(Self { connection, keys, store, scripts: Arc::new(Scripts::new()) })
     }
 
     /// Asks what is there: `Redis 7.0.15`, or `Redis Cluster 7.0.15, 3 masters`.
@@ -52,68 +56,6 @@ impl RedisShared {
         args: &[&str],
     ) -> Result<T, StoreFault> {
         self.connection.clone().run(script, keys, args).await
-    }
-
-    /// Where a session is kept, and the two indexes that name it.
-    fn keys_of(&self, session: &Session) -> [String; 3] {
-        let Session { tenant, id, user, .. } = session;
-        [self.keys.session(tenant, *id), self.keys.sessions_of(tenant, *user), self.keys.sessions(tenant)]
-    }
-
-    async fn end_all(
-        &self,
-        index: String,
-        tenant: &TenantId,
-        except: &str,
-        end: End,
-        change: &Change,
-    ) -> Result<u64, StoreFault> {
-        let (at, stem) = (end.at.as_micros().to_string(), self.keys.session_stem(tenant));
-        let done: u64 = self.run(&self.scripts.end_all, &[index], &[&at, end.why.as_str(), except, &stem]).await?;
-        // Also where nothing was left to end: whoever ended it may have failed to say so, and asks again.
-        self.store.announce(Some(tenant), change, end.at).await?;
-        Ok(done)
-    }
-
-    /// What is kept of a session, as the scripts take it.
-    async fn kept(&self, session: &Session) -> Result<[String; 8], StoreFault> {
-        let (ended_at, ended_why) = ended(session);
-        let sealer = self.store.sealer(Some(&session.tenant)).await?;
-        let plain = serde_json::to_vec(session)?;
-        let body = sealer.seal(&Place::Session(session.id).to_string(), &plain, self.store.entropy()?)?;
-        Ok([
-            session.id.to_string(),
-            body.as_str().to_owned(),
-            session.version.to_string(),
-            session.last_seen.as_micros().to_string(),
-            session.expires.as_micros().to_string(),
-            px(session.expires, session.created),
-            ended_at,
-            ended_why.to_owned(),
-        ])
-    }
-
-    /// None where it was sealed under a key that is destroyed: whoever held it signs in again.
-    async fn session_of(
-        &self,
-        tenant: &TenantId,
-        id: SessionId,
-        body: &str,
-        version: u64,
-        seen: i64,
-    ) -> Result<Option<Session>, StoreFault> {
-        let body = Sealed::from_stored(body);
-        let sealer = self.store.sealer_with(Some(tenant), body.key_id()).await?;
-        if !body.key_id().is_some_and(|key| sealer.has(key)) {
-            return Ok(None);
-        }
-        let plain = sealer.open(&Place::Session(id).to_string(), &body)?;
-        let mut session: Session =
-            serde_json::from_slice(plain.expose()).map_err(|why| StoreFault::corrupt("session", why))?;
-        session.version = version;
-        session.last_seen = Timestamp::from_micros(seen);
-        session.ended = None;
-        Ok(Some(session))
     }
 }
 
@@ -138,8 +80,11 @@ impl SharedState for RedisShared {
     ) -> Result<Grounds, StoreFault> {
         // First, since it may fail: else a session would stand that nobody holds.
         self.forgive_each(&session.tenant, forgiven, now).await?;
-        self.session_insert(session).await?;
-        self.handle_insert(handle, session).await?;
+        let (mut keys, mut args) = (self.keys_of(session).to_vec(), self.kept(session).await?.to_vec());
+        keys.push(self.keys.handle(&handle.tenant, &handle.hash));
+        args.push(body(handle)?);
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let _: u32 = self.run(&self.scripts.session_open, &keys, &args).await?;
         self.store.entered(&session.tenant, session.user, &session.proofs, now).await
     }
 
@@ -148,22 +93,20 @@ impl SharedState for RedisShared {
         tenant: &TenantId,
         hash: &HandleHash,
     ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
-        let Some(handle) = self.handle(tenant, hash).await? else { return Ok(None) };
-        Ok(self.session(tenant, handle.session).await?.map(|session| (handle, session)))
+        let Some(mut handle) = self.handle(tenant, hash).await? else { return Ok(None) };
+        let Some(known) = self.known(tenant, handle.session).await? else { return Ok(None) };
+        let whats = [What::Session(known.id), What::Handle(hash)];
+        let ends = self.store.ends(tenant, &whats, &[known.user]).await?;
+        if let Some(at) = ends.at(&What::Handle(hash)) {
+            (handle.superseded_at, handle.replaces) = (Some(at), None);
+        }
+        Ok(Some((handle, self.as_it_is(known, &ends).await?)))
     }
 
     async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
-        let fields = ["body", "version", "last_seen", "ended_at", "ended_why"];
-        let (body, version, seen, at, why): (Option<String>, Option<u64>, Option<i64>, Option<i64>, Option<String>) =
-            self.connection.clone().hmget(self.keys.session(tenant, id), &fields).await?;
-        let (Some(body), Some(version), Some(seen)) = (body, version, seen) else { return Ok(None) };
-        let Some(mut session) = self.session_of(tenant, id, &body, version, seen).await? else { return Ok(None) };
-        if let Some(at) = at {
-            let why = super::end_reason(why.as_deref().unwrap_or_default())
-                .map_err(|why| StoreFault::corrupt("ended_why", why))?;
-            session.ended = Some(End { at: Timestamp::from_micros(at), why });
-        }
-        Ok(Some(session))
+        let Some(known) = self.known(tenant, id).await? else { return Ok(None) };
+        let ends = self.store.ends(tenant, &[What::Session(id)], &[known.user]).await?;
+        self.as_it_is(known, &ends).await.map(Some)
     }
 
     async fn handle_offer(
@@ -186,22 +129,33 @@ impl SharedState for RedisShared {
     }
 
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
-        let at = end.at.as_micros().to_string();
-        let keys = [self.keys.session(tenant, id)];
-        let done: u32 = self.run(&self.scripts.session_end, &keys, &[&at, end.why.as_str()]).await?;
-        // See [`RedisShared::end_all`].
-        self.store.announce(Some(tenant), &Change::Session(id), end.at).await?;
-        Ok(done == 1)
+        let expires: Option<i64> = self.connection.clone().hget(self.keys.session(tenant, id), "expires").await?;
+        // One that Redis does not know may be one that it has forgotten, and comes back.
+        let until = expires.map_or(end.at.plus(LINGER_IN_REDIS), |at| dropped(Timestamp::from_micros(at)));
+        self.store.sessions_ended(tenant, &[(id, until)], end).await?;
+        Ok(self.mark_ended(tenant, &[id], end).await? == 1)
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
+        let tenant = &next.tenant;
+        let Some(before) = self.session(tenant, old).await? else { return Ok(false) };
+        let until = dropped(before.expires);
+        if let Some(end) = before.ended {
+            // Whoever ended it may have failed to write so.
+            self.store.sessions_ended(tenant, &[(old, until)], end).await?;
+            return Ok(false);
+        }
         let (mut keys, mut args) = (self.keys_of(next).to_vec(), self.kept(next).await?.to_vec());
-        keys.push(self.keys.session(&next.tenant, old));
+        keys.push(self.keys.session(tenant, old));
         args.extend([end.at.as_micros().to_string(), end.why.as_str().to_owned()]);
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let done: u32 = self.run(&self.scripts.session_replace, &keys, &args).await?;
-        self.store.announce(Some(&next.tenant), &Change::Session(old), end.at).await?;
-        Ok(done == 1)
+        let first = self.store.sessions_ended(tenant, &[(old, until)], end).await?;
+        if done == 1 && !first {
+            // Somebody else has ended it meanwhile, and was told so: nothing takes its place.
+            self.session_end(tenant, next.id, end).await?;
+        }
+        Ok(done == 1 && first)
     }
 
     async fn sessions_of_user(
@@ -210,18 +164,15 @@ impl SharedState for RedisShared {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreFault> {
-        let (now, stem) = (now.as_micros().to_string(), self.keys.session_stem(tenant));
-        let keys = [self.keys.sessions_of(tenant, user)];
-        let flat: Vec<String> = self.run(&self.scripts.live, &keys, &[&now, &stem]).await?;
-        let mut live = Vec::with_capacity(flat.len() / 4);
-        for fields in flat.chunks_exact(4) {
-            let id = SessionId::parse(&fields[0]).map_err(|why| StoreFault::corrupt("session", why))?;
-            let version = fields[2].parse().map_err(|why| StoreFault::corrupt("version", why))?;
-            let seen = fields[3].parse().map_err(|why| StoreFault::corrupt("last_seen", why))?;
-            live.extend(self.session_of(tenant, id, &fields[1], version, seen).await?);
+        let mut live = self.live(tenant, user, now).await?;
+        let whats: Vec<_> = live.iter().map(|session| What::Session(session.id)).collect();
+        let ends = self.store.ends(tenant, &whats, &[user]).await?;
+        let mut still = Vec::with_capacity(live.len());
+        for session in live.drain(..) {
+            still.extend(Some(self.as_it_is(session, &ends).await?).filter(|session| session.ended.is_none()));
         }
-        live.sort_unstable_by_key(|session| std::cmp::Reverse(session.id));
-        Ok(live)
+        still.sort_unstable_by_key(|session| std::cmp::Reverse(session.id));
+        Ok(still)
     }
 
     async fn end_all_of_user(
@@ -231,9 +182,11 @@ impl SharedState for RedisShared {
         except: Option<SessionId>,
         end: End,
     ) -> Result<u64, StoreFault> {
-        let except = except.map(|id| id.to_string()).unwrap_or_default();
-        let index = self.keys.sessions_of(tenant, user);
-        self.end_all(index, tenant, &except, end, &Change::SessionsOf(user)).await
+        let live = self.live(tenant, user, end.at).await?;
+        let ids: Vec<_> = live.iter().map(|session| session.id).filter(|id| Some(*id) != except).collect();
+        let spared = except.map(|id| id.to_string()).unwrap_or_default();
+        self.store.user_ended((tenant, user), &ids, &spared, end).await?;
+        self.mark_ended(tenant, &ids, end).await
     }
 
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {
@@ -271,9 +224,13 @@ impl SharedState for RedisShared {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<OneTime>, StoreFault> {
-        let (keys, now) = ([self.keys.one_time(tenant, purpose, hash)], now.as_micros().to_string());
+        let (keys, taken, now) = ([self.keys.one_time(tenant, purpose, hash)], now, now.as_micros().to_string());
         let text: Option<String> = self.run(&self.scripts.take, &keys, &[&now]).await?;
-        let value = text.map(|text| one_time(&text, tenant, purpose, hash)).transpose()?;
+        let Some(text) = text else { return Ok(None) };
+        let value = one_time(&text, tenant, purpose, hash)?;
+        // One that was taken before is one that Redis has forgotten to be gone.
+        let first = self.store.over(tenant, &What::Value(purpose, hash), taken, dropped(value.expires)).await?;
+        let value = Some(value).filter(|_| first);
         self.store.sealer_with(Some(tenant), value.as_ref().and_then(|value| value.body.key_id())).await?;
         Ok(value)
     }
@@ -291,9 +248,13 @@ impl SharedState for RedisShared {
         Ok(self.connection.clone().del(self.keys_of_tries(tenant, key).await?).await?)
     }
 
-    async fn sweep(&self, _: Timestamp) -> Result<(), StoreFault> {
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {
         // Redis drops what is past its bound by itself.
-        Ok(())
+        self.store.sweep_ended(now).await
+    }
+
+    async fn hear(&self) {
+        self.hear_published().await;
     }
 
     async fn ping(&self) -> Result<(), StoreFault> {
@@ -304,10 +265,6 @@ impl SharedState for RedisShared {
 /// Milliseconds that Redis keeps a value which ends at `expires`.
 pub(super) fn px(expires: Timestamp, now: Timestamp) -> String {
     (expires.since(now) + BEYOND).as_millis().to_string()
-}
-
-fn ended(session: &Session) -> (String, &'static str) {
-    session.ended.map_or_else(Default::default, |end| (end.at.as_micros().to_string(), end.why.as_str()))
 }
 
 fn one_time(text: &str, tenant: &TenantId, purpose: Purpose, hash: &TicketHash) -> Result<OneTime, StoreFault> {

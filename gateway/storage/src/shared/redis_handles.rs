@@ -1,10 +1,15 @@
 //! Handles in Redis.
 
+use std::time::Duration;
+
 use ::redis::AsyncCommands as _;
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::{HandleHash, HandleRecord, Session};
 
-use super::redis::{RedisShared, px};
+use super::{
+    ended::{What, dropped},
+    redis::{RedisShared, px},
+};
 use crate::StoreFault;
 
 impl RedisShared {
@@ -20,11 +25,15 @@ impl RedisShared {
         tenant: &TenantId,
         hash: &HandleHash,
     ) -> Result<Option<HandleRecord>, StoreFault> {
-        type Fields = (Option<String>, Option<String>, Option<i64>, Option<i64>);
+        type Fields = (Option<String>, Option<String>, Option<i64>, Option<i64>, Option<String>);
         let key = self.keys.handle(tenant, hash);
-        let fields = ["body", "replaces", "offered_at", "superseded_at"];
-        let (body, replaces, offered, superseded): Fields = self.connection.clone().hmget(key, &fields).await?;
+        let fields = ["body", "replaces", "offered_at", "superseded_at", "owes"];
+        let (body, replaces, offered, superseded, owes): Fields = self.connection.clone().hmget(key, &fields).await?;
         let Some(body) = body else { return Ok(None) };
+        if let Some(owes) = owes {
+            // Whoever showed it failed in the middle.
+            self.settle(tenant, hash, &owes).await?;
+        }
         let handle: HandleRecord = serde_json::from_str(&body).map_err(|why| StoreFault::corrupt("handle", why))?;
         let replaces = replaces.map(|text| HandleHash::parse(&text)).transpose();
         Ok(Some(HandleRecord {
@@ -61,13 +70,31 @@ impl RedisShared {
         // Who replaces nothing replaces itself here: the script then finds nothing to do.
         let replaced = handle.replaces.as_ref().unwrap_or(&handle.hash);
         let keys = [self.keys.handle(tenant, &handle.hash), self.keys.handle(tenant, replaced)];
-        let kept: u32 = self.run(&self.scripts.handle_shown, &keys, &[&at]).await?;
-        Ok(kept == 1)
+        let owes: Option<String> = self.run(&self.scripts.handle_shown, &keys, &[&at, &replaced.to_string()]).await?;
+        let Some(owes) = owes else { return Ok(false) };
+        if !owes.is_empty() {
+            self.settle(tenant, &handle.hash, &owes).await?;
+        }
+        Ok(true)
+    }
+
+    /// Writes what a handle that was shown has superseded.
+    async fn settle(&self, tenant: &TenantId, shown: &HandleHash, owes: &str) -> Result<(), StoreFault> {
+        let read = || {
+            let mut words = owes.split(' ');
+            let superseded = HandleHash::parse(words.next()?).ok()?;
+            let at = Timestamp::from_micros(words.next()?.parse().ok()?);
+            Some((superseded, at, Duration::from_millis(words.next()?.parse().ok()?)))
+        };
+        let (superseded, at, left) = read().ok_or_else(|| StoreFault::corrupt("owes", format!("`{owes}`")))?;
+        self.store.over(tenant, &What::Handle(&superseded), at, dropped(at.plus(left))).await?;
+        let _: u32 = self.run(&self.scripts.handle_settled, &[self.keys.handle(tenant, shown)], &[owes]).await?;
+        Ok(())
     }
 }
 
 /// What never changes of a handle; the rest has fields of its own.
-fn body(handle: &HandleRecord) -> Result<String, StoreFault> {
+pub(super) fn body(handle: &HandleRecord) -> Result<String, StoreFault> {
     let still = HandleRecord { replaces: None, offered_at: None, superseded_at: None, ..handle.clone() };
     Ok(serde_json::to_string(&still)?)
 }

@@ -24,12 +24,13 @@ impl Script {
 /// Scripts with their digests, made once.
 pub(super) struct Scripts {
     pub(super) session_insert: Script,
+    pub(super) session_open: Script,
     pub(super) handle_insert: Script,
     pub(super) handle_offer: Script,
     pub(super) handle_shown: Script,
+    pub(super) handle_settled: Script,
     pub(super) session_replace: Script,
     pub(super) session_touch: Script,
-    pub(super) session_end: Script,
     pub(super) end_all: Script,
     pub(super) live: Script,
     pub(super) count: Script,
@@ -41,12 +42,13 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             session_insert: Script::new(SESSION_INSERT),
+            session_open: Script::new(&format!("{SESSION_OPEN}{SESSION_INSERT}")),
             handle_insert: Script::new(HANDLE_INSERT),
             handle_offer: Script::new(HANDLE_OFFER),
             handle_shown: Script::new(HANDLE_SHOWN),
+            handle_settled: Script::new(HANDLE_SETTLED),
             session_replace: Script::new(&format!("{SESSION_REPLACE}{SESSION_INSERT}")),
             session_touch: Script::new(SESSION_TOUCH),
-            session_end: Script::new(SESSION_END),
             end_all: Script::new(END_ALL),
             live: Script::new(LIVE),
             count: Script::new(COUNT),
@@ -69,6 +71,14 @@ for i = 2, 3 do
 end
 return 1";
 
+/// Keeps a session's first handle; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the session.
+/// KEYS[4] handle; ARGV[9] its body. A Redis that is full refuses the first write, and keeps neither.
+const SESSION_OPEN: &str = "
+if redis.call('EXISTS', KEYS[4]) == 0 then
+  redis.call('HSET', KEYS[4], 'body', ARGV[9])
+  redis.call('PEXPIRE', KEYS[4], ARGV[6])
+end";
+
 /// Keeps a handle: KEYS handle; ARGV body, px.
 const HANDLE_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -87,14 +97,25 @@ redis.call('HSET', KEYS[2], 'body', ARGV[5], 'replaces', ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
 return 1";
 
-/// Notes that a successor was shown: KEYS handle, the one that it replaces; ARGV at.
+/// Notes that a successor was shown: KEYS handle, the one that it replaces; ARGV at, hash of the one that it replaces. Until it is
+/// written elsewhere what it superseded, when, and for how many milliseconds that counts, `owes` tells it; it is given, or nothing
+/// where nothing is owed. False where the handle is not kept.
 const HANDLE_SHOWN: &str = "
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if redis.call('HDEL', KEYS[1], 'replaces') == 1 and redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HSETNX', KEYS[2], 'superseded_at', ARGV[1])
-  redis.call('HDEL', KEYS[2], 'successor')
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+if redis.call('HEXISTS', KEYS[1], 'replaces') == 1 then
+  redis.call('HSET', KEYS[1], 'owes', ARGV[2] .. ' ' .. ARGV[1] .. ' ' .. redis.call('PTTL', KEYS[1]))
+  redis.call('HDEL', KEYS[1], 'replaces')
+  if redis.call('EXISTS', KEYS[2]) == 1 then
+    redis.call('HSETNX', KEYS[2], 'superseded_at', ARGV[1])
+    redis.call('HDEL', KEYS[2], 'successor')
+  end
 end
-return 1";
+return redis.call('HGET', KEYS[1], 'owes') or ''";
+
+/// Notes that it is written: KEYS handle; ARGV what was owed.
+const HANDLE_SETTLED: &str = "
+if redis.call('HGET', KEYS[1], 'owes') == ARGV[1] then redis.call('HDEL', KEYS[1], 'owes') end
+return 0";
 
 /// Ends a session; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the next. KEYS[4] the one that
 /// ends; ARGV[9] at, ARGV[10] why.
@@ -110,22 +131,11 @@ local seen = redis.call('HGET', KEYS[1], 'last_seen')
 if seen and tonumber(seen) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[1]) end
 return 0";
 
-/// Ends a session, once: KEYS session; ARGV at, why.
-const SESSION_END: &str = "
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if redis.call('HSETNX', KEYS[1], 'ended_at', ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'ended_why', ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'version', 1)
-return 1";
-
-/// Ends all sessions of an index that have not reached their greatest age: KEYS index; ARGV at, why, the one to spare
-/// or empty, stem of session keys. Those that have are dropped from the index.
+/// Ends sessions: KEYS sessions; ARGV at, why.
 const END_ALL: &str = "
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 local done = 0
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local key = ARGV[4] .. id
-  if id ~= ARGV[3] and redis.call('EXISTS', key) == 1 and redis.call('HSETNX', key, 'ended_at', ARGV[1]) == 1 then
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 and redis.call('HSETNX', key, 'ended_at', ARGV[1]) == 1 then
     redis.call('HSET', key, 'ended_why', ARGV[2])
     redis.call('HINCRBY', key, 'version', 1)
     done = done + 1

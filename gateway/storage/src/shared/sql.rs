@@ -224,6 +224,10 @@ impl SharedState for SqlShared {
         Ok(tx.commit().await?)
     }
 
+    async fn hear(&self) {
+        self.0.hear().await;
+    }
+
     async fn ping(&self) -> Result<(), StoreFault> {
         self.0.ping().await
     }

@@ -2,7 +2,9 @@
 
 mod failover;
 mod faults;
+mod forgets;
 mod handles;
+mod push;
 mod server;
 mod stories;
 mod tries;

@@ -68,8 +68,7 @@ async fn a_replica_that_takes_over_is_found_and_knows_what_was_ended() {
         }
         let end = ends(EndReason::SignedOut, 1);
         assert!(under.ours.session_end(&hers, ended.id, end).await.unwrap());
-        let one: u64 = cluster.nodes[0].ask(&["WAIT", "1", "5000"]).await;
-        assert_eq!(one, 1);
+        cluster.replicated().await;
         if hangs {
             cluster.nodes[0].signal("STOP");
         } else {
@@ -106,4 +105,28 @@ async fn what_is_there_is_told_and_what_is_not_as_it_was_named() {
     let gone = Secret::new("redis://127.0.0.1:1".to_owned());
     let told = RedisShared::reach(&RedisAt::Cluster(vec![gone, Secret::new(cluster.nodes[1].url())])).await.unwrap();
     assert!(told.ends_with("3 masters"), "{told}");
+}
+
+/// Redis replicates behind its answers: what it had said to one gateway may be news to whoever takes over.
+#[tokio::test]
+async fn what_was_ended_stays_so_where_a_replica_takes_over_that_had_not_heard() {
+    let cluster = Cluster::start(true, "1000").await;
+    let (under, [hers, ..]) = (under(&cluster).await, tenants(&cluster).await);
+    let begun = session(hers.as_str(), ada(), t0(), 1);
+    under.ours.session_insert(&begun).await.unwrap();
+    cluster.replicated().await;
+    cluster.nodes[3].signal("STOP");
+    let end = ends(EndReason::SignedOut, 1);
+    assert!(under.ours.session_end(&hers, begun.id, end).await.unwrap());
+    cluster.nodes[0].kill();
+    cluster.nodes[3].signal("CONT");
+    let found = async {
+        loop {
+            if let Ok(found) = under.theirs.session(&hers, begun.id).await {
+                break found;
+            }
+        }
+    };
+    let found = tokio::time::timeout(secs(20), found).await.expect("whoever took over is not found");
+    assert_eq!(found.unwrap().ended, Some(end));
 }

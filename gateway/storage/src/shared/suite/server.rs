@@ -174,6 +174,17 @@ impl Cluster {
         }
     }
 
+    /// Waits until the replica has heard all that the first master has said.
+    pub(super) async fn replicated(&self) {
+        let offset = async |node: &RedisServer| {
+            let told: String = node.ask(&["INFO", "replication"]).await;
+            told.lines().find(|line| line.starts_with("master_repl_offset:")).map(str::to_owned)
+        };
+        while offset(&self.nodes[0]).await != offset(&self.nodes[3]).await {
+            breathe().await;
+        }
+    }
+
     pub(super) fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(RedisServer::url).collect()
     }
