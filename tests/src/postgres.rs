@@ -55,6 +55,17 @@ impl Postgres {
         self.process.take().context("it does not run")?.kill().await
     }
 
+    /// Stops all of it as it stands (`STOP`), or lets it go on (`CONT`).
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let own = self.process.as_ref().and_then(Process::id).context("it does not run")?.to_string();
+        let mut all = Command::new("sh");
+        // Those that it started first: what has stopped starts no more.
+        all.args(["-c", r#"kill -s "$0" "$1" $(ps -o pid= --ppid "$1")"#, signal, &own]);
+        let (status, _, err) = crate::process::run(all).await?;
+        ensure!(status == 0, "kill: {err}");
+        Ok(())
+    }
+
     /// Starts it where it was killed, with what it knew.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         let log = self.folder.path().join("postgres.log");

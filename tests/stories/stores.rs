@@ -1,6 +1,6 @@
 //! Sessions shared in Redis, and durable state in PostgreSQL: the same story, and what becomes of it when they go away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cardea_tests::{Client, Gateway, Person, Plan, Postgres, Redis, Story, Upstream};
@@ -189,5 +189,70 @@ async fn while_postgresql_is_away_the_answer_is_a_fault_and_what_was_acknowledge
     let (_, page) = mira.opens(&echo).await?;
     assert_eq!(page.status, 200, "{}", page.body);
     gateway.on.does(&["audit", "verify"]).await?;
+    Ok(())
+}
+
+/// It closes no connection and refuses none: it says nothing.
+#[tokio::test]
+async fn while_postgresql_is_stopped_the_answer_is_a_fault_within_seconds_and_it_goes_on_after() -> Story {
+    let (upstream, postgres) = (Upstream::start().await?, Postgres::start().await?);
+    let gateway = Plan::before(upstream.port).postgres(&postgres.url()).start().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let echo = gateway.at("echo.acme", "/x")?;
+    let (mut client, _) = mira.opens(&echo).await?;
+
+    postgres.signal("STOP").await?;
+    let (heard, since) = (upstream.count(), Instant::now());
+    // As many as find no connection free, and those who wait behind them.
+    let asked = (0..8).map(|nth| {
+        let echo = echo.clone();
+        async move {
+            let mut unknown = Client::browser();
+            unknown.set_cookie("echo.acme.localhost", "cardea", &format!("{nth}{}A", "B".repeat(41)));
+            ask(&mut unknown, &echo).await
+        }
+    });
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer?, (503, Some("store-unavailable".to_owned())));
+    }
+    assert!(since.elapsed() < Duration::from_secs(5), "after {:?}", since.elapsed());
+    let since = Instant::now();
+    assert_eq!(sign_in_tells(&gateway, &mira).await?, 503);
+    assert!(since.elapsed() < Duration::from_secs(5), "after {:?}", since.elapsed());
+    assert_eq!(upstream.count(), heard, "something was let through");
+
+    postgres.signal("CONT").await?;
+    let back = async {
+        while ask(&mut client, &echo).await?.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(20), back).await.context("it does not recover")??;
+    let (_, page) = mira.opens(&echo).await?;
+    assert_eq!(page.status, 200, "{}", page.body);
+    gateway.on.does(&["audit", "verify"]).await?;
+    Ok(())
+}
+
+/// As before the first start with a file: nothing is there yet, and nothing is made by looking.
+#[tokio::test]
+async fn an_empty_database_is_told_as_nothing_yet_and_the_key_is_sealed_before_it_lies_open() -> Story {
+    let (upstream, postgres) = (Upstream::start().await?, Postgres::start().await?);
+    let on = Plan::before(upstream.port).postgres(&postgres.url()).write()?;
+    let (status, _, err) = on.cardea(&["audit", "verify"]).await?;
+    assert!(status == 2 && err.contains("nothing has been recorded yet"), "{status} {err}");
+    for check in [&["check"][..], &["check", "resources", "--diff"]] {
+        let (status, _, err) = on.cardea(check).await?;
+        assert_eq!(status, 0, "{check:?}: {err}");
+    }
+    std::fs::write(on.path("words"), "correct horse battery staple")?;
+    let protect = ["keys", "protect", "--passphrase-file", "words"];
+    on.does(&protect).await?;
+    let key = std::fs::read_to_string(on.path("state/operator.key"))?;
+    assert!(!key.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "it lies open");
+    assert!(!on.path("state/operator.key.before").exists());
+    let (status, _, err) = on.cardea(&["audit", "verify"]).await?;
+    assert!(status == 2 && err.contains("nothing has been recorded yet"), "something was made: {status} {err}");
     Ok(())
 }

@@ -194,8 +194,12 @@ impl House {
         {
             return Err(operator.lost("the PostgreSQL database").into());
         }
-        let (sealer, sticky) = operator.sealer(kept.file(), &*entropy)?;
-        let store = kept.open(sealer, Arc::clone(&entropy)).await.map_err(store_fault)?;
+        let (made, (sealer, sticky)) = (!operator.is_there(), operator.sealer(kept.file(), &*entropy)?);
+        let store = match kept.open(sealer, Arc::clone(&entropy)).await {
+            // Another gateway's first start was at the same time, and its key came first.
+            Err(StoreFault::OtherKey) if made => return Err(operator.came_second("the PostgreSQL database").into()),
+            opened => opened.map_err(store_fault)?,
+        };
         let reread = Arc::clone(&operator);
         store.reread_operator_by(move || reread.reread());
         let shared: Arc<dyn SharedState> = match &config.redis {

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// A read: a server that is there has answered by then, and who asked is still there.
+const PROMPTLY: Duration = Duration::from_secs(4);
+
 /// Longer than a server lets one wait for the right to write.
 const SOON: Duration = Duration::from_secs(12);
 
@@ -42,6 +45,14 @@ impl Engine {
         match self {
             Self::Sqlite => Duration::from_secs(30),
             Self::Postgres => Duration::from_secs(3),
+        }
+    }
+
+    /// The longest wait for a turn to write. A file's writers are ours, and each ends; with a server nobody waits longer than for it.
+    pub(crate) const fn patience_for_a_turn(self) -> Duration {
+        match self {
+            Self::Sqlite => Duration::from_secs(30),
+            Self::Postgres => PROMPTLY,
         }
     }
 
@@ -96,6 +107,17 @@ impl Engine {
         match self {
             Self::Sqlite => done.await,
             Self::Postgres => tokio::time::timeout(SOON, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
+        }
+    }
+
+    /// The same of what is read.
+    pub(crate) async fn promptly<T>(
+        self,
+        done: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite => done.await,
+            Self::Postgres => tokio::time::timeout(PROMPTLY, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
         }
     }
 

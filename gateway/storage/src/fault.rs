@@ -26,6 +26,9 @@ pub enum StoreFault {
         /// The version that is known.
         knows: i64,
     },
+    /// Nothing was ever kept in the database, which is opened to be read only.
+    #[error("the database is empty: nothing has been kept in it yet")]
+    Nothing,
     /// Redis failed or cannot be reached.
     #[error("redis does not answer as it should")]
     Redis(#[from] redis::RedisError),

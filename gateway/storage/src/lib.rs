@@ -27,6 +27,7 @@ mod policies;
 #[cfg(test)]
 mod pool_cost;
 mod push;
+mod reader;
 mod reading;
 mod recovery;
 mod resets;

@@ -4,21 +4,23 @@ use std::ops::{Deref, DerefMut};
 
 use sqlx::{Any, AnyConnection, pool::PoolConnection};
 
-use crate::{Store, StoreFault};
+use crate::{Store, StoreFault, engine::Engine};
 
 /// A transaction that reads. INVARIANT: a connection on which one was begun and not ended reads nothing for anybody else: it would
 /// show what was, and is closed. Whoever asked may have gone in the middle.
 #[derive(Debug)]
 pub(crate) struct Reading {
     own: PoolConnection<Any>,
+    engine: Engine,
     ended: bool,
 }
 
 impl Store {
     /// Begins to read.
     pub(crate) async fn moment(&self) -> Result<Reading, StoreFault> {
-        let mut reading = Reading { own: self.reader().acquire().await?, ended: false };
-        sqlx::query(self.engine().reads_one_moment()).execute(&mut *reading.own).await?;
+        let mut reading = Reading { own: self.reader().acquire().await?, engine: self.engine(), ended: false };
+        let begins = sqlx::query(self.engine().reads_one_moment()).execute(&mut *reading.own);
+        self.engine().promptly(begins).await?;
         Ok(reading)
     }
 }
@@ -26,7 +28,8 @@ impl Store {
 impl Reading {
     /// Ends it.
     pub(crate) async fn end(mut self) -> Result<(), StoreFault> {
-        sqlx::query("COMMIT").execute(&mut *self.own).await?;
+        let engine = self.engine;
+        engine.promptly(sqlx::query("COMMIT").execute(&mut *self.own)).await?;
         self.ended = true;
         Ok(())
     }

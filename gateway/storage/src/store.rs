@@ -17,6 +17,7 @@ use crate::{
     engine::{Engine, SQLITE_WRITES},
     owed,
     push::News,
+    reader::Reader,
     seal_up,
     vault::Vault,
     writing::{Turn, Writer, Writing},
@@ -34,7 +35,7 @@ pub struct Store(Arc<Pools>);
 struct Pools {
     engine: Engine,
     url: Secret<String>,
-    reader: AnyPool,
+    reader: Reader,
     /// One connection: whatever is searched for, requests find theirs free.
     searcher: AnyPool,
     writer: Arc<Writer>,
@@ -82,15 +83,21 @@ impl Store {
     pub async fn holds_keys(url: &str) -> Result<bool, StoreFault> {
         drivers();
         let mut own = Engine::Postgres.soon(AnyConnection::connect(url)).await?;
-        let count = async |own: &mut AnyConnection, sql: &'static str| -> Result<i64, StoreFault> {
-            Ok(sqlx::query(sql).fetch_one(own).await?.try_get("found")?)
+        let holds = has_table(&mut own, "tenant_keys").await? && {
+            let row = sqlx::query("SELECT COUNT(*) AS found FROM tenant_keys").fetch_one(&mut own).await?;
+            row.try_get::<i64, _>("found")? > 0
         };
-        let table = "SELECT COUNT(*) AS found FROM information_schema.tables \
-                     WHERE table_schema = current_schema() AND table_name = 'tenant_keys'";
-        let holds = count(&mut own, table).await? > 0
-            && count(&mut own, "SELECT COUNT(*) AS found FROM tenant_keys").await? > 0;
         own.close().await?;
         Ok(holds)
+    }
+
+    /// Whether nothing was ever kept in the PostgreSQL database at `url`.
+    pub async fn holds_nothing(url: &str) -> Result<bool, StoreFault> {
+        drivers();
+        let mut own = Engine::Postgres.promptly(AnyConnection::connect(url)).await?;
+        let nothing = !has_table(&mut own, "migrations").await?;
+        own.close().await?;
+        Ok(nothing)
     }
 
     async fn of(url: String, engine: Engine, vault: Vault) -> Result<Self, StoreFault> {
@@ -101,6 +108,7 @@ impl Store {
             owed::settle(connect_log(&url).await?).await?;
         }
         let (reader, searcher) = (connect(&url, engine, READERS).await?, connect(&url, engine, 1).await?);
+        let reader = Reader::new(reader, engine);
         let url = Secret::new(url);
         let store = Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault, news }));
         store.sealer(None).await?;
@@ -124,6 +132,9 @@ impl Store {
 
     async fn to_read(url: String, engine: Engine, operator: Option<Sealer>) -> Result<Self, StoreFault> {
         let reader = connect(&url, engine, READERS).await?;
+        if engine == Engine::Postgres && !has_table(&mut *reader.acquire().await?, "migrations").await? {
+            return Err(StoreFault::Nothing);
+        }
         let sql = "SELECT COALESCE(MAX(version), 0) AS version FROM migrations";
         let stands: i64 = sqlx::query(sql).fetch_one(&reader).await?.try_get("version")?;
         let knows = newest();
@@ -133,6 +144,7 @@ impl Store {
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal => {
                 let (writer, searcher) = (Writer::to_nowhere(&url, engine), reader.clone());
+                let reader = Reader::new(reader, engine);
                 let (vault, url, news) = (Vault::new(operator, None), Secret::new(url), News::new());
                 Ok(Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault, news })))
             }
@@ -153,7 +165,7 @@ impl Store {
             tracing::warn!(%error, "the log's connection did not end in order");
         }
         // A pool waits for what is out, which may be at a server that has stopped.
-        for pool in [&self.0.reader, &self.0.searcher] {
+        for pool in [self.0.reader.pool(), &self.0.searcher] {
             let closed = async {
                 pool.close().await;
                 Ok(())
@@ -200,7 +212,7 @@ impl Store {
     }
 
     /// Where to read. A read sees every write that was acknowledged before it.
-    pub(crate) fn reader(&self) -> &AnyPool {
+    pub(crate) fn reader(&self) -> &Reader {
         &self.0.reader
     }
 
@@ -229,6 +241,14 @@ impl Store {
     pub(crate) async fn connect_log(&self) -> Result<SqliteConnection, StoreFault> {
         connect_log(self.url()).await
     }
+}
+
+/// Whether a PostgreSQL database has a table of that name where ours are.
+async fn has_table(own: &mut AnyConnection, name: &str) -> Result<bool, StoreFault> {
+    let sql = "SELECT COUNT(*) AS found FROM information_schema.tables \
+               WHERE table_schema = current_schema() AND table_name = $1";
+    let row = Engine::Postgres.promptly(sqlx::query(sql).bind(name).fetch_one(own)).await?;
+    Ok(row.try_get::<i64, _>("found")? > 0)
 }
 
 async fn connect_log(url: &str) -> Result<SqliteConnection, StoreFault> {
@@ -457,5 +477,33 @@ mod tests {
         let nobody = "postgres://cardea@127.0.0.1:1/cardea";
         let nowhere = Store::connect(nobody, crate::testing::operator(), crate::testing::entropy()).await.unwrap_err();
         assert!(matches!(nowhere, StoreFault::Sql(_)), "{nowhere}");
+    }
+
+    /// Both find nothing, and both make all of it: one of them does.
+    #[tokio::test]
+    async fn of_two_first_starts_at_once_one_makes_the_keys() {
+        use crate::testing::{entropy, operator};
+        let dir = Dir::new();
+        let (one, two) = tokio::join!(dir.opened(operator()), dir.opened(operator()));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let plain = one.sealer(None).await.unwrap().seal("place", b"x", &*entropy()).unwrap();
+        assert_eq!(two.sealer(None).await.unwrap().open("place", &plain).unwrap().expose(), b"x");
+        let dir = Dir::new();
+        let another = Sealer::new(&Secret::new([2; 32])).unwrap();
+        let (one, two) = tokio::join!(dir.opened(operator()), dir.opened(another));
+        let refused = one.err().into_iter().chain(two.err()).collect::<Vec<_>>();
+        assert!(matches!(refused[..], [StoreFault::OtherKey]), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn an_empty_database_on_a_server_holds_nothing_and_is_not_made_by_looking() {
+        let dir = Dir::new();
+        let Some(url) = dir.database().await else { return };
+        assert!(Store::holds_nothing(&url).await.unwrap() && !Store::holds_keys(&url).await.unwrap());
+        let empty = dir.read().await.unwrap_err();
+        assert!(matches!(empty, StoreFault::Nothing), "{empty}");
+        assert!(Store::holds_nothing(&url).await.unwrap());
+        dir.store().await;
+        assert!(!Store::holds_nothing(&url).await.unwrap() && Store::holds_keys(&url).await.unwrap());
     }
 }

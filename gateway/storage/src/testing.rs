@@ -71,7 +71,7 @@ impl Dir {
         }
     }
 
-    async fn database(&self) -> Option<String> {
+    pub(crate) async fn database(&self) -> Option<String> {
         let (server, name) = (server()?, self.name.as_ref()?);
         self.made
             .get_or_init(async || {

@@ -110,8 +110,9 @@ impl Store {
         let mut ids = match part {
             Some(part) => self.search_users(tenant, query, part, limit + 1).await?,
             None => {
-                self.stretch_of_users(self.reader(), tenant, query, query.cursor.as_deref(), limit + 1, "u.id AS one")
-                    .await?
+                let (after, row) = (query.cursor.as_deref(), "u.id AS one");
+                let found = self.stretch_of_users(self.reader().pool(), tenant, query, after, limit + 1, row);
+                self.engine().promptly(async { Ok(found.await) }).await??
             }
         };
         let more = ids.len() > limit;

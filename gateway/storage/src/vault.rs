@@ -148,7 +148,7 @@ impl Store {
             return Ok(sealer);
         }
         let (owner, vault) = (owner(tenant), self.vault());
-        let sealer = match vault.read(&mut *self.reader().acquire().await?, owner).await? {
+        let sealer = match self.kept_key(owner).await? {
             Some(sealer) => sealer,
             None => {
                 let mut tx = self.write().await?;
@@ -161,12 +161,17 @@ impl Store {
         Ok(sealer)
     }
 
+    async fn kept_key(&self, owner: &str) -> Result<Option<Sealer>, StoreFault> {
+        let read = async { Ok(self.vault().read(&mut *self.reader().acquire().await?, owner).await) };
+        self.engine().promptly(read).await?
+    }
+
     /// Whether there is a key for a tenant, or for the operator's own. None is made.
     pub(crate) async fn has_key(&self, tenant: Option<&TenantId>) -> Result<bool, StoreFault> {
         if self.sealer_at_hand(tenant).is_some() {
             return Ok(true);
         }
-        let kept = self.vault().read(&mut *self.reader().acquire().await?, owner(tenant)).await?;
+        let kept = self.kept_key(owner(tenant)).await?;
         Ok(kept.is_some())
     }
 
@@ -246,7 +251,7 @@ impl Store {
 
     /// Reads the keys anew: they were replaced, or destroyed.
     pub async fn refresh_keys(&self, tenant: Option<&TenantId>) -> Result<(), StoreFault> {
-        let ring = self.vault().read(&mut *self.reader().acquire().await?, owner(tenant)).await?;
+        let ring = self.kept_key(owner(tenant)).await?;
         self.vault().keep(owner(tenant), ring.as_ref());
         Ok(())
     }

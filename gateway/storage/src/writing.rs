@@ -8,9 +8,8 @@ use std::{
     ops::{Deref, DerefMut},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use cardea_core::Secret;
@@ -21,9 +20,6 @@ use tokio::{
 };
 
 use crate::{StoreFault, engine::Engine, push::News};
-
-/// The longest wait for a turn. As long as sqlx's pools let one wait for a reader.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The writer's connection.
 #[derive(Debug)]
@@ -36,6 +32,8 @@ pub(crate) struct Writer {
     /// A transaction was begun and has not ended: whoever began it may have gone.
     begun: AtomicBool,
     closed: AtomicBool,
+    /// How often somebody's turn came and the server was away.
+    refused: AtomicU64,
     news: Arc<News>,
 }
 
@@ -63,31 +61,55 @@ impl Writer {
     }
 
     fn with(url: &str, engine: Engine, setting: &'static str, news: Arc<News>) -> Arc<Self> {
-        let (begun, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { url: Secret::new(url.to_owned()), engine, setting, own: Arc::default(), begun, closed, news })
+        let (begun, closed, refused) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self {
+            url: Secret::new(url.to_owned()),
+            engine,
+            setting,
+            own: Arc::default(),
+            begun,
+            closed,
+            refused,
+            news,
+        })
     }
 
     /// Waits for the right to write.
     pub(crate) async fn turn(&self) -> Result<Turn, StoreFault> {
-        let waited = tokio::time::timeout(PATIENCE, Arc::clone(&self.own).lock_owned()).await;
+        let refused = self.refused.load(Ordering::Acquire);
+        let waited = tokio::time::timeout(self.engine.patience_for_a_turn(), Arc::clone(&self.own).lock_owned()).await;
         let mut own = waited.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        // Whoever waits behind one who is refused is refused with it: each would find out for itself, one after the other.
+        if self.refused.load(Ordering::Acquire) != refused {
+            return Err(sqlx::Error::PoolTimedOut.into());
+        }
         if self.begun.load(Ordering::Acquire) {
             self.take_back(&mut own).await;
         }
         if self.closed.load(Ordering::Acquire) {
             return Err(sqlx::Error::PoolClosed.into());
         }
-        if self.engine == Engine::Postgres && !answers(own.as_mut()).await {
+        self.connected(&mut own).await.inspect_err(|_| {
+            self.refused.fetch_add(1, Ordering::AcqRel);
+        })?;
+        Ok(OwnedMutexGuard::try_map(own, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?)
+    }
+
+    /// Sees that there is a connection that answers.
+    async fn connected(&self, own: &mut Option<AnyConnection>) -> Result<(), sqlx::Error> {
+        if self.engine == Engine::Postgres && !answers(own).await? {
             *own = None;
         }
         if own.is_none() {
-            let connects =
-                tokio::time::timeout(self.engine.patience(), AnyConnection::connect(self.url.expose())).await;
-            let mut new = connects.map_err(|_| sqlx::Error::PoolTimedOut)??;
-            self.engine.soon(new.execute(raw_sql(self.setting))).await?;
-            *own = Some(new);
+            let connects = async {
+                let mut new = AnyConnection::connect(self.url.expose()).await?;
+                new.execute(raw_sql(self.setting)).await?;
+                Ok::<_, sqlx::Error>(new)
+            };
+            let connects = tokio::time::timeout(self.engine.patience(), connects).await;
+            *own = Some(connects.map_err(|_| sqlx::Error::PoolTimedOut)??);
         }
-        Ok(OwnedMutexGuard::try_map(own, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?)
+        Ok(())
     }
 
     /// Begins to write.
@@ -135,11 +157,15 @@ impl Writer {
     }
 }
 
-/// Whether a connection, if there is one, answers in time.
-async fn answers(own: Option<&mut AnyConnection>) -> bool {
-    match own {
-        Some(own) => tokio::time::timeout(Engine::Postgres.patience(), own.ping()).await.is_ok_and(|pong| pong.is_ok()),
-        None => true,
+/// Whether a connection, if there is one, answers. One that is silent is a fault: the server has stopped, and no other would answer.
+async fn answers(own: &mut Option<AnyConnection>) -> Result<bool, sqlx::Error> {
+    let Some(open) = own else { return Ok(true) };
+    match tokio::time::timeout(Engine::Postgres.patience(), open.ping()).await {
+        Ok(pong) => Ok(pong.is_ok()),
+        Err(_) => {
+            *own = None;
+            Err(sqlx::Error::PoolTimedOut)
+        }
     }
 }
 
@@ -202,6 +228,7 @@ mod tests {
 
     use sqlx::Row as _;
 
+    use super::*;
     use crate::{Store, testing::Dir};
 
     const WRITES: &str = "INSERT INTO guard_rails (name, text) VALUES ('x', '')";
@@ -269,6 +296,20 @@ mod tests {
         let said = tx.commit().await.is_ok();
         assert_eq!(said, written(&store).await == 1);
         store.write().await.unwrap().commit().await.unwrap();
+    }
+
+    /// Each would find out for itself, one after the other, and nobody is there any more who asked.
+    #[tokio::test]
+    async fn whoever_waits_behind_one_that_a_silent_server_keeps_waiting_is_refused_with_it() {
+        sqlx::any::install_default_drivers();
+        // It takes connections, and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://cardea@{}/cardea", silent.local_addr().unwrap());
+        let writer = Writer::new(&url, Engine::Postgres, News::new());
+        let since = std::time::Instant::now();
+        let turns = futures_util::future::join_all((0..20).map(|_| writer.turn())).await;
+        assert!(turns.iter().all(Result::is_err));
+        assert!(since.elapsed() < 2 * Engine::Postgres.patience(), "after {:?}", since.elapsed());
     }
 
     #[tokio::test]

@@ -103,9 +103,12 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
 async fn open(context: &Context) -> Result<Store, Failure> {
     let config = context.config()?;
     let kept = config.kept();
-    if let Some(database) = kept.file().filter(|_| !kept.is_there()) {
-        let message = format!("there is no store at `{}`: nothing has been recorded yet", database.display());
-        return Err(Failure::Misused(message));
+    if kept.holds_nothing().await.map_err(anyhow::Error::from)? {
+        let what = match kept.file() {
+            Some(database) => format!("there is no store at `{}`", database.display()),
+            None => "the database of `[postgres]` is empty".to_owned(),
+        };
+        return Err(Failure::Misused(format!("{what}: nothing has been recorded yet")));
     }
     store_to_read(&config).await.map_err(open_failure)
 }

@@ -9,12 +9,7 @@ use cardea_storage::{RedisShared, Store, StoreFault};
 use serde_json::json;
 
 use super::{Context, Ended, Failure, Outcome, counted, draw, say, say_json};
-use crate::{
-    checks,
-    config::{Config, Kept},
-    folder,
-    house::OperatorKey,
-};
+use crate::{checks, config::Config, folder, house::OperatorKey};
 
 /// Check the configuration, the resources, the policies and their tests, without changing anything, and tell all that is wrong at
 /// once. Resources come from DIR, else from the folder that the configuration names, else from the store.
@@ -106,7 +101,10 @@ async fn gathered(dir: Option<&Path>, config: Option<&Config>) -> Result<Option<
     if let Some(dir) = dir {
         return Ok(Some(folder::gather(dir)?));
     }
-    let Some(kept) = config.map(Config::kept).filter(Kept::is_there) else { return Ok(None) };
+    let Some(kept) = config.map(Config::kept) else { return Ok(None) };
+    if kept.holds_nothing().await.map_err(anyhow::Error::from)? {
+        return Ok(None);
+    }
     let store = kept.open_to_read(None).await.map_err(anyhow::Error::from)?;
     let stored = store.legible().await.map_err(anyhow::Error::from)?;
     store.close().await;

@@ -67,7 +67,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
     let config = context.config()?;
     if let Act::Protect(what) = &arguments.act {
         let (key, database) = (OperatorKey::of(&config), config.database());
-        if !key.is_there() && !config.kept().is_there() {
+        // Before the first start: it is sealed from the beginning, and never lies open.
+        if !key.is_there() && config.kept().holds_nothing().await.map_err(anyhow::Error::from)? {
             let passphrase = key.wished(what.passphrase_file.as_deref()).map_err(anyhow::Error::from)?;
             key.begin_sealed(&database, &passphrase, &*context.entropy).map_err(anyhow::Error::from)?;
             return protected(1, context);

@@ -31,6 +31,14 @@ impl Kept {
         self.file().is_none_or(|path| path.exists())
     }
 
+    /// Whether nothing is kept there yet; a server is asked.
+    pub async fn holds_nothing(&self) -> Result<bool, StoreFault> {
+        match self {
+            Self::File(path) => Ok(!path.exists()),
+            Self::Server(url) => Store::holds_nothing(url.expose()).await,
+        }
+    }
+
     /// Opens it, making what is not there.
     pub async fn open(&self, operator: Sealer, entropy: Arc<dyn Entropy>) -> Result<Store, StoreFault> {
         match self {

@@ -190,6 +190,14 @@ impl OperatorKey {
         }
     }
 
+    /// Takes away a key that was made just now, under which nothing is sealed: another's came first.
+    pub(super) fn came_second(&self, database: impl std::fmt::Display) -> KeyFault {
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => self.lost(database),
+            Err(error) => file::fault(&self.path, "was made in vain, and cannot be taken away", &error),
+        }
+    }
+
     pub(super) fn lost(&self, database: impl std::fmt::Display) -> KeyFault {
         let key = self.path.display();
         KeyFault::File(format!("`{key}` is not there, and what `{database}` holds is sealed under it: put it back"))

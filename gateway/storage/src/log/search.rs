@@ -76,7 +76,8 @@ impl Store {
     /// [`StoreFault::Slow`] where it takes too long.
     pub async fn log(&self, tenant: Option<&TenantId>, query: &LogQuery) -> Result<LogPage, StoreFault> {
         if !query.is_search() {
-            return self.page(self.reader(), tenant, query, u64::MAX).await;
+            let page = async { Ok(self.page(self.reader().pool(), tenant, query, u64::MAX).await) };
+            return self.engine().promptly(page).await?;
         }
         self.search(tenant, query, USUAL).await
     }

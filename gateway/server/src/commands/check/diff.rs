@@ -92,7 +92,7 @@ pub(super) async fn run(dir: Option<PathBuf>, context: &Context) -> Ended {
 
 async fn stored(config: &Config) -> Result<Legible, Failure> {
     let kept = config.kept();
-    if !kept.is_there() {
+    if kept.holds_nothing().await.map_err(anyhow::Error::from)? {
         return Ok(Legible::default());
     }
     let store = kept.open_to_read(None).await.map_err(anyhow::Error::from)?;
