@@ -256,3 +256,47 @@ async fn an_empty_database_is_told_as_nothing_yet_and_the_key_is_sealed_before_i
     assert!(status == 2 && err.contains("nothing has been recorded yet"), "something was made: {status} {err}");
     Ok(())
 }
+
+/// A house that began with one gateway: nobody has to begin anew.
+#[tokio::test]
+async fn what_a_file_held_goes_on_in_postgresql_and_redis() -> Story {
+    for by_redis in [false, true] {
+        let (upstream, postgres, redis) = (Upstream::start().await?, Postgres::start().await?, Redis::start().await?);
+        let gateway = Plan::before(upstream.port).start().await?;
+        let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+        let echo = gateway.at("echo.acme", "/x")?;
+        let (mut client, _) = mira.opens(&echo).await?;
+        let (mut left, _) = mira.opens(&echo).await?;
+        left.send(Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+
+        let copy = ["store", "copy"];
+        let (status, _, err) = gateway.on.cardea(&copy).await?;
+        assert!(status == 2 && err.contains("no `[postgres]`"), "{status} {err}");
+        let mut servers = format!("[postgres]\nurl = \"{}\"\n", postgres.url());
+        if by_redis {
+            servers.push_str(&format!("[redis]\nurl = \"{}\"\n", redis.url()));
+        }
+        let config = gateway.on.read("cardea.toml")?;
+        gateway.on.write("cardea.toml", &format!("{config}\n{servers}"))?;
+        let (status, _, err) = gateway.on.cardea(&copy).await?;
+        assert!(status == 2 && err.contains("stop the gateway first"), "{status} {err}");
+
+        let on = gateway.stop().await?;
+        let told = on.does(&["store", "copy", "--format", "json"]).await?;
+        let told: serde_json::Value = serde_json::from_str(&told)?;
+        assert_eq!((told["tables"]["users"].as_u64(), &told["broken"]), (Some(1), &serde_json::json!([])), "{told}");
+        assert_eq!(told["redis"]["sessions"].is_u64(), by_redis, "{told}");
+        let (status, _, err) = on.cardea(&copy).await?;
+        assert!(status == 2 && err.contains("is not empty"), "{status} {err}");
+
+        let gateway = on.start().await?;
+        assert_eq!(ask(&mut client, &echo).await?.0, 200, "redis: {by_redis}: the session is over");
+        assert_eq!(ask(&mut left, &echo).await?.0, 401, "redis: {by_redis}: revived");
+        let (_, page) = mira.opens(&echo).await?;
+        assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+        let verified = gateway.on.does(&["audit", "verify"]).await?;
+        assert!(verified.contains("acme: ") && verified.contains("operator: "), "{verified}");
+        gateway.stop().await?;
+    }
+    Ok(())
+}

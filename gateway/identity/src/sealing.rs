@@ -215,6 +215,11 @@ impl Sealed {
         Self(text.into())
     }
 
+    /// The same of a store that kept its bytes.
+    pub fn from_bytes(sealed: &[u8]) -> Self {
+        Self(STANDARD_NO_PAD.encode(sealed))
+    }
+
     /// The key that it was sealed under.
     pub fn key_id(&self) -> Option<KeyId> {
         KeyId::of(&STANDARD_NO_PAD.decode(&self.0).ok()?)

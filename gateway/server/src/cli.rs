@@ -54,6 +54,8 @@ enum Command {
     User(commands::user::Arguments),
     /// List clients, programs that obtain tokens; make the secrets of those that have one.
     Client(commands::client::Arguments),
+    /// Move what is kept from the state folder's file to the PostgreSQL database of the configuration.
+    Store(commands::store::Arguments),
     /// Put other keys into the place of those that seal what is kept; seal the first under a passphrase.
     Keys(commands::keys::Arguments),
     /// Issue enrolment tokens; list certificates and roots.
@@ -98,6 +100,7 @@ async fn run(command: Command, context: &Context) -> Ended {
         Command::Policy(arguments) => Box::pin(commands::policy::run(arguments, context)).await,
         Command::Client(arguments) => Box::pin(commands::client::run(arguments, context)).await,
         Command::Keys(arguments) => Box::pin(commands::keys::run(arguments, context)).await,
+        Command::Store(arguments) => Box::pin(commands::store::run(arguments, context)).await,
         Command::User(arguments) => Box::pin(commands::user::run(arguments, context)).await,
         Command::Cert(arguments) => Box::pin(commands::cert::run(arguments, context)).await,
         Command::Agent(arguments) => Box::pin(commands::agent::run(arguments, context)).await,

@@ -145,6 +145,9 @@ pub struct House {
     me: Weak<House>,
 }
 
+/// How every key in Redis begins.
+pub(crate) const SESSIONS: &str = "cardea";
+
 /// Fifteen seconds to write the last entries: three times what one try waits for another process to let go of the file.
 const LAST_WRITES: Duration = Duration::from_secs(15);
 
@@ -203,7 +206,7 @@ impl House {
         let reread = Arc::clone(&operator);
         store.reread_operator_by(move || reread.reread());
         let shared: Arc<dyn SharedState> = match &config.redis {
-            Some(at) => Arc::new(RedisShared::open(at, "cardea", store.clone()).await.map_err(store_fault)?),
+            Some(at) => Arc::new(RedisShared::open(at, SESSIONS, store.clone()).await.map_err(store_fault)?),
             None => Arc::new(SqlShared::new(store.clone())),
         };
         let (limits, time) = (LogLimits::default(), Arc::clone(&clock));

@@ -3,8 +3,13 @@
 
 use std::time::Duration;
 
+use crate::StoreFault;
+
 /// A read: a server that is there has answered by then, and who asked is still there.
 const PROMPTLY: Duration = Duration::from_secs(4);
+
+/// Everything that a house is made of, read at once: longer than a server lets one statement of it take.
+const AT_LAST: Duration = Duration::from_secs(40);
 
 /// Longer than a server lets one wait for the right to write.
 const SOON: Duration = Duration::from_secs(12);
@@ -118,6 +123,14 @@ impl Engine {
         match self {
             Self::Sqlite => done.await,
             Self::Postgres => tokio::time::timeout(PROMPTLY, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
+        }
+    }
+
+    /// The same of all that there is.
+    pub(crate) async fn at_last<T>(self, done: impl Future<Output = Result<T, StoreFault>>) -> Result<T, StoreFault> {
+        match self {
+            Self::Sqlite => done.await,
+            Self::Postgres => tokio::time::timeout(AT_LAST, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
         }
     }
 

@@ -29,6 +29,21 @@ pub enum StoreFault {
     /// Nothing was ever kept in the database, which is opened to be read only.
     #[error("the database is empty: nothing has been kept in it yet")]
     Nothing,
+    /// Something is kept in the database that was to be empty.
+    #[error("the database is not empty")]
+    Occupied,
+    /// Another process has the file open that was to be nobody's.
+    #[error("`{path}` is in use")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// A table was not copied as it is.
+    #[error("`{table}` was not copied whole")]
+    NotWhole {
+        /// The table.
+        table: String,
+    },
     /// Redis failed or cannot be reached.
     #[error("redis does not answer as it should")]
     Redis(#[from] redis::RedisError),

@@ -158,7 +158,7 @@ impl Store {
     /// What a set of a tenant is to be checked against, as of one moment.
     pub async fn ground(&self, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
         let mut moment = self.moment().await?;
-        let found = ground(&mut moment, tenant).await?;
+        let found = self.engine().at_last(ground(&mut moment, tenant)).await?;
         moment.end().await?;
         Ok(found)
     }

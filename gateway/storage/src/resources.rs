@@ -262,7 +262,7 @@ impl Store {
     /// Everything that administrators wrote, with each tenant's active policies.
     pub async fn bundle(&self) -> Result<Bundle, StoreFault> {
         let mut moment = self.moment().await?;
-        let found = load(&mut moment, None).await?;
+        let found = self.engine().at_last(load(&mut moment, None)).await?;
         moment.end().await?;
         Ok(found)
     }
@@ -270,7 +270,7 @@ impl Store {
     /// The same as far as it can be read. INVARIANT: what cannot be read of one tenant keeps no other from being read.
     pub async fn legible(&self) -> Result<Legible, StoreFault> {
         let mut moment = self.moment().await?;
-        let found = read(&mut moment, None).await?;
+        let found = self.engine().at_last(read(&mut moment, None)).await?;
         moment.end().await?;
         Ok(found)
     }

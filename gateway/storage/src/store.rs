@@ -264,7 +264,7 @@ fn drivers() {
 }
 
 /// The version that this program knows.
-fn newest() -> i64 {
+pub(crate) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |(version, _)| *version)
 }
 
@@ -313,7 +313,7 @@ fn sqlite_url(path: &Path) -> Result<String, StoreFault> {
 }
 
 /// Each file once, in this order; a file that has been handed out is never changed.
-const MIGRATIONS: &[(i64, &str)] = &[
+pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_house.sql")),
     (2, include_str!("../migrations/0002_offered_handles.sql")),
     (3, include_str!("../migrations/0003_recovery.sql")),
@@ -331,7 +331,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
 const IN_POSTGRES: &[(i64, &str)] = &[(10, include_str!("../migrations/postgres/0010_programs.sql"))];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.
-const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
+pub(crate) const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
 
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod policy;
 pub mod serve;
 mod span;
+pub mod store;
 pub mod user;
 
 use std::{

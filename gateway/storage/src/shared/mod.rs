@@ -15,6 +15,7 @@ mod sql_handles;
 mod sql_once;
 #[cfg(test)]
 mod suite;
+mod taken_over;
 
 use std::time::Duration;
 
@@ -27,8 +28,10 @@ use cardea_identity::{
     session::{End, EndReason},
 };
 
-pub use self::{connection::RedisAt, redis::RedisShared, sql::SqlShared};
+pub use self::{connection::RedisAt, redis::RedisShared, sql::SqlShared, taken_over::TakenOver};
 use crate::{Grounds, StoreFault};
+#[cfg(test)]
+pub(crate) use suite::{RedisServer, limit as limit_of_tests};
 
 /// The contract of every shared store.
 ///

@@ -22,7 +22,8 @@ use cardea_identity::{
     session::{HandleRecord, Session, Start},
 };
 
-use self::server::{Cluster, RedisServer};
+use self::server::Cluster;
+pub(crate) use self::{server::RedisServer, tries::limit};
 use super::{Forgiven, RedisAt, RedisShared, SharedState, SqlShared};
 use crate::{
     Store,

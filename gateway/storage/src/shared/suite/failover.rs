@@ -85,7 +85,7 @@ async fn a_replica_that_takes_over_is_found_and_knows_what_was_ended() {
         let found = tokio::time::timeout(secs(20), found).await.expect("whoever took over is not found");
         assert_eq!(found.as_ref(), Some(&lives), "hangs: {hangs}");
         assert_eq!(under.ours.session(&hers, ended.id).await.unwrap().unwrap().ended, Some(end));
-        under.ours.attempt(&hers, &tries::limit("k"), t0()).await.unwrap();
+        under.ours.attempt(&hers, &limit("k"), t0()).await.unwrap();
     }
 }
 
@@ -129,4 +129,35 @@ async fn what_was_ended_stays_so_where_a_replica_takes_over_that_had_not_heard()
     };
     let found = tokio::time::timeout(secs(20), found).await.expect("whoever took over is not found");
     assert_eq!(found.unwrap().ended, Some(end));
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_to_another_master_is_followed_there() {
+    let cluster = Cluster::start(false, "15000").await;
+    let (under, [hers, ..]) = (under(&cluster).await, tenants(&cluster).await);
+    let [lives, ended] = [1, 2].map(|seed| session(hers.as_str(), ada(), t0(), seed));
+    for one in [&lives, &ended] {
+        under.ours.session_insert(one).await.unwrap();
+    }
+    let [from, to, _] = &cluster.nodes[..] else { unreachable!("three nodes") };
+    let slot: u16 = from.ask(&["CLUSTER", "KEYSLOT", &format!("{{{hers}}}")]).await;
+    let slot = slot.to_string();
+    let (ours, theirs): (String, String) = (from.ask(&["CLUSTER", "MYID"]).await, to.ask(&["CLUSTER", "MYID"]).await);
+    let () = to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ours]).await;
+    let () = from.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &theirs]).await;
+    let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]).await;
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    for key in &keys {
+        let () = from.ask(&["MIGRATE", "127.0.0.1", to.port(), key, "0", "5000"]).await;
+        // Half of it is here and half there: each is found where it is.
+        for one in [&lives, &ended] {
+            assert_eq!(under.ours.session(&hers, one.id).await.unwrap().as_ref(), Some(one), "after {key}");
+        }
+    }
+    for node in [to, from] {
+        let () = node.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &theirs]).await;
+    }
+    let end = ends(EndReason::SignedOut, 1);
+    assert!(under.ours.session_end(&hers, ended.id, end).await.unwrap());
+    assert_eq!(under.theirs.sessions_of_user(&hers, ada(), t0()).await.unwrap(), [lives]);
 }

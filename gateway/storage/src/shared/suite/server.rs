@@ -15,8 +15,8 @@ use tokio::sync::OnceCell;
 use crate::shared::RedisAt;
 
 /// A running server.
-pub(super) struct RedisServer {
-    port: u16,
+pub(crate) struct RedisServer {
+    port: String,
     dir: PathBuf,
     more: Vec<String>,
     child: Mutex<Option<Child>>,
@@ -35,13 +35,13 @@ fn free_port() -> u16 {
 }
 
 impl RedisServer {
-    pub(super) async fn start(dir: &Path) -> Self {
+    pub(crate) async fn start(dir: &Path) -> Self {
         Self::start_with(dir, KEEPS_ALL).await
     }
 
     pub(super) async fn start_with(dir: &Path, more: &[&str]) -> Self {
         let more = more.iter().map(|word| (*word).to_owned()).collect();
-        let server = Self { port: free_port(), dir: dir.to_owned(), more, child: Mutex::new(None) };
+        let server = Self { port: free_port().to_string(), dir: dir.to_owned(), more, child: Mutex::new(None) };
         server.run().await;
         server
     }
@@ -49,7 +49,7 @@ impl RedisServer {
     /// Starts it (again) and waits until it answers.
     pub(super) async fn run(&self) {
         let child = Command::new("sh")
-            .args(["-c", WITH_US, "sh", "redis-server", "--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["-c", WITH_US, "sh", "redis-server", "--bind", "127.0.0.1", "--port", &self.port])
             .arg("--dir")
             .arg(&self.dir)
             .args(&self.more)
@@ -69,8 +69,13 @@ impl RedisServer {
         self.dir.join("redis.pid")
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port, as text.
+    pub(super) fn port(&self) -> &str {
+        &self.port
     }
 
     /// Asks it something by itself.
@@ -143,7 +148,7 @@ impl Cluster {
             if let Some((first, last)) = SHARES.get(nth) {
                 let () = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).await;
             }
-            let port = cluster.nodes[0].port.to_string();
+            let port = cluster.nodes[0].port.clone();
             if nth > 0 {
                 let () = node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &buses[0]]).await;
             }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{FactorInserted, Grounds, Inserted, LINGER, testing::user};
 
-pub(super) fn limit(key: &str) -> Limit {
+pub(crate) fn limit(key: &str) -> Limit {
     let rule = Rule { free: 10, first_wait: secs(30), longest_wait: secs(3_600), forget: secs(86_400) };
     Limit { key: key.to_owned(), rule }
 }

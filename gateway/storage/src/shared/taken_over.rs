@@ -1,0 +1,180 @@
+//! What lives shortly, taken over from the tables of a file by a Redis.
+
+use cardea_core::{SessionId, TenantId, Timestamp, UserId};
+use cardea_identity::{HandleHash, HandleRecord, Sealed, TicketHash, one_time::Purpose};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    connection::{Connection, RedisAt},
+    keys::Keys,
+    redis::px,
+    redis_handles::body,
+    scripts::Scripts,
+};
+use crate::StoreFault;
+
+/// How much a Redis took over: what had not reached its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// Sessions, ended or not.
+    pub sessions: u64,
+    /// Handles that open them.
+    pub handles: u64,
+    /// One-time values.
+    pub values: u64,
+    /// Counts of tries.
+    pub tries: u64,
+}
+
+struct Taker {
+    to: Connection,
+    keys: Keys,
+    scripts: Scripts,
+    now: Timestamp,
+}
+
+impl TakenOver {
+    /// Takes over what is in `source`. Whoever is interrupted begins again: what is there already stays.
+    pub(crate) async fn from(
+        source: &mut SqliteConnection,
+        at: &RedisAt,
+        prefix: &str,
+        now: Timestamp,
+    ) -> Result<Self, StoreFault> {
+        let (to, keys) = (Connection::open(at).await?, Keys::new(prefix));
+        let mut taker = Taker { to, keys, scripts: Scripts::new(), now };
+        let mut taken = Self::default();
+        for row in rows(source, "SELECT * FROM sessions WHERE expires_at > $1", now).await? {
+            taker.session(&row).await?;
+            taken.sessions += 1;
+        }
+        let handles = "SELECT h.*, s.expires_at FROM handles h JOIN sessions s ON s.tenant = h.tenant AND s.id = h.session \
+                       WHERE s.expires_at > $1";
+        for row in rows(source, handles, now).await? {
+            taker.handle(&row).await?;
+            taken.handles += 1;
+        }
+        for row in rows(source, "SELECT * FROM one_time WHERE expires_at > $1", now).await? {
+            taker.value(&row).await?;
+            taken.values += 1;
+        }
+        for row in rows(source, "SELECT * FROM tries WHERE forget_at > $1", now).await? {
+            taker.tries(&row).await?;
+            taken.tries += 1;
+        }
+        Ok(taken)
+    }
+}
+
+impl Taker {
+    async fn session(&mut self, row: &SqliteRow) -> Result<(), StoreFault> {
+        let (tenant, expires) = (tenant(row)?, time(row, "expires_at")?);
+        let id = parsed(row, "id", SessionId::parse)?;
+        let user = parsed(row, "user_id", UserId::parse)?;
+        let ended: Option<i64> = row.try_get("ended_at")?;
+        let why: Option<String> = row.try_get("ended_why")?;
+        let keys = [self.keys.session(&tenant, id), self.keys.sessions_of(&tenant, user), self.keys.sessions(&tenant)];
+        let args = [
+            id.to_string(),
+            Sealed::from_bytes(&row.try_get::<Vec<u8>, _>("sealed")?).as_str().to_owned(),
+            row.try_get::<i64, _>("version")?.to_string(),
+            row.try_get::<i64, _>("last_seen_at")?.to_string(),
+            expires.as_micros().to_string(),
+            px(expires, self.now),
+            ended.map(|at| at.to_string()).unwrap_or_default(),
+            why.unwrap_or_default(),
+        ];
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let _: u32 = self.to.run(&self.scripts.session_insert, &keys, &args).await?;
+        Ok(())
+    }
+
+    async fn handle(&mut self, row: &SqliteRow) -> Result<(), StoreFault> {
+        let handle = HandleRecord {
+            hash: parsed(row, "hash", HandleHash::parse)?,
+            tenant: tenant(row)?,
+            session: parsed(row, "session", SessionId::parse)?,
+            host: row.try_get("host")?,
+            issued_at: time(row, "issued_at")?,
+            replaces: None,
+            offered_at: None,
+            superseded_at: None,
+        };
+        let key = self.keys.handle(&handle.tenant, &handle.hash);
+        let mut fields = vec![("body".to_owned(), body(&handle)?)];
+        for name in ["replaces", "offered_at", "superseded_at"] {
+            let value = match name {
+                "replaces" => row.try_get::<Option<String>, _>(name)?,
+                _ => row.try_get::<Option<i64>, _>(name)?.map(|at| at.to_string()),
+            };
+            fields.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        self.hash(&key, &fields).await?;
+        self.expire(&key, time(row, "expires_at")?).await?;
+        // The one that it is to replace knows whom to drop where another is given out instead.
+        if let Some(before) = row.try_get::<Option<String>, _>("replaces")? {
+            let before = HandleHash::parse(&before).map_err(|why| StoreFault::corrupt("replaces", why))?;
+            let key = self.keys.handle(&handle.tenant, &before);
+            self.hash(&key, &[("successor".to_owned(), handle.hash.to_string())]).await?;
+            self.expire(&key, time(row, "expires_at")?).await?;
+        }
+        Ok(())
+    }
+
+    async fn value(&mut self, row: &SqliteRow) -> Result<(), StoreFault> {
+        let purpose: String = row.try_get("purpose")?;
+        let parsed_purpose = serde_json::from_value::<Purpose>(serde_json::Value::String(purpose));
+        let purpose = parsed_purpose.map_err(|why| StoreFault::corrupt("purpose", why))?;
+        let hash = parsed(row, "hash", TicketHash::parse)?;
+        let (expires, body): (_, String) = (time(row, "expires_at")?, row.try_get("body")?);
+        let key = self.keys.one_time(&tenant(row)?, purpose, &hash);
+        self.text(&key, &format!("{} {body}", expires.as_micros()), expires).await
+    }
+
+    async fn tries(&mut self, row: &SqliteRow) -> Result<(), StoreFault> {
+        let (count, last): (i64, i64) = (row.try_get("count")?, row.try_get("last_at")?);
+        let key = self.keys.tries(&tenant(row)?, &row.try_get::<String, _>("name")?);
+        self.text(&key, &format!("{count} {last}"), time(row, "forget_at")?).await
+    }
+
+    async fn hash(&mut self, key: &str, fields: &[(String, String)]) -> Result<(), StoreFault> {
+        let mut set = ::redis::cmd("HSET");
+        set.arg(key);
+        for (name, value) in fields {
+            set.arg(name).arg(value);
+        }
+        Ok(set.query_async(&mut self.to).await?)
+    }
+
+    async fn expire(&mut self, key: &str, expires: Timestamp) -> Result<(), StoreFault> {
+        let mut expire = ::redis::cmd("PEXPIRE");
+        expire.arg(key).arg(px(expires, self.now));
+        Ok(expire.query_async(&mut self.to).await?)
+    }
+
+    async fn text(&mut self, key: &str, text: &str, expires: Timestamp) -> Result<(), StoreFault> {
+        let mut set = ::redis::cmd("SET");
+        set.arg(key).arg(text).arg("PX").arg(px(expires, self.now));
+        Ok(set.query_async(&mut self.to).await?)
+    }
+}
+
+async fn rows(source: &mut SqliteConnection, sql: &'static str, now: Timestamp) -> Result<Vec<SqliteRow>, StoreFault> {
+    Ok(sqlx::query(sql).bind(now.as_micros()).fetch_all(source).await?)
+}
+
+fn tenant(row: &SqliteRow) -> Result<TenantId, StoreFault> {
+    parsed(row, "tenant", TenantId::parse)
+}
+
+fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreFault> {
+    Ok(Timestamp::from_micros(row.try_get(column)?))
+}
+
+fn parsed<T, E: std::fmt::Display>(
+    row: &SqliteRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, StoreFault> {
+    parse(&row.try_get::<String, _>(column)?).map_err(|why| StoreFault::corrupt(column, why))
+}
