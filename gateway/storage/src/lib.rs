@@ -68,7 +68,7 @@ pub use resets::StartedOver;
 pub use resources::{Applied, Applying, Illegible, Legible, Plan, ResourceChange, Succeeded};
 pub use rotation::{LINGER, LINGER_IN_REDIS, Resealed};
 pub use sealed::secret as place_of_secret;
-pub use shared::{Forgiven, RedisAt, RedisShared, SharedState, SqlShared, TakenOver};
+pub use shared::{Forgiven, RateLevel, RateUse, RedisAt, RedisShared, SharedState, SqlShared, TakenOver};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};
 pub use user_lists::{AccountSummary, UserPage, UserQuery, UserSummary};

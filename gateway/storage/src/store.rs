@@ -325,13 +325,17 @@ pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
     (9, include_str!("../migrations/0009_unlinked.sql")),
     (10, include_str!("../migrations/0010_programs.sql")),
     (11, include_str!("../migrations/0011_ended.sql")),
+    (20, include_str!("../migrations/0020_rates.sql")),
 ];
-
-/// What PostgreSQL is told in its own words in the place of one of these.
-const IN_POSTGRES: &[(i64, &str)] = &[(10, include_str!("../migrations/postgres/0010_programs.sql"))];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.
 pub(crate) const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
+
+/// Migrations that are given to PostgreSQL in words of its own.
+const IN_POSTGRES: &[(i64, &str)] = &[
+    (10, include_str!("../migrations/postgres/0010_programs.sql")),
+    (20, include_str!("../migrations/postgres/0020_rates.sql")),
+];
 
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;

@@ -59,6 +59,11 @@ impl Keys {
         self.key(tenant, format_args!("once:{}:{hash}", purpose.as_str()))
     }
 
+    /// A text: the level of a rate, as of when, and what was ever used, with spaces between. The name is a mark.
+    pub(super) fn rate(&self, tenant: &TenantId, name: &str) -> String {
+        self.key(tenant, format_args!("rate:{name}"))
+    }
+
     /// A text: the count, a space, the last time. The name is a mark.
     pub(super) fn tries(&self, tenant: &TenantId, name: &str) -> String {
         self.key(tenant, format_args!("tries:{name}"))

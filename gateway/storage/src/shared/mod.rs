@@ -4,15 +4,18 @@ mod cluster;
 mod connection;
 mod ended;
 mod keys;
+mod rates;
 mod redis;
 mod redis_handles;
 mod redis_push;
+mod redis_rates;
 mod redis_sessions;
 mod redis_tries;
 mod scripts;
 mod sql;
 mod sql_handles;
 mod sql_once;
+mod sql_rates;
 #[cfg(test)]
 mod suite;
 mod taken_over;
@@ -28,7 +31,13 @@ use cardea_identity::{
     session::{End, EndReason},
 };
 
-pub use self::{connection::RedisAt, redis::RedisShared, sql::SqlShared, taken_over::TakenOver};
+pub use self::{
+    connection::RedisAt,
+    rates::{RateLevel, RateUse},
+    redis::RedisShared,
+    sql::SqlShared,
+    taken_over::TakenOver,
+};
 use crate::{Grounds, StoreFault};
 #[cfg(test)]
 pub(crate) use suite::{RedisServer, limit as limit_of_tests};
@@ -175,6 +184,10 @@ pub trait SharedState: Send + Sync {
         forgiven: &Forgiven,
         now: Timestamp,
     ) -> Result<Grounds, StoreFault>;
+
+    /// Adds what was used of rates, each name once, and tells in the same order how much of each all gateways have used together.
+    /// `Err` may have added some: it is then counted twice where it is added again, and never not at all.
+    async fn rates_used(&self, uses: &[RateUse], now: Timestamp) -> Result<Vec<RateLevel>, StoreFault>;
 
     /// Drops what is past its time; to be called now and then.
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault>;

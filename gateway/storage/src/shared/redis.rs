@@ -13,7 +13,7 @@ use cardea_identity::{
 };
 
 use super::{
-    Forgiven, SharedState,
+    Forgiven, RateLevel, RateUse, SharedState,
     connection::{Connection, RedisAt},
     ended::{What, dropped},
     keys::Keys,
@@ -246,6 +246,10 @@ impl SharedState for RedisShared {
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
         Ok(self.connection.clone().del(self.keys_of_tries(tenant, key).await?).await?)
+    }
+
+    async fn rates_used(&self, uses: &[RateUse], now: Timestamp) -> Result<Vec<RateLevel>, StoreFault> {
+        self.add_to_rates(uses, now).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {

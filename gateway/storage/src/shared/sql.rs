@@ -12,7 +12,7 @@ use cardea_identity::{
 };
 use sqlx::any::AnyRow;
 
-use super::{Forgiven, SharedState, sql_handles, sql_once};
+use super::{Forgiven, RateLevel, RateUse, SharedState, sql_handles, sql_once, sql_rates};
 use crate::{
     Grounds, Store, StoreFault,
     changes::{Change, announce},
@@ -216,6 +216,10 @@ impl SharedState for SqlShared {
         sql_once::forgive_each(&self.0, tenant, forgiven).await
     }
 
+    async fn rates_used(&self, uses: &[RateUse], now: Timestamp) -> Result<Vec<RateLevel>, StoreFault> {
+        sql_rates::add(&self.0, uses, now).await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {
         let mut tx = self.0.write().await?;
         for sql in SWEEP {
@@ -238,6 +242,7 @@ const SWEEP: &[&str] = &[
     "DELETE FROM sessions WHERE expires_at <= $1",
     "DELETE FROM one_time WHERE expires_at <= $1",
     "DELETE FROM tries WHERE forget_at <= $1",
+    "DELETE FROM rates WHERE forget_at <= $1",
 ];
 
 impl SqlShared {

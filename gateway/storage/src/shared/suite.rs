@@ -5,6 +5,7 @@ mod faults;
 mod forgets;
 mod handles;
 mod push;
+mod rates;
 mod server;
 mod stories;
 mod tries;

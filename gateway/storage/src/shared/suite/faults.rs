@@ -2,7 +2,7 @@
 
 use cardea_identity::session::EndReason;
 
-use super::{handles::successor, stories::ends, tries::limit, *};
+use super::{handles::successor, rates::used, stories::ends, tries::limit, *};
 use crate::{Change, StoreFault};
 
 #[tokio::test]
@@ -33,6 +33,7 @@ async fn a_redis_that_is_gone_is_a_fault_and_one_that_is_back_works() {
         under.ours.take(&acme, value.purpose, &value.hash, t0()).await.err(),
         under.ours.attempt(&acme, &limit("k"), t0()).await.err(),
         under.ours.give_back(&acme, &limit("k"), t0()).await.err(),
+        under.ours.rates_used(&[used("acme", 1, 1)], t0()).await.err(),
         under.ours.ping().await.err(),
     ];
     for (nth, fault) in faults.iter().enumerate() {

@@ -1,0 +1,14 @@
+-- Requests that gateways admitted under a rate, added up for all of them. Names are marks; times are microseconds, what is used is
+-- in millionths of a request. What is lost here is forgotten, and nothing worse.
+CREATE TABLE rates (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    requests BIGINT NOT NULL,
+    seconds BIGINT NOT NULL,
+    used BIGINT NOT NULL,
+    ever BIGINT NOT NULL,
+    as_of BIGINT NOT NULL,
+    forget_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, name)
+);
+CREATE INDEX rates_by_expiry ON rates (forget_at);
