@@ -177,6 +177,14 @@ impl Gateway {
         said.with_context(|| format!("it does not say `{text}`:\n{}", self.on.said()))
     }
 
+    /// Another gateway of the same house: with the operator's key of this one, and on the database that `plan` names.
+    pub async fn beside(&self, plan: Plan) -> anyhow::Result<Self> {
+        let on = plan.write()?;
+        std::fs::create_dir_all(on.path("state"))?;
+        std::fs::copy(self.on.path("state/operator.key"), on.path("state/operator.key"))?;
+        on.start().await
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()

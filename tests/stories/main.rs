@@ -16,6 +16,7 @@ mod enrolment;
 mod factors;
 mod first_day;
 mod hand_over;
+mod limits;
 mod linking;
 mod log;
 mod machines;

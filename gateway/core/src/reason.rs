@@ -115,6 +115,8 @@ reasons! {
     TooManyAttempts = "too-many-attempts", 429, Refused;
     /// The client, or whoever is signed in, has as many requests in flight as one may have.
     TooManyRequests = "too-many-requests", 429, Refused;
+    /// More requests in a time than the rate of the caller, the address, the app or the tenant allows.
+    RateLimited = "rate-limited", 429, Refused;
     /// The sign-in took too long, or was begun in another browser.
     SignInExpired = "sign-in-expired", 400, Refused;
     /// A one-time code or link is unknown, spent or too old.

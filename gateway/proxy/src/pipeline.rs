@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::{
-    Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, Limits, OwnPages, Permit, Recorder,
+    Admitted, App, Assertions, Body, Canonical, Connection, Faces, Failure, Limits, OwnPages, Permit, Rates, Recorder,
     Sessions, Settings, Site, Snapshot, StoreFault, Tokens, access,
     access::{Answer, Asker},
     body::Measure,
@@ -30,7 +30,7 @@ use crate::{
     headers::{self, cookies, outbound},
     listener::{Crowd, Turns},
     metrics::{Metrics, Stage, Upstreams},
-    origin,
+    origin, rates,
     room::{Room, Shares, Slots},
     routing,
     seldom::Seldom,
@@ -43,6 +43,7 @@ mod evaluating;
 mod forwarding;
 mod instead;
 mod program;
+mod rating;
 mod sharing;
 mod vouching;
 
@@ -70,6 +71,8 @@ pub struct Parts {
     pub own: Arc<dyn OwnPages>,
     /// Pages of failures.
     pub faces: Arc<dyn Faces>,
+    /// Requests counted by time.
+    pub rates: Arc<Rates>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -245,6 +248,7 @@ impl Proxy {
         if let Some(cors) = app.declared.cors.as_ref().filter(|_| story.asking.is_none()) {
             story.crossing = Some(Box::new(cors.read(&canonical, &head.headers)?));
         }
+        self.rate_of_address(story, (&site, &app), canonical.client())?;
         if app.own == Some(routing::OwnApp::Decisions) {
             story.called = head.headers.get(&outbound::REQUEST_ID).cloned();
         }
@@ -264,6 +268,7 @@ impl Proxy {
             None => within(limit, self.caller(&site, &canonical, connection, (&head.headers, limits))).await?,
         };
         story.is_by(&asker);
+        self.rates_of(story, (&site, &app), &asker, canonical.client())?;
         let _shares = self.shares_of(&asker, canonical.client(), (&site, &app), limits)?;
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
@@ -343,6 +348,7 @@ impl Proxy {
         let headers = response.headers_mut();
         headers.insert(outbound::REQUEST_ID.clone(), story.id.clone());
         headers::secure(headers, tls);
+        rating::tell(story, headers);
         if let Some(cookie) = self.rotated(story, way, headers).await {
             headers.append(http::header::SET_COOKIE, cookie);
         }
@@ -351,7 +357,7 @@ impl Proxy {
 
     /// Says no, with what would help.
     fn refuse(&self, story: Story, fail: &Fail) -> Response<Body> {
-        let failure = Failure {
+        let mut failure = Failure {
             tenant: story.site.as_ref().map(|site| Arc::clone(&site.tenant)),
             app: story.app.as_ref().map(|app| app.spec.id.clone()),
             // Ours are known to nobody by a name.
@@ -366,6 +372,9 @@ impl Proxy {
             languages: story.languages,
             ..Failure::new(fail.reason, story.entry)
         };
+        if let Some(wait) = story.rate.and_then(|standing| standing.wait) {
+            failure.retry_after = Some(rates::worth_trying_in(wait));
+        }
         let faces = &*self.parts.faces;
         let reader = match story.reader {
             Reader::Person if story.is_scripts() => Reader::Program,
@@ -378,6 +387,7 @@ impl Proxy {
         if let Some(crossing) = &story.crossing {
             crossing.mark(response.headers_mut());
         }
+        rating::tell(&story, response.headers_mut());
         if let Some(asking) = story.asking {
             response = asking.understood(response, fail.reason);
         }

@@ -8,7 +8,7 @@ use std::{
 use cardea_audit::PolicyRef;
 use cardea_core::{
     Diagnostic, Diagnostics, Language, Reason, TenantId,
-    resources::{AppSpec, Claim},
+    resources::{AppSpec, Claim, Rate},
 };
 use cardea_policy::{AppModel, Engine};
 use http::HeaderName;
@@ -65,6 +65,8 @@ pub struct Tenant {
     pub sign_in_origin: String,
     /// The SPIFFE trust domain of its workloads, `<tenant>.<trust_domain>`.
     pub trust_domain: String,
+    /// How many requests may come in how much time, for all of its apps together.
+    pub rate: Option<Rate>,
     /// Its policies, compiled.
     pub engine: Arc<Engine>,
     /// Their version and hash, as entries name them.

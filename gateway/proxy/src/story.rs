@@ -22,6 +22,7 @@ use crate::{
     metrics::Stage,
     observe::{Gathered, Seen},
     origin,
+    rates::Standing,
 };
 
 /// A request's story. INVARIANT: dropped without [`Story::end`], it ends with `client-gone`: hyper drops a request's
@@ -45,6 +46,8 @@ pub(crate) struct Story {
     pub(crate) canonical: Option<Arc<Canonical>>,
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) app: Option<Arc<App>>,
+    /// How it stands under the rate that is nearest its end.
+    pub(crate) rate: Option<Standing>,
     /// Whose page asks, where the app declares `[cors]`.
     pub(crate) crossing: Option<Box<Crossing>>,
     pub(crate) caller: Caller,
@@ -94,6 +97,7 @@ impl Story {
             canonical: None,
             site: None,
             app: None,
+            rate: None,
             crossing: None,
             caller: Caller::Visitor,
             session: None,

@@ -24,8 +24,12 @@ fn walk<T: DeserializeOwned>(above: &str, way: &str, found: &mut Vec<String>) {
     for key in beside::<T>(above) {
         let inside = join(way, &key);
         found.push(inside.clone());
+        // A list is read as a table of its first field: only where there is no such table is it one.
+        let before = found.len();
         for opened in [format!("{above}[{inside}]\n"), format!("{above}[[{inside}]]\n")] {
-            walk::<T>(&opened, &inside, found);
+            if found.len() == before {
+                walk::<T>(&opened, &inside, found);
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ use arc_swap::ArcSwap;
 use cardea_audit::{Entry, Event};
 use cardea_core::{Clock, Entropy, EntryId, TenantId, Timestamp};
 use cardea_identity::Sealer;
-use cardea_proxy::{Proxy, upstream::StickyKey};
+use cardea_proxy::{Proxy, Rates, upstream::StickyKey};
 use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
 
 use crate::{
@@ -101,6 +101,8 @@ pub struct House {
     operator: Arc<OperatorKey>,
     /// Under which sticky cookies name addresses; derived from the operator's key.
     sticky: StickyKey,
+    /// Requests counted by time, under names that follow from the operator's key.
+    pub(crate) rates: Arc<Rates>,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
     /// Letters to people.
@@ -197,7 +199,7 @@ impl House {
         {
             return Err(operator.lost("the PostgreSQL database").into());
         }
-        let (made, (sealer, sticky)) = (!operator.is_there(), operator.sealer(kept.file(), &*entropy)?);
+        let (made, (sealer, sticky, rates)) = (!operator.is_there(), operator.sealer(kept.file(), &*entropy)?);
         let store = match kept.open(sealer, Arc::clone(&entropy)).await {
             // Another gateway's first start was at the same time, and its key came first.
             Err(StoreFault::OtherKey) if made => return Err(operator.came_second("the PostgreSQL database").into()),
@@ -250,6 +252,7 @@ impl House {
             entropy,
             operator,
             sticky,
+            rates,
         }))
     }
 

@@ -27,6 +27,7 @@ pub mod ops;
 pub mod outgoing;
 pub mod pages;
 pub mod portal;
+mod rates;
 pub mod reload;
 pub mod running;
 pub mod sign_in;

@@ -18,7 +18,7 @@ use crate::{
     house::Own,
     mail,
     ops::{LogFigures, Ops},
-    reload,
+    rates, reload,
 };
 
 /// A gateway at work. Dropping it stops it at once; [`Running::finish`] lets open requests end.
@@ -154,6 +154,7 @@ impl Running {
         running.beside.spawn(reload::watch(Arc::clone(&running.house)));
         running.beside.spawn(reload::housekeeping(Arc::clone(&running.house)));
         running.beside.spawn(mail::deliver(Arc::clone(&running.house)));
+        running.beside.spawn(rates::share(Arc::clone(&running.house)));
         running.beside.spawn(ca::keep(Arc::clone(&running.house)));
         reload::say(&running.house).await;
         running.house.note_own(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() });
@@ -204,6 +205,7 @@ pub(crate) fn proxy(house: &Arc<House>, registry: &mut Registry) -> Arc<Proxy> {
         recorder: Arc::clone(house) as _,
         own: Arc::new(Own::new(house)),
         faces: Arc::clone(house) as _,
+        rates: Arc::clone(&house.rates),
         clock: Arc::clone(&house.clock),
         entropy: Arc::clone(&house.entropy),
     };

@@ -237,6 +237,7 @@ fn tenant(
         sign_in_host: spec.sign_in_host.as_str().into(),
         sign_in_origin: sheet.config.origin(&spec.sign_in_host),
         trust_domain: format!("{}.{}", spec.id, sheet.config.trust_domain),
+        rate: spec.rates.tenant,
         engine: Arc::clone(&engine),
         policy: policy.clone(),
         own: own_apps(&engine)?,

@@ -76,6 +76,16 @@ impl Plan {
         self
     }
 
+    /// Adds a table at the end of the file of an app of Acme's.
+    #[must_use]
+    pub fn with_table(mut self, id: &str, table: &str) -> Self {
+        let path = format!("tenants/acme/apps/{id}.toml");
+        for (_, text) in self.files.iter_mut().filter(|(known, _)| *known == path) {
+            text.push_str(&format!("\n{table}\n"));
+        }
+        self
+    }
+
     /// Speaks TLS instead of plain HTTP.
     #[must_use]
     pub fn tls(mut self) -> Self {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, tenant::check_host};
+use super::{AppRates, Resource, tenant::check_host};
 use crate::{AppId, Diagnostic, Diagnostics};
 
 mod answers;
@@ -66,6 +66,9 @@ pub struct AppSpec {
     /// How large and how slow what is sent to it may be, where it is not as usual.
     #[serde(default, skip_serializing_if = "AppLimits::is_usual")]
     pub limits: AppLimits,
+    /// How many requests may come in how much time.
+    #[serde(default, skip_serializing_if = "AppRates::is_none")]
+    pub rates: AppRates,
     /// How another proxy asks about its requests; absent where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_auth: Option<ForwardAuthSpec>,
@@ -110,6 +113,7 @@ impl AppSpec {
             websocket_origins: Vec::new(),
             upstream: None,
             limits: AppLimits::default(),
+            rates: AppRates::default(),
             forward_auth: None,
             headers: BTreeMap::new(),
             rewrite: None,
@@ -235,6 +239,7 @@ impl Resource for AppSpec {
             }
         }
         limits::check(source, &self.limits, &mut found);
+        self.rates.check(source, &mut found);
         if !self.start_path.starts_with('/') {
             found.push(Diagnostic::new(source, format!("start_path `{}` does not start with `/`", self.start_path)));
         }

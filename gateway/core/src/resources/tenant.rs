@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Logo, Resource, SessionRules};
+use super::{Logo, Resource, SessionRules, TenantRates};
 use crate::{Assurance, AttributeKinds, Diagnostic, Diagnostics, Language, TenantId, attributes};
 
 /// A tenant as an administrator writes it (`tenants/<id>/tenant.toml`).
@@ -42,6 +42,9 @@ pub struct TenantSpec {
     /// What all of its apps' services together may take up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upstreams: UpstreamRules,
+    /// How many requests may come in how much time, all apps together.
+    #[serde(default, skip_serializing_if = "TenantRates::is_none")]
+    pub rates: TenantRates,
 }
 
 /// What the services of a tenant may take up of the gateway, all apps together.
@@ -237,6 +240,7 @@ impl Resource for TenantSpec {
             );
         }
         self.session.check(source, &mut found);
+        self.rates.check(source, &mut found);
         found
     }
 }

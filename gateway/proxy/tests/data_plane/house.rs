@@ -12,7 +12,7 @@ use cardea_core::{
     Assurance, Clock as _, FactorId, GroupId, Language, Reason, TenantId, Timestamp, UserId,
     caller::UserFacts,
     entropy::Fixed,
-    resources::{AppSpec, PolicyText, SessionRules},
+    resources::{AppSpec, PolicyText, Rate, SessionRules},
 };
 use cardea_identity::{
     Handle, Session,
@@ -21,8 +21,8 @@ use cardea_identity::{
 };
 use cardea_policy::{Engine, Sources, built_in};
 use cardea_proxy::{
-    App, Door, Drain, ForwardedBy, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Security,
-    Settings, Site, SiteRole, Snapshot, Tenant, Transport, Upstream,
+    App, Door, Drain, ForwardedBy, Limits, Listener, LiveSession, OpenedBy, OwnApp, OwnApps, Parts, Proxy, Rates,
+    Security, Settings, Site, SiteRole, Snapshot, Tenant, Transport, Upstream,
 };
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -124,6 +124,7 @@ impl Plan {
             recorder: lent.clone(),
             own: lent.clone(),
             faces: lent.clone(),
+            rates: Rates::new(&[7; 32]),
             clock: Arc::new(SharedClock(lent.clone())),
             entropy: Arc::new(Fixed::new(12)),
         };
@@ -154,6 +155,11 @@ fn beside(listener: Listener, proxy: &Arc<Proxy>, drain: &Drain) -> Listener {
 
 /// The routes and policies of one tenant with one app.
 pub(crate) fn snapshot(spec: &AppSpec, upstream: Option<Arc<Upstream>>, policies: &str) -> Snapshot {
+    rated(spec, upstream, policies, None)
+}
+
+/// The same of a tenant that has a rate.
+pub(crate) fn rated(spec: &AppSpec, upstream: Option<Arc<Upstream>>, policies: &str, rate: Option<Rate>) -> Snapshot {
     let group = GroupId::parse("chemists").unwrap();
     let texts = [PolicyText { name: "records".to_owned(), text: policies.to_owned() }];
     let sources = Sources { apps: vec![spec], groups: vec![&group], policies: &texts, ..Sources::default() };
@@ -168,6 +174,7 @@ pub(crate) fn snapshot(spec: &AppSpec, upstream: Option<Arc<Upstream>>, policies
         sign_in_host: SIGN_IN_HOST.into(),
         sign_in_origin: format!("http://{SIGN_IN_HOST}"),
         trust_domain: "acme.cardea.internal".to_owned(),
+        rate,
         policy: PolicyRef { version: 1, hash: engine.hash().into() },
         own: OwnApps {
             sign_in: own(OwnApp::SignIn, built_in::sign_in()),

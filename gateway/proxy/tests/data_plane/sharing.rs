@@ -161,6 +161,7 @@ impl House {
             sign_in_host: OTHERS_HOST.into(),
             sign_in_origin: format!("http://{OTHERS_HOST}"),
             trust_domain: "other.cardea.internal".to_owned(),
+            rate: None,
             policy: acme.policy.clone(),
             own,
             engine: Arc::clone(&acme.engine),

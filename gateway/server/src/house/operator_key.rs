@@ -9,13 +9,13 @@ use std::{
     fs::{DirBuilder, File},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_lc_rs::hmac;
 use cardea_core::{Entropy, Secret, entropy};
 use cardea_identity::{Sealer, sealing::Lock};
-use cardea_proxy::upstream::StickyKey;
+use cardea_proxy::{Rates, upstream::StickyKey};
 
 use crate::config::{Config, Kept};
 use asking::{Ask, Asking};
@@ -58,12 +58,12 @@ impl OperatorKey {
     }
 
     /// The sealer under the key, which is made if there is none and no `database` that is sealed under it, and the key of
-    /// sticky cookies, which follows from it: gateways that share the one agree on the other.
+    /// sticky cookies and the names of rates, which follow from it: gateways that share the one agree on the others.
     pub(super) fn sealer(
         &self,
         database: Option<&PathBuf>,
         source: &dyn Entropy,
-    ) -> Result<(Sealer, StickyKey), KeyFault> {
+    ) -> Result<(Sealer, StickyKey, Arc<Rates>), KeyFault> {
         // Asked first: whoever makes both makes the key before.
         let sealed = database.filter(|path| path.exists());
         let next = self.read_next(Ask::Whoever)?;
@@ -74,7 +74,8 @@ impl OperatorKey {
                 None => self.make(&self.path, self.first_lock(source)?.as_ref(), source)?,
             },
         };
-        Ok((ring(&key, next.as_ref())?, sticky(&key)))
+        let [sticky, rates] = ["cardea sticky cookies", "cardea rates"].map(|what| derived(&key, what));
+        Ok((ring(&key, next.as_ref())?, StickyKey::new(&sticky), Rates::new(&rates)))
     }
 
     /// The sealer for who only reads: none where there is no key, or none that may be read.
@@ -226,11 +227,12 @@ fn sealed(path: &Path, fault: impl std::fmt::Display) -> KeyFault {
     KeyFault::Sealed(format!("`{}`: {fault}", path.display()))
 }
 
-fn sticky(key: &Key) -> StickyKey {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), b"cardea sticky cookies");
+/// A key for something else, which follows from it.
+fn derived(key: &Key, what: &str) -> [u8; 32] {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), what.as_bytes());
     let mut derived = [0; 32];
     derived.copy_from_slice(tag.as_ref());
-    StickyKey::new(&derived)
+    derived
 }
 
 #[cfg(test)]

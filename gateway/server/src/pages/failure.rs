@@ -131,6 +131,7 @@ fn tone(reason: Reason) -> Tone {
         | Reason::CodeSpent
         | Reason::TooManyAttempts
         | Reason::TooManyRequests
+        | Reason::RateLimited
         | Reason::FactorRejected
         | Reason::NotFound
         | Reason::UnknownHost

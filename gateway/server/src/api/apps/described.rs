@@ -37,6 +37,8 @@ pub(super) struct App {
     upstream: (),
     /// How large and how slow what is sent to it may be; what is left out is as for every app.
     limits: Option<AppLimits>,
+    /// How many requests may come in how much time.
+    rates: Option<AppRates>,
     /// How another proxy asks about its requests, which carries it.
     forward_auth: Option<ForwardAuth>,
     /// Header names and the claim that fills each.
@@ -62,6 +64,26 @@ struct AppLimits {
     body_bytes: Option<u64>,
     /// The slowest that a body may come; 0 for no such limit.
     body_bytes_per_second: Option<u32>,
+}
+
+/// The rates of an app; one that is left out is without a limit.
+#[derive(ToSchema)]
+struct AppRates {
+    /// Of each caller, or of the address of whoever is not known.
+    caller: Option<Rate>,
+    /// From each address.
+    address: Option<Rate>,
+    /// Of all callers together.
+    app: Option<Rate>,
+}
+
+/// So many requests in so many seconds.
+#[derive(ToSchema)]
+struct Rate {
+    requests: u32,
+    seconds: u32,
+    /// How many may come at once; all where it is left out.
+    burst: Option<u32>,
 }
 
 /// A proxy that carries the app and asks about each request.

@@ -148,6 +148,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "More was asked for at the same time than one person, or one network, may ask for.",
             "Wait until the rest has loaded, then try again.",
         ),
+        Reason::RateLimited => say(
+            "Too many requests",
+            "More was asked for in a short time than this service allows.",
+            "Wait a moment, then try again.",
+        ),
         Reason::SignInExpired => say(
             "This sign-in has expired",
             "It took too long, or it was begun in another browser or tab.",

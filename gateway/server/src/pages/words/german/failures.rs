@@ -148,6 +148,11 @@ pub(super) fn failure(reason: Reason) -> FailureWords {
             "Es wurde gleichzeitig mehr abgerufen, als einer Person oder einem Netz zusteht.",
             "Warten Sie, bis das Übrige geladen ist, dann versuchen Sie es erneut.",
         ),
+        Reason::RateLimited => say(
+            "Zu viele Anfragen",
+            "In kurzer Zeit wurde mehr abgerufen, als dieser Dienst zulässt.",
+            "Warten Sie einen Moment, dann versuchen Sie es erneut.",
+        ),
         Reason::SignInExpired => say(
             "Diese Anmeldung ist abgelaufen",
             "Sie hat zu lange gedauert oder wurde in einem anderen Browser oder Tab begonnen.",
