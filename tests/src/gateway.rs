@@ -27,7 +27,8 @@ pub struct Installation {
     pub secured: bool,
     /// The machines listener.
     pub machines: u16,
-    ops: u16,
+    /// Where the operator's machines look.
+    pub ops: u16,
     environment: Vec<(String, String)>,
 }
 
@@ -188,6 +189,25 @@ impl Gateway {
     /// Its process id.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
+    }
+
+    /// Asks it to end (SIGTERM), and does not wait for it.
+    pub fn is_told_to_stop(&self) -> anyhow::Result<()> {
+        self.is_sent("TERM")
+    }
+
+    /// Waits until it has ended in good order.
+    pub async fn ends(mut self) -> anyhow::Result<Installation> {
+        let status = self.process.ends().await?;
+        ensure!(status.success(), "it ended with {status}:\n{}", self.on.said());
+        Ok(self.on)
+    }
+
+    /// Whether it may be sent work, in its own words.
+    pub async fn readiness(&self) -> anyhow::Result<(u16, String)> {
+        let url = Url::parse(&format!("http://127.0.0.1:{}/readyz", self.on.ops))?;
+        let reply = Client::program().get(&url).await?;
+        Ok((reply.status.as_u16(), reply.body))
     }
 
     /// Tells it that files have changed (SIGHUP).

@@ -96,6 +96,11 @@ impl Process {
     pub async fn stop(mut self) -> anyhow::Result<std::process::ExitStatus> {
         let pid = self.child.id().context("it has ended already")?;
         Command::new("kill").arg(pid.to_string()).status()?;
+        self.ends().await
+    }
+
+    /// Waits until it ends.
+    pub async fn ends(&mut self) -> anyhow::Result<std::process::ExitStatus> {
         timeout(READY, self.child.wait()).await.context("it does not end")?.map_err(Into::into)
     }
 

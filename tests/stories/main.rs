@@ -33,6 +33,7 @@ mod protocols;
 mod recovery;
 mod reload;
 mod renewal;
+mod rolling;
 mod sealed;
 mod sessions;
 mod stores;

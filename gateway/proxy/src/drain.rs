@@ -1,4 +1,6 @@
-//! Closing down: nothing new is taken, what is under way may finish within a limit.
+//! Closing down, in two steps. First the gateway leaves: it serves as before, and lets go of each connection with its next answer,
+//! while whoever sends it work notices that it is to get no more. Then nothing new is taken, and what is under way may finish within
+//! a limit.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -10,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// The word to close down, shared by every listener and connection. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
+    leaving: CancellationToken,
     begun: CancellationToken,
     grace: Arc<OnceLock<Duration>>,
 }
@@ -20,8 +23,24 @@ impl Drain {
         Self::default()
     }
 
+    /// Tells everybody that the gateway leaves. Cannot be taken back.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Whether it leaves, or has been told to finish.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
+    /// Waits until it leaves.
+    pub async fn leaving(&self) {
+        self.leaving.cancelled().await;
+    }
+
     /// Tells everybody to finish. Cannot be taken back.
     pub fn begin(&self) {
+        self.leave();
         self.begun.cancel();
     }
 

@@ -137,7 +137,11 @@ pub struct Limits {
     pub sessions_cached: u64,
     /// Bytes of a body that our own pages and API read. 1 MiB: the largest is a set of policies.
     pub own_body_bytes: usize,
-    /// Time that open requests have to end when the gateway is told to stop. Thirty seconds: what most supervisors wait.
+    /// Time in which the gateway still serves when it is told to stop, and says that it is not ready. None for one that keeps its
+    /// state in its own file: nobody else could take its work. Five seconds where several may share a database: a balancer that looks every
+    /// two seconds, and believes the second no, has taken it out by then.
+    pub leave: Duration,
+    /// Time that open requests have to end after that, when the gateway is told to stop. Thirty seconds: what most supervisors wait.
     pub drain: Duration,
     /// Those of connections and requests; its port is the whole configuration's.
     pub edge: cardea_proxy::Limits,
@@ -148,6 +152,7 @@ impl Default for Limits {
         Self {
             sessions_cached: 100_000,
             own_body_bytes: 1024 * 1024,
+            leave: Duration::ZERO,
             drain: Duration::from_secs(30),
             edge: cardea_proxy::Limits::default(),
         }

@@ -48,7 +48,7 @@ impl Ops {
         self.address
     }
 
-    /// Answers until the process ends; while the gateway drains, it is alive but not ready.
+    /// Answers until the process ends; while the gateway leaves and drains, it is alive but not ready.
     pub async fn serve(self, house: Arc<House>, registry: Arc<Registry>, drain: Drain) {
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
@@ -62,8 +62,9 @@ impl Ops {
 }
 
 async fn ready(State(shown): State<Shown>) -> Response {
-    if shown.drain.has_begun() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    if shown.drain.is_leaving() {
+        let stage = if shown.drain.has_begun() { "draining\n" } else { "leaving\n" };
+        return (StatusCode::SERVICE_UNAVAILABLE, stage).into_response();
     }
     match shown.house.is_ready().await {
         Ok(()) => {

@@ -161,6 +161,14 @@ impl Running {
         Ok(running)
     }
 
+    /// Says that it is to get no more work, and goes on serving what comes all the same, for as long as `[limits] leave_seconds` says
+    /// or until `at_once`: whoever sends it work looks only so often whether it wants any.
+    pub async fn leave(&self, at_once: impl Future<Output = ()>) {
+        self.drain.leave();
+        // That in force, which may be another than at the start.
+        let _ = tokio::time::timeout(self.house.limits().leave, at_once).await;
+    }
+
     /// Takes no new work, lets what is under way end within the limit, and writes what is to be written.
     pub async fn finish(mut self) {
         // That in force, which may be another than at the start.

@@ -12,3 +12,6 @@ CREATE TABLE rates (
     PRIMARY KEY (tenant, name)
 );
 CREATE INDEX rates_by_expiry ON rates (forget_at);
+
+-- The oldest version that a program may know to go on beside this one; where nothing is said, this one.
+ALTER TABLE migrations ADD COLUMN goes_on_from BIGINT;

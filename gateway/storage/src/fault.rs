@@ -8,8 +8,11 @@ pub enum StoreFault {
     /// The database failed or cannot be reached.
     #[error("the database does not answer as it should")]
     Sql(#[from] sqlx::Error),
-    /// The database was written by a newer Cardea.
-    #[error("the database is of version {stands}, and this program knows versions up to {knows}")]
+    /// The database was written by a newer Cardea, beside which this one cannot go on.
+    #[error(
+        "the database is of version {stands}, and this program knows versions up to {knows} and cannot go on beside it: \
+         start a newer program"
+    )]
     Newer {
         /// The database's version.
         stands: i64,

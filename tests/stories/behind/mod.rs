@@ -11,3 +11,4 @@ mod oauth2_proxy;
 mod walk;
 
 use front::{Front, World};
+pub(crate) use front::{program, snippet};

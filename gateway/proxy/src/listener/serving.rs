@@ -5,7 +5,7 @@
 use std::{convert::Infallible, error::Error as _, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -156,7 +156,7 @@ impl Serving {
         let bounds = Bounds { head: limits.header_bytes, fields: limits.headers, time: limits.head };
         let guarded = Guard::new(stream, Arc::clone(&connection.watch), bounds);
         let connection = Arc::new(connection);
-        let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
+        let service = service(Arc::clone(&self.proxy), Arc::clone(&connection), self.drain.clone());
         let asleep = self.proxy.metrics().resting.clone();
         let mut serving = Resting::new(guarded, service, limits.headers, Arc::clone(&connection.watch), asleep);
         let idle = limits.idle;
@@ -172,7 +172,7 @@ impl Serving {
     {
         let counted = Frames::new(stream, Arc::clone(&connection.watch), limits);
         let connection = Arc::new(connection);
-        let service = service(Arc::clone(&self.proxy), Arc::clone(&connection));
+        let service = service(Arc::clone(&self.proxy), Arc::clone(&connection), self.drain.clone());
         let serving = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
@@ -206,9 +206,15 @@ impl Serving {
     ) {
         let _open = Counted::one_more(&self.proxy.metrics().connections);
         let mut quiet = Quiet::of(connection, &self.proxy.room, idle, words.rest.is_some());
+        // HTTP/1 is let go of with an answer. Whoever comes while the gateway leaves has found no other, and is served.
+        let by_agreement = words.rest.is_none() && !self.drain.is_leaving();
         let leaving = loop {
             let turn = tokio::select! {
                 ended = serving.as_mut() => return self.tell(connection, ended.err()),
+                () = self.drain.leaving(), if by_agreement => {
+                    (words.end)(serving.as_mut());
+                    return self.tell(connection, serving.await.err());
+                }
                 () = self.drain.begun() => {
                     (words.end)(serving.as_mut());
                     return self.tell(connection, serving.await.err());
@@ -275,6 +281,7 @@ fn shown(stream: &TlsStream<TcpStream>, connection: &mut Connection) -> bool {
 fn service(
     proxy: Arc<Proxy>,
     connection: Arc<Connection>,
+    drain: Drain,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = Response<Held>,
@@ -286,9 +293,13 @@ fn service(
         if request.extensions().get::<OnUpgrade>().is_some() {
             connection.watch.stays_awake();
         }
-        let (proxy, connection) = (Arc::clone(&proxy), Arc::clone(&connection));
+        let (proxy, connection, drain) = (Arc::clone(&proxy), Arc::clone(&connection), drain.clone());
         Box::pin(async move {
-            let answer = proxy.handle(&connection, request.map(Into::into)).await;
+            let by_version = request.version() < Version::HTTP_2;
+            let mut answer = proxy.handle(&connection, request.map(Into::into)).await;
+            if by_version && drain.is_leaving() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok(answer.map(|body| Held::new(body, connection)))
         })
     })

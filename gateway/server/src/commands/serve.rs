@@ -10,8 +10,9 @@ use crate::{
     running::{Running, StartFault},
 };
 
-/// Run the gateway until it is told to stop (SIGTERM, SIGINT): then it takes no new work, and requests under way may
-/// end within `limits.drain_seconds`. SIGHUP reads the configuration anew.
+/// Run the gateway until it is told to stop (SIGTERM, SIGINT): then it says that it is not ready and serves on for
+/// `limits.leave_seconds` (told again: not any longer), takes no new work, and requests under way may end within
+/// `limits.drain_seconds`. SIGHUP reads the configuration anew.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
 
@@ -24,10 +25,12 @@ pub async fn run(_arguments: Arguments, context: &Context) -> Ended {
     let house = House::open(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
     let running = Running::start(house).await.map_err(start_failure)?;
     // Before anybody can read that it is ready: from here on it drains where it is told to end.
-    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let mut signals = Signals::heard().map_err(anyhow::Error::from)?;
     announce(&running, begun.elapsed());
     doubt(&running.house, allowed).await;
-    until_told_to_stop(&running, (context, allowed), signals, &level).await?;
+    until_told_to_stop(&running, (context, allowed), &mut signals, &level).await;
+    tracing::info!(seconds = running.house.limits().leave.as_secs(), "leaving");
+    running.leave(signals.stop()).await;
     tracing::info!("draining");
     running.finish().await;
     tracing::info!("stopped");
@@ -89,24 +92,46 @@ async fn doubt(house: &House, allowed: u64) {
 /// Twenty: together they cost about as much as all the rest of a decision.
 const OPEN_POLICIES: usize = 20;
 
+/// What the process is told by its operator.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on they are heard, and none ends the process by itself.
+    fn heard() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Whether the next one says to stop; else it says to read the configuration anew.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            _ = self.hangup.recv() => false,
+        }
+    }
+
+    /// The next one that says to stop.
+    async fn stop(&mut self) {
+        while !self.next().await {}
+    }
+}
+
 async fn until_told_to_stop(
     running: &Running,
     (context, allowed): (&Context, u64),
-    [terminate, interrupt, hangup]: [std::io::Result<Signal>; 3],
+    signals: &mut Signals,
     level: &logging::LogLevel,
-) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt, mut hangup) = (terminate?, interrupt?, hangup?);
-    let caught = |signal: &mut Signal, cx: &mut std::task::Context<'_>| signal.poll_recv(cx).is_ready();
-    loop {
-        let stop = std::future::poll_fn(|cx| {
-            if caught(&mut terminate, cx) || caught(&mut interrupt, cx) {
-                return std::task::Poll::Ready(true);
-            }
-            if caught(&mut hangup, cx) { std::task::Poll::Ready(false) } else { std::task::Poll::Pending }
-        });
-        if stop.await {
-            return Ok(());
-        }
+) {
+    while !signals.next().await {
         let reloaded = reload::configuration(&running.house, &context.config_path(), level).await;
         if reloaded.is_ok() {
             doubt(&running.house, allowed).await;

@@ -9,6 +9,9 @@ use super::{Limits, check::Check, shape::LimitsTable};
 /// Longest time that a limit may give: a day. What lasts longer is no limit.
 const DAY: u64 = 24 * 3600;
 
+/// What `leave_seconds` is where several gateways share a database.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// The HTTP library below reads no longer heads.
 const HEADER_BYTES_MAX: usize = 256 * 1024;
 
@@ -16,11 +19,14 @@ const HEADER_BYTES_MAX: usize = 256 * 1024;
 const HEADERS_MAX: usize = 1_000;
 
 impl Check<'_> {
-    pub(super) fn limits(&mut self, table: &LimitsTable) -> Limits {
-        let usual = Limits::default();
+    /// `shared`: whether other gateways may keep their state at the same place.
+    pub(super) fn limits(&mut self, table: &LimitsTable, shared: bool) -> Limits {
+        let leave = if shared { LEAVE } else { Duration::ZERO };
+        let usual = Limits { leave, ..Limits::default() };
         Limits {
             sessions_cached: self.within(table.sessions_cached.as_ref(), 1..=u64::MAX, usual.sessions_cached),
             own_body_bytes: self.within(table.own_body_bytes.as_ref(), 16 * 1024..=usize::MAX, usual.own_body_bytes),
+            leave: self.seconds(table.leave_seconds.as_ref(), 0, usual.leave),
             drain: self.seconds(table.drain_seconds.as_ref(), 0, usual.drain),
             edge: self.edge(table, &usual.edge),
         }

@@ -242,6 +242,7 @@ pub(super) enum UrlsOrRef {
 pub(super) struct LimitsTable {
     pub sessions_cached: Option<Spanned<u64>>,
     pub own_body_bytes: Option<Spanned<usize>>,
+    pub leave_seconds: Option<Spanned<u64>>,
     pub drain_seconds: Option<Spanned<u64>>,
     pub in_flight: Option<Spanned<usize>>,
     pub reserved_percent: Option<Spanned<u8>>,
