@@ -327,7 +327,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
     (9, include_str!("../migrations/0009_unlinked.sql")),
     (10, include_str!("../migrations/0010_programs.sql")),
     (11, include_str!("../migrations/0011_ended.sql")),
-    (20, include_str!("../migrations/0020_rates.sql")),
+    (12, include_str!("../migrations/0012_rates.sql")),
 ];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.
@@ -336,7 +336,7 @@ pub(crate) const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgr
 /// Migrations that are given to PostgreSQL in words of its own.
 const IN_POSTGRES: &[(i64, &str)] = &[
     (10, include_str!("../migrations/postgres/0010_programs.sql")),
-    (20, include_str!("../migrations/postgres/0020_rates.sql")),
+    (12, include_str!("../migrations/postgres/0012_rates.sql")),
 ];
 
 /// Migrations that only add, each with the oldest version that a program may know to go on beside it: it neither reads nor misses
@@ -344,10 +344,10 @@ const IN_POSTGRES: &[(i64, &str)] = &[
 ///
 /// INVARIANT: what a program of that version reads or writes is still there, and means what it meant. What is to go is first no
 /// longer used by one release, and taken away by the next.
-const GOES_ON_FROM: &[(i64, i64)] = &[(20, 9)];
+const GOES_ON_FROM: &[(i64, i64)] = &[(12, 9)];
 
 /// From this version on each row says which programs may go on beside it.
-const SAYS_WHO_GOES_ON: i64 = 20;
+const SAYS_WHO_GOES_ON: i64 = 12;
 
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;

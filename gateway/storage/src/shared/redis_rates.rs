@@ -1,31 +1,10 @@
 //! Rates in Redis: one script for each tenant, all of them on their way at once.
 
-use std::sync::LazyLock;
-
-use ::redis::Script;
 use cardea_core::{TenantId, Timestamp};
 use futures_util::future::try_join_all;
 
 use super::{RateLevel, RateUse, redis::RedisShared};
 use crate::StoreFault;
-
-/// Adds to levels: KEYS levels; ARGV now, then for each its requests, seconds, what was used and its `PX`. What is kept of
-/// each is told. A number beyond 2^53 is off by less than what a millionth of it is worth.
-static ADD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "
-local now, told = tonumber(ARGV[1]), {}
-for i, key in ipairs(KEYS) do
-  local requests, seconds, used = tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
-  local level, at, ever = string.match(redis.call('GET', key) or '0 0 0', '^(%d+) (%d+) (%d+)$')
-  level, at, ever = tonumber(level), tonumber(at), tonumber(ever)
-  level = math.max(0, level - math.floor(math.max(0, now - at) * requests / seconds)) + used
-  told[i] = string.format('%.0f %.0f %.0f', level, math.max(at, now), ever + used)
-  redis.call('SET', key, told[i], 'PX', ARGV[4 * i + 1])
-end
-return told",
-    )
-});
 
 impl RedisShared {
     /// In the order of `uses`, whatever tenants they are of.
@@ -53,7 +32,7 @@ impl RedisShared {
             args.push(one.kept().as_millis().to_string());
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let told: Vec<String> = self.run(&ADD, &keys, &args).await?;
+        let told: Vec<String> = self.run(&self.scripts.rates_add, &keys, &args).await?;
         told.iter().map(|text| parse(text).ok_or_else(|| StoreFault::corrupt("rates", format!("`{text}`")))).collect()
     }
 }

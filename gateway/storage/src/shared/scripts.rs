@@ -36,6 +36,7 @@ pub(super) struct Scripts {
     pub(super) count: Script,
     pub(super) take: Script,
     pub(super) swap: Script,
+    pub(super) rates_add: Script,
 }
 
 impl Scripts {
@@ -54,6 +55,7 @@ impl Scripts {
             count: Script::new(COUNT),
             take: Script::new(TAKE),
             swap: Script::new(SWAP),
+            rates_add: Script::new(RATES_ADD),
         }
     }
 }
@@ -177,3 +179,17 @@ const SWAP: &str = "
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
+
+/// Adds to levels: KEYS levels; ARGV now, then for each its requests, seconds, what was used and its `PX`. What is kept of
+/// each is told. A number beyond 2^53 is off by less than what a millionth of it is worth.
+const RATES_ADD: &str = "
+local now, told = tonumber(ARGV[1]), {}
+for i, key in ipairs(KEYS) do
+  local requests, seconds, used = tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
+  local level, at, ever = string.match(redis.call('GET', key) or '0 0 0', '^(%d+) (%d+) (%d+)$')
+  level, at, ever = tonumber(level), tonumber(at), tonumber(ever)
+  level = math.max(0, level - math.floor(math.max(0, now - at) * requests / seconds)) + used
+  told[i] = string.format('%.0f %.0f %.0f', level, math.max(at, now), ever + used)
+  redis.call('SET', key, told[i], 'PX', ARGV[4 * i + 1])
+end
+return told";
