@@ -94,7 +94,7 @@ impl Rates {
         self.table.give_back(self.mark(tenant, of));
     }
 
-    /// What was admitted here since the last call, for the others to hear of: a thousand names at the most, the rest next time.
+    /// What was admitted here since the last call, for the others to hear of: some thousand names at the most, the rest next time.
     pub fn unsaid(&self, now: Timestamp) -> Vec<Use> {
         self.table.unsaid(now.as_micros())
     }

@@ -140,6 +140,11 @@ impl Story {
         self.detail = Some(origin::sides(canonical, headers).into());
     }
 
+    /// There were more requests than a rate allows.
+    pub(crate) fn is_beyond(&mut self, rate: &str) {
+        self.detail = Some(format!("beyond the rate `{rate}`").into());
+    }
+
     /// The policies let the caller pass, and the proxy that asks does not.
     pub(crate) fn is_left_out(&mut self, list: &str) {
         self.detail = Some(format!("`{list}` in the question of the proxy leaves the caller out").into());

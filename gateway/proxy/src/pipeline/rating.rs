@@ -50,6 +50,7 @@ impl Proxy {
             let standing = self.parts.rates.take((tenant, *of), *rate, story.at);
             story.rate = Some(standing.nearer(story.rate));
             if standing.wait.is_some() {
+                story.is_beyond(standing.name());
                 let before = rates[..nth].iter().filter(|(rate, _)| rate.is_some());
                 before.for_each(|(_, of)| self.parts.rates.give_back((tenant, *of)));
                 return Err(Reason::RateLimited);

@@ -18,11 +18,11 @@ use super::{
     level::{WHOLE, part},
 };
 
-/// Rows of eight. With 131,072 places, ten megabytes: as many as ask within a minute of the busiest houses.
+/// Rows of eight. With 131,072 places, thirteen megabytes: as many as ask within a minute of the busiest houses.
 const ROWS: usize = 16_384;
 const PLACES: usize = 8;
 
-/// Names of which the others are told in one round.
+/// Names of which the others are told in one round, and those of the rows in which the last ones are.
 const MOST_TOLD: usize = 1_000;
 
 /// What is counted under one name.
@@ -123,7 +123,7 @@ impl Table {
             let since = Some(ever - cell.ever).filter(|since| cell.ever > 0 && *since >= said.used);
             cell.ever = *ever;
             // What was admitted since it was said comes on top. Less than is known here is what the store has lost.
-            let told = Level { used: level.used.saturating_add(cell.unsaid.max(0)), at: level.at };
+            let told = Level { used: level.used.saturating_add(cell.unsaid).max(0), at: level.at };
             let (told, known) = (told.as_of(now, said.rate), cell.level.as_of(now, said.rate));
             cell.level = if told.used > known.used { told } else { known };
             if let Some(since) = since {
@@ -193,7 +193,8 @@ impl Cell {
         let (tenant, rate) = self.of.as_ref()?;
         let known = self.level.as_of(now, *rate).used;
         let used = self.unsaid.min(known);
-        self.unsaid = 0;
+        // Less than nothing where something was given back that had been said: that comes off what is said next.
+        self.unsaid = self.unsaid.min(0);
         (used > 0).then(|| Use { tenant: tenant.clone(), name: self.name, rate: *rate, used })
     }
 }

@@ -184,3 +184,18 @@ fn another_rate_under_the_same_name_goes_on_from_what_was_used() {
     rates.give_back(who);
     assert_eq!(come(&rates, who, rate(100, 1), 1_000, 9), 1);
 }
+
+#[test]
+fn what_is_given_back_after_it_was_said_comes_off_what_is_said_next() {
+    let (names, ours, theirs) = (names(), Rates::new(&[7; 32]), Rates::new(&[7; 32]));
+    let (who, rate, mut shared) = (names.address("192.0.2.1"), rate(10, 3_600), Shared::default());
+    assert_eq!(come(&ours, who, rate, 0, 4), 4);
+    shared.round(&ours, 0);
+    (0..2).for_each(|_| ours.give_back(who));
+    assert!(ours.unsaid(at(0)).is_empty());
+    assert_eq!(come(&ours, who, rate, 0, 3), 3);
+    shared.round(&ours, 0);
+    assert_eq!(come(&theirs, who, rate, 0, 1), 1);
+    shared.round(&theirs, 0);
+    assert_eq!(come(&theirs, who, rate, 0, 10), 4, "five there, and one here");
+}

@@ -27,6 +27,11 @@ impl Standing {
         Self { name: of.name(), rate, left, whole_in: level.all_back_in(rate), wait: refused }
     }
 
+    /// As `[rates]` names it.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The one of two of which less is left; the one that refuses, if one does.
     pub(crate) fn nearer(self, other: Option<Self>) -> Self {
         let key = |one: &Self| (one.wait.is_none(), one.left);

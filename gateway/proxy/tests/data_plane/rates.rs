@@ -1,5 +1,6 @@
 //! Rates: how many requests may come in how much time, and what an answer tells of it.
 
+use cardea_audit::{Entry, Event, Request};
 use cardea_core::{Reason, resources::AppSpec};
 use cardea_proxy::{Settings, Snapshot, Transport, Upstream};
 
@@ -18,6 +19,11 @@ async fn rated(rates: &str) -> (Service, House) {
 
 fn from(client: &str) -> String {
     format!("x-forwarded-for: {client}\r\n")
+}
+
+fn request(entry: &Entry) -> &Request {
+    let Event::Request(request) = &entry.event else { panic!("{entry:?}") };
+    request
 }
 
 fn told(reply: &Reply) -> (u16, Option<&str>, Option<&str>) {
@@ -42,6 +48,9 @@ async fn beyond_its_rate_a_caller_waits_as_long_as_it_is_told() {
     house.wait_for_entries(5).await;
     let limited = (429, Some(Reason::RateLimited));
     assert_eq!(house.ends(), [(200, None), (200, None), limited, limited, (200, None)]);
+    let entries = house.lent.entries.lock().unwrap().clone();
+    let details: Vec<_> = entries.iter().map(|entry| request(entry).detail.as_deref()).collect();
+    assert_eq!(details, [None, None, Some("beyond the rate `caller`"), Some("beyond the rate `caller`"), None]);
     let count = r#"cardea_requests_total{tenant="acme",app="records",method="read",class="4xx",reason="rate-limited"}"#;
     assert_eq!(house.figure(count), 2);
 }
