@@ -47,6 +47,7 @@ mod unlinked;
 mod user_lists;
 mod users;
 mod vault;
+mod versions;
 mod writing;
 
 pub use certificates::CertificateRecord;

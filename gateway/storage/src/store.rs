@@ -20,6 +20,7 @@ use crate::{
     reader::Reader,
     seal_up,
     vault::Vault,
+    versions,
     writing::{Turn, Writer, Writing},
 };
 
@@ -140,7 +141,7 @@ impl Store {
         let knows = newest();
         match stands.cmp(&knows) {
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
-            Ordering::Greater if !goes_on_with(&mut *reader.acquire().await?, knows).await? => {
+            Ordering::Greater if !versions::goes_on_with(&mut *reader.acquire().await?, knows).await? => {
                 Err(StoreFault::Newer { stands, knows })
             }
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
@@ -339,16 +340,6 @@ const IN_POSTGRES: &[(i64, &str)] = &[
     (12, include_str!("../migrations/postgres/0012_rates.sql")),
 ];
 
-/// Migrations that only add, each with the oldest version that a program may know to go on beside it: it neither reads nor misses
-/// what was added. What is not named here wants a program that knows it.
-///
-/// INVARIANT: what a program of that version reads or writes is still there, and means what it meant. What is to go is first no
-/// longer used by one release, and taken away by the next.
-const GOES_ON_FROM: &[(i64, i64)] = &[(12, 9)];
-
-/// From this version on each row says which programs may go on beside it.
-const SAYS_WHO_GOES_ON: i64 = 12;
-
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;
 
@@ -366,7 +357,7 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault, engine: Engine) -> Result<
     let mut stands: i64 = row.try_get("version")?;
     let knows = newest();
     if stands > knows {
-        if !goes_on_with(&mut tx, knows).await? {
+        if !versions::goes_on_with(&mut tx, knows).await? {
             return Err(StoreFault::Newer { stands, knows });
         }
         tracing::warn!(stands, knows, "the database is newer than this program, which may go on beside newer ones");
@@ -384,7 +375,7 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault, engine: Engine) -> Result<
             seal_up::seal_what_lies_open(&mut tx, vault).await?;
             sqlx::raw_sql(include_str!("../migrations/0004_sealed_after.sql")).execute(&mut *tx).await?;
         }
-        note(&mut tx, *version).await?;
+        versions::note(&mut tx, *version).await?;
     }
     if engine == Engine::Postgres {
         return tx.commit().await;
@@ -397,26 +388,6 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault, engine: Engine) -> Result<
         owed::note(&mut tx, owed::CUT_OFF).await?;
     }
     tx.commit().await
-}
-
-/// Notes that the tables are of a version, and who may go on beside it.
-async fn note(tx: &mut Writing, version: i64) -> Result<(), StoreFault> {
-    let from = GOES_ON_FROM.iter().find(|(of, _)| *of == version).map_or(version, |(_, from)| *from);
-    let insert = if version < SAYS_WHO_GOES_ON {
-        sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(version)
-    } else {
-        sqlx::query("INSERT INTO migrations (version, goes_on_from) VALUES ($1, $2)").bind(version).bind(from)
-    };
-    insert.execute(&mut **tx).await?;
-    Ok(())
-}
-
-/// Whether a program that knows versions up to `knows` may go on with a database of a newer one: none of those that it does not
-/// know wants a newer program.
-async fn goes_on_with(own: &mut AnyConnection, knows: i64) -> Result<bool, StoreFault> {
-    let sql = "SELECT COALESCE(MAX(COALESCE(goes_on_from, version)), 0) AS wants FROM migrations WHERE version > $1";
-    let wants: i64 = sqlx::query(sql).bind(knows).fetch_one(own).await?.try_get("wants")?;
-    Ok(wants <= knows)
 }
 
 #[cfg(test)]
@@ -496,44 +467,6 @@ mod tests {
         store.ping().await.unwrap();
         store.announce(None, &crate::Change::Resources, crate::testing::t0()).await.unwrap_err();
         assert_eq!(store.last_change().await.unwrap(), 0);
-    }
-
-    /// Each row: which programs two newer versions say may go on, and whether this one does.
-    #[tokio::test]
-    async fn a_program_goes_on_beside_newer_ones_that_only_added_to_the_database() {
-        let knows = newest();
-        for (said, goes_on) in [
-            ([knows, knows], true),
-            ([knows - 3, knows], true),
-            ([knows, knows + 1], false),
-            ([knows + 1, knows], false),
-            ([knows + 2, knows + 2], false),
-        ] {
-            let dir = Dir::new();
-            let store = dir.store().await;
-            let mut tx = store.write().await.unwrap();
-            for (nth, from) in said.into_iter().enumerate() {
-                let sql = "INSERT INTO migrations (version, goes_on_from) VALUES ($1, $2)";
-                let version = knows + 1 + i64::try_from(nth).unwrap();
-                sqlx::query(sql).bind(version).bind(from).execute(&mut *tx).await.unwrap();
-            }
-            tx.commit().await.unwrap();
-            store.close().await;
-            match dir.opened(crate::testing::operator()).await {
-                Ok(store) => {
-                    assert!(goes_on, "{said:?}");
-                    store.announce(None, &crate::Change::Resources, crate::testing::t0()).await.unwrap();
-                    dir.read().await.unwrap().ping().await.unwrap();
-                    // Nothing is taken back: the newer program finds what it left.
-                    assert!(goes_on_with(&mut store.turn().await.unwrap(), knows).await.unwrap());
-                }
-                Err(fault) => {
-                    assert!(!goes_on && matches!(fault, StoreFault::Newer { .. }), "{said:?}: {fault}");
-                    let told = dir.read().await.unwrap_err();
-                    assert!(matches!(told, StoreFault::Newer { .. }), "{said:?}: {told}");
-                }
-            }
-        }
     }
 
     #[tokio::test]
