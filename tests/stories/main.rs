@@ -9,6 +9,7 @@ mod behind;
 mod crash;
 mod declared;
 mod demo;
+mod deploy;
 mod devices;
 mod echo;
 mod email;

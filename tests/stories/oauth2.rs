@@ -164,7 +164,7 @@ async fn a_service_account_comes_by_tokens_with_its_secret_or_key_and_asks_in_it
         }
     }
     for (how, says) in [
-        (json!({ "secret": "A".repeat(43) }), "invalid_client"),
+        (json!({ "secret": "A".repeat(43), "post": true }), "invalid_client"),
         (json!({ "secret": shown, "scope": "approve" }), "invalid_scope"),
         (json!({ "secret": shown, "resource": "https://elsewhere.example" }), "invalid_target"),
     ] {

@@ -15,7 +15,8 @@ use crate::{
     StoreFault,
     engine::Engine,
     shared::{RedisAt, TakenOver},
-    store::{BEGINS_AT, MIGRATIONS, newest},
+    store::{in_postgres, newest},
+    versions,
 };
 
 /// What was copied.
@@ -109,10 +110,9 @@ async fn target(url: &str) -> Result<PgConnection, StoreFault> {
         return Err(StoreFault::Occupied);
     }
     own.execute(raw_sql("CREATE TABLE migrations (version BIGINT PRIMARY KEY)")).await?;
-    let later = MIGRATIONS.iter().filter(|(version, _)| *version > BEGINS_AT.0);
-    for (version, sql) in std::iter::once(&BEGINS_AT).chain(later) {
-        own.execute(raw_sql(*sql)).await?;
-        sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(*version).execute(&mut own).await?;
+    for (version, sql) in in_postgres() {
+        own.execute(raw_sql(sql)).await?;
+        versions::note_there(&mut own, version).await?;
     }
     Ok(own)
 }

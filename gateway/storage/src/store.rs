@@ -316,7 +316,7 @@ fn sqlite_url(path: &Path) -> Result<String, StoreFault> {
 }
 
 /// Each file once, in this order; a file that has been handed out is never changed.
-pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
+const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_house.sql")),
     (2, include_str!("../migrations/0002_offered_handles.sql")),
     (3, include_str!("../migrations/0003_recovery.sql")),
@@ -332,13 +332,25 @@ pub(crate) const MIGRATIONS: &[(i64, &str)] = &[
 ];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.
-pub(crate) const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
+const BEGINS_AT: (i64, &str) = (9, include_str!("../migrations/postgres/0009_house.sql"));
 
 /// Migrations that are given to PostgreSQL in words of its own.
 const IN_POSTGRES: &[(i64, &str)] = &[
     (10, include_str!("../migrations/postgres/0010_programs.sql")),
     (12, include_str!("../migrations/postgres/0012_rates.sql")),
 ];
+
+/// All that PostgreSQL is told, from an empty database on.
+pub(crate) fn in_postgres() -> impl Iterator<Item = (i64, &'static str)> {
+    let later = MIGRATIONS.iter().filter(|(version, _)| *version > BEGINS_AT.0);
+    std::iter::once(&BEGINS_AT).chain(later).map(|(version, sql)| (*version, words(*version, sql, Engine::Postgres)))
+}
+
+/// A migration in the words of an engine.
+fn words(version: i64, sql: &'static str, engine: Engine) -> &'static str {
+    let own = IN_POSTGRES.iter().find(|(own, _)| *own == version && engine == Engine::Postgres);
+    own.map_or(sql, |(_, own)| *own)
+}
 
 /// From this version on personal data and secrets are sealed.
 const SEALED: i64 = 4;
@@ -369,8 +381,7 @@ async fn migrate(writer: &Arc<Writer>, vault: &Vault, engine: Engine) -> Result<
         stands = version;
     }
     for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| *version > stands) {
-        let own = IN_POSTGRES.iter().find(|(own, _)| own == version && engine == Engine::Postgres);
-        sqlx::raw_sql(own.map_or(*sql, |(_, own)| *own)).execute(&mut *tx).await?;
+        sqlx::raw_sql(words(*version, sql, engine)).execute(&mut *tx).await?;
         if *version == SEALED {
             seal_up::seal_what_lies_open(&mut tx, vault).await?;
             sqlx::raw_sql(include_str!("../migrations/0004_sealed_after.sql")).execute(&mut *tx).await?;

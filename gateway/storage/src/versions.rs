@@ -1,6 +1,6 @@
 //! Which programs may go on with a database that a newer one has changed: the database says so itself.
 
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, PgConnection, Row as _};
 
 use crate::{StoreFault, writing::Writing};
 
@@ -9,21 +9,35 @@ use crate::{StoreFault, writing::Writing};
 ///
 /// INVARIANT: what a program of that version reads or writes is still there, and means what it meant. What is to go is first no
 /// longer used by one release, and taken away by the next.
-const GOES_ON_FROM: &[(i64, i64)] = &[(20, 9)];
+const GOES_ON_FROM: &[(i64, i64)] = &[(12, 9)];
 
 /// From this version on each row says which programs may go on beside it.
-const SAYS_WHO_GOES_ON: i64 = 20;
+const SAYS_WHO_GOES_ON: i64 = 12;
 
 /// Notes that the tables are of a version, and who may go on beside it.
 pub(crate) async fn note(tx: &mut Writing, version: i64) -> Result<(), StoreFault> {
-    let from = GOES_ON_FROM.iter().find(|(of, _)| *of == version).map_or(version, |(_, from)| *from);
-    let insert = if version < SAYS_WHO_GOES_ON {
-        sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(version)
-    } else {
-        sqlx::query("INSERT INTO migrations (version, goes_on_from) VALUES ($1, $2)").bind(version).bind(from)
+    match from(version) {
+        None => sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(version).execute(&mut **tx).await?,
+        Some(from) => sqlx::query(SAYING).bind(version).bind(from).execute(&mut **tx).await?,
     };
-    insert.execute(&mut **tx).await?;
     Ok(())
+}
+
+/// The same in a database that is made.
+pub(crate) async fn note_there(own: &mut PgConnection, version: i64) -> Result<(), StoreFault> {
+    match from(version) {
+        None => sqlx::query("INSERT INTO migrations (version) VALUES ($1)").bind(version).execute(own).await?,
+        Some(from) => sqlx::query(SAYING).bind(version).bind(from).execute(own).await?,
+    };
+    Ok(())
+}
+
+const SAYING: &str = "INSERT INTO migrations (version, goes_on_from) VALUES ($1, $2)";
+
+/// Which programs may go on beside a version; none where that is too old to say it.
+fn from(version: i64) -> Option<i64> {
+    let from = GOES_ON_FROM.iter().find(|(of, _)| *of == version).map_or(version, |(_, from)| *from);
+    (version >= SAYS_WHO_GOES_ON).then_some(from)
 }
 
 /// Whether a program that knows versions up to `knows` may go on with a database of a newer one: none of those that it does not
