@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     response::Response,
 };
 use cardea_audit::Event;
@@ -100,7 +103,7 @@ impl Asked {
                     let event = Event::ClientRefused { client, error, detail: detail.clone() };
                     self.house.note(self.tenant.id(), &self.doer(), event);
                 }
-                refusal.respond()
+                refusal.respond(self.headers.contains_key(AUTHORIZATION))
             }
             No::Broken(fault) => told::broken(fault),
         }

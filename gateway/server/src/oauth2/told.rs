@@ -74,11 +74,11 @@ impl From<StoreFault> for No {
 }
 
 impl Refusal {
-    /// The answer.
-    pub(super) fn respond(&self) -> Response {
+    /// The answer. Who tried in the `Authorization` header is told which kind is taken there (RFC 6749 section 5.2).
+    pub(super) fn respond(&self, tried_in_header: bool) -> Response {
         let status = if self.error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
         let mut response = json(status, &json!({ "error": self.error, "error_description": self.says }));
-        if self.error == "invalid_client" {
+        if self.error == "invalid_client" && tried_in_header {
             let basic = HeaderValue::from_static(r#"Basic realm="cardea""#);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
         }
