@@ -33,7 +33,7 @@ pub use person::Person;
 pub use postgres::Postgres;
 pub use process::{Process, free_port, python};
 pub use provider::Provider;
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster};
 pub use relay::Relay;
 pub use upstream::Upstream;
 pub use volume::Volume;

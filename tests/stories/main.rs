@@ -37,6 +37,7 @@ mod renewal;
 mod rolling;
 mod sealed;
 mod sessions;
+mod several;
 mod stores;
 mod streams;
 mod tenants;

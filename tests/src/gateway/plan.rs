@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Gateway, Installation};
 use crate::{
+    RedisCluster,
     process::{Folder, free_port},
     tls,
 };
@@ -112,6 +113,13 @@ impl Plan {
     #[must_use]
     pub fn redis(mut self, url: &str) -> Self {
         self.servers.push_str(&format!("[redis]\nurl = \"{url}\"\n"));
+        self
+    }
+
+    /// Shares sessions in this Redis Cluster.
+    #[must_use]
+    pub fn cluster(mut self, cluster: &RedisCluster) -> Self {
+        self.servers.push_str(&cluster.config());
         self
     }
 
