@@ -72,6 +72,7 @@ async fn while_the_store_is_away_a_limit_is_still_one() -> Story {
     redis.kill().await?;
     answered(&ours, [127, 0, 0, 7], 1).await?;
     ours.says("rates are not counted together now").await?;
+    assert!(!ours.metrics().await?.contains("cardea_rate_rounds_total{outcome=\"unheard\"} 0"));
     for gateway in [&ours, &theirs] {
         let many = answered(gateway, [127, 0, 0, 8], 60).await?;
         assert!((1..=40).contains(&many), "{many} at one gateway");

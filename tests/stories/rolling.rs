@@ -158,3 +158,16 @@ async fn a_gateway_alone_stops_at_once() -> Story {
     tokio::time::timeout(Duration::from_secs(5), gateway.stop()).await.context("it stays")??;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_gateway_whose_store_is_away_when_it_starts_is_never_ready_and_says_why() -> Story {
+    let (upstream, mut postgres) = (Upstream::start().await?, Postgres::start().await?);
+    let on = Plan::before(upstream.port).postgres(&postgres.url()).start().await?.kill().await?;
+    postgres.kill().await?;
+    let told = on.start().await.err().map(|error| format!("{error:#}")).context("it says that it is ready")?;
+    assert!(told.contains("the store in") && told.contains("cannot be opened"), "{told}");
+    postgres.start_again().await?;
+    let gateway = on.start().await?;
+    assert_eq!(gateway.readiness().await?.0, 200);
+    Ok(())
+}

@@ -103,6 +103,8 @@ pub struct House {
     sticky: StickyKey,
     /// Requests counted by time, under names that follow from the operator's key.
     pub(crate) rates: Arc<Rates>,
+    /// How often other gateways heard of them.
+    pub(crate) rate_rounds: crate::rates::Rounds,
     /// Calls to others: providers' discovery, keys and tokens.
     pub http: OutgoingClient,
     /// Letters to people.
@@ -222,6 +224,7 @@ impl House {
         Ok(Arc::new_cyclic(|me| Self {
             observing: Observing::default(),
             reloads: Reloads::default(),
+            rate_rounds: crate::rates::Rounds::default(),
             judging: Turns::judging(),
             importing: Turns::importing(),
             searching: Turns::searching(),

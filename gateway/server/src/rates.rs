@@ -8,6 +8,11 @@ use cardea_proxy::{
     rates::{self, Level, Use},
 };
 use cardea_storage::{RateLevel, RateUse, SharedState};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 
 use crate::{House, config::Kept};
 
@@ -16,6 +21,38 @@ const ROUND: Duration = Duration::from_millis(200);
 
 /// A second: a store that has not answered by then is away, and each gateway keeps to its share.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// How often gateways heard of each other, and how often they did not.
+#[derive(Debug, Clone)]
+pub(crate) struct Rounds(Family<Outcome, Counter>);
+
+impl Default for Rounds {
+    fn default() -> Self {
+        let rounds = Self(Family::default());
+        // Both from the start: an alert on an increase needs the zero before it.
+        for outcome in ["heard", "unheard"] {
+            rounds.0.get_or_create_owned(&Outcome { outcome });
+        }
+        rounds
+    }
+}
+
+impl Rounds {
+    fn count(&self, heard: bool) {
+        let outcome = if heard { "heard" } else { "unheard" };
+        self.0.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "Rounds in which gateways told each other what was used of rates, by whether the store took part";
+        registry.register("cardea_rate_rounds", help, self.0.clone());
+    }
+}
 
 /// Tells and hears until the process ends, where there may be other gateways; one that keeps all in its own file is alone.
 pub(crate) async fn share(house: Arc<House>) {
@@ -28,11 +65,13 @@ pub(crate) async fn share(house: Arc<House>) {
         match round(&house.rates, &*house.shared, house.now()).await {
             Heard::Nothing => {}
             Heard::All => {
+                house.rate_rounds.count(true);
                 if std::mem::take(&mut away) {
                     tracing::info!("rates are counted together again");
                 }
             }
             Heard::Nobody(why) => {
+                house.rate_rounds.count(false);
                 if !std::mem::replace(&mut away, true) {
                     tracing::warn!(why, "rates are not counted together now: each gateway keeps to its share");
                 }
