@@ -152,6 +152,16 @@ async fn the_gateways_of_kubernetes_are_configured_as_they_are_run() -> Story {
     for (probe, path) in [("startupProbe", "/healthz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
         assert_eq!(gateway[probe]["httpGet"], serde_json::json!({ "path": path, "port": "ops" }));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_of_kubernetes_leaves_before_it_stops_and_another_is_there_by_then() -> Story {
+    let all = documents("kubernetes/cardea.yaml")?;
+    let config = kind(&all, "ConfigMap")?["data"]["cardea.toml"].as_str().context("no configuration")?;
+    let deployment = &kind(&all, "Deployment")?["spec"];
+    let pod = &deployment["template"]["spec"];
+    let gateway = &pod["containers"][0];
     // Taken out by the first no, long before it stops.
     let notices = &gateway["readinessProbe"];
     let notices = notices["periodSeconds"].as_u64().zip(notices["failureThreshold"].as_u64()).context("no times")?;
