@@ -28,6 +28,21 @@ impl Redis {
         Ok(redis)
     }
 
+    /// Starts one as the only node of a cluster, in which nobody serves any slot yet.
+    pub async fn start_as_cluster() -> anyhow::Result<Self> {
+        let bus = Some(free_port()?);
+        let mut redis = Self { port: free_port()?, folder: Folder::new("redis")?, process: None, bus };
+        redis.start_again().await?;
+        Ok(redis)
+    }
+
+    /// Lets it serve these slots of its cluster.
+    pub async fn serve(&self, first: u16, last: u16) -> anyhow::Result<()> {
+        let said = self.does(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).await?;
+        anyhow::ensure!(said.trim() == "OK", "redis-cli: {said}");
+        Ok(())
+    }
+
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
@@ -88,7 +103,7 @@ impl RedisCluster {
         let first = nodes[0].port.to_string();
         let bus = nodes[0].bus.context("no bus")?.to_string();
         for (node, (from, to)) in nodes.iter().zip(SHARES) {
-            node.does(&["CLUSTER", "ADDSLOTSRANGE", &from.to_string(), &to.to_string()]).await?;
+            node.serve(from, to).await?;
             if node.port != nodes[0].port {
                 node.does(&["CLUSTER", "MEET", "127.0.0.1", &first, &bus]).await?;
             }

@@ -15,6 +15,46 @@ async fn house() -> anyhow::Result<(Upstream, Redis, Gateway)> {
     Ok((upstream, redis, gateway))
 }
 
+#[tokio::test]
+async fn sign_in_and_sign_out_are_the_same_in_a_redis_cluster_whose_slots_are_all_served() -> Story {
+    let (upstream, redis) = (Upstream::start().await?, Redis::start_as_cluster().await?);
+    let on = Plan::before(upstream.port).redis_cluster(&[&redis.url()]).write()?;
+    let check = ["check", "resources", "--connect"];
+    let (status, _, err) = on.cardea(&check).await?;
+    assert!(status == 1 && err.contains("nobody serves the slots 0-16383"), "{status} {err}");
+    redis.serve(0, 5000).await?;
+    let (status, _, err) = on.cardea(&check).await?;
+    assert!(status == 1 && err.contains("nobody serves the slots 5001-16383"), "{status} {err}");
+    redis.serve(5001, 16383).await?;
+    // It takes a while to say that it is whole.
+    let whole = async {
+        loop {
+            let (status, _, err) = on.cardea(&check).await?;
+            if status == 0 {
+                break anyhow::Ok(err);
+            }
+            assert!(err.contains("the cluster is down"), "{err}");
+        }
+    };
+    let err = tokio::time::timeout(Duration::from_secs(20), whole).await.context("it is never whole")??;
+    assert!(err.contains("Redis Cluster ") && err.contains(", 1 master"), "{err}");
+
+    on.apply().await?;
+    let gateway = on.start().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let echo = gateway.at("echo.acme", "/x")?;
+    let (mut client, page) = mira.opens(&echo).await?;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+    client.send(Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+    assert_eq!(ask(&mut client, &echo).await?.0, 401);
+    // A node of it is not a server by itself.
+    let alone = Plan::before(upstream.port).redis(&redis.url()).write()?;
+    let (status, _, err) = alone.cardea(&check).await?;
+    assert!(status == 1 && err.contains("it is a node of a cluster"), "{status} {err}");
+    gateway.stop().await?;
+    Ok(())
+}
+
 async fn ask(client: &mut Client, url: &Url) -> anyhow::Result<(u16, Option<String>)> {
     client.program = true;
     let reply = client.get(url).await?;

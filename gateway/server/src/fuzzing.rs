@@ -92,6 +92,7 @@ mod tests {
             "[machines]\naddress = \"127.0.0.1:7\"\n",
             "[ext_authz]\naddress = \"127.0.0.1:7\"\n",
             "[redis]\nurl = \"redis://127.0.0.1\"\n",
+            "[redis]\ncluster = [\"redis://127.0.0.1\"]\n",
             "[limits]\nin_flight = 7\n",
             "[limits]\nsessions_cached = 7\n",
             "[limits]\ndrain_seconds = 7\n",

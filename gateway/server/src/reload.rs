@@ -43,7 +43,7 @@ pub async fn follow(house: Arc<House>) {
 }
 
 /// Waits for word of a change, or until it is time to look without; gives the quarters of a second beyond the first.
-async fn looks_after(word: &mut Word) -> u32 {
+pub(crate) async fn looks_after(word: &mut Word) -> u32 {
     let wait = if word.is_reliable() { POLL_BESIDE_WORD } else { POLL };
     tokio::select! {
         () = word.comes() => 0,

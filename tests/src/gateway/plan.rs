@@ -123,6 +123,13 @@ impl Plan {
         self
     }
 
+    /// Shares sessions in the Redis Cluster of these nodes.
+    #[must_use]
+    pub fn redis_cluster(mut self, urls: &[&str]) -> Self {
+        self.servers.push_str(&format!("[redis]\ncluster = {urls:?}\n"));
+        self
+    }
+
     /// Keeps durable state in this PostgreSQL database.
     #[must_use]
     pub fn postgres(mut self, url: &str) -> Self {

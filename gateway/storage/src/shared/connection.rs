@@ -64,7 +64,12 @@ impl RedisAt {
             (Self::Cluster(_), _) => {
                 let nodes: String = cmd("CLUSTER").arg("NODES").query_async(&mut own).await?;
                 let masters = Nodes::read(&nodes).whole().map_err(StoreFault::Cluster)?;
-                Ok(format!("Redis Cluster {version}, {masters} masters"))
+                let state: String = cmd("CLUSTER").arg("INFO").query_async(&mut own).await?;
+                if !state.contains("cluster_state:ok") {
+                    return Err(StoreFault::Cluster("the cluster is down, as its node says".to_owned()));
+                }
+                let plural = if masters == 1 { "" } else { "s" };
+                Ok(format!("Redis Cluster {version}, {masters} master{plural}"))
             }
         }
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use cardea_audit::Actor;
 use cardea_core::Reason;
 use cardea_storage::Moment;
+use futures_util::FutureExt as _;
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::*;
 use crate::{
     config::LogConfig,
     logging,
-    reload::{Feed, configuration, look},
+    reload::{Feed, configuration, look, looks_after},
 };
 
 /// Makes every write of entries fail while it is set.
@@ -91,6 +92,19 @@ async fn a_change_that_could_not_be_read_is_read_later_and_meanwhile_nothing_old
     assert!(stage.house.tenant(&north()).is_some(), "the change was lost");
     stage.house.is_ready().await.unwrap();
     stage.house.admission(&stage.tenant).unwrap();
+    stage.strike().await;
+}
+
+/// How soon what comes by another gateway is heard, the store's own rows tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn word_of_a_change_is_heeded_at_once_and_whoever_hears_none_looks_all_the_same() {
+    let stage = Stage::set().await;
+    let mut word = stage.house.store.word();
+    apply(&stage.house, "accent = \"#123456\"\n").await;
+    assert_eq!(looks_after(&mut word).now_or_never(), Some(0));
+    assert_eq!(looks_after(&mut word).now_or_never(), None, "heard twice");
+    let bound = tokio::time::timeout(Duration::from_secs(1), looks_after(&mut word));
+    assert_eq!(bound.await, Ok(0));
     stage.strike().await;
 }
 
