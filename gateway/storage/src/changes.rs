@@ -102,6 +102,10 @@ pub(crate) async fn announce(
     change: &Change,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
+    if !tx.is_alone() {
+        // A defect of ours: another could give the same number at this moment.
+        return Err(StoreFault::Contended { what: "changes" });
+    }
     // INVARIANT: all rows read, or SQLite has not done it.
     let rows = sqlx::query(
         "INSERT INTO changes (seq, tenant, body, at) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3 FROM changes RETURNING seq",

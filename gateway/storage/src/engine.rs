@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use cardea_core::TenantId;
+
 use crate::StoreFault;
 
 /// A read: a server that is there has answered by then, and who asked is still there.
@@ -22,6 +24,9 @@ pub(crate) enum Engine {
     /// A server, for several.
     Postgres,
 }
+
+/// FNV-1a of 32 bits (RFC 9923): every gateway of a house numbers a tenant alike.
+const FNV: (u32, u32) = (0x811c_9dc5, 0x0100_0193);
 
 /// For the writer. `FULL`: in WAL mode `NORMAL` may lose acknowledged commits when the machine stops.
 /// `secure_delete`: what is deleted or replaced is overwritten with zeros in its page, not only let go of.
@@ -86,6 +91,22 @@ impl Engine {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
             Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(4848291053);",
+        }
+    }
+
+    /// What begins a transaction that writes rows of one tenant's and nothing else. INVARIANT: it is alone among that tenant's, and none
+    /// of the others is under way beside it; those of other tenants may be. So it numbers nothing that tenants share: it announces no
+    /// change and writes no entry. Whoever has the whole lock shut out waits for the shared ones, and they for nobody who waits for it.
+    pub(crate) fn begins_for(self, tenant: &TenantId) -> String {
+        let alone = tenant.as_str().bytes().fold(FNV.0, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(FNV.1));
+        match self {
+            Self::Sqlite => self.begins().to_owned(),
+            // Two tenants of one number wait for each other, as all did.
+            Self::Postgres => format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(4848291053); \
+                 SELECT pg_advisory_xact_lock(484829105, {});",
+                alone.cast_signed()
+            ),
         }
     }
 

@@ -30,7 +30,7 @@ impl Store {
         proofs: &[Proof],
         at: Timestamp,
     ) -> Result<Grounds, StoreFault> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_in(tenant).await?;
         let grounds = enter(&mut tx, tenant, user, proofs, at).await?;
         tx.commit().await?;
         Ok(grounds)
@@ -38,7 +38,7 @@ impl Store {
 
     /// Notes when each of these proofs was given, where nobody enters yet. Nothing moves back.
     pub async fn shown(&self, tenant: &TenantId, user: UserId, proofs: &[Proof]) -> Result<(), StoreFault> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_in(tenant).await?;
         note(&mut tx, tenant, user, proofs).await?;
         tx.commit().await
     }

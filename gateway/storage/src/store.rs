@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use cardea_core::{Entropy, Secret};
+use cardea_core::{Entropy, Secret, TenantId};
 use cardea_identity::Sealer;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row, SqliteConnection, any::AnyPoolOptions};
 use tokio::sync::Mutex;
@@ -227,6 +227,11 @@ impl Store {
     /// Begins to write.
     pub(crate) async fn write(&self) -> Result<Writing, StoreFault> {
         self.0.writer.begin().await
+    }
+
+    /// Begins to write rows of one tenant's and nothing else: see [`Engine::begins_for`].
+    pub(crate) async fn write_in(&self, tenant: &TenantId) -> Result<Writing, StoreFault> {
+        self.0.writer.begin_for(Some(tenant)).await
     }
 
     /// The right to write: with one statement, which is a transaction by itself, or with the log's connection, as long as this is

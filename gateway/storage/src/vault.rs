@@ -216,6 +216,14 @@ impl Store {
         Ok((tx, sealer))
     }
 
+    /// The same in one tenant's rows and nothing else: see [`Store::write_in`].
+    pub(crate) async fn write_sealed_in(&self, tenant: &TenantId) -> Result<(Writing, Sealer), StoreFault> {
+        self.sealer(Some(tenant)).await?;
+        let mut tx = self.write_in(tenant).await?;
+        let sealer = self.sealer_in(&mut tx, Some(tenant)).await?;
+        Ok((tx, sealer))
+    }
+
     /// Begins to look for what is found by a mark: keys and rows as of one moment, so that what is marked anew meanwhile is not
     /// passed over.
     pub(crate) async fn read_marks(&self, tenant: &TenantId) -> Result<(Reading, Sealer), StoreFault> {

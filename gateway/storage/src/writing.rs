@@ -12,8 +12,8 @@ use std::{
     },
 };
 
-use cardea_core::Secret;
-use sqlx::{AnyConnection, Connection as _, Executor as _, raw_sql};
+use cardea_core::{Secret, TenantId};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, raw_sql};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard},
@@ -47,6 +47,8 @@ pub(crate) struct Writing {
     writer: Arc<Writer>,
     /// The last change that it announces.
     announces: Option<i64>,
+    /// Others may be under way beside it, of other tenants.
+    of_one: bool,
 }
 
 impl Writer {
@@ -114,13 +116,22 @@ impl Writer {
 
     /// Begins to write.
     pub(crate) async fn begin(self: &Arc<Self>) -> Result<Writing, StoreFault> {
-        let mut writing = Writing { turn: self.turn().await?, writer: Arc::clone(self), announces: None };
+        self.begin_for(None).await
+    }
+
+    /// Begins to write; rows of that tenant's alone, where one is named.
+    pub(crate) async fn begin_for(self: &Arc<Self>, tenant: Option<&TenantId>) -> Result<Writing, StoreFault> {
+        let (turn, of_one) = (self.turn().await?, tenant.is_some());
+        let mut writing = Writing { turn, writer: Arc::clone(self), announces: None, of_one };
         // Before it is: whoever asked may be gone when it has begun.
         self.begun.store(true, Ordering::Release);
         let begins = match self.engine {
             // Prepared once.
             Engine::Sqlite => sqlx::query(self.engine.begins()).execute(&mut *writing.turn).await,
-            Engine::Postgres => self.engine.soon(writing.turn.execute(raw_sql(self.engine.begins()))).await,
+            Engine::Postgres => {
+                let sql = tenant.map_or_else(|| self.engine.begins().to_owned(), |one| self.engine.begins_for(one));
+                self.engine.soon(writing.turn.execute(raw_sql(AssertSqlSafe(sql)))).await
+            }
         };
         // Of two statements the first may have gone through.
         self.begun.store(begins.is_ok() || self.engine == Engine::Postgres, Ordering::Release);
@@ -170,6 +181,11 @@ async fn answers(own: &mut Option<AnyConnection>) -> Result<bool, sqlx::Error> {
 }
 
 impl Writing {
+    /// Whether what it numbers among all that the house has is its own.
+    pub(crate) const fn is_alone(&self) -> bool {
+        !self.of_one
+    }
+
     /// Notes that a change is announced in it; tells whether the database is to tell the others, when it ends.
     pub(crate) fn announces(&mut self, seq: i64) -> bool {
         self.announces = Some(seq);

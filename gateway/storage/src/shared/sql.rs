@@ -38,7 +38,7 @@ const SESSION: &str = "SELECT s.id, s.sealed, s.version, s.last_seen_at, s.ended
 #[async_trait]
 impl SharedState for SqlShared {
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
-        let (mut tx, sealer) = self.0.write_sealed(Some(&session.tenant)).await?;
+        let (mut tx, sealer) = self.0.write_sealed_in(&session.tenant).await?;
         insert(&mut tx, (&sealer, self.0.entropy()?), session).await?;
         Ok(tx.commit().await?)
     }
@@ -53,7 +53,7 @@ impl SharedState for SqlShared {
         forgiven: &Forgiven,
         now: Timestamp,
     ) -> Result<Grounds, StoreFault> {
-        let (mut tx, sealer) = self.0.write_sealed(Some(&session.tenant)).await?;
+        let (mut tx, sealer) = self.0.write_sealed_in(&session.tenant).await?;
         insert(&mut tx, (&sealer, self.0.entropy()?), session).await?;
         sql_handles::keep(&mut *tx, handle).await?;
         sql_once::forgive_in(&mut tx, &sealer, &session.tenant, forgiven).await?;

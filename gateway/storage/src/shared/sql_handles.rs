@@ -42,7 +42,7 @@ pub(super) async fn opened(
 }
 
 pub(super) async fn offer(store: &Store, before: &HandleRecord, next: &HandleRecord) -> Result<bool, StoreFault> {
-    let mut tx = store.write().await?;
+    let mut tx = store.write_in(&before.tenant).await?;
     let done = sqlx::query(
         "UPDATE handles SET offered_at = $3 \
          WHERE tenant = $1 AND hash = $2 AND superseded_at IS NULL AND COALESCE(offered_at, 0) = $4",
@@ -67,7 +67,7 @@ pub(super) async fn offer(store: &Store, before: &HandleRecord, next: &HandleRec
 }
 
 pub(super) async fn shown(store: &Store, handle: &HandleRecord, at: Timestamp) -> Result<bool, StoreFault> {
-    let mut tx = store.write().await?;
+    let mut tx = store.write_in(&handle.tenant).await?;
     let kept = sqlx::query("SELECT replaces FROM handles WHERE tenant = $1 AND hash = $2")
         .bind(handle.tenant.as_str())
         .bind(handle.hash.to_string())

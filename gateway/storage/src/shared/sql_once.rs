@@ -90,7 +90,7 @@ pub(super) async fn attempt_each(
     limits: &[&Limit],
     now: Timestamp,
 ) -> Result<Option<Duration>, StoreFault> {
-    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    let (mut tx, sealer) = store.write_sealed_in(tenant).await?;
     let mut kept = Kept::read(&mut tx, &sealer, tenant, limits.iter().copied()).await?;
     for limit in limits {
         // What was counted under those before is rolled back.
@@ -107,7 +107,7 @@ pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -
 }
 
 pub(super) async fn forgive_each(store: &Store, tenant: &TenantId, forgiven: &Forgiven) -> Result<(), StoreFault> {
-    let (mut tx, sealer) = store.write_sealed(Some(tenant)).await?;
+    let (mut tx, sealer) = store.write_sealed_in(tenant).await?;
     forgive_in(&mut tx, &sealer, tenant, forgiven).await?;
     tx.commit().await
 }

@@ -7,6 +7,7 @@ mod handles;
 mod push;
 mod rates;
 mod server;
+mod side_by_side;
 mod stories;
 mod tries;
 
