@@ -112,6 +112,45 @@ async fn secret(gateway: &Gateway, client: &str) -> anyhow::Result<String> {
     gateway.on.does(&["client", "secret", "--tenant", "acme", client]).await
 }
 
+/// RFC 8705: the certificate says who the client is, and each token is good on a connection with that certificate alone.
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = plan(upstream.port).asks_for_certificates().start().await?;
+    let on = &gateway.on;
+    let root = on.does(&["cert", "root"]).await?;
+    on.write("root.pem", &root)?;
+    for service in ["sync", "nosy"] {
+        let token = on.does(&["cert", "token", "--tenant", "acme", "--service", service]).await?;
+        on.write("token", &token)?;
+        let server = format!("https://acme.localhost:{}", on.machines);
+        let enrol =
+            ["agent", "--server", &server, "--bundle", "root.pem", "--token-file", "token", "--dir", service, "--once"];
+        on.does(&enrol).await?;
+    }
+    // One list of roots for both doors.
+    let [bundle, roots] = ["sync/bundle.pem", "tls/roots.pem"].map(|file| std::fs::read_to_string(on.path(file)));
+    on.write("all.pem", &format!("{root}\n{}\n{}", bundle?, roots?))?;
+    let with = |service: &str| {
+        let cert = ["cert.pem", "key.pem"].map(|file| on.path(&format!("{service}/{file}")));
+        json!({ "cert": cert, "root": on.path("all.pem") })
+    };
+    let mut program = Program::python(&wish(&gateway, "by-certificate", "client_credentials", &with("sync"))?)?;
+    let token = program.says("tokens").await?["access_token"].as_str().context("no token")?.to_owned();
+    assert_eq!(program.says("used").await?["status"], 200);
+    // Another service of the tenant is another client.
+    let mut other = Program::python(&wish(&gateway, "by-certificate", "client_credentials", &with("nosy"))?)?;
+    assert_eq!(other.says("error").await?, "invalid_client");
+    // Whoever stole the token has not the certificate: none, or another.
+    for how in [json!({ "root": on.path("all.pem") }), with("nosy")] {
+        let mut more = how;
+        more["token"] = token.clone().into();
+        let mut thief = Program::python(&wish(&gateway, "by-certificate", "shown", &more)?)?;
+        assert_eq!(thief.says("used").await?["status"], 401);
+    }
+    Ok(())
+}
+
 /// The person's yes to what a page asks.
 async fn allow(browser: &mut Client, page: &Reply) -> anyhow::Result<Reply> {
     browser.submit_once(page, &[("answer", "allow")]).await

@@ -163,6 +163,15 @@ impl Ca {
     pub fn machines(house: &Arc<House>) -> Result<Arc<rustls::ServerConfig>, CaFault> {
         listener::server_config(house)
     }
+
+    /// TLS of a listener that asks clients for a certificate of ours: programs whose tokens are bound to it show one (RFC 8705), and
+    /// browsers, which have none, none.
+    pub fn asking(
+        house: &Arc<House>,
+        shown: Arc<dyn rustls::server::ResolvesServerCert>,
+    ) -> Result<Arc<rustls::ServerConfig>, CaFault> {
+        listener::asking(house, shown)
+    }
 }
 
 impl std::fmt::Debug for Ca {

@@ -108,6 +108,9 @@ pub struct ListenerConfig {
     pub proxy_protocol: bool,
     /// Whether HTTP/3 is spoken beside it, over UDP at the same address; only where it is TLS.
     pub http3: bool,
+    /// Whether clients are asked for a certificate of ours, to which tokens may be bound (RFC 8705); only where it is TLS, and of no use
+    /// to who has none.
+    pub client_certificates: bool,
 }
 
 impl ListenerConfig {

@@ -108,6 +108,9 @@ impl Running {
         for (place, one) in config.listeners.iter().enumerate() {
             let security = match &one.scheme {
                 Scheme::Plain => Security::Plain,
+                Scheme::Tls(_) if one.client_certificates => {
+                    Security::Tls(ca::Ca::asking(&house, Arc::new(Shown::at(&proxy, place)))?)
+                }
                 Scheme::Tls(_) => Security::Tls(tls(Shown::at(&proxy, place))?),
             };
             let listener = Listener::bind(one.address, security, Door::Public)?;

@@ -20,6 +20,7 @@ pub struct Plan {
     certificate_minutes: u32,
     environment: Vec<(String, String)>,
     tls: bool,
+    asks: bool,
 }
 
 impl Plan {
@@ -35,6 +36,7 @@ impl Plan {
             certificate_minutes: 60,
             environment: Vec::new(),
             tls: false,
+            asks: false,
         };
         for tenant in ["acme", "north"] {
             plan = plan
@@ -91,6 +93,13 @@ impl Plan {
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Speaks TLS, and asks clients for certificates of ours.
+    #[must_use]
+    pub fn asks_for_certificates(mut self) -> Self {
+        (self.tls, self.asks) = (true, true);
         self
     }
 
@@ -163,7 +172,8 @@ impl Plan {
             ops: free_port()?,
             environment: self.environment,
         };
-        let listener = listener(&on)?;
+        let asks = if self.asks { "client_certificates = true\n" } else { "" };
+        let listener = listener(&on, asks)?;
         let config = format!(
             "{}[state]\ndir = \"state\"\n\n{listener}[ops]\naddress = \"127.0.0.1:{}\"\n\n\
              [machines]\naddress = \"127.0.0.1:{}\"\ncertificate_minutes = {}\n\n{}{}",
@@ -185,8 +195,8 @@ impl Plan {
 }
 
 /// The listener for people and programs; over TLS with certificates of the tests' own authority.
-fn listener(on: &Installation) -> anyhow::Result<String> {
-    let address = format!("[[listeners]]\naddress = \"127.0.0.1:{}\"\n", on.port);
+fn listener(on: &Installation, more: &str) -> anyhow::Result<String> {
+    let address = format!("[[listeners]]\naddress = \"127.0.0.1:{}\"\n{more}", on.port);
     if !on.secured {
         return Ok(address + "plain = true\n\n");
     }

@@ -20,14 +20,21 @@ use super::CaFault;
 use crate::House;
 
 pub(super) fn server_config(house: &Arc<House>) -> Result<Arc<ServerConfig>, CaFault> {
-    let provider = aws_lc_rs::default_provider();
-    let algorithms = provider.signature_verification_algorithms;
-    let side = Arc::new(Side { house: Arc::downgrade(house), algorithms });
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+    let side = Arc::new(Side::of(house));
+    asked(Arc::clone(&side), side)
+}
+
+/// The same verification at a listener for everybody, whose own certificates are those of its configuration.
+pub(super) fn asking(house: &Arc<House>, shown: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, CaFault> {
+    asked(Arc::new(Side::of(house)), shown)
+}
+
+fn asked(side: Arc<Side>, shown: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, CaFault> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| CaFault::Tls("the machines listener's settings", error.to_string()))?
-        .with_client_cert_verifier(Arc::clone(&side) as Arc<dyn ClientCertVerifier>)
-        .with_cert_resolver(side);
+        .map_err(|error| CaFault::Tls("the settings of a listener that asks for certificates", error.to_string()))?
+        .with_client_cert_verifier(side as Arc<dyn ClientCertVerifier>)
+        .with_cert_resolver(shown);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // A resumed connection would not show the certificate that a renewal is measured against.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -39,6 +46,13 @@ pub(super) fn server_config(house: &Arc<House>) -> Result<Arc<ServerConfig>, CaF
 struct Side {
     house: Weak<House>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Side {
+    fn of(house: &Arc<House>) -> Self {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        Self { house: Arc::downgrade(house), algorithms }
+    }
 }
 
 impl std::fmt::Debug for Side {

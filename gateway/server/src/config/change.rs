@@ -74,7 +74,15 @@ impl Config {
             config
                 .listeners
                 .iter()
-                .map(|one| (one.address, matches!(one.scheme, Scheme::Plain), one.proxy_protocol, one.http3))
+                .map(|one| {
+                    (
+                        one.address,
+                        matches!(one.scheme, Scheme::Plain),
+                        one.proxy_protocol,
+                        one.http3,
+                        one.client_certificates,
+                    )
+                })
                 .collect()
         };
         doors(self) == doors(other)
@@ -128,7 +136,7 @@ pub fn same_doors(one: &str, other: &str) -> bool {
         let door = |one: &toml::Value| {
             let address = one.get("address").and_then(|address| address.as_str()?.parse::<SocketAddr>().ok());
             let says = |key| one.get(key).and_then(toml::Value::as_bool).unwrap_or_default();
-            (address, one.get("tls").is_some(), says("proxy_protocol"), says("http3"))
+            (address, one.get("tls").is_some(), says("proxy_protocol"), says("http3"), says("client_certificates"))
         };
         all.into_iter().flatten().map(door).collect()
     };
@@ -215,6 +223,7 @@ mod tests {
             (format!("{other}\nproxy_protocol = true"), false),
             (format!("{other}\nhttp3 = false"), true),
             (format!("{other}\nhttp3 = true"), false),
+            (format!("{other}\nclient_certificates = true"), false),
             (other.replace(":1\"", ":2\""), false),
             (format!("{other}\n[[listeners]]\n{tls}"), false),
         ] {

@@ -108,6 +108,7 @@ impl<'a> Check<'a> {
         let listener = table.get_ref();
         let address = *listener.address.get_ref();
         let http3 = listener.http3 && self.may_speak_http3(table);
+        let client_certificates = listener.client_certificates && self.may_ask_for_certificates(table);
         match (listener.plain, listener.tls.is_empty()) {
             (true, false) => {
                 self.wrong(table, format!("listener `{address}` is both plain and TLS"), "remove `plain` or `tls`");
@@ -130,12 +131,13 @@ impl<'a> Check<'a> {
                 None
             }
             (true, true) => {
-                Some(ListenerConfig { address, scheme: Scheme::Plain, proxy_protocol: listener.proxy_protocol, http3 })
+                let (scheme, proxy_protocol) = (Scheme::Plain, listener.proxy_protocol);
+                Some(ListenerConfig { address, scheme, proxy_protocol, http3, client_certificates })
             }
             (false, false) => {
                 let all: Vec<_> = listener.tls.iter().filter_map(|tls| self.certificate(tls)).collect();
                 let (scheme, proxy_protocol) = (Scheme::Tls(all), listener.proxy_protocol);
-                Some(ListenerConfig { address, scheme, proxy_protocol, http3 })
+                Some(ListenerConfig { address, scheme, proxy_protocol, http3, client_certificates })
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a listener can speak HTTP/3.
+//! Whether a listener can speak HTTP/3, and whether it can ask clients for certificates.
 
 use toml::Spanned;
 
@@ -20,6 +20,23 @@ impl Check<'_> {
                 "to speak HTTP/3, and this `cardea` was built without it",
                 "remove `http3`, or build it with `cargo build --release --features http3`",
             ),
+        };
+        self.wrong(table, format!("listener `{address}` is {message}"), help);
+        false
+    }
+
+    /// A certificate is shown in TLS, and one connection after the other: what HTTP/3 knows of it is not read.
+    pub(super) fn may_ask_for_certificates(&mut self, table: &Spanned<ListenerTable>) -> bool {
+        let listener = table.get_ref();
+        let address = listener.address.get_ref();
+        let (message, help) = match (listener.plain, listener.http3) {
+            (true, _) => {
+                ("plain, and certificates are shown in TLS", "use `tls = { … }`, or remove `client_certificates`")
+            }
+            (_, true) => {
+                ("to ask for certificates over HTTP/3, too", "remove `http3`, or ask at a listener of its own")
+            }
+            (false, false) => return true,
         };
         self.wrong(table, format!("listener `{address}` is {message}"), help);
         false

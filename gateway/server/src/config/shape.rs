@@ -141,6 +141,8 @@ pub(super) struct ListenerTable {
     pub proxy_protocol: bool,
     #[serde(default)]
     pub http3: bool,
+    #[serde(default)]
+    pub client_certificates: bool,
     #[serde(default, deserialize_with = "one_or_several")]
     pub tls: Vec<TlsTable>,
 }
