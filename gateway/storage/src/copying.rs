@@ -3,7 +3,7 @@
 //! What is copied is what the schema says, so that no table is forgotten. INVARIANT: one transaction: where the copy breaks off, the
 //! database is as empty as it was. Nobody else has the file open meanwhile, so that nothing newer comes.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use cardea_core::Timestamp;
 use sqlx::{
@@ -126,56 +126,59 @@ async fn tables(source: &mut SqliteConnection) -> Result<Vec<String>, StoreFault
     Ok(tables)
 }
 
-/// The statements that read a table as JSON, one object a row, and write what was read.
-async fn statements(
+/// The columns of a table, by name and kind as the server calls it; a fault where the file has others.
+async fn columns(
     source: &mut SqliteConnection,
     target: &mut PgConnection,
     table: &str,
-) -> Result<(String, String), StoreFault> {
-    let here = sqlx::query("SELECT name FROM pragma_table_info($1)").bind(table).fetch_all(source).await?;
-    let mut here = here.iter().map(|row| row.try_get::<String, _>("name")).collect::<Result<Vec<_>, _>>()?;
+) -> Result<Vec<(String, String)>, StoreFault> {
+    let rows =
+        sqlx::query("SELECT name FROM pragma_table_info($1) ORDER BY name").bind(table).fetch_all(source).await?;
+    let here = rows.iter().map(|row| row.try_get::<String, _>("name")).collect::<Result<Vec<_>, _>>()?;
     let rows = sqlx::query(
         "SELECT column_name::text AS name, data_type::text AS kind FROM information_schema.columns \
-         WHERE table_schema = current_schema() AND table_name = $1 AND is_identity = 'NO' ORDER BY column_name",
+         WHERE table_schema = current_schema() AND table_name = $1 AND is_identity = 'NO' \
+         ORDER BY column_name::text COLLATE \"C\"",
     )
     .bind(table)
     .fetch_all(target)
     .await?;
-    let (mut read, mut names, mut values, mut there) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-    for row in &rows {
-        let (name, kind): (String, String) = (row.try_get("name")?, row.try_get("kind")?);
-        // Writing to a string cannot fail.
-        let _ = match kind.as_str() {
-            "bytea" => write!(read, ", '{name}', CASE WHEN \"{name}\" IS NULL THEN NULL ELSE hex(\"{name}\") END"),
-            _ => write!(read, ", '{name}', \"{name}\""),
-        };
-        values.push(match kind.as_str() {
-            "bytea" => format!("decode(r ->> '{name}', 'hex')"),
-            kind => format!("(r ->> '{name}')::{kind}"),
-        });
-        names.push(format!("\"{name}\""));
-        there.push(name);
-    }
-    here.sort_unstable();
-    there.sort_unstable();
-    if here != there {
+    let there = rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("kind")?)));
+    let there = there.collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
+    if !there.iter().map(|(name, _)| name).eq(&here) {
         return Err(StoreFault::NotWhole { table: table.to_owned() });
     }
-    let (read, names, values) = (read.trim_start_matches(", "), names.join(", "), values.join(", "));
-    Ok((
+    Ok(there)
+}
+
+/// The statements that read a table as JSON, one object a row, and write what was read.
+fn statements(table: &str, columns: &[(String, String)]) -> (String, String) {
+    let reads = columns.iter().map(|(name, kind)| match kind.as_str() {
+        "bytea" => format!("'{name}', CASE WHEN \"{name}\" IS NULL THEN NULL ELSE hex(\"{name}\") END"),
+        _ => format!("'{name}', \"{name}\""),
+    });
+    let values = columns.iter().map(|(name, kind)| match kind.as_str() {
+        "bytea" => format!("decode(r ->> '{name}', 'hex')"),
+        kind => format!("(r ->> '{name}')::{kind}"),
+    });
+    let names = columns.iter().map(|(name, _)| format!("\"{name}\""));
+    let [reads, values, names] =
+        [reads.collect::<Vec<_>>(), values.collect(), names.collect()].map(|parts| parts.join(", "));
+    (
         format!(
-            "SELECT rowid AS at, json_object({read}) AS one FROM \"{table}\" WHERE rowid > $1 ORDER BY rowid LIMIT {AT_ONCE}"
+            "SELECT rowid AS at, json_object({reads}) AS one FROM \"{table}\" \
+             WHERE rowid > $1 ORDER BY rowid LIMIT {AT_ONCE}"
         ),
         format!(
             "INSERT INTO \"{table}\" ({names}) SELECT {values} \
              FROM json_array_elements($1::text::json) WITH ORDINALITY AS each (r, nth) ORDER BY nth"
         ),
-    ))
+    )
 }
 
 /// Copies a table in the order of its rows, and counts it on both sides.
 async fn copy_table(source: &mut SqliteConnection, target: &mut PgConnection, table: &str) -> Result<u64, StoreFault> {
-    let (reads, writes) = statements(source, target, table).await?;
+    let (reads, writes) = statements(table, &columns(source, target, table).await?);
     let mut last = i64::MIN;
     loop {
         let rows = sqlx::query(AssertSqlSafe(reads.clone())).bind(last).fetch_all(&mut *source).await?;
