@@ -309,7 +309,13 @@ struct Held {
 
 /// The person lets `tool` act for them; the story holds its tokens.
 async fn held(gateway: &Gateway, person: &Person) -> anyhow::Result<Held> {
-    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    let given = redeem(gateway, &code(gateway, person).await?).await?.1;
+    let text = |name: &str| given[name].as_str().map(str::to_owned).with_context(|| format!("{given}"));
+    Ok(Held { access: text("access_token")?, refresh: text("refresh_token")? })
+}
+
+/// The person's yes, on its way to `tool`.
+async fn code(gateway: &Gateway, person: &Person) -> anyhow::Result<String> {
     let mut open = gateway.at("acme", "/oauth2/authorize")?;
     open.query_pairs_mut()
         .append_pair("client_id", "tool")
@@ -319,20 +325,26 @@ async fn held(gateway: &Gateway, person: &Person) -> anyhow::Result<Held> {
         .append_pair("code_challenge_method", "S256");
     let (mut browser, page) = person.opens(&open).await?;
     let back = allow(&mut browser, &page).await?.location()?;
-    let code = back.query_pairs().find(|(name, _)| name == "code").context("no code")?.1.into_owned();
-    let given = exchange(
+    Ok(back.query_pairs().find(|(name, _)| name == "code").context("no code")?.1.into_owned())
+}
+
+async fn redeem(gateway: &Gateway, code: &str) -> anyhow::Result<(u16, Value)> {
+    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    exchange(
         gateway,
-        &[("grant_type", "authorization_code"), ("client_id", "tool"), ("code", &code), ("code_verifier", verifier)],
+        &[("grant_type", "authorization_code"), ("client_id", "tool"), ("code", code), ("code_verifier", verifier)],
     )
-    .await?;
-    let text = |name: &str| given.1[name].as_str().map(str::to_owned).with_context(|| format!("{}", given.1));
-    Ok(Held { access: text("access_token")?, refresh: text("refresh_token")? })
+    .await
 }
 
 async fn exchange(gateway: &Gateway, form: &[(&str, &str)]) -> anyhow::Result<(u16, Value)> {
+    sends(gateway, "/oauth2/token", form).await
+}
+
+async fn sends(gateway: &Gateway, path: &str, form: &[(&str, &str)]) -> anyhow::Result<(u16, Value)> {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
     let mut client = Client::program();
-    let at = gateway.at("acme", "/oauth2/token")?;
+    let at = gateway.at("acme", path)?;
     let reply = client.send(Method::POST, &at, Some(("application/x-www-form-urlencoded", body))).await?;
     Ok((reply.status.as_u16(), reply.json()?))
 }
@@ -421,16 +433,21 @@ async fn a_token_that_is_not_ours_opens_nothing() -> Story {
     let none = encode(&json!({ "alg": "none", "typ": "at+jwt" }));
     let hs = encode(&json!({ "alg": "HS256", "typ": "at+jwt", "kid": "x" }));
     let jku = encode(&json!({ "alg": "ES256", "typ": "at+jwt", "kid": "x", "jku": "https://evil.example" }));
+    let issuer = gateway.at("acme", "/")?.origin().ascii_serialization();
+    let badly_made = encode(&json!({ "iss": issuer, "exp": "soon" }));
     let heard = upstream.count();
     for forged in [
         format!("{none}.{body}."),
+        format!("{head}.{badly_made}.{signature}"),
+        format!("{head}.{body}"),
+        format!("\t{head}.{body}.{signature}.d.e"),
         format!("{hs}.{body}.{signature}"),
         format!("{jku}.{body}.{signature}"),
         format!("{head}.{body}.{}", "A".repeat(86)),
         format!("{head}.{body}."),
         format!("cardea_key_{}", "A".repeat(43)),
         "cardea_key_".to_owned(),
-        format!("{}{}", "a.".repeat(1), "b".repeat(9_000)) + ".c",
+        format!("a.{}.c", "b".repeat(9_000)),
     ] {
         let reply =
             gateway.on.ask("echo.acme", "GET /public/x", &format!("authorization: Bearer {forged}\r\n")).await?;
@@ -491,5 +508,33 @@ async fn what_a_program_may_do_ends_with_its_person_its_client_and_their_word() 
         within(end, &tokens.access).await?;
         assert_eq!(renew(&gateway, &tokens.refresh).await?.1["error"], "invalid_grant", "{end}");
     }
+    Ok(())
+}
+
+/// A yes lay with the client, or with a device, while all that its person had let programs do was ended: redeemed afterwards, it made
+/// a grant that nothing ended.
+#[tokio::test]
+async fn a_yes_from_before_the_end_is_worth_nothing_after_it() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = plan(upstream.port).start().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let waiting = code(&gateway, &mira).await?;
+    let (_, begun) = sends(&gateway, "/oauth2/device_authorization", &[("client_id", "tool")]).await?;
+    let text = |name: &str| begun[name].as_str().with_context(|| format!("{begun}"));
+    let (mut browser, page) = mira.opens(&gateway.at("acme", "/oauth2/device")?).await?;
+    let page = browser.submit(&page, &[("user_code", text("user_code")?)]).await?;
+    assert_eq!(browser.submit(&page, &[("answer", "allow")]).await?.status, 200);
+    gateway.on.does(&["user", "--tenant", "acme", "end-sessions", &mira.email]).await?;
+    let (status, told) = redeem(&gateway, &waiting).await?;
+    assert_eq!((status, &told["error"]), (400, &json!("invalid_grant")), "{told}");
+    let poll = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", "tool"),
+        ("device_code", text("device_code")?),
+    ];
+    let (status, told) = exchange(&gateway, &poll).await?;
+    assert_eq!((status, &told["error"]), (400, &json!("invalid_grant")), "{told}");
+    // What they say from now on is worth what it always was.
+    held(&gateway, &mira).await?;
     Ok(())
 }

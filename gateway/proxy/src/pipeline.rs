@@ -48,7 +48,7 @@ mod sharing;
 mod vouching;
 
 pub use evaluating::{Evaluation, Inquiry};
-use program::Spent;
+use program::{Program, Spent};
 use vouching::{Misunderstood, view};
 
 /// The slowest that a body for our own pages may come once [`Limits::own_body`] is over, in bytes a second. 4 KiB: most come with
@@ -263,15 +263,20 @@ impl Proxy {
         let limits = &snapshot.settings.limits;
         let limit = limits.decision;
         let program = self.program(story, (&site, &app), &canonical, connection, (&mut head.headers, limits));
-        let (asker, over) = match within(limit, program).await? {
-            Some(program) => (program, None),
-            None => within(limit, self.caller(&site, &canonical, connection, (&head.headers, limits))).await?,
+        let (asker, over, proof) = match within(limit, program).await? {
+            Some(Program { asker, proof }) => (asker, None, proof),
+            None => {
+                let caller = self.caller(&site, &canonical, connection, (&head.headers, limits));
+                let (asker, over) = within(limit, caller).await?;
+                (asker, over, None)
+            }
         };
         story.is_by(&asker);
         self.rates_of(story, (&site, &app), &asker, canonical.client())?;
         let _shares = self.shares_of(&asker, canonical.client(), (&site, &app), limits)?;
         let way = Way { snapshot, site, app, canonical, asker, connection: Arc::clone(connection), changes, trailers };
         let permit = self.admit(story, &way, over, &head.headers)?;
+        self.spend(story, proof.as_ref())?;
         let access = story.stage(Stage::Access, edge);
         let response = match (story.asking, way.app.own) {
             (Some(asking), _) => Box::pin(self.vouch(story, &way, permit, asking, &head.headers)).await?,

@@ -24,6 +24,8 @@ CREATE TABLE refresh_tokens (
     issued_at BIGINT NOT NULL,
     -- From then on it has a successor.
     used_at BIGINT,
+    -- A mark of the address from which it was used.
+    used_from TEXT,
     PRIMARY KEY (tenant, hash)
 );
 CREATE INDEX refresh_tokens_by_grant ON refresh_tokens (tenant, grant_id);
@@ -53,4 +55,11 @@ CREATE TABLE revoked_tokens (
     id TEXT NOT NULL,
     until BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
+);
+-- When all that somebody let programs do was last ended: a yes from before is worth nothing after it.
+CREATE TABLE programs_ended (
+    tenant TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id),
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, user_id)
 );

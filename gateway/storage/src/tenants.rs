@@ -46,6 +46,7 @@ const DROP: &[&str] = &[
     "DELETE FROM refresh_tokens WHERE tenant = $1",
     "DELETE FROM grants WHERE tenant = $1",
     "DELETE FROM access_keys WHERE tenant = $1",
+    "DELETE FROM programs_ended WHERE tenant = $1",
     "DELETE FROM client_secrets WHERE tenant = $1",
     "DELETE FROM revoked_tokens WHERE tenant = $1",
     "DELETE FROM tickets WHERE tenant = $1",

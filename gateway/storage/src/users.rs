@@ -265,6 +265,7 @@ const DELETE: &[&str] = &[
     "DELETE FROM identities WHERE user_id = $1",
     "DELETE FROM unlinked WHERE user_id = $1",
     "DELETE FROM access_keys WHERE user_id = $1",
+    "DELETE FROM programs_ended WHERE user_id = $1",
     "DELETE FROM refresh_tokens WHERE grant_id IN (SELECT id FROM grants WHERE user_id = $1)",
     "DELETE FROM grants WHERE user_id = $1",
     "DELETE FROM tickets WHERE kind IN ('invitation', 'factor', 'device') AND subject = $1",

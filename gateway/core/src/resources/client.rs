@@ -203,7 +203,7 @@ impl ClientSpec {
             (By::PrivateKeyJwt, _, None) | (By::TlsClientAuth, true, _) | (By::None | By::ClientSecret, true, None) => {
             }
             (_, false, _) => {
-                amiss("`keys` are given, and not asked for".into(), "write `authentication = \"private_key_jwt\"`")
+                amiss("`keys` are given, and not asked for".into(), "write `authentication = \"private_key_jwt\"`");
             }
             (_, true, Some(_)) => {
                 amiss("`spiffe_id` is given, and not asked for".into(), "write `authentication = \"tls_client_auth\"`");

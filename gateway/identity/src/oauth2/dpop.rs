@@ -17,9 +17,11 @@ use super::{
 };
 use crate::token::sha256;
 
-/// How old a proof may be, and how far the holder's clock may be ahead. A minute: it is made for the request that it comes with, and its
-/// name is remembered that long.
+/// How old a proof may be. A minute: it is made for the request that it comes with, and its name is remembered that long.
 pub const LIFE: Duration = Duration::from_secs(60);
+
+/// How far the holder's clock may be ahead.
+pub const AHEAD: Duration = Duration::from_secs(5);
 
 /// What a proof must speak of.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +69,7 @@ pub fn verify(proof: &str, expected: &Expected<'_>) -> Result<Proof, Refused> {
         return Err(Refused("the proof is for another request"));
     }
     let made = jws::time(claims.iat)?;
-    if made > expected.now.plus(LIFE) || expected.now.since(made) > LIFE {
+    if made > expected.now.plus(AHEAD) || expected.now.since(made) > LIFE {
         return Err(Refused("the proof is of another time"));
     }
     let hash = expected.token.map(|token| URL_SAFE_NO_PAD.encode(sha256(token.as_bytes())));

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use cardea_core::{AppId, Assurance, ClientId, Entropy, GrantId, TenantId, Timestamp, UserId, resources::ClientSpec};
+use cardea_core::{
+    AppId, Assurance, ClientId, Entropy, GrantId, SessionId, TenantId, Timestamp, UserId, resources::ClientSpec,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Scope, access_token::Confirmation};
@@ -46,6 +48,8 @@ pub struct Grant {
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// The browser's session in which it was given.
+    pub session: SessionId,
     /// When it was given.
     pub created: Timestamp,
     /// When a token was last asked for.
@@ -115,6 +119,8 @@ pub struct RefreshToken {
     pub issued_at: Timestamp,
     /// When it was used: from then on it has a successor. A store sets this by compare-and-set.
     pub used_at: Option<Timestamp>,
+    /// Whether it was used from where it is shown now.
+    pub used_here: bool,
 }
 
 /// How a refresh token stands.
@@ -130,8 +136,8 @@ pub enum Standing {
     Ended(GrantEndReason),
 }
 
-/// How long a second use of a refresh token is taken for the same client's. Ten seconds: as long as parallel calls of one program
-/// take. Whoever lost is refused all the same.
+/// How long a second use of a refresh token, from the same address, is taken for the same client's. Ten seconds: as long as parallel
+/// calls of one program take. Whoever lost is refused all the same.
 pub const RACE: Duration = Duration::from_secs(10);
 
 /// Says how a refresh token stands.
@@ -145,7 +151,7 @@ pub fn judge(token: &RefreshToken, grant: &Grant, client: &ClientSpec, now: Time
     }
     match token.used_at {
         None => Standing::Live,
-        Some(at) if now.since(at) <= RACE => Standing::Racing,
+        Some(at) if token.used_here && now.since(at) <= RACE => Standing::Racing,
         Some(_) => Standing::Reused,
     }
 }
@@ -160,7 +166,7 @@ impl Grant {
     pub fn refresh(&self, now: Timestamp, entropy: &dyn Entropy) -> (RefreshSecret, RefreshToken) {
         let secret = RefreshSecret::draw(entropy);
         let (hash, tenant, grant) = (secret.hash(), self.tenant.clone(), self.id);
-        (secret, RefreshToken { hash, tenant, grant, issued_at: now, used_at: None })
+        (secret, RefreshToken { hash, tenant, grant, issued_at: now, used_at: None, used_here: false })
     }
 
     /// Whether it is over at `now`, as far as that can be said without its client.
@@ -189,6 +195,7 @@ mod tests {
             bound: None,
             agent: "Firefox on Linux".to_owned(),
             address: None,
+            session: SessionId::mint(now(), &Fixed::new(9)),
             created: now(),
             last_used: now(),
             expires: now().plus(days(30)),
@@ -205,10 +212,12 @@ mod tests {
     fn a_refresh_token_is_used_once_and_a_latecomer_ends_the_family() {
         let (_, token) = grant().refresh(now(), &Fixed::new(3));
         let at = |seconds| now().plus(Duration::from_secs(seconds));
-        let used = RefreshToken { used_at: Some(now()), ..token.clone() };
+        let used = RefreshToken { used_at: Some(now()), used_here: true, ..token.clone() };
+        let elsewhere = RefreshToken { used_here: false, ..used.clone() };
         assert_eq!(judge(&token, &grant(), &client(), at(600)), Standing::Live);
         assert_eq!(judge(&used, &grant(), &client(), at(10)), Standing::Racing);
         assert_eq!(judge(&used, &grant(), &client(), at(11)), Standing::Reused);
+        assert_eq!(judge(&elsewhere, &grant(), &client(), at(1)), Standing::Reused, "from elsewhere it is no race");
     }
 
     #[test]

@@ -89,7 +89,7 @@ async fn list(house: &House, context: &Context, tenant: Option<TenantId>) -> End
         let grants: Vec<_> = grants.iter().filter_map(|grant| grant.as_str()).collect();
         let by_secret = client.authentication == ClientAuthentication::ClientSecret;
         let secrets = if by_secret { format!("  {secrets} secrets") } else { String::new() };
-        say(&format!("{}  {}  {}{secrets}", client.id, client.name, grants.join(", ")));
+        say(format_args!("{}  {}  {}{secrets}", client.id, client.name, grants.join(", ")));
     }
     Ok(Outcome::Done)
 }
@@ -121,7 +121,7 @@ async fn secret(
     if context.is_json() {
         say_json(&serde_json::json!({ "client_id": id, "client_secret": secret.expose_text(), "ended": ended }))?;
     } else {
-        say(&secret.expose_text());
+        say(secret.expose_text());
         let before = if ended > 0 { format!("; {ended} before it are good no more") } else { String::new() };
         remark(format_args!("for `{id}`{before}; it is not shown again"));
     }

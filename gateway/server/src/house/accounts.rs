@@ -143,6 +143,8 @@ impl House {
     ) -> Result<(), StoreFault> {
         for (id, account) in self.store.untold_unlinkings(tenant, user.id).await? {
             let rests = |proof: &Proof| proof.means.rests_on(&id, &account.provider);
+            // As of a factor that is removed: what was given on its strength goes with it.
+            self.end_programs(tenant, user.id).await?;
             self.end_what_rests_on(tenant, user.id, rests, (except, doer)).await?;
             let LinkedIdentity { provider, subject: there, .. } = account.clone();
             self.record(tenant, doer, Event::IdentityUnlinked { user: subject(user), provider, subject: there })

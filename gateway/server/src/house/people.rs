@@ -134,6 +134,9 @@ impl House {
         if !ended {
             return Ok(false);
         }
+        if matches!(why, EndReason::Reuse | EndReason::Administrator | EndReason::FactorChanged) {
+            self.end_grants_given_in(tenant, session.user, |given| given == id).await?;
+        }
         let event = if why == EndReason::Reuse {
             let whose = self.subject_of(tenant, session.user).await?;
             self.notify(tenant, whose, Notice::SessionReused);
@@ -184,8 +187,9 @@ impl House {
     ) -> Result<u64, StoreFault> {
         let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
         let ended = self.shared.end_all_of_user(tenant, user, except, End { at: self.now(), why }).await?;
-        if except.is_none() {
-            self.end_programs(tenant, user).await?;
+        match except {
+            None => self.end_programs(tenant, user).await?,
+            Some(here) => self.end_grants_given_in(tenant, user, |session| session != here).await?,
         }
         self.forget_user(user);
         for session in open.iter().filter(|session| Some(session.id) != except) {

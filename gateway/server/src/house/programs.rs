@@ -166,10 +166,16 @@ impl House {
         let found = match AccessKeySecret::shown(text) {
             Some(Err(_)) => Err("it is no whole access key"),
             Some(Ok(key)) => match self.store.access_key(tenant, &key).await? {
-                Some(key) => self.by_access_key(&state, &key, now).await?,
+                Some(key) => {
+                    let good = self.by_access_key(&state, &key, now).await?;
+                    if good.is_ok() && key.needs_touch(now) {
+                        self.store.access_key_used(tenant, key.id, now).await?;
+                    }
+                    good
+                }
                 None => Err("there is no such access key"),
             },
-            None if access_token::claims_to_be_of(text, &state.route.sign_in_origin) => {
+            None if access_token::claims_to_be_of(text, |issuer| self.signs_in_at(issuer)) => {
                 self.by_access_token(&state, text, now).await?
             }
             None => return Ok(Judged::Foreign),
@@ -188,6 +194,7 @@ impl House {
     async fn current_token(&self, token: &LiveToken, now: Timestamp) -> Result<Option<Arc<LiveToken>>, Fault> {
         let Some(state) = self.tenant(&token.tenant) else { return Ok(None) };
         let user = token.user.as_ref().map(|user| user.id);
+        // INVARIANT: nothing here counts as a use.
         let found = match (&token.by.access_key, &token.by.client, token.by.token, user) {
             (Some(id), _, _, Some(user)) => {
                 let keys = self.store.access_keys_of(&token.tenant, user).await?;
@@ -230,9 +237,6 @@ impl House {
         let Some(user) = self.who_may_enter(state, key.user).await? else {
             return Ok(Err("its person may not sign in"));
         };
-        if key.needs_touch(now) {
-            self.store.access_key_used(state.id(), key.id, now).await?;
-        }
         let said = Said {
             tenant: state.id().clone(),
             caller: Caller::User(state.facts(&user)),
@@ -330,7 +334,17 @@ impl House {
     }
 
     async fn who_may_enter(&self, state: &TenantState, user: UserId) -> Result<Option<User>, Fault> {
-        Ok(self.store.user(state.id(), user).await?.filter(User::may_enter))
+        let user = self.store.user(state.id(), user).await?.filter(User::may_enter);
+        match user {
+            // Whoever would be held at the next sign-in is not let in by what they gave before.
+            Some(user) if !self.would_owe(state, user.id).await? => Ok(Some(user)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a tenant of this house signs people in at an origin: what says that it comes from there is ours to judge.
+    fn signs_in_at(&self, origin: &str) -> bool {
+        self.state.load().tenants.values().any(|tenant| tenant.route.sign_in_origin == origin)
     }
 
     /// What an access token says, and what it is worth now; none where that is nothing.

@@ -51,6 +51,14 @@ impl Request {
         if !client.grants.contains(&GrantType::AuthorizationCode) {
             return Err(back("unauthorized_client", "the client may not come by tokens so"));
         }
+        for named in ["request", "request_uri"] {
+            if get(named).is_some() {
+                return Err(back(&format!("{named}_not_supported"), "the request is to stand in the query"));
+            }
+        }
+        if get("response_mode").is_some_and(|mode| mode != "query") {
+            return Err(back("invalid_request", "`response_mode` is to be `query`"));
+        }
         if get("response_type") != Some("code") {
             return Err(back("unsupported_response_type", "`response_type` is to be `code`"));
         }

@@ -18,6 +18,8 @@ use cardea_identity::{
     },
 };
 
+use cardea_proxy::OwnApp;
+
 use super::{form::Asked, told::No};
 
 /// A client that has proven that it is the one, or is one that can prove nothing.
@@ -119,7 +121,7 @@ async fn by_secret(asked: &Asked, spec: &ClientSpec, secret: &str) -> Result<(),
 async fn by_assertion(asked: &Asked, spec: &ClientSpec, assertion: &str) -> Result<(), No> {
     let issuer = &asked.tenant.route.sign_in_origin;
     let endpoint = format!("{issuer}/oauth2/token");
-    let itself = format!("{issuer}{}", asked.admitted.canonical().path());
+    let itself = address(asked);
     let verified = client::verify(assertion, spec, &[issuer, &endpoint, &itself], asked.now());
     let verified = verified.map_err(|refused| No::client(refused.0))?;
     match spend(asked, "client-assertion", &verified.spent_as, verified.until).await? {
@@ -158,7 +160,7 @@ async fn bound(asked: &Asked, spec: &ClientSpec) -> Result<Option<Confirmation>,
     }
     if let Some(proof) = first {
         let proof = proof.to_str().map_err(|_| refused("the proof is no text"))?;
-        let url = format!("{}{}", asked.tenant.route.sign_in_origin, asked.admitted.canonical().path());
+        let url = address(asked);
         let method = asked.admitted.canonical().method().as_str();
         let expected = dpop::Expected { method, url: &url, token: None, now: asked.now() };
         let proof = dpop::verify(proof, &expected).map_err(|why| refused(why.0))?;
@@ -172,6 +174,14 @@ async fn bound(asked: &Asked, spec: &ClientSpec) -> Result<Option<Confirmation>,
         return Ok(Some(Confirmation::of_certificate(certificate)));
     }
     Ok(None)
+}
+
+/// The request's address, as whoever sent it sees it: the door for programs with a certificate has a port of its own.
+fn address(asked: &Asked) -> String {
+    let machines = asked.admitted.app().own == Some(OwnApp::Machines);
+    let origin = asked.house.machines_origin(&asked.tenant).filter(|_| machines);
+    let origin = origin.as_deref().unwrap_or(&asked.tenant.route.sign_in_origin);
+    format!("{origin}{}", asked.admitted.canonical().path())
 }
 
 /// What somebody sent, as an entry may hold it.

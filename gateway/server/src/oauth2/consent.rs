@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use axum::response::Response;
 use cardea_audit::Event;
-use cardea_core::{AppId, Assurance, ClientId, GrantId, Timestamp, UserId};
+use cardea_core::{AppId, Assurance, ClientId, GrantId, SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
     TicketHash, User, cookie,
     oauth2::{
@@ -12,6 +12,7 @@ use cardea_identity::{
         access_token::Confirmation,
         grant::{GrantEnd, GrantEndReason, days},
     },
+    session::{End, EndReason},
 };
 use cardea_proxy::LiveSession;
 use http::{HeaderMap, header::USER_AGENT};
@@ -41,6 +42,8 @@ pub(crate) struct Consent {
     signed_in_at: Timestamp,
     agent: String,
     address: Option<IpAddr>,
+    session: SessionId,
+    given: Timestamp,
 }
 
 impl Consent {
@@ -50,6 +53,7 @@ impl Consent {
         (headers, address): (&HeaderMap, IpAddr),
         client: &ClientId,
         (scope, apps): (Scope, BTreeSet<AppId>),
+        now: Timestamp,
     ) -> Self {
         let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self {
@@ -62,6 +66,8 @@ impl Consent {
             signed_in_at: live.signed_in_at,
             agent: cookie::agent_label(agent),
             address: Some(address),
+            session: live.id,
+            given: now,
         }
     }
 }
@@ -77,6 +83,15 @@ pub(super) async fn grant(
     // They may have been suspended since.
     let user = house.store.user(tenant, consent.user).await?.filter(User::may_enter);
     let user = user.ok_or_else(|| No::grant("its person may not sign in"))?;
+    if house.would_owe(&asked.tenant, user.id).await? {
+        return Err(No::grant("its person owes a second factor"));
+    }
+    // Whoever said yes in a session that was thrown out since may not have been its owner.
+    let session = house.shared.session(tenant, consent.session).await?;
+    let stands = |end: Option<End>| end.is_none_or(|end| matches!(end.why, EndReason::SignedOut | EndReason::Replaced));
+    if !session.is_some_and(|session| stands(session.ended)) {
+        return Err(No::grant("the session in which its person said yes was ended"));
+    }
     let scope = consent.scope.names().filter(|name| client.spec.scope.contains(*name));
     let scope = Scope::of(scope).map_err(|_| No::grant("the client may do nothing of it any more"))?;
     let apps: BTreeSet<_> = consent.apps.intersection(&client.spec.apps).cloned().collect();
@@ -94,13 +109,16 @@ pub(super) async fn grant(
         bound: client.bound.clone().filter(|bound| matches!(bound, Confirmation::Key(_))),
         agent: consent.agent,
         address: consent.address,
+        session: consent.session,
         created: now,
         last_used: now,
         expires: now.plus(days(client.spec.days)),
         ended: None,
     };
     let (secret, first) = grant.refresh(now, &*house.entropy);
-    house.store.grant_insert(&grant, code, &first).await?;
+    if !house.store.grant_insert(&grant, (code, consent.given), &first).await? {
+        return Err(No::grant("all that its person let programs do was ended since they said yes"));
+    }
     let event = Event::GrantMade {
         user: subject(&user),
         client: grant.client.clone(),
@@ -115,6 +133,22 @@ pub(super) async fn grant(
 }
 
 impl House {
+    /// Ends what a person let clients do in sessions that were thrown out: whoever held those may not have been they.
+    pub(crate) async fn end_grants_given_in(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        thrown_out: impl Fn(SessionId) -> bool,
+    ) -> Result<(), cardea_storage::StoreFault> {
+        let Some(state) = self.tenant(tenant) else { return Ok(()) };
+        for grant in self.store.grants_of(tenant, user, self.now()).await? {
+            if thrown_out(grant.session) {
+                self.end_grant(&state, &grant, (GrantEndReason::Account, &Doer::gateway())).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends what a person let a client do, once; an entry tells it.
     pub(crate) async fn end_grant(
         &self,

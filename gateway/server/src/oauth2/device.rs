@@ -63,6 +63,10 @@ async fn begun(asked: &Asked) -> Result<Response, No> {
     let scope = issue::scope(asked.get("scope"), &issue::whole_scope(&client)?)?;
     let apps = issue::apps(asked, &client.spec.apps)?;
     let (house, tenant, now) = (&asked.house, asked.tenant.id(), asked.now());
+    let limit = Limit { key: format!("device-begins/{}", asked.admitted.client()), rule: BEGINNING };
+    if house.shared.attempt(tenant, &limit, now).await?.is_some() {
+        return Err(No::yet("slow_down", "too many devices began from this address: wait an hour"));
+    }
     let (sealer, entropy) = (house.sealer(tenant).await?, &*house.entropy);
     let (id, code) = (client.spec.id.clone(), UserCode::draw(entropy));
     let waiting = Waiting { client: id.clone() };
@@ -173,6 +177,15 @@ impl House {
         Ok(true)
     }
 }
+
+/// A hundred devices of one address within an hour, and then ever slower: whoever begins by the thousand fills the store, and makes
+/// codes that somebody types by chance more likely.
+const BEGINNING: Rule = Rule {
+    free: 100,
+    first_wait: Duration::from_secs(30),
+    longest_wait: Duration::from_secs(3600),
+    forget: Duration::from_secs(3600),
+};
 
 /// Ten codes that are not there, and then ever slower: of 25 milliards of codes nobody finds one.
 const TYPING: Rule = Rule {

@@ -20,7 +20,7 @@ pub(super) async fn renew(asked: &Asked, client: &Client<'_>) -> Result<Response
     let (house, tenant, now) = (&asked.house, &asked.tenant, asked.now());
     let text = asked.need("refresh_token", "`refresh_token` is missing")?;
     let hash = RefreshSecret::parse(text).map_err(|_| No::grant("it is no refresh token of ours"))?.hash();
-    let Some(token) = house.store.refresh_token(tenant.id(), &hash).await? else {
+    let Some(token) = house.store.refresh_token(tenant.id(), &hash, asked.admitted.client()).await? else {
         return Err(No::grant("the refresh token is unknown"));
     };
     let Some(grant) = house.store.grant(tenant.id(), token.grant).await? else {
@@ -51,8 +51,11 @@ pub(super) async fn renew(asked: &Asked, client: &Client<'_>) -> Result<Response
     if !user.is_some_and(|user| user.may_enter()) {
         return Err(No::grant("its person may not sign in"));
     }
+    if house.would_owe(tenant, grant.user).await? {
+        return Err(No::grant("its person owes a second factor"));
+    }
     let (secret, next) = grant.refresh(now, &*house.entropy);
-    if !house.store.refresh_succeed(&hash, &next).await? {
+    if !house.store.refresh_succeed(&hash, &next, asked.admitted.client()).await? {
         return Err(No::grant("the refresh token was used at the same time"));
     }
     let (bound, refresh) = (client.bound.clone(), Some(secret.expose_text()));

@@ -36,7 +36,9 @@ async fn revoked(asked: &Asked) -> Result<Response, No> {
 
 async fn end_family(asked: &Asked, client: &Client<'_>, secret: &RefreshSecret) -> Result<(), No> {
     let (house, tenant) = (&asked.house, &asked.tenant);
-    let Some(token) = house.store.refresh_token(tenant.id(), &secret.hash()).await? else { return Ok(()) };
+    let Some(token) = house.store.refresh_token(tenant.id(), &secret.hash(), asked.admitted.client()).await? else {
+        return Ok(());
+    };
     let grant = house.store.grant(tenant.id(), token.grant).await?;
     if let Some(grant) = grant.filter(|grant| grant.client == client.spec.id) {
         house.end_grant(tenant, &grant, (GrantEndReason::Revoked, &asked.doer())).await?;

@@ -20,7 +20,7 @@ pub(super) struct What<'a> {
 pub(super) fn page<'a>(
     visit: &'a Visit,
     look: &'a Look,
-    what: What<'a>,
+    what: &What<'a>,
     (action, carried): (&'static str, Vec<(String, String)>),
 ) -> pages::Consent<'a> {
     let name = |app: &AppId| visit.tenant.bundle.apps.get(app).map(|spec| spec.name.clone());

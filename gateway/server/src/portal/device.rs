@@ -12,7 +12,7 @@ use cardea_identity::oauth2::device::UserCode;
 use serde::Deserialize;
 
 use super::{
-    consent,
+    consent, fresh,
     visit::{Failed, Visit},
 };
 use crate::{
@@ -45,6 +45,8 @@ pub(super) async fn answer(visit: Visit, form: Result<Form<BTreeMap<String, Stri
 }
 
 async fn answered(visit: &Visit, form: &BTreeMap<String, String>) -> Result<Response, Failed> {
+    // As at `/oauth2/authorize`: what is given here outlives the session.
+    fresh::signed_in(visit, "/oauth2/device")?;
     let typed = form.get("user_code").map(String::as_str).unwrap_or_default();
     let Some(code) = UserCode::parse(typed) else {
         return Ok(typing(visit, Some(typed.chars().take(16).collect()), Some(Problem::NoDevice)));
@@ -61,11 +63,11 @@ async fn answered(visit: &Visit, form: &BTreeMap<String, String>) -> Result<Resp
         None => {
             let what = consent::What { client, scope: &wish.scope, apps: &wish.apps };
             let carried = vec![("user_code".to_owned(), code.expose_text())];
-            Ok(consent::page(visit, &visit.look, what, ("/oauth2/device", carried)).respond())
+            Ok(consent::page(visit, &visit.look, &what, ("/oauth2/device", carried)).respond())
         }
         Some("allow") => {
             let what = (wish.scope.clone(), wish.apps.clone());
-            let consent = Consent::of(&visit.live, visit.from(), &client.id, what);
+            let consent = Consent::of(&visit.live, visit.from(), &client.id, what, visit.now());
             done(visit, (&code, &wish), Some(consent), &client.name).await
         }
         Some("deny") => done(visit, (&code, &wish), None, &client.name).await,

@@ -73,6 +73,10 @@ async fn end_own(visit: &Visit, id: &str) -> Result<Response, Failed> {
         return Err(Failed::Refused(Reason::NotFound));
     }
     visit.house.end_session(visit.tenant_id(), id, EndReason::SignedOut, &doer).await?;
+    if id != visit.live.id {
+        // Thrown out from elsewhere: it may have been a stranger's.
+        visit.house.end_grants_given_in(visit.tenant_id(), visit.user_id(), |given| given == id).await?;
+    }
     Ok(see_other("/sessions?done=ended"))
 }
 

@@ -25,6 +25,8 @@ CREATE TABLE refresh_tokens (
     issued_at BIGINT NOT NULL,
     -- From then on it has a successor.
     used_at BIGINT,
+    -- A mark of the address from which it was used.
+    used_from TEXT COLLATE "C",
     PRIMARY KEY (tenant, hash)
 );
 CREATE INDEX refresh_tokens_by_grant ON refresh_tokens (tenant, grant_id);
@@ -55,4 +57,11 @@ CREATE TABLE revoked_tokens (
     id TEXT COLLATE "C" NOT NULL,
     until BIGINT NOT NULL,
     PRIMARY KEY (tenant, id)
+);
+-- When all that somebody let programs do was last ended: a yes from before is worth nothing after it.
+CREATE TABLE programs_ended (
+    tenant TEXT COLLATE "C" NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL REFERENCES users (id),
+    at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, user_id)
 );
