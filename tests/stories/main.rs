@@ -38,6 +38,7 @@ mod rolling;
 mod sealed;
 mod sessions;
 mod several;
+mod signals;
 mod stores;
 mod streams;
 mod tenants;

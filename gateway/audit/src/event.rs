@@ -87,10 +87,28 @@ events! {
         user: Subject,
         /// The one that ended; absent where all of the user's did.
         session: Option<SessionId>,
-        /// Why: `idle`, `absolute`, `administrator`, `suspended`, `portal`, ….
+        /// Why: `idle`, `absolute`, `administrator`, `suspended`, `portal`, `provider`: that said so, ….
         cause: Arc<str>,
         /// How many ended.
         sessions: u64,
+    }
+    /// A provider said by itself something of one of its people, or of nobody who is known here.
+    SignalTaken = "signal-taken" {
+        /// Which provider.
+        provider: ProviderId,
+        /// What it said: `logout`.
+        signal: Arc<str>,
+        /// Of whom; absent where nobody here is meant.
+        user: Option<Subject>,
+        /// How many sessions ended by it; each has an entry of its own before this one.
+        sessions: u64,
+    }
+    /// What came in as a provider's word, and is not believed.
+    SignalRefused = "signal-refused" {
+        /// Which provider was to have said it.
+        provider: ProviderId,
+        /// What whoever sent it is not told: which check failed.
+        detail: String,
     }
     /// A handle that had been replaced was shown again: somebody else may hold it. The session has ended.
     SessionReuse = "session-reuse" {

@@ -63,6 +63,9 @@ pub enum Means {
         /// Which account. Unknown of what was shown before this was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<AccountId>,
+        /// What the provider calls its own session with the person (`sid`), where it said so: it may say later that this one is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sid: Option<String>,
     },
 }
 
@@ -120,6 +123,11 @@ impl Means {
             Self::Oidc { provider, account: None, .. } => provider == at,
             _ => false,
         }
+    }
+
+    /// Whether it was given in the provider's session of that name, as far as is known: a word without one may have been.
+    pub fn given_in(&self, named: &str) -> bool {
+        matches!(self, Self::Oidc { sid, .. } if sid.as_ref().is_none_or(|sid| sid == named))
     }
 }
 
@@ -271,13 +279,19 @@ mod tests {
         let recovery = Means::Recovery { factor: id() };
         let remembered = Means::Remembered { factor: id() };
         let provider = ProviderId::parse("corp").unwrap();
-        let oidc =
-            |assurance| Means::Oidc { provider: provider.clone(), assurance, origin: Origin::Provider, account: None };
+        let oidc = |assurance| Means::Oidc {
+            provider: provider.clone(),
+            assurance,
+            origin: Origin::Provider,
+            account: None,
+            sid: None,
+        };
         let linked = Means::Oidc {
             provider: provider.clone(),
             assurance: Assurance::One,
             origin: Origin::Person,
             account: None,
+            sid: None,
         };
         for (shown, level) in [
             (vec![], None),

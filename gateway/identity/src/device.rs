@@ -184,12 +184,14 @@ mod tests {
             assurance: Assurance::One,
             origin: Origin::Provider,
             account: None,
+            sid: None,
         };
         let linked = Means::Oidc {
             provider: ProviderId::parse("corp").unwrap(),
             assurance: Assurance::One,
             origin: Origin::Person,
             account: None,
+            sid: None,
         };
         for (shown, has, owner) in [
             (vec![password.clone()], &own[..1], true),
@@ -217,7 +219,13 @@ mod tests {
         let (own, at) = ([password_factor(), totp_factor()], now());
         let password = Proof { means: Means::by_enrolling(&own[0]), at };
         let word = Proof {
-            means: Means::Oidc { provider: corp(), assurance: Assurance::One, origin: Origin::Person, account: None },
+            means: Means::Oidc {
+                provider: corp(),
+                assurance: Assurance::One,
+                origin: Origin::Person,
+                account: None,
+                sid: None,
+            },
             at,
         };
         for (shown, has, worth, owner) in [

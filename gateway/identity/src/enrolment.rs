@@ -127,11 +127,11 @@ mod tests {
     }
 
     fn linked(assurance: Assurance) -> Means {
-        Means::Oidc { provider: corp(), assurance, origin: Origin::Person, account: None }
+        Means::Oidc { provider: corp(), assurance, origin: Origin::Person, account: None, sid: None }
     }
 
     fn word(assurance: Assurance) -> Means {
-        Means::Oidc { provider: corp(), assurance, origin: Origin::Provider, account: None }
+        Means::Oidc { provider: corp(), assurance, origin: Origin::Provider, account: None, sid: None }
     }
 
     fn session(means: &[Means]) -> Session {

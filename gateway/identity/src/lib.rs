@@ -24,6 +24,7 @@ pub mod return_to;
 pub mod sealing;
 pub mod session;
 pub mod sign_in;
+pub mod signals;
 pub mod token;
 
 #[cfg(test)]

@@ -100,6 +100,8 @@ pub enum Purpose {
     UserCode,
     /// What the person said.
     DeviceAnswer,
+    /// Whose a provider's session is: it may end it by its name alone.
+    ProviderSession,
 }
 
 impl Purpose {
@@ -114,6 +116,7 @@ impl Purpose {
             Self::Device => "device",
             Self::UserCode => "user-code",
             Self::DeviceAnswer => "device-answer",
+            Self::ProviderSession => "provider-session",
         }
     }
 
@@ -128,6 +131,8 @@ impl Purpose {
             Self::HandOver | Self::AuthorizationCode => Duration::from_secs(60),
             // Three days: over a weekend, not over a holiday.
             Self::Invitation => Duration::from_secs(3 * 24 * 3600),
+            // A month: longer than any session lasts by default.
+            Self::ProviderSession => Duration::from_secs(30 * 24 * 3600),
         }
     }
 }

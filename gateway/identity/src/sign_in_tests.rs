@@ -342,8 +342,13 @@ fn a_providers_answer_belongs_to_the_provider_that_was_asked() {
     assert_eq!(sent().back_from(&other).unwrap_err(), Reason::SignInExpired);
     let (flow, _) = sent().back_from(&corp).unwrap();
     let ada = user("ada@north.example");
-    let vouched =
-        Means::Oidc { provider: corp.clone(), assurance: Assurance::One, origin: Origin::Provider, account: None };
+    let vouched = Means::Oidc {
+        provider: corp.clone(),
+        assurance: Assurance::One,
+        origin: Origin::Provider,
+        account: None,
+        sid: None,
+    };
     let rules = needs(Assurance::Two);
     assert!(matches!(flow.proven(known(&ada, &[], &rules), vouched, now()), Ok(Step::Done(_))));
 }

@@ -31,6 +31,7 @@ mod rates;
 pub mod reload;
 pub mod running;
 pub mod sign_in;
+mod signals;
 pub mod state;
 pub mod system;
 

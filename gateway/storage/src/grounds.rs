@@ -155,7 +155,7 @@ mod tests {
         let password = |factor: &Factor| proof(Means::Password { factor: factor.id });
         let word = |account| {
             let (provider, origin) = (work.clone(), Origin::Person);
-            proof(Means::Oidc { provider, assurance: Assurance::One, origin, account })
+            proof(Means::Oidc { provider, assurance: Assurance::One, origin, account, sid: None })
         };
         let at = |time| Some(AccountId::of(&work, time));
         let look = async |proofs: &[Proof]| store.entered(&acme, ada.id, proofs, t0()).await.unwrap();

@@ -24,7 +24,7 @@ fn at(issuer: &str, subject: &str) -> LinkedIdentity {
 /// The provider's word, by that account.
 fn word(account: Option<AccountId>) -> Proof {
     let (provider, origin) = (ProviderId::parse("work").unwrap(), Origin::Provider);
-    Proof { means: Means::Oidc { provider, assurance: Assurance::One, origin, account }, at: t0() }
+    Proof { means: Means::Oidc { provider, assurance: Assurance::One, origin, account, sid: None }, at: t0() }
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ impl Provider {
             None if claims.audiences().len() > 1 => return Err(failed("it has several audiences and no party")),
             _ => {}
         }
-        if !is_subject(claims.subject()) {
+        if !is_name(claims.subject()) {
             return Err(failed("it names nobody"));
         }
         if let Some(claimed) = claims.access_token_hash() {
@@ -112,9 +112,9 @@ impl Provider {
     }
 }
 
-/// Whether it can name somebody: ASCII, at most 255 (OpenID Connect Core 1.0 section 2), and nothing that moves a
+/// Whether it can name somebody, or a session of theirs: ASCII, at most 255 (OpenID Connect Core 1.0 section 2), and nothing that moves a
 /// terminal's cursor or ends a line, since it is told to administrators.
-fn is_subject(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 

@@ -29,6 +29,7 @@ use crate::pool::Email;
 
 pub use answer::{Code, Tokens};
 pub use id_token::Claims;
+pub(crate) use id_token::is_name;
 pub use person::{Admission, Pool, ProviderPerson, admit, best_word, regroup};
 
 /// A provider as its own documents describe it.
@@ -126,7 +127,7 @@ type Client = openidconnect::Client<
 >;
 
 /// How far a provider's clock may be off. A minute: enough for any that is kept at all.
-const SKEW: Duration = Duration::from_secs(60);
+pub(crate) const SKEW: Duration = Duration::from_secs(60);
 
 impl Provider {
     /// Where the provider describes itself (OpenID Connect Discovery 1.0 section 4.1).
@@ -176,6 +177,11 @@ impl Provider {
     /// The issuer, letter by letter.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The keys that it signs with.
+    pub(crate) fn keys(&self) -> &CoreJsonWebKeySet {
+        self.metadata.jwks()
     }
 
     /// Where browsers are sent.

@@ -8,7 +8,7 @@ use cardea_core::{
 };
 use serde_json::Value;
 
-use super::{Claims, Provider, Refused};
+use super::{Claims, Provider, Refused, id_token::is_name};
 use crate::pool::{Email, LinkedIdentity, User, misleads};
 
 /// A person as the provider vouches for them, in our words.
@@ -24,6 +24,8 @@ pub struct ProviderPerson {
     pub groups: Vec<GroupId>,
     /// What the tenant says that the provider's word is worth.
     pub assurance: Assurance,
+    /// What the provider calls its session with the person, where it says so (OpenID Connect Back-Channel Logout 1.0 section 2.1).
+    pub sid: Option<String>,
 }
 
 /// What the pool knows of the person.
@@ -76,6 +78,7 @@ impl Provider {
             name: named.and_then(tidy),
             groups: mapped(&self.spec, groups),
             assurance: self.worth(claims),
+            sid: claims.further.get("sid").and_then(Value::as_str).filter(|sid| is_name(sid)).map(str::to_owned),
         })
     }
 

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod person;
+mod signals;
 mod token;
 
 const ISSUER: &str = "https://id.corp.example";

@@ -89,8 +89,13 @@ mod tests {
         let sent = flow.sent_to(provider(), Attempt::for_tests()).unwrap();
         assert!(sent.clone().sent_to(provider(), Attempt::for_tests()).is_err());
         let known = Known { user: &ada, factors: &[], rules: &FactorRules::default(), words: &[] };
-        let word =
-            Means::Oidc { provider: provider(), assurance: Assurance::Two, origin: Origin::Person, account: None };
+        let word = Means::Oidc {
+            provider: provider(),
+            assurance: Assurance::Two,
+            origin: Origin::Person,
+            account: None,
+            sid: None,
+        };
         assert!(matches!(
             back(Flow::link(&ada, session(1), provider(), Had::default(), destination())).proven(known, word, now()),
             Err(Reason::SignInExpired)
@@ -102,7 +107,7 @@ mod tests {
         let ada = user("ada@north.example");
         let rules = FactorRules { minimum: Assurance::Two, ..FactorRules::default() };
         let comes = |factors: &[Factor], assurance, own: bool| {
-            let word = Means::Oidc { provider: provider(), assurance, origin: own.into(), account: None };
+            let word = Means::Oidc { provider: provider(), assurance, origin: own.into(), account: None, sid: None };
             let flow = Flow::begin(ada.tenant.clone(), destination());
             flow.proven(Known { user: &ada, factors, rules: &rules, words: &[] }, word, now())
         };

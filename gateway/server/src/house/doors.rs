@@ -15,7 +15,7 @@ use super::{BrokeOff, House, doubled, with_causes};
 use crate::{
     api, authzen, ca, oauth2,
     pages::{self, Look},
-    portal, sign_in,
+    portal, sign_in, signals,
 };
 
 impl Recorder for House {
@@ -53,7 +53,9 @@ impl Own {
     pub fn new(house: &Arc<House>) -> Self {
         let ready = |routes: Router<Arc<House>>| routes.with_state(Arc::clone(house));
         Self {
-            sign_in: ready(sign_in::routes().merge(oauth2::routes()).merge(pages::assets::routes())),
+            sign_in: ready(
+                sign_in::routes().merge(oauth2::routes()).merge(signals::routes()).merge(pages::assets::routes()),
+            ),
             portal: ready(portal::routes()),
             console: ready(api::routes()),
             machines: ready(ca::routes().merge(oauth2::for_machines())),

@@ -292,6 +292,7 @@ fn opens(rules: &FactorRules, factors: &[Factor], accounts: &[LinkedAccount], vo
         assurance: Assurance::One,
         origin: account.origin,
         account: Some(account.id()),
+        sid: None,
     };
     let words: Vec<_> = accounts.iter().map(|account| Proof { means: word(account), at: account.linked }).collect();
     let best = assurance::reachable(&words, &sign_in::usable(rules, factors), None);

@@ -103,7 +103,11 @@ async fn received(visit: &Visit, id: &str) -> Result<Response, No> {
     };
     let enrolled = visit.enrolled(Some(user)).await?.ok_or(Reason::NotAMember)?;
     let (provider, origin, account) = (spec.id.clone(), account.origin, Some(account.id()));
-    let means = Means::Oidc { provider, assurance: person.assurance, origin, account };
+    let sid = person.sid.clone();
+    if let Some(sid) = &sid {
+        visit.house.know_session(visit.id(), (&person.identity.issuer, sid), enrolled.user.id).await?;
+    }
+    let means = Means::Oidc { provider, assurance: person.assurance, origin, account, sid };
     let asked = asked(&flow, visit.tenant.bundle.tenant.factors.minimum);
     match visit.proven(flow, &enrolled, means, doer).await {
         Ok(outcome) => outcome.respond(visit).await,

@@ -18,7 +18,7 @@ use crate::{House, outgoing::OutgoingClient, state::TenantState};
 pub struct Providers(Mutex<HashMap<(TenantId, ProviderId), Arc<Known>>>);
 
 /// A provider with its keys, and a way to call it.
-pub(super) struct Known {
+pub(crate) struct Known {
     /// The provider.
     pub provider: Provider,
     /// Calls it, under the roots that the tenant named for it.
@@ -62,7 +62,7 @@ impl Providers {
     }
 
     /// A provider with its documents: kept ones, else fetched.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         &self,
         house: &House,
         tenant: &TenantId,
@@ -86,7 +86,7 @@ impl Providers {
     }
 
     /// The provider with keys fetched anew, unless that was done just now.
-    pub(super) async fn with_new_keys(
+    pub(crate) async fn with_new_keys(
         &self,
         house: &House,
         tenant: &TenantId,
