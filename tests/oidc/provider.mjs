@@ -77,6 +77,7 @@ const LIES = {
   nonce: (claims) => ({ ...claims, nonce: "another" }),
   expired: (claims) => ({ ...claims, iat: claims.iat - 7200, exp: claims.iat - 3600 }),
   party: (claims) => ({ ...claims, aud: [claims.aud, "somebody-else"], azp: "somebody-else" }),
+  session: (claims) => ({ ...claims, sid: "named" }),
   key: (claims) => claims,
   none: (claims) => claims,
 };

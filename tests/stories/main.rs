@@ -36,6 +36,7 @@ mod reload;
 mod renewal;
 mod rolling;
 mod sealed;
+mod security_events;
 mod sessions;
 mod several;
 mod signals;

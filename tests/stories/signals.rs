@@ -11,22 +11,22 @@ use url::Url;
 use crate::oidc::World;
 
 const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 /// Whoever has an address of the provider's joins by its word.
-const OPEN: &str = "join = \"open\"\nemail_domains = [\"work.example\"]\n";
+pub(crate) const OPEN: &str = "join = \"open\"\nemail_domains = [\"work.example\"]\n";
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or_default()
 }
 
-fn pairs(token: &str) -> String {
+pub(crate) fn pairs(token: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", token).finish()
 }
 
 impl World {
     /// A token that the provider never sent, signed as `by` says.
-    async fn token(&self, by: &str, header: &Value, claims: &Value) -> anyhow::Result<String> {
+    pub(crate) async fn token(&self, by: &str, header: &Value, claims: &Value) -> anyhow::Result<String> {
         let mut url = Url::parse(&format!("{}/sign", self.provider.issuer()))?;
         let (header, claims) = (header.to_string(), claims.to_string());
         url.query_pairs_mut().extend_pairs([("by", by), ("header", &header), ("claims", &claims)]);
@@ -41,14 +41,14 @@ impl World {
         })
     }
 
-    async fn says(&self, token: &str) -> anyhow::Result<Reply> {
+    pub(crate) async fn says(&self, token: &str) -> anyhow::Result<Reply> {
         let body = pairs(token);
         let url = self.gateway.at("acme", "/sign-in/back-channel/work")?;
         Client::program().send(Method::POST, &url, Some((FORM, body))).await
     }
 
     /// The entries of a kind, once there are so many: those of what changed nothing may come a moment after the answer.
-    async fn told(&self, kind: &str, count: usize) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn told(&self, kind: &str, count: usize) -> anyhow::Result<Vec<Value>> {
         let written = async {
             loop {
                 let found = self.events(kind).await?;
@@ -60,7 +60,7 @@ impl World {
         tokio::time::timeout(Duration::from_secs(10), written).await.with_context(|| format!("no {count} {kind}"))?
     }
 
-    async fn is_in(&self, client: &mut Client) -> anyhow::Result<bool> {
+    pub(crate) async fn is_in(&self, client: &mut Client) -> anyhow::Result<bool> {
         let page = client.get(&self.gateway.at("echo.acme", "/x")?).await?;
         Ok(page.status == 200)
     }
@@ -126,6 +126,8 @@ async fn a_session_named_alone_is_the_only_one_that_ends() -> Story {
     let world = World::with(OPEN, "").await?;
     let echo = world.gateway.at("echo.acme", "/x")?;
     let (mut here, _) = world.signs_in(&echo, "rita").await?;
+    world.provider.misbehave("session").await?;
+    let (mut named, _) = world.signs_in(&echo, "rita").await?;
     let mut unknown = world.logout_claims("unknown");
     unknown.as_object_mut().context("claims")?.remove("sub");
     unknown["sid"] = json!("of-nobody");
@@ -136,6 +138,11 @@ async fn a_session_named_alone_is_the_only_one_that_ends() -> Story {
     unknown["jti"] = json!("another");
     assert_eq!(world.says(&world.token("own", &json!({}), &unknown).await?).await?.status, 200);
     assert!(world.is_in(&mut here).await?, "a session ended that began in another one over there");
+    let mut one = unknown.clone();
+    one.as_object_mut().context("claims")?.remove("sub");
+    (one["sid"], one["jti"]) = (json!("named"), json!("by its name"));
+    assert_eq!(world.says(&world.token("own", &json!({}), &one).await?).await?.status, 200);
+    assert!(world.is_in(&mut here).await? && !world.is_in(&mut named).await?);
     Ok(())
 }
 

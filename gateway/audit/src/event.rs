@@ -96,7 +96,7 @@ events! {
     SignalTaken = "signal-taken" {
         /// Which provider.
         provider: ProviderId,
-        /// What it said: `logout`.
+        /// What it said: `logout`, or the last word of a security event's name: `session-revoked`, `account-disabled`, …; `unknown`.
         signal: Arc<str>,
         /// Of whom; absent where nobody here is meant.
         user: Option<Subject>,

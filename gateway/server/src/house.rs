@@ -75,7 +75,7 @@ pub use reading::{Reading, store_to_read};
 pub(crate) use remembering::{DeviceKey, InBrowser, Recalled};
 pub use rotation::{OperatorTurned, RotationFault, TenantTurned};
 use session_cache::SessionCache;
-pub(crate) use signalled::Signalled;
+pub(crate) use signalled::{Meant, Signalled};
 use to_the_end::Begun;
 pub use to_the_end::BrokeOff;
 pub(crate) use transport::{to_nobody, tried};
@@ -113,6 +113,8 @@ pub struct House {
     pub(crate) mail: Mail,
     /// What is known of the tenants' identity providers.
     pub providers: crate::sign_in::Providers,
+    /// What is known of those who send security events in providers' place.
+    pub(crate) transmitters: crate::signals::Transmitters,
     /// How fast sign-ins follow each other.
     pub(crate) pace: crate::sign_in::Pace,
     /// The internal CA.
@@ -244,6 +246,7 @@ impl House {
             http,
             mail,
             providers: crate::sign_in::Providers::default(),
+            transmitters: crate::signals::Transmitters::default(),
             pace: crate::sign_in::Pace::default(),
             ca: Ca::new(config.certificate_life),
             state: ArcSwap::from_pointee(State { settings: Arc::new(config.settings()), ..State::default() }),

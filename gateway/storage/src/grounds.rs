@@ -95,7 +95,7 @@ pub(crate) async fn enter(
              RETURNING status, (SELECT COUNT(*) FROM json_each($3) AS shown WHERE NOT EXISTS \
              (SELECT 1 FROM factors WHERE tenant = $1 AND user_id = $2 AND id = shown.value)) \
              + (SELECT COUNT(*) FROM json_each($4) AS shown WHERE NOT EXISTS \
-             (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2 \
+             (SELECT 1 FROM identities WHERE tenant = $1 AND user_id = $2 AND off_at IS NULL \
              AND shown.value IN (provider || '-' || linked_at, provider))) AS gone",
     )
     .bind(tenant.as_str())

@@ -198,6 +198,30 @@ impl Store {
         tx.commit().await
     }
 
+    /// Takes from an account that it opens anything since `off`, or gives it back: a sign-in under way by it comes to no session.
+    pub async fn turn_identity(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        identity: &LinkedIdentity,
+        off: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreFault> {
+        let (mut tx, sealer) = self.write_sealed(Some(tenant)).await?;
+        let marks = unlinked::marks(&sealer, identity)?;
+        let sql = "UPDATE identities SET off_at = $3 \
+                   WHERE tenant = $1 AND user_id = $2 AND mark IN (SELECT value FROM json_each($4))";
+        sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(user.to_string())
+            .bind(off.map(Timestamp::as_micros))
+            .bind(marks)
+            .execute(&mut *tx)
+            .await?;
+        announce(&mut tx, Some(tenant), &Change::User(user), now).await?;
+        tx.commit().await
+    }
+
     /// The user whom an account at a provider belongs to, and the account as it is linked.
     pub async fn user_by_identity(
         &self,
@@ -225,7 +249,7 @@ impl Store {
     }
 }
 
-const ACCOUNTS: &str = "SELECT provider, mark, sealed, linked_at, used_at, own, told FROM identities \
+const ACCOUNTS: &str = "SELECT provider, mark, sealed, linked_at, used_at, own, told, off_at FROM identities \
                         WHERE tenant = $1 AND user_id = $2 ORDER BY linked_at, provider";
 
 /// Notes a user's accounts among those that were taken from them, before they go. The seal goes along: it is bound to user and mark.
@@ -260,7 +284,7 @@ pub(crate) async fn drop_own(
         .await?;
     let rows = sqlx::query(
         "DELETE FROM identities WHERE tenant = $1 AND user_id = $2 AND own = 1 \
-         RETURNING provider, mark, sealed, linked_at, used_at, own, told",
+         RETURNING provider, mark, sealed, linked_at, used_at, own, told, off_at",
     )
     .bind(tenant.as_str())
     .bind(user.to_string())
@@ -301,7 +325,9 @@ fn account_of(sealer: &Sealer, user: UserId, row: &AnyRow) -> Result<LinkedAccou
 
 fn read_account(identity: LinkedIdentity, row: &AnyRow) -> Result<LinkedAccount, StoreFault> {
     let (origin, told) = (Origin::from(row.count("own")? > 0), row.count("told")? > 0);
-    Ok(LinkedAccount { identity, linked: row.time("linked_at")?, used: row.opt_time("used_at")?, origin, told })
+    let (linked, used) = (row.time("linked_at")?, row.opt_time("used_at")?);
+    let off = row.opt_time("off_at")?.is_some();
+    Ok(LinkedAccount { identity, linked, used, origin, told, off })
 }
 
 /// Whose an account is. While keys change, it may be known by the mark under either: asked for in one statement, so that a
@@ -313,7 +339,7 @@ async fn find(
     identity: &LinkedIdentity,
 ) -> Result<Option<AnyRow>, StoreFault> {
     let marks = unlinked::marks(sealer, identity)?;
-    let sql = "SELECT user_id, linked_at, used_at, own, told FROM identities \
+    let sql = "SELECT user_id, linked_at, used_at, own, told, off_at FROM identities \
                WHERE tenant = $1 AND mark IN (SELECT value FROM json_each($2))";
     Ok(sqlx::query(sql).bind(tenant.as_str()).bind(marks).fetch_optional(from).await?)
 }

@@ -40,8 +40,14 @@ async fn an_account_elsewhere_names_one_user_of_one_pool() {
     assert_eq!(store.link_identity(&acme, ada.id, &account, t0()).await.unwrap(), Linked::Already { told: false });
     assert_eq!(store.link_identity(&acme, bob.id, &account, t0()).await.unwrap(), Linked::Taken);
     let found = store.user_by_identity(&acme, &account).await.unwrap().unwrap();
-    let kept =
-        LinkedAccount { identity: account.clone(), linked: t0(), used: None, origin: Origin::Provider, told: false };
+    let kept = LinkedAccount {
+        identity: account.clone(),
+        linked: t0(),
+        used: None,
+        origin: Origin::Provider,
+        told: false,
+        off: false,
+    };
     assert_eq!((found.0.id, &found.1), (ada.id, &kept));
     assert_eq!(store.identities(&acme, ada.id).await.unwrap(), std::slice::from_ref(&kept));
     store.shown(&acme, bob.id, &[word(Some(kept.id()))]).await.unwrap();

@@ -334,6 +334,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (10, include_str!("../migrations/0010_programs.sql")),
     (11, include_str!("../migrations/0011_ended.sql")),
     (12, include_str!("../migrations/0012_rates.sql")),
+    (13, include_str!("../migrations/0013_accounts_off.sql")),
 ];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.

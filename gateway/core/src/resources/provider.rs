@@ -51,6 +51,27 @@ pub struct ProviderSpec {
     /// PEM file of roots for a provider under a private CA; the system's roots where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
+    /// Whose security events about its people are believed, where something about them is not as for its ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<SignalsSpec>,
+}
+
+/// Who sends security events (OpenID Shared Signals Framework 1.0), and to whom. What is left out is as for ID tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalsSpec {
+    /// Another who issues them in the provider's place, exactly as their tokens say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Where that one publishes its keys; both or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<WrittenUrl>,
+    /// What they call us; our client id where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// Where the secret is kept that each push brings (`Authorization: Bearer`); none is asked for where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretRef>,
 }
 
 /// Where a secret is kept: never in the resource itself.
@@ -132,14 +153,22 @@ impl Resource for ProviderSpec {
 
     fn check(&self, source: &str) -> Diagnostics {
         let mut found = Diagnostics::default();
-        let loopback = self.issuer.host_str().is_some_and(|host| {
-            host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]"
-        });
-        if self.issuer.scheme() != "https" && !(self.issuer.scheme() == "http" && loopback) {
-            found.push(
-                Diagnostic::new(source, format!("issuer `{}` is not https", self.issuer))
-                    .help("plain http is accepted on loopback only"),
-            );
+        let mut protected = |what: &str, url: &WrittenUrl| {
+            let loopback = url.host_str().is_some_and(|host| {
+                host == "localhost" || host.ends_with(".localhost") || host == "127.0.0.1" || host == "[::1]"
+            });
+            if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+                let one = Diagnostic::new(source, format!("{what} `{url}` is not https"));
+                found.push(one.help("plain http is accepted on loopback only"));
+            }
+        };
+        protected("issuer", &self.issuer);
+        if let Some(keys) = self.signals.as_ref().and_then(|signals| signals.jwks_uri.as_ref()) {
+            protected("signals.jwks_uri", keys);
+        }
+        if self.signals.as_ref().is_some_and(|signals| signals.issuer.is_some() != signals.jwks_uri.is_some()) {
+            let one = Diagnostic::new(source, "signals.issuer and signals.jwks_uri do not stand together");
+            found.push(one.help("whoever signs in the provider's place is named, and where its keys are"));
         }
         if self.issuer.query().is_some() || self.issuer.fragment().is_some() {
             found.push(Diagnostic::new(source, format!("issuer `{}` has a query or fragment", self.issuer)));

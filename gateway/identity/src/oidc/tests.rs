@@ -46,6 +46,7 @@ fn spec() -> ProviderSpec {
         groups: BTreeMap::from([("chem".to_owned(), group("chemists"))]),
         assurance: BTreeMap::from([("mfa".to_owned(), Assurance::Two), ("phr".to_owned(), Assurance::Three)]),
         ca_file: None,
+        signals: None,
     }
 }
 

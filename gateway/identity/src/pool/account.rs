@@ -32,6 +32,8 @@ pub struct LinkedAccount {
     pub origin: Origin,
     /// Whether an entry tells of it: not, where linking it broke off before that.
     pub told: bool,
+    /// Whether the provider said that it is disabled over there, and not since that it is enabled: it opens nothing.
+    pub off: bool,
 }
 
 /// How an account at a provider came to be somebody's.

@@ -1,7 +1,8 @@
 //! What a tenant's provider says of its people when none of them is there: that somebody signed out over there (OpenID Connect
-//! Back-Channel Logout 1.0). Pure: keys and the time are given, and whoever believes a signal sees to it that it is believed once.
+//! Back-Channel Logout 1.0), or that an account there is no longer what it was (OpenID Shared Signals Framework 1.0). Pure: keys and the time are given, and whoever believes a signal sees to it that it is believed once.
 
 mod logout;
+mod security;
 mod signed;
 
 use cardea_core::Timestamp;
@@ -9,6 +10,7 @@ use cardea_core::Timestamp;
 use crate::token::sha256;
 
 pub use logout::{Logout, logout};
+pub use security::{About, Effect, Said, SecurityEvent, Transmitter, security_event};
 pub use signed::Keys;
 
 /// Why a signal is not believed. The text is for the entry.

@@ -20,11 +20,11 @@ pub(crate) struct Vouched {
     pub(crate) brought: Option<Assurance>,
 }
 
-/// The provider at which an account opens its person's; none where the tenant has that provider no more, or lets nobody link accounts
+/// The provider at which an account opens its person's; none where it said that the account is disabled, the tenant has that provider no more, or lets nobody link accounts
 /// there any more and this is one that somebody linked: whoever turns `link` off means what is linked, too.
 pub(crate) fn opens_by<'a>(state: &'a TenantState, account: &LinkedAccount) -> Option<&'a ProviderSpec> {
     let spec = state.bundle.providers.get(&account.identity.provider);
-    spec.filter(|spec| account.is_brought() || spec.link)
+    spec.filter(|spec| !account.off && (account.is_brought() || spec.link))
 }
 
 /// The most that the words about these accounts could be worth.

@@ -27,6 +27,8 @@ pub(crate) struct Signalled<'a> {
     pub(crate) signal: &'a str,
     /// The provider's session that alone is meant, where one is.
     pub(crate) sid: Option<&'a str>,
+    /// Whether anything is over by it.
+    pub(crate) ends: bool,
 }
 
 /// Whom a provider means: a person, with the account of theirs over there; or, where only a session was named, all of those.
@@ -86,9 +88,32 @@ impl House {
         let Some(found) = found else { return Ok(None) };
         let user: UserId = found.open(purpose, id, &self.sealer(id).await?, now)?;
         let Some(user) = self.store.user(id, user).await? else { return Ok(None) };
-        let mut accounts = self.store.identities(id, user.id).await?;
+        self.with_accounts(tenant, (provider, issuer), user).await.map(Some)
+    }
+
+    /// A person with their accounts at a provider.
+    pub(crate) async fn with_accounts(
+        &self,
+        tenant: &TenantState,
+        (provider, issuer): (&ProviderId, &str),
+        user: User,
+    ) -> Result<Meant, StoreFault> {
+        let mut accounts = self.store.identities(tenant.id(), user.id).await?;
         accounts.retain(|account| account.identity.provider == *provider && account.identity.issuer == issuer);
-        Ok(Some((user, accounts)))
+        Ok((user, accounts))
+    }
+
+    /// Takes from an account at a provider that it opens anything, or gives it back, until the provider says otherwise.
+    pub(crate) async fn turn_account(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        account: &LinkedIdentity,
+        off: bool,
+    ) -> Result<(), StoreFault> {
+        self.store.turn_identity(tenant, user, account, off.then(|| self.now()), self.now()).await?;
+        self.forget_user(user);
+        Ok(())
     }
 
     /// Ends what rests on the accounts that a provider spoke of, and says so; where it meant nobody here, only that. May be done
@@ -101,7 +126,7 @@ impl House {
         doer: &Doer,
     ) -> Result<(), StoreFault> {
         let mut sessions = 0;
-        if let Some((user, accounts)) = &meant {
+        if let Some((user, accounts)) = meant.as_ref().filter(|_| said.ends) {
             for account in accounts {
                 sessions += self.end_by_word(tenant.id(), user, account, said.sid, doer).await?;
                 // A session over there is one browser's: what programs may do was not given by it alone.

@@ -328,7 +328,14 @@ mod tests {
     fn account() -> LinkedAccount {
         let provider = ProviderId::parse("work").unwrap();
         let identity = LinkedIdentity { provider, issuer: String::new(), subject: String::new() };
-        LinkedAccount { identity, linked: Timestamp::from_secs(1), used: None, origin: Origin::Person, told: true }
+        LinkedAccount {
+            identity,
+            linked: Timestamp::from_secs(1),
+            used: None,
+            origin: Origin::Person,
+            told: true,
+            off: false,
+        }
     }
 
     fn rules() -> FactorRules {

@@ -45,7 +45,7 @@ pub use pace::Pace;
 pub(crate) use passkey::enrolment_refused;
 pub(crate) use password::hashed;
 pub use providers::Providers;
-pub(crate) use providers::way_to;
+pub(crate) use providers::{Known, get as document, way_to};
 use visit::Visit;
 
 /// Everything below `/sign-in`, `/sign-out` and `/.cardea/`, and what an app's host has of oauth2-proxy's addresses.

@@ -116,7 +116,7 @@ async fn fetch(house: &House, spec: &ProviderSpec, now: Timestamp) -> Result<Kno
 }
 
 /// Fetches a JSON document, with an access token where it is the person's.
-pub(super) async fn get(client: &OutgoingClient, url: &str, token: Option<&str>) -> Result<Vec<u8>, Refused> {
+pub(crate) async fn get(client: &OutgoingClient, url: &str, token: Option<&str>) -> Result<Vec<u8>, Refused> {
     let mut request = Request::get(url).header(header::ACCEPT, "application/json");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));

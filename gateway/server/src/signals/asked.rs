@@ -23,6 +23,7 @@ use cardea_storage::StoreFault;
 use crate::{
     House,
     house::{Doer, with_causes},
+    sign_in::Known,
     state::TenantState,
 };
 
@@ -95,12 +96,18 @@ impl Asked {
         said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
     }
 
+    /// The provider with its documents.
+    pub(super) async fn known(&self) -> Result<Arc<Known>, No> {
+        let known = self.house.providers.find(&self.house, self.tenant.id(), &self.spec).await;
+        known.map_err(|refused| No::Broken(refused.to_string()))
+    }
+
     /// What `verify` believes by the provider's keys; where the key is unknown, with keys fetched anew, once: the provider may have
     /// rotated them just now.
     pub(super) async fn believed<T>(&self, verify: impl Fn(&Provider) -> Result<T, Refused> + Send) -> Result<T, No> {
         let unreachable = |refused: cardea_identity::oidc::Refused| No::Broken(refused.to_string());
         let (house, tenant) = (&self.house, self.tenant.id());
-        let known = house.providers.find(house, tenant, &self.spec).await.map_err(unreachable)?;
+        let known = self.known().await?;
         match verify(&known.provider) {
             Err(Refused::UnknownKey) => {
                 let renewed = house.providers.with_new_keys(house, tenant, &known).await.map_err(unreachable)?;

@@ -39,13 +39,13 @@ async fn taken(asked: &Asked) -> Result<(), No> {
 
 async fn end(asked: &Asked, said: &Logout) -> Result<(), No> {
     let (house, tenant) = (&asked.house, &asked.tenant);
-    let known = house.providers.find(house, tenant.id(), &asked.spec).await;
-    let issuer = known.map_err(|refused| No::Broken(refused.to_string()))?.provider.issuer().to_owned();
+    let known = asked.known().await?;
+    let issuer = known.provider.issuer();
     let whose = match &said.subject {
-        Some(subject) => house.whose_account(tenant, (&asked.spec.id, &issuer, subject)).await?,
-        None => house.whose_session(tenant, (&asked.spec.id, &issuer), said.sid.as_deref().unwrap_or_default()).await?,
+        Some(subject) => house.whose_account(tenant, (&asked.spec.id, issuer, subject)).await?,
+        None => house.whose_session(tenant, (&asked.spec.id, issuer), said.sid.as_deref().unwrap_or_default()).await?,
     };
-    let signal = Signalled { provider: &asked.spec.id, signal: "logout", sid: said.sid.as_deref() };
+    let signal = Signalled { provider: &asked.spec.id, signal: "logout", sid: said.sid.as_deref(), ends: true };
     house.take_signal(tenant, whose, signal, &asked.doer()).await?;
     Ok(())
 }

@@ -6,6 +6,8 @@
 
 mod asked;
 mod logout;
+mod security;
+mod transmitters;
 
 use std::sync::Arc;
 
@@ -13,7 +15,11 @@ use axum::{Router, routing::post};
 
 use crate::House;
 
+pub(crate) use transmitters::Transmitters;
+
 /// Below `/sign-in`, where no page has these names.
 pub(crate) fn routes() -> Router<Arc<House>> {
-    Router::new().route("/sign-in/back-channel/{provider}", post(logout::receive))
+    Router::new()
+        .route("/sign-in/back-channel/{provider}", post(logout::receive))
+        .route("/sign-in/signals/{provider}", post(security::receive))
 }
