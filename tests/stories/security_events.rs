@@ -18,7 +18,7 @@ const SSF: &str = "https://schemas.openid.net/secevent/ssf/event-type/";
 const SET: &str = "application/secevent+jwt";
 
 impl World {
-    fn event_claims(&self, jti: &str, event: &str, facts: Value) -> Value {
+    fn event_claims(&self, jti: &str, event: &str, facts: &Value) -> Value {
         json!({
             "iss": self.provider.issuer(), "aud": "cardea", "iat": seconds(), "jti": jti, "events": { event: facts },
             "sub_id": { "format": "iss_sub", "iss": self.provider.issuer(), "sub": "rita" },
@@ -62,7 +62,7 @@ async fn a_security_event_ends_what_rests_on_the_account() -> Story {
     ];
     let count = rows.len();
     for (nth, (family, name, facts, ends)) in rows.into_iter().enumerate() {
-        let answer = world.tells(&world.event_claims(&format!("{nth}"), &format!("{family}{name}"), facts)).await?;
+        let answer = world.tells(&world.event_claims(&format!("{nth}"), &format!("{family}{name}"), &facts)).await?;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (202, ""), "{name}");
         assert_eq!(world.is_in(&mut hers).await?, !ends, "{name} of {family}");
         if ends {
@@ -95,7 +95,7 @@ async fn a_security_event_is_about_whom_it_names() -> Story {
         ("her and a device", of(own, Value::Null), true),
     ];
     for (what, sub_id, ends) in rows {
-        let mut claims = world.event_claims(what, &format!("{CAEP}session-revoked"), json!({}));
+        let mut claims = world.event_claims(what, &format!("{CAEP}session-revoked"), &json!({}));
         claims["sub_id"] = sub_id;
         assert_eq!(world.tells(&claims).await?.status, 202, "{what}");
         assert_eq!(world.is_in(&mut hers).await?, !ends, "{what}");
@@ -111,7 +111,7 @@ async fn a_disabled_account_opens_nothing_until_it_is_enabled() -> Story {
     let world = World::with(OPEN, "").await?;
     let echo = world.gateway.at("echo.acme", "/x")?;
     let (mut hers, _) = world.signs_in(&echo, "rita").await?;
-    let off = world.event_claims("off", &format!("{RISC}account-disabled"), json!({ "reason": "hijacking" }));
+    let off = world.event_claims("off", &format!("{RISC}account-disabled"), &json!({ "reason": "hijacking" }));
     assert_eq!(world.tells(&off).await?.status, 202);
     assert!(!world.is_in(&mut hers).await?);
     for _ in 0..2 {
@@ -120,7 +120,7 @@ async fn a_disabled_account_opens_nothing_until_it_is_enabled() -> Story {
         assert!(client.cookie("acme.localhost", "cardea").is_none(), "a disabled account signs in");
     }
     assert_eq!(world.signs_in(&world.gateway.at("acme", "/")?, "cora").await?.1.status, 200, "somebody else's");
-    let on = world.event_claims("on", &format!("{RISC}account-enabled"), json!({}));
+    let on = world.event_claims("on", &format!("{RISC}account-enabled"), &json!({}));
     assert_eq!(world.tells(&on).await?.status, 202);
     let (mut hers, page) = world.signs_in(&echo, "rita").await?;
     assert_eq!(page.status, 200, "{}", page.body);
@@ -137,7 +137,7 @@ async fn a_security_event_that_is_not_the_transmitters_ends_nothing() -> Story {
     let echo = world.gateway.at("echo.acme", "/x")?;
     let (mut hers, _) = world.signs_in(&echo, "rita").await?;
     let kind = json!({ "typ": "secevent+jwt" });
-    let sound = world.event_claims("sound", &format!("{CAEP}session-revoked"), json!({}));
+    let sound = world.event_claims("sound", &format!("{CAEP}session-revoked"), &json!({}));
     let but = |name: &str, value: Value| {
         let mut claims = sound.clone();
         claims[name] = value;
@@ -193,7 +193,7 @@ async fn a_transmitter_is_who_the_tenant_says() -> Story {
     let echo = world.gateway.at("echo.acme", "/x")?;
     let (mut hers, _) = world.signs_in(&echo, "rita").await?;
     let kind = json!({ "typ": "secevent+jwt" });
-    let mut claims = world.event_claims("one", &format!("{CAEP}session-revoked"), json!({}));
+    let mut claims = world.event_claims("one", &format!("{CAEP}session-revoked"), &json!({}));
     claims["aud"] = json!("https://us.example");
     let token = world.token("own", &kind, &claims).await?;
     let secret = "Bearer a secret of the stories";
@@ -202,7 +202,7 @@ async fn a_transmitter_is_who_the_tenant_says() -> Story {
         let answer = world.pushes(&token, bad).await?;
         assert_eq!((answer.status.as_u16(), &answer.json()?["err"]), (401, &json!("authentication_failed")), "{bad}");
     }
-    let to_client = world.event_claims("two", &format!("{CAEP}session-revoked"), json!({}));
+    let to_client = world.event_claims("two", &format!("{CAEP}session-revoked"), &json!({}));
     let answer = world.pushes(&world.token("own", &kind, &to_client).await?, secret).await?;
     assert_eq!((answer.status.as_u16(), &answer.json()?["err"]), (400, &json!("invalid_audience")));
     assert!(world.is_in(&mut hers).await?);
