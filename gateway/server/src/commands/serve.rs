@@ -23,9 +23,9 @@ pub async fn run(_arguments: Arguments, context: &Context) -> Ended {
     let level = logging::start(&config.log);
     let allowed = descriptors::raise();
     let house = House::open(config, context.clock.clone(), context.entropy.clone()).await.map_err(open_failure)?;
-    let running = Running::start(house).await.map_err(start_failure)?;
-    // Before anybody can read that it is ready: from here on it drains where it is told to end.
+    // Before anybody can ask whether it is ready: from here on it drains where it is told to end.
     let mut signals = Signals::heard().map_err(anyhow::Error::from)?;
+    let running = Running::start(house).await.map_err(start_failure)?;
     announce(&running, begun.elapsed());
     doubt(&running.house, allowed).await;
     until_told_to_stop(&running, (context, allowed), &mut signals, &level).await;

@@ -167,7 +167,7 @@ fn a_security_event_is_believed_of_its_transmitter_for_a_day() {
 fn a_security_event_is_about_whom_it_names_and_no_more() {
     let set = json!({ "alg": "ES256", "kid": "es", "typ": "secevent+jwt" });
     let account = || About::Account("u-1".to_owned());
-    let address = About::Address(crate::Email::parse("ada@corp.example").unwrap());
+    let address = About::Address(Email::parse("ada@corp.example").unwrap());
     let session = json!({ "format": "opaque", "id": "s-1" });
     for (subject, about, sid) in [
         (json!({ "format": "iss_sub", "iss": ISSUER, "sub": "u-1" }), account(), None),
