@@ -76,6 +76,13 @@ impl Means {
     /// The name of a provider's word about one of its own people, for who asks a session's names for it.
     pub const PROVIDER: &'static str = "oidc";
 
+    /// A name of [`Self::name`] as it was kept; none where no means has it.
+    pub fn known_name(text: &str) -> Option<&'static str> {
+        const NAMES: [&str; 8] =
+            ["password", "totp", "passkey", Means::RECOVERY, "remembered", "email", Means::PROVIDER, "linked"];
+        NAMES.into_iter().find(|known| *known == text)
+    }
+
     /// What somebody has shown by enrolling this factor: a code of the app, or a passkey's answer, which enrolment takes
     /// from an authenticator only that has checked its person. That a key is bound to its hardware it does not show.
     pub const fn by_enrolling(factor: &Factor) -> Self {

@@ -95,6 +95,12 @@ impl Tries {
 }
 
 impl Rule {
+    /// Of what counts once, within `life`: the first is admitted, and none after it until that is over. INVARIANT: `life` is the same at each
+    /// showing. One that is worked out of the time that is left grows shorter, and would forget at its half what it was to remember.
+    pub const fn once(life: Duration) -> Self {
+        Self { free: 1, first_wait: life, longest_wait: life, forget: life }
+    }
+
     /// The wait that `count` tries call for before the next.
     pub fn wait_after(&self, count: u32) -> Duration {
         let Some(over) = count.checked_sub(self.free) else { return Duration::ZERO };

@@ -202,3 +202,14 @@ fn an_ipv6_subscriber_is_one_address() {
     assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
 }
+
+/// A proof that was shown counted again in the second half of its life: its rule was made of the time that was left.
+#[test]
+fn what_counts_once_is_refused_until_its_life_is_over() {
+    let (rule, t0) = (Rule::once(Duration::from_secs(60)), Timestamp::from_secs(1_800_000_000));
+    let shown = Tries::default().admit(&rule, t0).unwrap();
+    for seconds in [0, 29, 31, 59] {
+        assert!(shown.admit(&rule, t0.plus(Duration::from_secs(seconds))).is_err(), "{seconds}");
+    }
+    assert!(shown.admit(&rule, t0.plus(Duration::from_secs(60))).is_ok());
+}

@@ -102,6 +102,8 @@ pub enum Purpose {
     DeviceAnswer,
     /// Whose a provider's session is: it may end it by its name alone.
     ProviderSession,
+    /// That a provider's signal was taken: it is not taken twice.
+    Signal,
 }
 
 impl Purpose {
@@ -117,6 +119,7 @@ impl Purpose {
             Self::UserCode => "user-code",
             Self::DeviceAnswer => "device-answer",
             Self::ProviderSession => "provider-session",
+            Self::Signal => "signal",
         }
     }
 
@@ -131,6 +134,8 @@ impl Purpose {
             Self::HandOver | Self::AuthorizationCode => Duration::from_secs(60),
             // Three days: over a weekend, not over a holiday.
             Self::Invitation => Duration::from_secs(3 * 24 * 3600),
+            // An hour more than a day: longer than any signal verifies.
+            Self::Signal => Duration::from_secs(25 * 3600),
             // A month: longer than any session lasts by default.
             Self::ProviderSession => Duration::from_secs(30 * 24 * 3600),
         }

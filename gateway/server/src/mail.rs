@@ -306,7 +306,7 @@ impl House {
             return Ok(Err((Some(known), "this person may not sign in")));
         }
         // Who has shut them out there would not want a mailbox to let them in here.
-        if self.accounts(&state, user.id).await?.iter().any(|account| account.is_brought()) {
+        if self.is_brought(&state, user.id).await? {
             return Ok(Err((Some(known), "a provider signs this person in")));
         }
         Ok(Ok(known))

@@ -51,6 +51,9 @@ pub async fn copy(
 ) -> Result<Copied, StoreFault> {
     let (mut source, mut target) = (source(from).await?, target(to).await?);
     let mut copied = Copied::default();
+    if let Some((at, prefix)) = redis {
+        TakenOver::would_be_alone(&mut source, at, prefix).await?;
+    }
     for table in tables(&mut source).await? {
         if redis.is_some() && SHARED.contains(&&*table) {
             continue;
@@ -66,8 +69,8 @@ pub async fn copy(
         copied.shared = Some(TakenOver::from(&mut source, at, prefix, now).await?);
     }
     Engine::Postgres.soon(target.execute(raw_sql("COMMIT"))).await?;
-    target.close().await?;
-    source.close().await?;
+    // It is done, however they end.
+    let _ = (target.close().await, source.close().await);
     Ok(copied)
 }
 

@@ -4,7 +4,9 @@ use std::{future::poll_fn, task::Poll};
 
 use cardea_core::{Secret, entropy::Fixed};
 use cardea_identity::{
+    Sealed, TicketHash,
     assurance::{Means, Proof},
+    one_time::{OneTime, Purpose},
     session::{HandleRecord, Session, Start},
 };
 
@@ -133,6 +135,14 @@ async fn people_and_sessions_go_on_where_they_were_copied_to() {
         for _ in 0..10 {
             assert_eq!(before.attempt(&acme, &limit, t0()).await.unwrap(), None);
         }
+        let value = OneTime {
+            purpose: Purpose::Invitation,
+            hash: TicketHash::from_bytes([7; 32]),
+            tenant: acme.clone(),
+            body: Sealed::from_stored("c2VhbGVk"),
+            expires: t0().plus(Purpose::Invitation.life()),
+        };
+        before.put(&value, t0()).await.unwrap();
         let was = [
             before.session_by_handle(&acme, &hers.hash).await.unwrap(),
             before.session_by_handle(&acme, &next.hash).await.unwrap(),
@@ -144,8 +154,8 @@ async fn people_and_sessions_go_on_where_they_were_copied_to() {
         let redis = by_redis.then_some((&at, "cardea"));
         let copied = copy(&dir.path().join("cardea.db"), &to, redis, t0(), |_, _| ()).await.unwrap();
         assert_eq!(
-            copied.shared.map(|taken| (taken.sessions, taken.handles, taken.tries)),
-            by_redis.then_some((2, 3, 1))
+            copied.shared.map(|taken| (taken.sessions, taken.handles, taken.values, taken.tries)),
+            by_redis.then_some((2, 3, 1, 1))
         );
         let store = target.store().await;
         assert_eq!(store.user(&acme, ada.id).await.unwrap().unwrap().email, ada.email);
@@ -160,6 +170,16 @@ async fn people_and_sessions_go_on_where_they_were_copied_to() {
         assert_eq!(is, was, "redis: {by_redis}");
         assert_eq!(after.session(&acme, ended.id).await.unwrap().unwrap().ended, Some(end));
         assert!(after.attempt(&acme, &limit, t0()).await.unwrap().is_some(), "what was tried is forgotten");
+        let taken = async || after.take(&acme, value.purpose, &value.hash, t0()).await.unwrap();
+        assert_eq!((taken().await, taken().await), (Some(value.clone()), None));
+        // What an earlier try left there is not gone on with: what has ended since would live.
+        if by_redis {
+            let elsewhere = Dir::new();
+            let (to, path) = (elsewhere.database().await.unwrap(), dir.path().join("cardea.db"));
+            let again = copy(&path, &to, redis, t0(), |_, _| ()).await.unwrap_err();
+            assert!(matches!(again, StoreFault::Held { .. }), "{again}");
+            assert!(Store::holds_nothing(&to).await.unwrap());
+        }
         // Another is given out in the place of the one that was never shown.
         let third = hers.successor(&lives, t0().plus(std::time::Duration::from_secs(60)), &Fixed::new(6)).1;
         let (stands, _) = after.session_by_handle(&acme, &hers.hash).await.unwrap().unwrap();

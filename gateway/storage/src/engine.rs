@@ -86,7 +86,7 @@ impl Engine {
     /// every other process: what it reads in between stands when it commits. SQLite has one writer; `IMMEDIATE`, since a
     /// transaction that first reads could otherwise lose its right to write. In PostgreSQL a lock is taken that all of ours
     /// take, and each statement then sees what was committed before it; single statements go by it (one-time values, first
-    /// handles, when somebody was seen, what was used of rates), and no transaction rests on what they change.
+    /// handles, when somebody was seen or a key used, what was used of rates, what is over of Redis's), and no transaction rests on what they change.
     pub(crate) const fn begins(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",

@@ -35,6 +35,14 @@ pub enum StoreFault {
     /// Something is kept in the database that was to be empty.
     #[error("the database is not empty")]
     Occupied,
+    /// Redis holds sessions of a tenant that were to be taken over.
+    #[error("redis holds sessions of `{tenant}` already, under keys that begin with `{prefix}:`")]
+    Held {
+        /// The tenant.
+        tenant: String,
+        /// How the keys begin.
+        prefix: String,
+    },
     /// Another process has the file open that was to be nobody's.
     #[error("`{path}` is in use")]
     InUse {

@@ -275,7 +275,7 @@ pub(crate) async fn end_all_in(
         .execute(&mut **tx)
         .await?;
     let sql = "INSERT INTO programs_ended (tenant, user_id, at) VALUES ($1, $2, $3) \
-               ON CONFLICT (tenant, user_id) DO UPDATE SET at = excluded.at";
+               ON CONFLICT (tenant, user_id) DO UPDATE SET at = max(programs_ended.at, excluded.at)";
     sqlx::query(sql).bind(tenant.as_str()).bind(user.to_string()).bind(end.at.as_micros()).execute(&mut **tx).await?;
     Ok(grants.rows_affected() + keys.rows_affected())
 }

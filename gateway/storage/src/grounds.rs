@@ -170,6 +170,11 @@ mod tests {
         }
         assert_eq!(store.entered(&tenant("beta"), ada.id, &[], t0()).await.unwrap(), Grounds::NoEntry);
 
+        // Disabled over there, though the sign-in began before.
+        for (off, stands) in [(Some(t0()), Grounds::Gone), (None, Grounds::Stand)] {
+            store.turn_identity(&acme, ada.id, &account, off, t0()).await.unwrap();
+            assert_eq!((look(&[word(at(t0()))]).await, look(&[word(None)]).await), (stands, stands));
+        }
         let by = Unlinking::Administrator { mailbox: false };
         store.unlink_identity(&acme, ada.id, (&work, t0()), by, t0()).await.unwrap();
         assert_eq!(look(&[password(&hers), word(at(t0()))]).await, Grounds::Gone);

@@ -335,6 +335,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (11, include_str!("../migrations/0011_ended.sql")),
     (12, include_str!("../migrations/0012_rates.sql")),
     (13, include_str!("../migrations/0013_accounts_off.sql")),
+    (14, include_str!("../migrations/0014_program_indexes.sql")),
 ];
 
 /// What a PostgreSQL database begins with: there were none before. Migrations after it are given to both.

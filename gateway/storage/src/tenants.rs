@@ -56,6 +56,7 @@ const DROP: &[&str] = &[
     "DELETE FROM sessions WHERE tenant = $1",
     "DELETE FROM one_time WHERE tenant = $1",
     "DELETE FROM tries WHERE tenant = $1",
+    "DELETE FROM rates WHERE tenant = $1",
     "DELETE FROM ended WHERE tenant = $1",
     "DELETE FROM ended_users WHERE tenant = $1",
     "DELETE FROM resources WHERE tenant = $1",

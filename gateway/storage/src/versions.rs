@@ -9,7 +9,7 @@ use crate::{StoreFault, writing::Writing};
 ///
 /// INVARIANT: what a program of that version reads or writes is still there, and means what it meant. What is to go is first no
 /// longer used by one release, and taken away by the next.
-const GOES_ON_FROM: &[(i64, i64)] = &[(12, 9), (13, 9)];
+const GOES_ON_FROM: &[(i64, i64)] = &[(12, 9), (14, 13)];
 
 /// From this version on each row says which programs may go on beside it.
 const SAYS_WHO_GOES_ON: i64 = 12;

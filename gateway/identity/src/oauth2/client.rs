@@ -22,16 +22,17 @@ const SKEW: Duration = Duration::from_secs(30);
 /// with. It is remembered that long.
 pub const ASSERTION_LIFE: Duration = Duration::from_secs(3600);
 
+/// How long it is remembered that one was shown: at the longest from the first showing to the last moment at which it verifies.
+pub const REMEMBERED: Duration = Duration::from_secs(ASSERTION_LIFE.as_secs() + 2 * SKEW.as_secs());
+
 /// The kind of assertion that is understood (RFC 7523 section 2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A JWT with which a client proved who it is. It proves that once: whoever believes it spends [`ClientAssertion::spent_as`] first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientAssertion {
-    /// Under what its use is noted.
+    /// Under what its use is noted, for [`REMEMBERED`].
     pub spent_as: [u8; 32],
-    /// Until when it could be shown again.
-    pub until: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +107,7 @@ pub fn verify(
         return Err(Refused("it has no name to be known by"));
     }
     let spent_as = sha256(format!("{} {}", client.id, claims.jti).as_bytes());
-    Ok(ClientAssertion { spent_as, until: until.plus(SKEW) })
+    Ok(ClientAssertion { spent_as })
 }
 
 fn verifying(key: &ClientKey) -> Result<Key, Refused> {

@@ -23,6 +23,9 @@ pub const LIFE: Duration = Duration::from_secs(60);
 /// How far the holder's clock may be ahead.
 pub const AHEAD: Duration = Duration::from_secs(5);
 
+/// How long it is remembered that one was shown, as [`super::client::REMEMBERED`].
+pub const REMEMBERED: Duration = Duration::from_secs(LIFE.as_secs() + AHEAD.as_secs() + 1);
+
 /// What a proof must speak of.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {

@@ -7,11 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Once, Refused,
+    Refused, once,
     signed::{Audience, Keys, opened},
     time,
 };
-use crate::oidc::{Provider, SKEW, is_name};
+use crate::{
+    TicketHash,
+    oidc::{Provider, SKEW, is_name},
+};
 
 /// A logout token that verified: whose sessions are over. It names at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +23,8 @@ pub struct Logout {
     pub subject: Option<String>,
     /// The provider's name for its session (`sid`): that one alone is over.
     pub sid: Option<String>,
-    /// Counts once.
-    pub once: Once,
+    /// Under what it is noted that it was taken.
+    pub once: TicketHash,
 }
 
 #[derive(Clone, Deserialize)]
@@ -74,6 +77,6 @@ pub fn logout(token: &str, provider: &Provider, now: Timestamp) -> Result<Logout
     if ![&claims.sub, &claims.sid].into_iter().flatten().all(|name| is_name(name)) {
         return Err(Refused::Malformed("whom it names nobody can be called"));
     }
-    let once = Once::of(&claims.iss, &claims.jti, issued.plus(OLDEST + SKEW))?;
+    let once = once(provider, &claims.iss, &claims.jti)?;
     Ok(Logout { subject: claims.sub, sid: claims.sid, once })
 }

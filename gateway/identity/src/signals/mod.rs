@@ -7,7 +7,7 @@ mod signed;
 
 use cardea_core::Timestamp;
 
-use crate::token::sha256;
+use crate::{TicketHash, oidc::Provider, token::sha256};
 
 pub use logout::{Logout, logout};
 pub use security::{About, Effect, Said, SecurityEvent, Transmitter, security_event};
@@ -33,27 +33,18 @@ pub enum Refused {
     Malformed(&'static str),
 }
 
-/// What tells a signal from every other of its issuer. INVARIANT: whoever believes one notes that first, in one atomic step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
-    /// Under what its use is noted.
-    pub spent_as: [u8; 32],
-    /// Until when it could be shown again.
-    pub until: Timestamp,
-}
-
-impl Once {
-    fn of(issuer: &str, jti: &str, until: Timestamp) -> Result<Self, Refused> {
-        if jti.is_empty() || jti.len() > 256 {
-            return Err(Refused::Malformed("it has no name to be known by"));
-        }
-        Ok(Self { spent_as: sha256(format!("{issuer} {jti}").as_bytes()), until })
+/// Under what is noted that a signal was taken, for the life of [`crate::one_time::Purpose::Signal`]. What tells it from every other is its
+/// issuer and its name, at the provider to whose address it came.
+fn once(provider: &Provider, issuer: &str, jti: &str) -> Result<TicketHash, Refused> {
+    if jti.is_empty() || jti.len() > 256 {
+        return Err(Refused::Malformed("it has no name to be known by"));
     }
+    Ok(TicketHash::from_bytes(sha256(format!("{} {issuer} {jti}", provider.spec().id).as_bytes())))
 }
 
 /// Under what is kept whose a provider's session of that name is.
-pub fn session_name(issuer: &str, sid: &str) -> crate::TicketHash {
-    crate::TicketHash::from_bytes(sha256(format!("{issuer} {sid}").as_bytes()))
+pub fn session_name(issuer: &str, sid: &str) -> TicketHash {
+    TicketHash::from_bytes(sha256(format!("{issuer} {sid}").as_bytes()))
 }
 
 /// Seconds of a claim as a time; what no clock shows is none.

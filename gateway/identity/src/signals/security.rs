@@ -7,13 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Once, Refused,
+    Refused, once,
     signed::{Audience, Keys, opened},
     time,
 };
 use crate::{
-    Email,
+    Email, TicketHash,
     oidc::{Provider, SKEW, is_name},
+    one_time::Purpose,
 };
 
 /// Who sends security events about a provider's people: the provider, or whoever the tenant says does it for that one.
@@ -38,8 +39,8 @@ pub struct SecurityEvent {
     pub sid: Option<String>,
     /// What it says, in the order of the events' names.
     pub said: Vec<Said>,
-    /// Counts once.
-    pub once: Once,
+    /// Under what it is noted that it was taken.
+    pub once: TicketHash,
 }
 
 /// Of whom a token speaks (RFC 9493).
@@ -94,6 +95,9 @@ const SSF: &str = "https://schemas.openid.net/secevent/ssf/event-type/";
 /// than none.
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
 
+/// It is remembered that one was taken for longer than it verifies.
+const _: () = assert!(Purpose::Signal.life().as_secs() > OLDEST.as_secs() + 2 * SKEW.as_secs());
+
 /// Verifies a security event token of this transmitter.
 pub fn security_event(token: &str, from: &Transmitter<'_>, now: Timestamp) -> Result<SecurityEvent, Refused> {
     // The kind is demanded: no other token of the issuer has it (RFC 8417 section 2.3).
@@ -117,7 +121,7 @@ pub fn security_event(token: &str, from: &Transmitter<'_>, now: Timestamp) -> Re
     }
     let said: Vec<_> = claims.events.iter().map(|(name, event)| said(name, event)).collect();
     let (about, sid) = meant(claims.sub_id.as_ref().unwrap_or(&Value::Null), from.provider);
-    let once = Once::of(&claims.iss, &claims.jti, issued.plus(OLDEST + SKEW))?;
+    let once = once(from.provider, &claims.iss, &claims.jti)?;
     Ok(SecurityEvent { about, sid, said, once })
 }
 

@@ -170,11 +170,11 @@ impl Places for Row {
         self.iter_mut().find(|cell| cell.of.is_some() && cell.name == name)
     }
 
-    /// The name's place, or that of whoever has used least.
+    /// The name's place, or that of whoever is farthest from its end.
     fn cell(&mut self, name: u128, now: i64, new: impl FnOnce() -> Cell) -> &mut Cell {
         let known = self.iter().position(|cell| cell.of.is_some() && cell.name == name);
         let place = known.unwrap_or_else(|| {
-            let least = (0..PLACES).min_by_key(|&place| self[place].used(now)).unwrap_or_default();
+            let least = (0..PLACES).min_by_key(|&place| self[place].nearness(now)).unwrap_or_default();
             self[least] = new();
             least
         });
@@ -183,9 +183,10 @@ impl Places for Row {
 }
 
 impl Cell {
-    /// What is used of it now; less than nothing where the place is free.
-    fn used(&self, now: i64) -> i64 {
-        self.of.as_ref().map_or(-1, |(_, rate)| self.level.as_of(now, *rate).used)
+    /// How much of its room is used now, whatever its rate; less than nothing where the place is free.
+    fn nearness(&self, now: i64) -> i64 {
+        let room = |rate: Rate| i64::from(rate.at_once().max(1));
+        self.of.as_ref().map_or(-1, |(_, rate)| self.level.as_of(now, *rate).used / room(*rate))
     }
 
     /// What is unsaid of it. Of what was admitted long ago, while nobody could be told, that has come back which nobody need know.

@@ -144,6 +144,23 @@ fn a_flood_of_addresses_takes_no_memory_and_frees_nobody_who_is_at_an_end() {
     assert!(said.iter().all(|said| *said < 2_000) && said.iter().sum::<usize>() <= 131_072, "{}", said.len());
 }
 
+/// What gave way was whoever had used the fewest requests: strangers under a wide rate freed those who were at the end of a narrow one.
+#[test]
+fn strangers_under_a_wide_rate_free_nobody_who_is_at_the_end_of_a_narrow_one() {
+    let (names, rates, narrow, wide) = (names(), Rates::new(&[7; 32]), rate(5, 3_600), rate(3_000, 60));
+    let busy: Vec<_> = (1..=200).map(|last| format!("192.0.2.{last}")).collect();
+    for client in &busy {
+        assert_eq!(come(&rates, names.address(client), narrow, 0, 6), 5);
+    }
+    for client in 0..400_000_u128 {
+        let address = IpAddr::from((0x2001_0db8 << 96 | client << 64).to_be_bytes());
+        for _ in 0..6 {
+            assert_eq!(rates.take((&names.acme, Of::Address(&names.records, address)), wide, at(1)).wait, None);
+        }
+    }
+    assert!(busy.iter().all(|client| come(&rates, names.address(client), narrow, 2, 1) == 0));
+}
+
 #[test]
 fn a_network_of_ipv6_is_one_client_and_names_tell_nothing() {
     let (names, rates, rate) = (names(), Rates::new(&[7; 32]), rate(2, 60));

@@ -21,6 +21,7 @@ mod lent;
 mod limits;
 mod listed;
 mod paths;
+mod programs;
 mod rates;
 mod reply;
 mod resting;

@@ -56,6 +56,10 @@ fn failure(fault: StoreFault, config: &Config) -> Failure {
         StoreFault::Occupied => Failure::Misused(
             "the database of `[postgres]` is not empty: nothing was copied; name one that is, or go on with what it holds".to_owned(),
         ),
+        StoreFault::Held { tenant, prefix } => Failure::Misused(format!(
+            "the Redis of `[redis]` holds sessions of `{tenant}` already, of a copy that broke off, perhaps: nothing was copied; delete its keys \
+             that begin with `{prefix}:`, or name another"
+        )),
         StoreFault::InUse { path } => Failure::Misused(format!(
             "`{path}` is in use: stop the gateway first, so that nothing is written that would not be copied"
         )),

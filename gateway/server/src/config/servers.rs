@@ -35,16 +35,22 @@ fn amiss_of_postgres(url: &str) -> Option<String> {
     if let Some((name, _)) = url.query_pairs().find(|(name, _)| !HEEDED.contains(&&**name)) {
         return Some(format!("`{name}` is no parameter of such a URL, or is not said there"));
     }
+    // Without a name it is a socket, unless the driver takes a name from the environment.
+    let nameless = ["PGHOST", "PGHOSTADDR"].iter().all(|name| std::env::var_os(name).is_none());
     let here = match url.host() {
-        None => true,
-        // Of such a scheme an address is no more than a name; without any, it is a socket.
+        None => nameless,
+        Some(url::Host::Domain("")) => nameless,
+        // Of such a scheme an address is no more than a name, and a folder with a socket is one with its slashes encoded.
         Some(url::Host::Domain(name)) => {
-            name.is_empty() || name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            let socket = name.get(..3).is_some_and(|begins| begins.eq_ignore_ascii_case("%2f"));
+            socket || name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
         }
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
     };
-    let verified = url.query_pairs().any(|(name, value)| name == "sslmode" && value == "verify-full");
+    // Of several the driver heeds the last.
+    let verified = url.query_pairs().filter(|(name, _)| name == "sslmode").last();
+    let verified = verified.is_some_and(|(_, value)| value == "verify-full");
     (!here && !verified).then(|| "the server's certificate is not verified, and it is not on this machine".to_owned())
 }
 

@@ -84,6 +84,11 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
             "is not verified",
         ),
         (
+            format!("{state}{plain}[postgres]\nurl = \"postgres://a@h/b?sslmode=verify-full&sslmode=disable\"\n"),
+            "cardea.toml:7:7",
+            "is not verified",
+        ),
+        (
             format!("{state}{plain}[postgres]\nurl = \"postgres://a@localhost/b?password=x\"\n"),
             "cardea.toml:7:7",
             "`password` is no",

@@ -20,8 +20,9 @@ pub(crate) struct Vouched {
     pub(crate) brought: Option<Assurance>,
 }
 
-/// The provider at which an account opens its person's; none where it said that the account is disabled, the tenant has that provider no more, or lets nobody link accounts
-/// there any more and this is one that somebody linked: whoever turns `link` off means what is linked, too.
+/// The provider at which an account opens its person's; none where it said that the account is disabled, the tenant has that provider no
+/// more, or lets nobody link accounts there any more and this is one that somebody linked: whoever turns `link` off means what is
+/// linked, too.
 pub(crate) fn opens_by<'a>(state: &'a TenantState, account: &LinkedAccount) -> Option<&'a ProviderSpec> {
     let spec = state.bundle.providers.get(&account.identity.provider);
     spec.filter(|spec| !account.off && (account.is_brought() || spec.link))
@@ -36,6 +37,14 @@ pub(crate) fn best_of<'a>(
 }
 
 impl House {
+    /// Whether a provider of the tenant's brought this person, though it may have disabled the account since: whoever it shuts out is let in by
+    /// no mailbox.
+    pub(crate) async fn is_brought(&self, state: &TenantState, user: UserId) -> Result<bool, StoreFault> {
+        let here = |account: &LinkedAccount| state.bundle.providers.contains_key(&account.identity.provider);
+        Ok(!state.bundle.providers.is_empty()
+            && self.store.identities(state.id(), user).await?.iter().any(|one| one.is_brought() && here(one)))
+    }
+
     /// A person's accounts, of those that open something. Where the tenant has no provider, no store is asked.
     pub(crate) async fn accounts(&self, state: &TenantState, user: UserId) -> Result<Vec<LinkedAccount>, StoreFault> {
         if state.bundle.providers.is_empty() {

@@ -14,6 +14,7 @@ use cardea_audit::event::Program;
 use cardea_core::{AppId, Assurance, Caller, ClientId, GrantId, TenantId, Timestamp, TokenId, UserId};
 use cardea_identity::{
     User,
+    assurance::Means,
     oauth2::{
         Scope,
         access_key::{AccessKey, AccessKeySecret},
@@ -175,7 +176,7 @@ impl House {
                 }
                 None => Err("there is no such access key"),
             },
-            None if access_token::claims_to_be_of(text, |issuer| self.signs_in_at(issuer)) => {
+            None if access_token::claims_to_be_of(text, |issuer| self.signs_in_at(&state, issuer)) => {
                 self.by_access_token(&state, text, now).await?
             }
             None => return Ok(Judged::Foreign),
@@ -320,7 +321,7 @@ impl House {
                 };
                 said.caller = Caller::User(state.facts(&user));
                 said.assurance = Some(grant.assurance);
-                said.factors = grant.factors.iter().filter_map(|name| known_factor(name)).collect();
+                said.factors = grant.factors.iter().filter_map(|name| Means::known_name(name)).collect();
                 said.signed_in_at = Some(grant.signed_in_at);
             }
             None if client.is_service() && of.subject == of.client.as_str() => {
@@ -343,8 +344,14 @@ impl House {
     }
 
     /// Whether a tenant of this house signs people in at an origin: what says that it comes from there is ours to judge.
-    fn signs_in_at(&self, origin: &str) -> bool {
-        self.state.load().tenants.values().any(|tenant| tenant.route.sign_in_origin == origin)
+    fn signs_in_at(&self, state: &TenantState, origin: &str) -> bool {
+        if state.route.sign_in_origin == origin {
+            return true;
+        }
+        // By the host, as requests find their site: however many tenants there are.
+        let (Some(proxy), Ok(url)) = (self.proxy(), url::Url::parse(origin)) else { return false };
+        let (snapshot, host) = (proxy.snapshot(), url.host_str().unwrap_or_default());
+        snapshot.hosts.get(host).is_some_and(|site| site.tenant.sign_in_origin == origin)
     }
 
     /// What an access token says, and what it is worth now; none where that is nothing.
@@ -387,12 +394,6 @@ impl House {
             proxy.changed(cardea_proxy::Changed::Program(end));
         }
     }
-}
-
-/// The name of a factor, as it was kept.
-fn known_factor(name: &str) -> Option<&'static str> {
-    const NAMES: [&str; 8] = ["password", "totp", "passkey", "recovery", "remembered", "email", "oidc", "linked"];
-    NAMES.into_iter().find(|known| *known == name)
 }
 
 fn hash(tenant: &TenantId, text: &str) -> [u8; 32] {

@@ -1,17 +1,14 @@
 //! What a provider's word ends that comes by itself: the sessions, streams and programs that rest on one account over there.
 
-use std::time::Duration;
-
 use cardea_audit::Event;
-use cardea_core::{ProviderId, TenantId, Timestamp, UserId};
+use cardea_core::{ProviderId, TenantId, UserId};
 use cardea_identity::{
-    LinkedAccount, LinkedIdentity, Session, User,
+    LinkedAccount, LinkedIdentity, Session, TicketHash, User,
     assurance::Proof,
-    guard::{Limit, Rule},
     oauth2::grant::GrantEndReason,
     one_time::{OneTime, Purpose},
     session::{End, EndReason},
-    signals::{Once, session_name},
+    signals::session_name,
 };
 use cardea_storage::StoreFault;
 
@@ -27,29 +24,24 @@ pub(crate) struct Signalled<'a> {
     pub(crate) signal: &'a str,
     /// The provider's session that alone is meant, where one is.
     pub(crate) sid: Option<&'a str>,
-    /// Whether anything is over by it.
-    pub(crate) ends: bool,
+    /// As what the sessions are over that rest on it; none where it ends nothing.
+    pub(crate) ends: Option<EndReason>,
 }
 
 /// Whom a provider means: a person, with the account of theirs over there; or, where only a session was named, all of those.
 pub(crate) type Meant = (User, Vec<LinkedAccount>);
 
 impl House {
-    /// Notes that a signal was believed, until it would not verify any more; false where it was before.
-    pub(crate) async fn spend_signal(
-        &self,
-        tenant: &TenantId,
-        once: &Once,
-        now: Timestamp,
-    ) -> Result<bool, StoreFault> {
-        let life = once.until.since(now).max(Duration::from_secs(1));
-        let rule = Rule { free: 1, first_wait: life, longest_wait: life, forget: life };
-        Ok(self.shared.attempt(tenant, &Limit { key: spent_as(once), rule }, now).await?.is_none())
+    /// Whether a signal was taken before.
+    pub(crate) async fn was_taken(&self, tenant: &TenantId, once: &TicketHash) -> Result<bool, StoreFault> {
+        Ok(self.shared.peek(tenant, Purpose::Signal, once, self.now()).await?.is_some())
     }
 
-    /// Forgets that it was.
-    pub(crate) async fn unspend_signal(&self, tenant: &TenantId, once: &Once) -> Result<(), StoreFault> {
-        self.shared.forgive(tenant, &spent_as(once)).await
+    /// Notes that it was.
+    pub(crate) async fn is_taken(&self, tenant: &TenantId, once: &TicketHash) -> Result<(), StoreFault> {
+        let sealer = self.sealer(tenant).await?;
+        let value = OneTime::under(*once, (Purpose::Signal, tenant), &(), &sealer, self.now(), &*self.entropy)?;
+        self.shared.put(&value, self.now()).await
     }
 
     /// Notes whose a provider's session is, so that the provider may end it by its name alone.
@@ -126,9 +118,9 @@ impl House {
         doer: &Doer,
     ) -> Result<(), StoreFault> {
         let mut sessions = 0;
-        if let Some((user, accounts)) = meant.as_ref().filter(|_| said.ends) {
+        if let Some(((user, accounts), why)) = meant.as_ref().zip(said.ends) {
             for account in accounts {
-                sessions += self.end_by_word(tenant.id(), user, account, said.sid, doer).await?;
+                sessions += self.end_by_word(tenant.id(), (user, account), (said.sid, why), doer).await?;
                 // A session over there is one browser's: what programs may do was not given by it alone.
                 if said.sid.is_none() {
                     self.end_programs_by_word(tenant, user, account, doer).await?;
@@ -149,9 +141,8 @@ impl House {
     async fn end_by_word(
         &self,
         tenant: &TenantId,
-        user: &User,
-        account: &LinkedAccount,
-        sid: Option<&str>,
+        (user, account): (&User, &LinkedAccount),
+        (sid, why): (Option<&str>, EndReason),
         doer: &Doer,
     ) -> Result<u64, StoreFault> {
         let (id, at) = (account.id(), &account.identity.provider);
@@ -164,8 +155,7 @@ impl House {
                 return Ok(sessions);
             }
             for session in resting {
-                // In the store it is an end like any sign-out: its person signed out, elsewhere.
-                let end = End { at: self.now(), why: EndReason::SignedOut };
+                let end = End { at: self.now(), why };
                 let ended = self.shared.session_end(tenant, session.id, end).await?;
                 self.forget_session(session.id);
                 if let Some(proxy) = self.proxy() {
@@ -202,8 +192,4 @@ impl House {
         }
         Ok(())
     }
-}
-
-fn spent_as(once: &Once) -> String {
-    format!("signal/{}", crate::fingerprint::hex(&once.spent_as))
 }

@@ -24,6 +24,10 @@ pub(super) struct Begun {
 #[error("the work broke off")]
 pub struct BrokeOff;
 
+/// How long work may take at the longest. Five minutes: what waits for a server that is gone without a word waits for ever, and would
+/// keep for ever what it holds, the right to write among it.
+const LONGEST: Duration = Duration::from_secs(300);
+
 impl Begun {
     /// Room for so much at once: whoever sends and goes away at once must still not have more done than others.
     pub(super) fn new(room: usize) -> Self {
@@ -48,11 +52,11 @@ impl Begun {
     ) -> Result<T, BrokeOff> {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| BrokeOff)?;
         let work = async move {
-            let done = work.await;
+            let done = tokio::time::timeout(LONGEST, work).await;
             drop(place);
             done
         };
-        self.tasks.spawn(work.in_current_span()).await.map_err(|_| BrokeOff)
+        self.tasks.spawn(work.in_current_span()).await.ok().and_then(Result::ok).ok_or(BrokeOff)
     }
 
     /// Waits until all of it is done, but no longer than `limit`; tells how much is left.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cardea_core::{
-    ClientId, Timestamp,
+    ClientId,
     resources::{ClientAuthentication as By, ClientSpec},
 };
 use cardea_identity::{
@@ -17,7 +17,6 @@ use cardea_identity::{
         dpop,
     },
 };
-
 use cardea_proxy::OwnApp;
 
 use super::{form::Asked, told::No};
@@ -124,18 +123,16 @@ async fn by_assertion(asked: &Asked, spec: &ClientSpec, assertion: &str) -> Resu
     let itself = address(asked);
     let verified = client::verify(assertion, spec, &[issuer, &endpoint, &itself], asked.now());
     let verified = verified.map_err(|refused| No::client(refused.0))?;
-    match spend(asked, "client-assertion", &verified.spent_as, verified.until).await? {
+    match spend(asked, "client-assertion", &verified.spent_as, client::REMEMBERED).await? {
         true => Ok(()),
         false => Err(No::client("its assertion was shown before")),
     }
 }
 
-/// Notes that something was shown that counts once, until it would not verify any more; false where it was shown before. INVARIANT: one
-/// atomic step of the shared store, whichever gateway it is shown to.
-async fn spend(asked: &Asked, what: &str, spent_as: &[u8; 32], until: Timestamp) -> Result<bool, No> {
-    let life = until.since(asked.now()).max(Duration::from_secs(1));
-    let rule = Rule { free: 1, first_wait: life, longest_wait: life, forget: life };
-    let limit = Limit { key: format!("{what}/{}", crate::fingerprint::hex(spent_as)), rule };
+/// Notes that something was shown that counts once within `life`; false where it was shown before. INVARIANT: one atomic step of the shared
+/// store, whichever gateway it is shown to.
+async fn spend(asked: &Asked, what: &str, spent_as: &[u8; 32], life: Duration) -> Result<bool, No> {
+    let limit = Limit { key: format!("{what}/{}", crate::fingerprint::hex(spent_as)), rule: Rule::once(life) };
     Ok(asked.house.shared.attempt(asked.tenant.id(), &limit, asked.now()).await?.is_none())
 }
 
@@ -164,7 +161,7 @@ async fn bound(asked: &Asked, spec: &ClientSpec) -> Result<Option<Confirmation>,
         let method = asked.admitted.canonical().method().as_str();
         let expected = dpop::Expected { method, url: &url, token: None, now: asked.now() };
         let proof = dpop::verify(proof, &expected).map_err(|why| refused(why.0))?;
-        if !spend(asked, "dpop", &proof.spent_as, proof.until).await? {
+        if !spend(asked, "dpop", &proof.spent_as, dpop::REMEMBERED).await? {
             return Err(refused("the proof was shown before"));
         }
         return Ok(Some(Confirmation::Key(proof.thumbprint)));

@@ -26,6 +26,8 @@ pub(crate) struct Known {
     read_at: Timestamp,
     /// When keys were last fetched for the sake of a token; absent where they came with the documents.
     renewed_at: Option<Timestamp>,
+    /// Whether nothing came of that.
+    failed: bool,
 }
 
 /// How long documents are kept. An hour: what most providers say in `Cache-Control`.
@@ -94,12 +96,23 @@ impl Providers {
     ) -> Result<Option<Arc<Known>>, Refused> {
         let now = house.now();
         if known.renewed_at.is_some_and(|at| now.since(at) < COOL_DOWN) {
-            return Ok(None);
+            let just_now = || Refused::Unreachable("its keys could not be fetched a moment ago".to_owned());
+            return if known.failed { Err(just_now()) } else { Ok(None) };
         }
-        let keys = get(&known.client, known.provider.jwks_url().as_str(), None).await?;
-        let provider = known.provider.clone().with_keys(&keys)?;
-        let renewed = Known { provider, client: known.client.clone(), read_at: known.read_at, renewed_at: Some(now) };
-        Ok(Some(self.keep(tenant, renewed)))
+        let fetched = match get(&known.client, known.provider.jwks_url().as_str(), None).await {
+            Ok(keys) => known.provider.clone().with_keys(&keys),
+            Err(refused) => Err(refused),
+        };
+        let (client, read_at) = (known.client.clone(), known.read_at);
+        let after = |provider, failed| Known { provider, client, read_at, renewed_at: Some(now), failed };
+        match fetched {
+            Ok(provider) => Ok(Some(self.keep(tenant, after(provider, false)))),
+            // Noted, too: strangers need no more than a made-up name of a key to have them asked for.
+            Err(refused) => {
+                self.keep(tenant, after(known.provider.clone(), true));
+                Err(refused)
+            }
+        }
     }
 }
 
@@ -112,7 +125,7 @@ async fn fetch(house: &House, spec: &ProviderSpec, now: Timestamp) -> Result<Kno
     let discovery = get(&client, &Provider::discovery_url(spec), None).await?;
     let provider = Provider::read(spec, &discovery)?;
     let keys = get(&client, provider.jwks_url().as_str(), None).await?;
-    Ok(Known { provider: provider.with_keys(&keys)?, client, read_at: now, renewed_at: None })
+    Ok(Known { provider: provider.with_keys(&keys)?, client, read_at: now, renewed_at: None, failed: false })
 }
 
 /// Fetches a JSON document, with an access token where it is the person's.

@@ -13,10 +13,7 @@ use axum::{
 };
 use cardea_audit::Event;
 use cardea_core::{ProviderId, Reason, Timestamp, resources::ProviderSpec};
-use cardea_identity::{
-    oidc::Provider,
-    signals::{Once, Refused},
-};
+use cardea_identity::{TicketHash, oidc::Provider, signals::Refused};
 use cardea_proxy::{Admitted, SiteRole};
 use cardea_storage::StoreFault;
 
@@ -42,7 +39,7 @@ pub(super) struct Asked {
 pub(super) enum No {
     /// It is not believed.
     Refused(Refused),
-    /// It was believed once already.
+    /// It was taken before.
     Again,
     /// A store, the log, or the way to the provider's keys: whoever sent it may send it again.
     Broken(String),
@@ -118,20 +115,17 @@ impl Asked {
         }
     }
 
-    /// Notes that the signal was believed. INVARIANT: of two who show one, one passes, whichever gateway they ask.
-    pub(super) async fn spend(&self, once: &Once) -> Result<(), No> {
-        match self.house.spend_signal(self.tenant.id(), once, self.now()).await? {
-            true => Ok(()),
-            false => Err(No::Again),
+    /// Does what a signal says, unless that was done before, and notes that it is done.
+    pub(super) async fn once(
+        &self,
+        once: &TicketHash,
+        done: impl Future<Output = Result<(), No>> + Send,
+    ) -> Result<(), No> {
+        if self.house.was_taken(self.tenant.id(), once).await? {
+            return Err(No::Again);
         }
-    }
-
-    /// What was said could not be done: the signal counts as not shown, so that it may be sent again.
-    pub(super) async fn undone(&self, once: &Once, no: No) -> No {
-        if let Err(fault) = self.house.unspend_signal(self.tenant.id(), once).await {
-            tracing::warn!(fault = %with_causes(&fault), "a signal that failed counts as shown until it is too old");
-        }
-        no
+        done.await?;
+        Ok(self.house.is_taken(self.tenant.id(), once).await?)
     }
 
     /// Writes an entry of what is not believed, and tells the reason for metrics and the request's own entry.

@@ -5,7 +5,10 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use cardea_identity::signals::{self, Logout};
+use cardea_identity::{
+    session::EndReason,
+    signals::{self, Logout},
+};
 use serde_json::json;
 
 use super::asked::{Asked, No, unkept};
@@ -30,11 +33,7 @@ async fn taken(asked: &Asked) -> Result<(), No> {
     let (_, token) = form.find(|(name, _)| name == "logout_token").ok_or_else(missing)?;
     let now = asked.now();
     let said = asked.believed(|provider| signals::logout(&token, provider, now)).await?;
-    asked.spend(&said.once).await?;
-    match end(asked, &said).await {
-        Ok(()) => Ok(()),
-        Err(no) => Err(asked.undone(&said.once, no).await),
-    }
+    asked.once(&said.once, end(asked, &said)).await
 }
 
 async fn end(asked: &Asked, said: &Logout) -> Result<(), No> {
@@ -45,7 +44,9 @@ async fn end(asked: &Asked, said: &Logout) -> Result<(), No> {
         Some(subject) => house.whose_account(tenant, (&asked.spec.id, issuer, subject)).await?,
         None => house.whose_session(tenant, (&asked.spec.id, issuer), said.sid.as_deref().unwrap_or_default()).await?,
     };
-    let signal = Signalled { provider: &asked.spec.id, signal: "logout", sid: said.sid.as_deref(), ends: true };
+    // An end like any sign-out: its person signed out, elsewhere.
+    let ends = Some(EndReason::SignedOut);
+    let signal = Signalled { provider: &asked.spec.id, signal: "logout", sid: said.sid.as_deref(), ends };
     house.take_signal(tenant, whose, signal, &asked.doer()).await?;
     Ok(())
 }

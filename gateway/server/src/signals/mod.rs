@@ -1,8 +1,8 @@
 //! What tenants' providers say by themselves, to the sign-in host: programs speak here, and no browser. What is believed is decided
 //! in `cardea_identity::signals`, what it ends in `house/signalled.rs`.
 //!
-//! INVARIANT: nothing is done before the signal verified and was noted as spent, and no provider is told that it was taken before
-//! what it ends is over for every gateway.
+//! INVARIANT: nothing is done before the signal verified; it is noted as taken, and its provider told so, when what it ends is over for
+//! every gateway, and not before. What broke off half-way is done when it is sent again: to end what has ended does nothing.
 
 mod asked;
 mod logout;

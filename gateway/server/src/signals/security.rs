@@ -11,6 +11,7 @@ use axum::{
 use cardea_core::Secret;
 use cardea_identity::{
     oidc::Provider,
+    session::EndReason,
     signals::{About, Effect, Keys, Refused, Said, SecurityEvent, Transmitter, security_event},
 };
 use serde_json::json;
@@ -52,11 +53,7 @@ async fn taken(asked: &Asked) -> Result<(), No> {
     }
     let token = std::str::from_utf8(&asked.body).map_err(|_| Refused::Malformed("it is no text"))?.trim();
     let event = believed(asked, token).await?;
-    asked.spend(&event.once).await?;
-    match follow(asked, &event).await {
-        Ok(()) => Ok(()),
-        Err(no) => Err(asked.undone(&event.once, no).await),
-    }
+    asked.once(&event.once, follow(asked, &event)).await
 }
 
 /// The event, by the keys of whoever sends it: the provider, or whom the tenant names in its place.
@@ -108,7 +105,8 @@ async fn one(asked: &Asked, meant: Option<Meant>, sid: Option<&str>, said: Said)
             house.turn_account(tenant.id(), user.id, &account.identity, off).await?;
         }
     }
-    let ends = matches!(said.effect, Effect::Ends | Effect::Disables);
+    // Whoever held these sessions may not have been their owner: a yes that was given in one is worth nothing either.
+    let ends = matches!(said.effect, Effect::Ends | Effect::Disables).then_some(EndReason::FactorChanged);
     // Of an account that is disabled no session goes on, whichever is named.
     let signal = Signalled { provider, signal: said.name, sid: sid.filter(|_| off.is_none()), ends };
     Ok(house.take_signal(tenant, meant, signal, &asked.doer()).await?)

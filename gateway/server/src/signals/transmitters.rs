@@ -21,6 +21,8 @@ struct Held {
     keys: Option<Keys>,
     read_at: Timestamp,
     tried_at: Timestamp,
+    /// Whether nothing came of that.
+    failed: bool,
 }
 
 /// How long keys are kept. An hour, as those of providers.
@@ -30,9 +32,12 @@ const AT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// Least time between two fetches: strangers can make up tokens at will.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 
+/// What is said between two tries.
+const JUST_NOW: &str = "its keys could not be fetched a moment ago";
+
 impl Transmitters {
-    /// The keys at `url`: kept ones, else fetched; `anew`, where a token is signed with none of them. None where they were fetched,
-    /// or could not be, just now.
+    /// The keys at `url`: kept ones, else fetched; `anew`, where a token is signed with none of them. None where they were fetched
+    /// just now.
     pub(crate) async fn keys(
         &self,
         house: &House,
@@ -48,7 +53,12 @@ impl Transmitters {
                 return Ok(held.keys.clone());
             }
             if now.since(held.tried_at) < COOL_DOWN {
-                return Ok(held.keys.clone().filter(|_| !anew));
+                // What fails for a while is a fault, which is tried again, and no word against whoever signed.
+                return match &held.keys {
+                    Some(_) if anew && held.failed => Err(JUST_NOW.to_owned()),
+                    None => Err(JUST_NOW.to_owned()),
+                    keys => Ok(keys.clone().filter(|_| !anew)),
+                };
             }
         }
         let fetched = match document(client, url, None).await {
@@ -61,7 +71,7 @@ impl Transmitters {
             Ok(keys) => (Some(keys.clone()), now),
             Err(_) => before.clone().map_or((None, now), |(keys, at)| (Some(keys), at)),
         };
-        let next = Held { from: url.to_owned(), keys, read_at, tried_at: now };
+        let next = Held { from: url.to_owned(), keys, read_at, tried_at: now, failed: fetched.is_err() };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, next);
         match (fetched, before) {
             (Ok(keys), _) => Ok(Some(keys)),

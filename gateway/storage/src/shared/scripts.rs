@@ -181,7 +181,8 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
 
 /// Adds to levels: KEYS levels; ARGV now, then for each its requests, seconds, what was used and its `PX`. What is kept of
-/// each is told. A number beyond 2^53 is off by less than what a millionth of it is worth.
+/// each is told. A number beyond 2^53 is off by less than what a millionth of it is worth. A Redis that hung does what it was asked
+/// meanwhile, and asked again: nobody owes more than ten times their rate for that.
 const RATES_ADD: &str = "
 local now, told = tonumber(ARGV[1]), {}
 for i, key in ipairs(KEYS) do
@@ -189,6 +190,7 @@ for i, key in ipairs(KEYS) do
   local level, at, ever = string.match(redis.call('GET', key) or '0 0 0', '^(%d+) (%d+) (%d+)$')
   level, at, ever = tonumber(level), tonumber(at), tonumber(ever)
   level = math.max(0, level - math.floor(math.max(0, now - at) * requests / seconds)) + used
+  level = math.min(level, math.max(used, 10 * requests * 1000000))
   told[i] = string.format('%.0f %.0f %.0f', level, math.max(at, now), ever + used)
   redis.call('SET', key, told[i], 'PX', ARGV[4 * i + 1])
 end

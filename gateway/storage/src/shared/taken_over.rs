@@ -34,7 +34,28 @@ struct Taker {
 }
 
 impl TakenOver {
-    /// Takes over what is in `source`. Whoever is interrupted begins again: what is there already stays.
+    /// Whether nothing of the tenants' lies there already. INVARIANT: what an earlier try left is not gone on with: sessions that were ended
+    /// since, and values that were used, would be as good there as they were.
+    pub(crate) async fn would_be_alone(
+        source: &mut SqliteConnection,
+        at: &RedisAt,
+        prefix: &str,
+    ) -> Result<(), StoreFault> {
+        let (mut to, keys) = (Connection::open(at).await?, Keys::new(prefix));
+        for row in
+            sqlx::query("SELECT id AS tenant FROM tenants UNION SELECT tenant FROM sessions").fetch_all(source).await?
+        {
+            let tenant = tenant(&row)?;
+            let mut there = ::redis::cmd("EXISTS");
+            there.arg(keys.sessions(&tenant));
+            if there.query_async::<bool>(&mut to).await? {
+                return Err(StoreFault::Held { tenant: tenant.to_string(), prefix: prefix.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what is in `source`, where [`Self::would_be_alone`].
     pub(crate) async fn from(
         source: &mut SqliteConnection,
         at: &RedisAt,

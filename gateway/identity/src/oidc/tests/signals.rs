@@ -54,8 +54,7 @@ fn a_logout_token_names_whose_sessions_are_over() {
     // Two tokens are two, and one is the same wherever it comes in.
     let once = |jti: &str| logout(&es, &but(logout_claims(), &json!({ "jti": jti }))).unwrap().once;
     assert_eq!(once("a"), once("a"));
-    assert_ne!(once("a").spent_as, once("b").spent_as);
-    assert!(once("a").until > now().plus(Duration::from_secs(600)), "it would be forgotten while it still verifies");
+    assert_ne!(once("a"), once("b"));
 }
 
 #[test]

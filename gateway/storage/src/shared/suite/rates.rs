@@ -69,3 +69,15 @@ async fn of_fifty_at_once_each_is_added_and_none_waits_for_ever() {
         assert_eq!(add(&under.ours, &there[..1], 3_600).await, [WHOLE], "{}", under.name);
     }
 }
+
+/// A store that hung did at last what it had been asked again and again: whoever was near their rate was shut out for as long.
+#[tokio::test]
+async fn what_is_added_again_and_again_is_owed_within_bounds() {
+    for under in stores().await {
+        for _ in 0..30 {
+            add(&under.ours, &[used("acme", 1, 9)], 0).await;
+        }
+        assert_eq!(add(&under.theirs, &[used("acme", 1, 1)], 0).await, [100 * WHOLE], "{}", under.name);
+        assert_eq!(add(&under.theirs, &[used("acme", 1, 1)], 50).await, [WHOLE], "{}", under.name);
+    }
+}
