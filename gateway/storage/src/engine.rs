@@ -5,16 +5,22 @@ use std::time::Duration;
 
 use cardea_core::TenantId;
 
-use crate::StoreFault;
+use crate::{StoreFault, limited::heard};
+
+/// A word whether it is there: less than whoever waits for a connection waits in all.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A read: a server that is there has answered by then, and who asked is still there.
-const PROMPTLY: Duration = Duration::from_secs(4);
+pub(crate) const PROMPTLY: Duration = Duration::from_secs(4);
 
 /// Everything that a house is made of, read at once: longer than a server lets one statement of it take.
 const AT_LAST: Duration = Duration::from_secs(40);
 
 /// Longer than a server lets one wait for the right to write.
-const SOON: Duration = Duration::from_secs(12);
+pub(crate) const SOON: Duration = Duration::from_secs(12);
+
+/// Longer than a server lets one statement take.
+pub(crate) const STATEMENT: Duration = Duration::from_secs(33);
 
 /// A database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,10 +136,7 @@ impl Engine {
     /// Does something that is to be over soon. A server that has stopped in the middle, or a host that is gone, says nothing more,
     /// and no clock of its own ends that. A file answers.
     pub(crate) async fn soon<T>(self, done: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        match self {
-            Self::Sqlite => done.await,
-            Self::Postgres => tokio::time::timeout(SOON, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
-        }
+        heard(self, SOON, None, done).await
     }
 
     /// The same of what is read.
@@ -141,9 +144,14 @@ impl Engine {
         self,
         done: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
+        heard(self, PROMPTLY, None, done).await
+    }
+
+    /// The same of whether it is there; a file is.
+    pub(crate) async fn at_once(self, asked: impl Future<Output = Result<(), sqlx::Error>>) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite => done.await,
-            Self::Postgres => tokio::time::timeout(PROMPTLY, done).await.map_err(|_| sqlx::Error::PoolTimedOut)?,
+            Self::Sqlite => Ok(()),
+            Self::Postgres => heard(self, AT_ONCE, None, asked).await,
         }
     }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use cardea_core::{FactorId, ProviderId, TenantId, Timestamp, UserId};
 use cardea_identity::{AccountId, Had, LinkedAccount, LinkedIdentity, Origin, Sealer, User};
-use sqlx::{AnyConnection, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use crate::{
     FactorInserted, Store, StoreFault,
     changes::{Change, announce},
     devices, factors,
+    limited::Limited,
     row::{Read, const_sql},
     sealed::{self, ACCOUNT, Place, account},
     tickets, unlinked,
@@ -333,7 +334,7 @@ fn read_account(identity: LinkedIdentity, row: &AnyRow) -> Result<LinkedAccount,
 /// Whose an account is. While keys change, it may be known by the mark under either: asked for in one statement, so that a
 /// row that is marked anew meanwhile is not passed over.
 async fn find(
-    from: &mut AnyConnection,
+    from: &mut Limited,
     sealer: &Sealer,
     tenant: &TenantId,
     identity: &LinkedIdentity,

@@ -22,6 +22,7 @@ mod halves;
 mod identities;
 mod invitations;
 mod keys;
+mod limited;
 mod log;
 mod owed;
 mod policies;

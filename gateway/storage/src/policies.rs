@@ -7,11 +7,12 @@ use cardea_core::{
     resources::{PolicySet, PolicyText, TenantBundle},
 };
 use cardea_identity::Sealer;
-use sqlx::{AnyConnection, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
+    limited::Limited,
     resources,
     row::{Read, number, whose},
     sealed::{self, Place},
@@ -228,7 +229,7 @@ async fn moved(
     Ok((!checked.carries_what_fits(&stands)).then_some(Activation::GroundMoved))
 }
 
-async fn ground(tx: &mut AnyConnection, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
+async fn ground(tx: &mut Limited, tenant: &TenantId) -> Result<Option<Ground>, StoreFault> {
     let Some(version) = active(tx, tenant).await? else { return Ok(None) };
     let mut loaded = resources::load(tx, Some(tenant)).await?;
     let bundle = loaded.tenants.remove(tenant);
@@ -248,7 +249,7 @@ fn version(sealer: &Sealer, row: &AnyRow) -> Result<Version, StoreFault> {
 }
 
 /// The active version's number; the outer `None` says that there is no such tenant.
-pub(crate) async fn active(from: &mut AnyConnection, tenant: &TenantId) -> Result<Option<Option<u64>>, StoreFault> {
+pub(crate) async fn active(from: &mut Limited, tenant: &TenantId) -> Result<Option<Option<u64>>, StoreFault> {
     let row = sqlx::query("SELECT active_policy FROM tenants WHERE id = $1")
         .bind(tenant.as_str())
         .fetch_optional(from)

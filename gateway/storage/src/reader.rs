@@ -1,19 +1,17 @@
-//! Where to read, within a time: a server that has stopped in the middle says nothing more, and no clock of its own ends that.
+//! Where to read, within a time.
 
-use futures_util::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::{self, BoxStream},
-};
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    Any, AnyPool, Either, Error, Execute, Executor, SqlStr,
-    any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
-    pool::PoolConnection,
+    Any, AnyPool, Error, Execute, Executor, SqlStr,
+    any::{AnyRow, AnyStatement, AnyTypeInfo},
 };
 
-use crate::engine::Engine;
+use crate::{
+    engine::{Engine, PROMPTLY},
+    limited::{Limited, Step, each_heard},
+};
 
-/// Connections that read. Each answer, and each row, is waited for no longer than [`Engine::promptly`] does.
+/// Connections that read. Each answer, and each row, is waited for as [`limited`](crate::limited) does.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pool: AnyPool,
@@ -25,17 +23,15 @@ impl Reader {
         Self { pool, engine }
     }
 
-    /// A connection; what is asked with it is limited by whoever asks.
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Any>, Error> {
-        self.pool.acquire().await
+    /// A connection, which is limited likewise.
+    pub(crate) async fn acquire(&self) -> Result<Limited, Error> {
+        Ok(Limited::pooled(self.pool.acquire().await?, self.engine))
     }
 
     pub(crate) const fn pool(&self) -> &AnyPool {
         &self.pool
     }
 }
-
-type Step = Result<Either<AnyQueryResult, AnyRow>, Error>;
 
 impl<'c> Executor<'c> for &'c Reader {
     type Database = Any;
@@ -45,20 +41,7 @@ impl<'c> Executor<'c> for &'c Reader {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let (steps, engine) = (self.pool.fetch_many(query), self.engine);
-        if engine == Engine::Sqlite {
-            return steps;
-        }
-        // After a fault there is nothing more: the connection is closed where it is in the middle of an answer.
-        let next = move |steps: Option<BoxStream<'e, Step>>| async move {
-            let mut steps = steps?;
-            match engine.promptly(async { Ok(steps.next().await) }).await {
-                Ok(Some(step)) => Some((step, Some(steps))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
-        };
-        Box::pin(stream::unfold(Some(steps), next))
+        each_heard(self.engine, PROMPTLY, None, self.pool.fetch_many(query))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>

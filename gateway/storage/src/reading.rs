@@ -2,25 +2,21 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Any, AnyConnection, pool::PoolConnection};
-
-use crate::{Store, StoreFault, engine::Engine};
+use crate::{Store, StoreFault, limited::Limited};
 
 /// A transaction that reads. INVARIANT: a connection on which one was begun and not ended reads nothing for anybody else: it would
 /// show what was, and is closed. Whoever asked may have gone in the middle.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    own: PoolConnection<Any>,
-    engine: Engine,
+    own: Limited,
     ended: bool,
 }
 
 impl Store {
     /// Begins to read.
     pub(crate) async fn moment(&self) -> Result<Reading, StoreFault> {
-        let mut reading = Reading { own: self.reader().acquire().await?, engine: self.engine(), ended: false };
-        let begins = sqlx::query(self.engine().reads_one_moment()).execute(&mut *reading.own);
-        self.engine().promptly(begins).await?;
+        let mut reading = Reading { own: self.reader().acquire().await?, ended: false };
+        sqlx::query(self.engine().reads_one_moment()).execute(&mut reading.own).await?;
         Ok(reading)
     }
 }
@@ -28,23 +24,22 @@ impl Store {
 impl Reading {
     /// Ends it.
     pub(crate) async fn end(mut self) -> Result<(), StoreFault> {
-        let engine = self.engine;
-        engine.promptly(sqlx::query("COMMIT").execute(&mut *self.own)).await?;
+        sqlx::query("COMMIT").execute(&mut self.own).await?;
         self.ended = true;
         Ok(())
     }
 }
 
 impl Deref for Reading {
-    type Target = AnyConnection;
+    type Target = Limited;
 
-    fn deref(&self) -> &AnyConnection {
+    fn deref(&self) -> &Limited {
         &self.own
     }
 }
 
 impl DerefMut for Reading {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
+    fn deref_mut(&mut self) -> &mut Limited {
         &mut self.own
     }
 }
@@ -64,7 +59,7 @@ mod tests {
     use super::*;
     use crate::testing::Dir;
 
-    async fn rails(from: &mut AnyConnection) -> i64 {
+    async fn rails(from: &mut Limited) -> i64 {
         sqlx::query("SELECT COUNT(*) AS n FROM guard_rails").fetch_one(from).await.unwrap().try_get("n").unwrap()
     }
 

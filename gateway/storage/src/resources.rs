@@ -10,11 +10,12 @@ use cardea_core::{
 };
 use cardea_identity::Sealer;
 use serde_json::Value;
-use sqlx::{AnyConnection, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use crate::{
     NewVersion, Store, StoreFault,
     changes::{Change, announce},
+    limited::Limited,
     policies,
     row::{Read, whose},
     tenants,
@@ -446,7 +447,7 @@ async fn put_guard_rails(tx: &mut Writing, rails: &[PolicyText]) -> Result<(), S
 }
 
 /// The whole bundle as of one moment, or one tenant of it under the guard-rails; a fault where any of it cannot be read.
-pub(crate) async fn load(tx: &mut AnyConnection, only: Option<&TenantId>) -> Result<Bundle, StoreFault> {
+pub(crate) async fn load(tx: &mut Limited, only: Option<&TenantId>) -> Result<Bundle, StoreFault> {
     let Legible { bundle, illegible } = read(tx, only).await?;
     match illegible.into_iter().next() {
         None => Ok(bundle),
@@ -454,7 +455,7 @@ pub(crate) async fn load(tx: &mut AnyConnection, only: Option<&TenantId>) -> Res
     }
 }
 
-async fn read(tx: &mut AnyConnection, only: Option<&TenantId>) -> Result<Legible, StoreFault> {
+async fn read(tx: &mut Limited, only: Option<&TenantId>) -> Result<Legible, StoreFault> {
     let only = only.map_or("", TenantId::as_str);
     let (mut found, mut why) = (Legible::default(), BTreeMap::<TenantId, Vec<String>>::new());
     let sql = "SELECT t.id, t.spec, t.active_policy, v.body FROM tenants t \

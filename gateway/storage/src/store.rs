@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::{
     StoreFault,
     engine::{Engine, SQLITE_WRITES},
+    limited::Limited,
     owed,
     push::News,
     reader::Reader,
@@ -72,8 +73,7 @@ impl Store {
     /// Asks the PostgreSQL server at `url` what it is.
     pub async fn reach(url: &str) -> Result<String, StoreFault> {
         drivers();
-        let connects = tokio::time::timeout(Engine::Postgres.patience(), AnyConnection::connect(url)).await;
-        let mut own = connects.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let mut own = alone(url).await?;
         let row = sqlx::query("SELECT current_setting('server_version') AS version").fetch_one(&mut own).await?;
         let version: String = row.try_get("version")?;
         own.close().await?;
@@ -83,7 +83,7 @@ impl Store {
     /// Whether keys are kept in the PostgreSQL database at `url`, so that the operator's must be there.
     pub async fn holds_keys(url: &str) -> Result<bool, StoreFault> {
         drivers();
-        let mut own = Engine::Postgres.soon(AnyConnection::connect(url)).await?;
+        let mut own = alone(url).await?;
         let holds = has_table(&mut own, "tenant_keys").await? && {
             let row = sqlx::query("SELECT COUNT(*) AS found FROM tenant_keys").fetch_one(&mut own).await?;
             row.try_get::<i64, _>("found")? > 0
@@ -95,7 +95,7 @@ impl Store {
     /// Whether nothing was ever kept in the PostgreSQL database at `url`.
     pub async fn holds_nothing(url: &str) -> Result<bool, StoreFault> {
         drivers();
-        let mut own = Engine::Postgres.promptly(AnyConnection::connect(url)).await?;
+        let mut own = alone(url).await?;
         let nothing = !has_table(&mut own, "migrations").await?;
         own.close().await?;
         Ok(nothing)
@@ -132,8 +132,8 @@ impl Store {
     }
 
     async fn to_read(url: String, engine: Engine, operator: Option<Sealer>) -> Result<Self, StoreFault> {
-        let reader = connect(&url, engine, READERS).await?;
-        if engine == Engine::Postgres && !has_table(&mut *reader.acquire().await?, "migrations").await? {
+        let reader = Reader::new(connect(&url, engine, READERS).await?, engine);
+        if engine == Engine::Postgres && !has_table(&mut reader.acquire().await?, "migrations").await? {
             return Err(StoreFault::Nothing);
         }
         let sql = "SELECT COALESCE(MAX(version), 0) AS version FROM migrations";
@@ -141,13 +141,12 @@ impl Store {
         let knows = newest();
         match stands.cmp(&knows) {
             Ordering::Less => Err(StoreFault::Older { stands, knows }),
-            Ordering::Greater if !versions::goes_on_with(&mut *reader.acquire().await?, knows).await? => {
+            Ordering::Greater if !versions::goes_on_with(&mut reader.acquire().await?, knows).await? => {
                 Err(StoreFault::Newer { stands, knows })
             }
             // The writer is no writer: a command that only looks and yet writes is a defect, and fails.
             Ordering::Equal | Ordering::Greater => {
-                let (writer, searcher) = (Writer::to_nowhere(&url, engine), reader.clone());
-                let reader = Reader::new(reader, engine);
+                let (writer, searcher) = (Writer::to_nowhere(&url, engine), reader.pool().clone());
                 let (vault, url, news) = (Vault::new(operator, None), Secret::new(url), News::new());
                 Ok(Self(Arc::new(Pools { engine, url, reader, searcher, writer, log: Mutex::default(), vault, news })))
             }
@@ -251,11 +250,17 @@ impl Store {
     }
 }
 
+/// A connection to a PostgreSQL database, for a look.
+async fn alone(url: &str) -> Result<Limited, StoreFault> {
+    let connects = Engine::Postgres.promptly(AnyConnection::connect(url));
+    Ok(Limited::alone(connects.await?, Engine::Postgres))
+}
+
 /// Whether a PostgreSQL database has a table of that name where ours are.
-async fn has_table(own: &mut AnyConnection, name: &str) -> Result<bool, StoreFault> {
+async fn has_table(own: &mut Limited, name: &str) -> Result<bool, StoreFault> {
     let sql = "SELECT COUNT(*) AS found FROM information_schema.tables \
                WHERE table_schema = current_schema() AND table_name = $1";
-    let row = Engine::Postgres.promptly(sqlx::query(sql).bind(name).fetch_one(own)).await?;
+    let row = sqlx::query(sql).bind(name).fetch_one(own).await?;
     Ok(row.try_get::<i64, _>("found")? > 0)
 }
 
@@ -281,10 +286,14 @@ async fn connect(url: &str, engine: Engine, most: u32) -> Result<AnyPool, StoreF
         .max_connections(most)
         .acquire_timeout(engine.patience())
         .min_connections(1)
-        // Connections to a file neither age nor rest. One to a server is asked, since that may have gone and come back.
+        // Connections to a file neither age nor rest. One to a server is asked, since that may have gone and come back; of one that is
+        // lost whoever reads is to notice nothing but the wait.
         .max_lifetime(None)
         .idle_timeout(None)
-        .test_before_acquire(engine == Engine::Postgres)
+        .test_before_acquire(false)
+        .before_acquire(move |connection, _| {
+            Box::pin(async move { engine.at_once(connection.ping()).await.map(|()| true) })
+        })
         // What comes back is asked in time: whoever used it may have gone because the server had stopped.
         .after_release(move |connection, _| {
             Box::pin(async move { Ok(engine == Engine::Sqlite || engine.soon(connection.ping()).await.is_ok()) })

@@ -4,12 +4,13 @@
 use cardea_core::{Attributes, Entropy, GroupId, TenantId, Timestamp, UserId};
 use cardea_identity::{Email, Factor, Sealer, Status, User};
 
-use sqlx::{AnyConnection, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use crate::{
     Store, StoreFault,
     changes::{Change, announce},
     devices, factors,
+    limited::Limited,
     row::{Read, const_sql},
     sealed::{self, EMAIL},
     tickets,
@@ -253,7 +254,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let sealer = self.opener(Some(tenant), std::slice::from_ref(&row), "person").await?;
         let mut user = user(&sealer, &row)?;
-        user.groups = groups_of(&mut *self.reader().acquire().await?, user.id).await?;
+        user.groups = groups_of(&mut self.reader().acquire().await?, user.id).await?;
         Ok(Some(user))
     }
 }
@@ -290,7 +291,7 @@ async fn finish(
 /// The user of an address. While keys change, it may be known by the mark under either: asked for in one statement, so that
 /// a row that is marked anew meanwhile is not passed over.
 async fn by_email(
-    from: &mut AnyConnection,
+    from: &mut Limited,
     sealer: &Sealer,
     tenant: &TenantId,
     email: &Email,
@@ -302,7 +303,7 @@ async fn by_email(
 }
 
 async fn of_email(
-    from: &mut AnyConnection,
+    from: &mut Limited,
     sealer: &Sealer,
     tenant: &TenantId,
     email: &Email,
@@ -365,7 +366,7 @@ async fn insert_groups(tx: &mut Writing, tenant: &TenantId, id: UserId, groups: 
     Ok(())
 }
 
-async fn groups_of(connection: &mut AnyConnection, id: UserId) -> Result<Vec<GroupId>, StoreFault> {
+async fn groups_of(connection: &mut Limited, id: UserId) -> Result<Vec<GroupId>, StoreFault> {
     let rows = sqlx::query("SELECT group_id FROM memberships WHERE user_id = $1 ORDER BY group_id")
         .bind(id.to_string())
         .fetch_all(connection)

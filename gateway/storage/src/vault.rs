@@ -13,10 +13,11 @@ use cardea_identity::{
     Sealed, Sealer,
     sealing::{CannotOpen, KeyId},
 };
-use sqlx::{AnyConnection, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use crate::{
     Store, StoreFault,
+    limited::Limited,
     reading::Reading,
     row::{Read, owner},
     sealed::Place,
@@ -106,7 +107,7 @@ impl Vault {
     }
 
     /// The keys that are kept for an owner; nothing is remembered of them.
-    async fn read(&self, from: &mut AnyConnection, owner: &str) -> Result<Option<Sealer>, StoreFault> {
+    async fn read(&self, from: &mut Limited, owner: &str) -> Result<Option<Sealer>, StoreFault> {
         let rows = sqlx::query(KEYS).bind(owner).fetch_all(from).await?;
         self.ring(owner, &rows)
     }
@@ -162,7 +163,7 @@ impl Store {
     }
 
     async fn kept_key(&self, owner: &str) -> Result<Option<Sealer>, StoreFault> {
-        let read = async { Ok(self.vault().read(&mut *self.reader().acquire().await?, owner).await) };
+        let read = async { Ok(self.vault().read(&mut self.reader().acquire().await?, owner).await) };
         self.engine().promptly(read).await?
     }
 
@@ -234,11 +235,7 @@ impl Store {
     }
 
     /// What seals in a transaction under way, for an owner who has a key.
-    pub(crate) async fn sealer_in(
-        &self,
-        tx: &mut AnyConnection,
-        tenant: Option<&TenantId>,
-    ) -> Result<Sealer, StoreFault> {
+    pub(crate) async fn sealer_in(&self, tx: &mut Limited, tenant: Option<&TenantId>) -> Result<Sealer, StoreFault> {
         let rows = sqlx::query(KEYS).bind(owner(tenant)).fetch_all(tx).await?;
         let stands = rows.iter().map(|row| row.bytes("id")).collect::<Result<Vec<_>, _>>()?;
         if let Some(known) = self.sealer_at_hand(tenant)

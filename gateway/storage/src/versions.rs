@@ -1,8 +1,8 @@
 //! Which programs may go on with a database that a newer one has changed: the database says so itself.
 
-use sqlx::{AnyConnection, PgConnection, Row as _};
+use sqlx::{PgConnection, Row as _};
 
-use crate::{StoreFault, writing::Writing};
+use crate::{StoreFault, limited::Limited, writing::Writing};
 
 /// Migrations that only add, each with the oldest version that a program may know to go on beside it: it neither reads nor misses
 /// what was added. What is not named here wants a program that knows it.
@@ -42,7 +42,7 @@ fn from(version: i64) -> Option<i64> {
 
 /// Whether a program that knows versions up to `knows` may go on with a database of a newer one: none of those that it does not
 /// know wants a newer program.
-pub(crate) async fn goes_on_with(own: &mut AnyConnection, knows: i64) -> Result<bool, StoreFault> {
+pub(crate) async fn goes_on_with(own: &mut Limited, knows: i64) -> Result<bool, StoreFault> {
     let sql = "SELECT COALESCE(MAX(COALESCE(goes_on_from, version)), 0) AS wants FROM migrations WHERE version > $1";
     let wants: i64 = sqlx::query(sql).bind(knows).fetch_one(own).await?.try_get("wants")?;
     Ok(wants <= knows)

@@ -13,13 +13,18 @@ use std::{
 };
 
 use cardea_core::{Secret, TenantId};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _, raw_sql};
+use sqlx::{AnyConnection, Connection as _, Executor as _, raw_sql};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard},
 };
 
-use crate::{StoreFault, engine::Engine, push::News};
+use crate::{
+    StoreFault,
+    engine::{Engine, SOON},
+    limited::Limited,
+    push::News,
+};
 
 /// The writer's connection.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub(crate) struct Writer {
     engine: Engine,
     /// How a connection is set up.
     setting: &'static str,
-    own: Arc<Mutex<Option<AnyConnection>>>,
+    own: Arc<Mutex<Option<Limited>>>,
     /// A transaction was begun and has not ended: whoever began it may have gone.
     begun: AtomicBool,
     closed: AtomicBool,
@@ -38,7 +43,7 @@ pub(crate) struct Writer {
 }
 
 /// The right to write. Dropped, the next in turn has it.
-pub(crate) type Turn = OwnedMappedMutexGuard<Option<AnyConnection>, AnyConnection>;
+pub(crate) type Turn = OwnedMappedMutexGuard<Option<Limited>, Limited>;
 
 /// A transaction that writes. INVARIANT: dropped without [`commit`](Self::commit), it changes nothing.
 #[derive(Debug)]
@@ -98,15 +103,15 @@ impl Writer {
     }
 
     /// Sees that there is a connection that answers.
-    async fn connected(&self, own: &mut Option<AnyConnection>) -> Result<(), sqlx::Error> {
-        if self.engine == Engine::Postgres && !answers(own).await? {
+    async fn connected(&self, own: &mut Option<Limited>) -> Result<(), sqlx::Error> {
+        if own.as_ref().is_some_and(Limited::is_silent) || self.engine == Engine::Postgres && !answers(own).await? {
             *own = None;
         }
         if own.is_none() {
             let connects = async {
                 let mut new = AnyConnection::connect(self.url.expose()).await?;
                 new.execute(raw_sql(self.setting)).await?;
-                Ok::<_, sqlx::Error>(new)
+                Ok::<_, sqlx::Error>(Limited::alone(new, self.engine))
             };
             let connects = tokio::time::timeout(self.engine.patience(), connects).await;
             *own = Some(connects.map_err(|_| sqlx::Error::PoolTimedOut)??);
@@ -127,10 +132,10 @@ impl Writer {
         self.begun.store(true, Ordering::Release);
         let begins = match self.engine {
             // Prepared once.
-            Engine::Sqlite => sqlx::query(self.engine.begins()).execute(&mut *writing.turn).await,
+            Engine::Sqlite => sqlx::query(self.engine.begins()).execute(&mut *writing.turn).await.map(|_| ()),
             Engine::Postgres => {
                 let sql = tenant.map_or_else(|| self.engine.begins().to_owned(), |one| self.engine.begins_for(one));
-                self.engine.soon(writing.turn.execute(raw_sql(AssertSqlSafe(sql)))).await
+                writing.turn.tell(sql, SOON).await
             }
         };
         // Of two statements the first may have gone through.
@@ -141,14 +146,14 @@ impl Writer {
 
     /// Ends a transaction that nobody has ended. On a full disk or a failed read SQLite may have done so itself, and says that there
     /// is none: that connection is closed, and whoever is next has a new one.
-    async fn take_back(&self, own: &mut Option<AnyConnection>) {
+    async fn take_back(&self, own: &mut Option<Limited>) {
         let ended = match own.as_mut() {
-            Some(own) => self.engine.soon(sqlx::query("ROLLBACK").execute(own)).await.is_ok(),
-            None => false,
+            Some(own) if !own.is_silent() => own.tell("ROLLBACK".to_owned(), SOON).await.is_ok(),
+            _ => false,
         };
         if !ended && let Some(spoilt) = own.take() {
             // It is gone either way.
-            let _ = self.engine.soon(spoilt.close_hard()).await;
+            let _ = self.engine.soon(spoilt.let_go()).await;
         }
         self.begun.store(false, Ordering::Release);
     }
@@ -169,15 +174,14 @@ impl Writer {
 }
 
 /// Whether a connection, if there is one, answers. One that is silent is a fault: the server has stopped, and no other would answer.
-async fn answers(own: &mut Option<AnyConnection>) -> Result<bool, sqlx::Error> {
+async fn answers(own: &mut Option<Limited>) -> Result<bool, sqlx::Error> {
     let Some(open) = own else { return Ok(true) };
-    match tokio::time::timeout(Engine::Postgres.patience(), open.ping()).await {
-        Ok(pong) => Ok(pong.is_ok()),
-        Err(_) => {
-            *own = None;
-            Err(sqlx::Error::PoolTimedOut)
-        }
+    let pong = open.ping().await;
+    if open.is_silent() {
+        *own = None;
+        return Err(sqlx::Error::PoolTimedOut);
     }
+    Ok(pong.is_ok())
 }
 
 impl Writing {
@@ -196,8 +200,8 @@ impl Writing {
     pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
         let engine = self.writer.engine;
         match engine {
-            Engine::Sqlite => sqlx::query(engine.commits()).execute(&mut *self.turn).await?,
-            Engine::Postgres => engine.soon(self.turn.execute(raw_sql(engine.commits()))).await?,
+            Engine::Sqlite => drop(sqlx::query(engine.commits()).execute(&mut *self.turn).await?),
+            Engine::Postgres => self.turn.tell(engine.commits().to_owned(), SOON).await?,
         };
         self.writer.begun.store(false, Ordering::Release);
         let (news, announces) = (Arc::clone(&self.writer.news), self.announces);
@@ -211,15 +215,15 @@ impl Writing {
 }
 
 impl Deref for Writing {
-    type Target = AnyConnection;
+    type Target = Limited;
 
-    fn deref(&self) -> &AnyConnection {
+    fn deref(&self) -> &Limited {
         &self.turn
     }
 }
 
 impl DerefMut for Writing {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
+    fn deref_mut(&mut self) -> &mut Limited {
         &mut self.turn
     }
 }
