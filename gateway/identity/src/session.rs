@@ -48,6 +48,9 @@ pub struct Session {
     /// Since when it has its assurance, where that is not how it began: the absolute limit of that assurance counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risen_at: Option<Timestamp>,
+    /// The names of the sessions whose place it took as its person proved more, the newest last: apps may still know it by one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<SessionId>,
     /// When and why it ended, if it has.
     pub ended: Option<End>,
     /// Grows by one with each change.
@@ -144,21 +147,17 @@ pub enum Standing {
 /// waited for before the next is. A minute: a page's parallel requests and one slow answer.
 pub const GRACE: Duration = Duration::from_secs(60);
 
+/// Names of before that a session keeps. Sixteen: who steps up more often in one session shows the newest to every app that they use.
+const NAMES: usize = 16;
+
 /// Says how a handle stands. The host must already have been compared (see [`HandleRecord::fits`]); the last line is
 /// the only yes without a reservation.
 ///
 /// An answer may never reach the browser, so a handle stays good until its successor comes back. A thief gains nothing
 /// by it: whoever keeps using the old one is found out as soon as the other party shows the new one.
 pub fn judge(handle: &HandleRecord, session: &Session, rules: &SessionRules, now: Timestamp) -> Standing {
-    if let Some(end) = session.ended {
-        return Standing::Ended(end.why);
-    }
-    let since = session.risen_at.unwrap_or(session.created);
-    if now >= session.expires || now >= since.plus(rules.absolute(session.assurance)) {
-        return Standing::Ended(EndReason::Absolute);
-    }
-    if now.since(session.last_seen) >= rules.idle(session.assurance) {
-        return Standing::Ended(EndReason::Idle);
+    if let Some(why) = session.ended.map(|end| end.why).or_else(|| session.past(rules, now)) {
+        return Standing::Ended(why);
     }
     match handle.superseded_at {
         Some(at) if now.since(at) > GRACE => Standing::Reused,
@@ -189,9 +188,24 @@ impl Session {
             by_link: false,
             joined: false,
             risen_at: None,
+            before: Vec::new(),
             ended: None,
             version: 0,
         })
+    }
+
+    /// The limit that it is past, if any, whether or not somebody has found that out and ended it.
+    pub fn past(&self, rules: &SessionRules, now: Timestamp) -> Option<EndReason> {
+        let since = self.risen_at.unwrap_or(self.created);
+        if now >= self.expires || now >= since.plus(rules.absolute(self.assurance)) {
+            return Some(EndReason::Absolute);
+        }
+        (now.since(self.last_seen) >= rules.idle(self.assurance)).then_some(EndReason::Idle)
+    }
+
+    /// The names that an app may know it by: its own, then those that it had before.
+    pub fn names(&self) -> impl Iterator<Item = SessionId> {
+        std::iter::once(self.id).chain(self.before.iter().rev().copied())
     }
 
     /// The session that takes this one's place once the person has proven more. A new id, and so new handles on every
@@ -204,8 +218,10 @@ impl Session {
         let before = if self.rests_on_a_device() { self.shown_at() } else { self.signed_in_at };
         let proofs = assurance::settled(assurance::joined(&self.proofs, proofs));
         let assurance = assurance::of(&proofs).unwrap_or(self.assurance);
+        let older = self.before.len().saturating_sub(NAMES - 1);
         Self {
             id: SessionId::mint(now, entropy),
+            before: self.before[older..].iter().copied().chain([self.id]).collect(),
             assurance,
             // Whoever shows two needs no link from then on: should they take both away, it lifts nothing again.
             by_link: self.by_link && assurance < Assurance::Two,

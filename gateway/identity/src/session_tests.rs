@@ -122,6 +122,20 @@ fn a_handle_opens_its_own_host_and_tenant_only() {
 }
 
 #[test]
+fn a_session_answers_to_the_newest_of_the_names_that_it_had() {
+    let (begun, _, _) = begun();
+    assert_eq!(begun.names().collect::<Vec<_>>(), [begun.id]);
+    let (mut raised, mut had) = (begun.clone(), vec![begun.id]);
+    for seed in 10..30 {
+        raised = raised.stepped_up(&[proof(|factor| Means::Password { factor })], now(), &Fixed::new(seed));
+        had.insert(0, raised.id);
+    }
+    let names: Vec<_> = raised.names().collect();
+    assert_eq!(names, had[..17], "its own, and sixteen of before");
+    assert!(!names.contains(&begun.id), "the oldest are let go");
+}
+
+#[test]
 fn a_step_up_makes_another_session_that_lives_no_longer() {
     let (session, _, _) = begun();
     let later = now().plus(minutes(30));

@@ -8,8 +8,11 @@ use cardea_identity::{
 };
 use cardea_storage::{Linked, StoreFault, Unlinked, Unlinking};
 
-use super::{ChangeFault, Doer, House, subject};
+use super::{Cause, ChangeFault, Doer, House, subject};
 use crate::state::TenantState;
+
+/// As what the sessions are over that rest on what was taken away.
+pub(super) const CHANGED: Cause = Cause::Here(EndReason::FactorChanged);
 
 /// The most that providers' words could be worth.
 pub(crate) struct Vouched {
@@ -154,7 +157,7 @@ impl House {
             let rests = |proof: &Proof| proof.means.rests_on(&id, &account.provider);
             // As of a factor that is removed: what was given on its strength goes with it.
             self.end_programs(tenant, user.id).await?;
-            self.end_what_rests_on(tenant, user.id, rests, (except, doer)).await?;
+            self.end_what_rests_on(tenant, user.id, rests, (except, CHANGED), doer).await?;
             let LinkedIdentity { provider, subject: there, .. } = account.clone();
             self.record(tenant, doer, Event::IdentityUnlinked { user: subject(user), provider, subject: there })
                 .await?;
@@ -210,27 +213,7 @@ impl House {
         let shown = |proof: &Proof| proof.means.factor() == Some(factor);
         // What programs may do was given on the strength of all that the person had: whoever removes a factor may have lost it.
         self.end_programs(tenant, user).await?;
-        self.end_what_rests_on(tenant, user, shown, (except, doer)).await
-    }
-
-    /// Until there is none: one that is raised meanwhile goes on as another.
-    pub(super) async fn end_what_rests_on(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        gone: impl Fn(&Proof) -> bool + Send + Sync,
-        (except, doer): (Option<SessionId>, &Doer),
-    ) -> Result<(), StoreFault> {
-        loop {
-            let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
-            let rests = |session: &&Session| Some(session.id) != except && session.proofs.iter().any(&gone);
-            let resting: Vec<_> = open.iter().filter(rests).map(|session| session.id).collect();
-            if resting.is_empty() {
-                return Ok(());
-            }
-            for id in resting {
-                self.end_session(tenant, id, EndReason::FactorChanged, doer).await?;
-            }
-        }
+        self.end_what_rests_on(tenant, user, shown, (except, CHANGED), doer).await?;
+        Ok(())
     }
 }

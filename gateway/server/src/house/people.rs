@@ -1,4 +1,4 @@
-//! What is done to people and their sessions, in one place each: the change, the eviction from memory, the entry.
+//! What is done to people, in one place each: the change, the eviction from memory, the entry.
 
 use std::{fmt, sync::Arc};
 
@@ -7,17 +7,13 @@ use cardea_core::{
     Diagnostic, GroupId, SessionId, TenantId, Timestamp, UserId, attributes, caller::UserFacts, diagnostic::nearest,
 };
 use cardea_identity::{
-    Email, Factor, Status, Ticket, TicketHash, User,
-    invitation::Invitation,
-    oauth2::grant::{GrantEnd, GrantEndReason},
-    one_time::Purpose,
-    session::{End, EndReason},
+    Email, Factor, Status, Ticket, TicketHash, User, invitation::Invitation, one_time::Purpose, session::EndReason,
 };
 use cardea_proxy::{Changed, live_token::Ended};
 use cardea_storage::{Inserted, StoreFault, TicketKind, TicketRecord};
 
 use super::{Doer, House};
-use crate::{mail::Notice, state::TenantState};
+use crate::state::TenantState;
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -112,103 +108,6 @@ fn listed(groups: &[&str]) -> String {
 }
 
 impl House {
-    /// Ends one session, whoever holds it. Tells whether it was live until now.
-    pub async fn end_session(
-        &self,
-        tenant: &TenantId,
-        id: SessionId,
-        why: EndReason,
-        doer: &Doer,
-    ) -> Result<bool, StoreFault> {
-        let Some(session) = self.shared.session(tenant, id).await? else { return Ok(false) };
-        if why == EndReason::Reuse && session.ended.is_none() {
-            // Whoever copied one cookie of that browser may have copied them all. First, since where it fails the session is as it was,
-            // and found out again.
-            self.forget_devices(tenant, session.user, |_, _| true, (why.as_str(), doer)).await?;
-        }
-        let ended = self.shared.session_end(tenant, id, End { at: self.now(), why }).await?;
-        self.forget_session(id);
-        if let Some(proxy) = self.proxy() {
-            proxy.cut(id);
-        }
-        if !ended {
-            return Ok(false);
-        }
-        if matches!(why, EndReason::Reuse | EndReason::Administrator | EndReason::FactorChanged) {
-            self.end_grants_given_in(tenant, session.user, |given| given == id).await?;
-        }
-        let event = if why == EndReason::Reuse {
-            let whose = self.subject_of(tenant, session.user).await?;
-            self.notify(tenant, whose, Notice::SessionReused);
-            Event::SessionReuse { user: session.user, session: id }
-        } else {
-            let user = self.subject_of(tenant, session.user).await?;
-            match why {
-                EndReason::SignedOut => Event::SignedOut { user, everywhere: false, sessions: 1 },
-                _ => Event::SessionEnded { user, session: Some(id), cause: why.as_str().into(), sessions: 1 },
-            }
-        };
-        self.record(tenant, doer, event).await?;
-        Ok(true)
-    }
-
-    /// Ends a user's sessions, but one if given; tells how many ended. Where it is all, no device of theirs is remembered either.
-    pub async fn end_sessions_of_user(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        except: Option<SessionId>,
-        why: EndReason,
-        doer: &Doer,
-    ) -> Result<u64, StoreFault> {
-        if except.is_none() {
-            self.forget_devices(tenant, user, |_, _| true, (why.as_str(), doer)).await?;
-        }
-        let ended = self.end_quietly(tenant, user, except, why).await?;
-        if ended == 0 && except.is_some() {
-            // Nothing happened: said again and again it would push out of sight what did.
-            return Ok(0);
-        }
-        let user = self.subject_of(tenant, user).await?;
-        let event = match why {
-            EndReason::SignedOut => Event::SignedOut { user, everywhere: except.is_none(), sessions: ended },
-            _ => Event::SessionEnded { user, session: None, cause: why.as_str().into(), sessions: ended },
-        };
-        self.record(tenant, doer, event).await?;
-        Ok(ended)
-    }
-
-    pub(super) async fn end_quietly(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        except: Option<SessionId>,
-        why: EndReason,
-    ) -> Result<u64, StoreFault> {
-        let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
-        let ended = self.shared.end_all_of_user(tenant, user, except, End { at: self.now(), why }).await?;
-        match except {
-            None => self.end_programs(tenant, user).await?,
-            Some(here) => self.end_grants_given_in(tenant, user, |session| session != here).await?,
-        }
-        self.forget_user(user);
-        for session in open.iter().filter(|session| Some(session.id) != except) {
-            self.forget_session(session.id);
-        }
-        Ok(ended)
-    }
-
-    /// Ends all that a user let programs do, access keys included; an entry tells it where there was anything.
-    pub(super) async fn end_programs(&self, tenant: &TenantId, user: UserId) -> Result<(), StoreFault> {
-        let end = GrantEnd { at: self.now(), why: GrantEndReason::Account };
-        let programs = self.store.end_programs_of(tenant, user, end).await?;
-        if programs > 0 {
-            let user = self.subject_of(tenant, user).await?;
-            self.record(tenant, &Doer::gateway(), Event::ProgramsEnded { user, programs }).await?;
-        }
-        Ok(())
-    }
-
     /// Suspends a user and ends every session; tells how many ended. May be done again: what broke off half-way is made
     /// whole.
     pub async fn suspend_user(&self, tenant: &TenantId, id: UserId, doer: &Doer) -> Result<u64, ChangeFault> {

@@ -11,7 +11,7 @@ use cardea_identity::{
 };
 use cardea_storage::{StoreFault, TicketKind, TicketRecord};
 
-use super::{Doer, House, subject};
+use super::{Doer, House, accounts::CHANGED, subject};
 use crate::state::TenantState;
 
 /// Who signs in, and where.
@@ -201,7 +201,8 @@ impl House {
             return Ok(());
         }
         let stood_in = |proof: &Proof| devices.iter().any(|device| device.stood_in(proof));
-        self.end_what_rests_on(tenant, user, stood_in, (except, doer)).await
+        self.end_what_rests_on(tenant, user, stood_in, (except, CHANGED), doer).await?;
+        Ok(())
     }
 }
 

@@ -3,16 +3,16 @@
 use cardea_audit::Event;
 use cardea_core::{ProviderId, TenantId, UserId};
 use cardea_identity::{
-    LinkedAccount, LinkedIdentity, Session, TicketHash, User,
+    LinkedAccount, LinkedIdentity, TicketHash, User,
     assurance::Proof,
     oauth2::grant::GrantEndReason,
     one_time::{OneTime, Purpose},
-    session::{End, EndReason},
+    session::EndReason,
     signals::session_name,
 };
 use cardea_storage::StoreFault;
 
-use super::{Doer, House, subject};
+use super::{Cause, Doer, House, subject};
 use crate::state::TenantState;
 
 /// What a provider said.
@@ -137,7 +137,7 @@ impl House {
     }
 
     /// Ends the sessions that rest on an account, of those that may have been begun in the provider's session `sid` where one is
-    /// named. Until there is none: one that is raised meanwhile goes on as another.
+    /// named.
     async fn end_by_word(
         &self,
         tenant: &TenantId,
@@ -147,28 +147,7 @@ impl House {
     ) -> Result<u64, StoreFault> {
         let (id, at) = (account.id(), &account.identity.provider);
         let gone = |proof: &Proof| proof.means.rests_on(&id, at) && sid.is_none_or(|sid| proof.means.given_in(sid));
-        let mut sessions = 0;
-        loop {
-            let open = self.shared.sessions_of_user(tenant, user.id, self.now()).await?;
-            let resting: Vec<&Session> = open.iter().filter(|session| session.proofs.iter().any(&gone)).collect();
-            if resting.is_empty() {
-                return Ok(sessions);
-            }
-            for session in resting {
-                let end = End { at: self.now(), why };
-                let ended = self.shared.session_end(tenant, session.id, end).await?;
-                self.forget_session(session.id);
-                if let Some(proxy) = self.proxy() {
-                    proxy.cut(session.id);
-                }
-                if ended {
-                    let (whose, session) = (subject(user), Some(session.id));
-                    let event = Event::SessionEnded { user: whose, session, cause: "provider".into(), sessions: 1 };
-                    self.record(tenant, doer, event).await?;
-                    sessions += 1;
-                }
-            }
-        }
+        self.end_what_rests_on(tenant, user.id, gone, (None, Cause::Provider(why)), doer).await
     }
 
     /// Ends what programs may do in the name of whom a provider brought, access keys included. Of a person of the pool only what

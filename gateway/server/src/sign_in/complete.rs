@@ -14,7 +14,7 @@ use cardea_identity::{
     hand_over::HandOver,
     one_time::{OneTime, Purpose},
     pool::Factor,
-    session::{End, EndReason, Start},
+    session::{EndReason, Start},
     sign_in::{Aim, Destination, Done, Flow, Known, Step, usable},
 };
 
@@ -223,14 +223,14 @@ impl Visit {
         let (handle, record) = HandleRecord::issue(&session, self.host(), self.now, &**entropy);
         let grounds = shared.session_open((&session, &record), &forgiven, self.now).await?;
         if let Some(before) = self.admitted.session() {
-            self.replace(before.id).await?;
+            self.house.end_replaced(self.id(), before.id).await?;
         }
         // Suspending shuts the door first and then ends the sessions it finds, and so does whoever takes away what this one rests
         // on: it may have slipped between.
         match grounds {
             Grounds::Stand => Ok((session, cookie::set_handle(&handle, self.house.is_secure()))),
             Grounds::NoEntry => {
-                self.replace(session.id).await?;
+                self.house.end_replaced(self.id(), session.id).await?;
                 Err(Reason::UserSuspended.into())
             }
             Grounds::Gone => {
@@ -249,13 +249,6 @@ impl Visit {
         let raising = Raising { tenant: &self.tenant, user, session: old, proofs, now: self.now };
         let raised = self.house.raise(&raising, doer).await?;
         Ok(raised.ok_or(Reason::SessionEnded)?)
-    }
-
-    async fn replace(&self, old: SessionId) -> Result<(), No> {
-        let end = End { at: self.now, why: EndReason::Replaced };
-        self.house.shared.session_end(self.id(), old, end).await?;
-        self.house.forget_session(old);
-        Ok(())
     }
 
     /// The address that ends a sign-in: the destination itself at this host, else by a one-time code to its host.

@@ -102,14 +102,14 @@ pub trait SharedState: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreFault>;
 
-    /// Ends all of a user's sessions, but one if given; tells how many ended.
+    /// Ends all of a user's sessions, but one if given; tells which ended: each is told to one caller.
     async fn end_all_of_user(
         &self,
         tenant: &TenantId,
         user: UserId,
         except: Option<SessionId>,
         end: End,
-    ) -> Result<u64, StoreFault>;
+    ) -> Result<Vec<SessionId>, StoreFault>;
 
     /// How many sessions of a tenant have neither ended nor reached their greatest age.
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault>;

@@ -133,7 +133,7 @@ impl SharedState for RedisShared {
         // One that Redis does not know may be one that it has forgotten, and comes back.
         let until = expires.map_or(end.at.plus(LINGER_IN_REDIS), |at| dropped(Timestamp::from_micros(at)));
         self.store.sessions_ended(tenant, &[(id, until)], end).await?;
-        Ok(self.mark_ended(tenant, &[id], end).await? == 1)
+        Ok(!self.mark_ended(tenant, &[id], end).await?.is_empty())
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
@@ -181,7 +181,7 @@ impl SharedState for RedisShared {
         user: UserId,
         except: Option<SessionId>,
         end: End,
-    ) -> Result<u64, StoreFault> {
+    ) -> Result<Vec<SessionId>, StoreFault> {
         let live = self.live(tenant, user, end.at).await?;
         let ids: Vec<_> = live.iter().map(|session| session.id).filter(|id| Some(*id) != except).collect();
         let spared = except.map(|id| id.to_string()).unwrap_or_default();

@@ -17,13 +17,20 @@ impl RedisShared {
         [self.keys.session(tenant, *id), self.keys.sessions_of(tenant, *user), self.keys.sessions(tenant)]
     }
 
-    /// Marks sessions as ended that are so in SQL; tells how many were not marked.
-    pub(super) async fn mark_ended(&self, tenant: &TenantId, ids: &[SessionId], end: End) -> Result<u64, StoreFault> {
+    /// Marks sessions as ended that are so in SQL; tells which were not marked.
+    pub(super) async fn mark_ended(
+        &self,
+        tenant: &TenantId,
+        ids: &[SessionId],
+        end: End,
+    ) -> Result<Vec<SessionId>, StoreFault> {
         if ids.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let keys: Vec<_> = ids.iter().map(|id| self.keys.session(tenant, *id)).collect();
-        self.run(&self.scripts.end_all, &keys, &[&end.at.as_micros().to_string(), end.why.as_str()]).await
+        let at = end.at.as_micros().to_string();
+        let marked: Vec<usize> = self.run(&self.scripts.end_all, &keys, &[&at, end.why.as_str()]).await?;
+        Ok(marked.into_iter().filter_map(|nth| ids.get(nth.checked_sub(1)?).copied()).collect())
     }
 
     /// A session as Redis knows it.

@@ -101,8 +101,8 @@ impl SharedState for SqlShared {
 
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
         let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
-                   WHERE tenant = $1 AND ended_at IS NULL AND id = $4";
-        Ok(self.end(sql, tenant, end, &[id.to_string()], &Change::Session(id)).await? == 1)
+                   WHERE tenant = $1 AND ended_at IS NULL AND id = $4 RETURNING id";
+        Ok(self.end(sql, tenant, end, &[id.to_string()], &Change::Session(id)).await?.len() == 1)
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
@@ -150,9 +150,9 @@ impl SharedState for SqlShared {
         user: UserId,
         except: Option<SessionId>,
         end: End,
-    ) -> Result<u64, StoreFault> {
+    ) -> Result<Vec<SessionId>, StoreFault> {
         let sql = "UPDATE sessions SET ended_at = $2, ended_why = $3, version = version + 1 \
-                   WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2 AND user_id = $4 AND id <> $5";
+                   WHERE tenant = $1 AND ended_at IS NULL AND expires_at > $2 AND user_id = $4 AND id <> $5 RETURNING id";
         let except = except.map(|id| id.to_string()).unwrap_or_default();
         self.end(sql, tenant, end, &[user.to_string(), except], &Change::SessionsOf(user)).await
     }
@@ -246,7 +246,7 @@ const SWEEP: &[&str] = &[
 ];
 
 impl SqlShared {
-    /// Ends the sessions that `sql` names by tenant (`$1`) and `values` (from `$4` on), and announces it.
+    /// Ends the sessions that `sql` names by tenant (`$1`) and `values` (from `$4` on) and gives back, and announces it.
     async fn end(
         &self,
         sql: &'static str,
@@ -254,12 +254,17 @@ impl SqlShared {
         end: End,
         values: &[String],
         change: &Change,
-    ) -> Result<u64, StoreFault> {
+    ) -> Result<Vec<SessionId>, StoreFault> {
         let mut tx = self.0.write().await?;
         let query = sqlx::query(sql).bind(tenant.as_str()).bind(end.at.as_micros()).bind(end.why.as_str());
         let query = values.iter().fold(query, |query, value| query.bind(value.clone()));
-        let ended = query.execute(&mut *tx).await?.rows_affected();
-        finish(tx, tenant, ended, change, end.at).await
+        let rows = query.fetch_all(&mut *tx).await?;
+        let ended = rows.iter().map(|row| row.parsed("id", SessionId::parse)).collect::<Result<Vec<_>, _>>()?;
+        if !ended.is_empty() {
+            announce(&mut tx, Some(tenant), change, end.at).await?;
+            tx.commit().await?;
+        }
+        Ok(ended)
     }
 }
 
@@ -285,20 +290,6 @@ async fn insert(
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-async fn finish(
-    mut tx: Writing,
-    tenant: &TenantId,
-    ended: u64,
-    change: &Change,
-    at: Timestamp,
-) -> Result<u64, StoreFault> {
-    if ended > 0 {
-        announce(&mut tx, Some(tenant), change, at).await?;
-        tx.commit().await?;
-    }
-    Ok(ended)
 }
 
 /// The session of a row: what may change without a new version has columns of its own.

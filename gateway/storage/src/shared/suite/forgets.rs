@@ -54,7 +54,7 @@ async fn what_was_over_stays_over_where_redis_comes_back_from_before() {
     let after = session("acme", ada(), at, 8);
     assert!(under.ours.session_end(&acme, ended.id, out).await.unwrap());
     assert!(under.ours.session_replace(replaced.id, ends(EndReason::Replaced, 61), &after).await.unwrap());
-    assert_eq!(under.ours.end_all_of_user(&acme, bob, None, out).await.unwrap(), 1);
+    assert_eq!(under.ours.end_all_of_user(&acme, bob, None, out).await.unwrap(), [all.id]);
     assert!(under.ours.handle_offer(&record, &next, &lives).await.unwrap());
     assert!(under.ours.handle_shown(&next, at).await.unwrap());
     assert!(under.ours.take(&acme, Purpose::Flow, &flow(1).hash, t0()).await.unwrap().is_some());
