@@ -2,7 +2,7 @@
 
     mtls.py PORT FOLDER SPIFFE_ID
 
-Answers whoever shows a certificate for SPIFFE_ID, and tells the serials of both certificates.
+Answers whoever shows a certificate for SPIFFE_ID, and tells the serials of both certificates. What it is told by POST it says in a line.
 """
 import http.server
 import json
@@ -30,6 +30,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("connection", "close")
         self.end_headers()
         self.wfile.write(body)
+        return status == 200
+
+    def do_POST(self):
+        said = self.rfile.read(int(self.headers["content-length"])).decode()
+        if self.do_GET():
+            print("told", self.path, said, flush=True)
 
     def log_message(self, *_):
         pass

@@ -167,6 +167,12 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             shared.open.fetch_sub(1, Ordering::SeqCst);
             ended
         }
+        // It is well from the third request on.
+        "fail-twice" => {
+            let count = shared.heard.lock().unwrap_or_else(PoisonError::into_inner).len();
+            let what = if count > 2 { "ok" } else { "fail" };
+            stream.write_all(answers::answer(what, &heard).as_bytes()).await
+        }
         what => stream.write_all(answers::answer(what, &heard).as_bytes()).await,
     }
 }

@@ -123,6 +123,41 @@ async fn a_token_enrols_one_service_of_its_own_tenant_once() -> Story {
     Ok(())
 }
 
+/// A service that keeps sessions of its own is told of their end by the same proof of who speaks: by the gateway, and by a command, which
+/// has a certificate of its own for it.
+#[tokio::test]
+async fn a_service_behind_mtls_is_told_of_logouts_by_the_same_proof() -> Story {
+    let upstream = Upstream::start().await?;
+    let port = free_port()?;
+    let app = format!(
+        "id = \"plain\"\nname = \"Plain\"\nhosts = [\"plain.acme.localhost\"]\nback_channel_logout = \"/over\"\n\n[upstream]\n\
+         url = \"https://127.0.0.1:{port}\"\nspiffe_id = \"spiffe://acme.cardea.internal/service/plain\"\n"
+    );
+    let gateway = Plan::before(upstream.port).file("tenants/acme/apps/plain.toml", &app).start().await?;
+    let on = &gateway.on;
+    token(on, "acme", "plain", "token").await?;
+    let (status, _, err) = enrol(on, "acme.localhost", "token", "tls").await?;
+    assert_eq!(status, 0, "{err}");
+    let mut service = python("python");
+    service.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/services/mtls.py")).arg(port.to_string());
+    service.arg(on.path("tls")).arg("spiffe://acme.cardea.internal/gateway");
+    let mut service = Process::start(service, &on.path("service.log"))?;
+    service.line(|line| (line == "ready").then_some(())).await?;
+
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let (mut client, _) = mira.opens(&gateway.at("echo.acme", "/x")?).await?;
+    let out = client.send(http::Method::POST, &gateway.at("acme", "/sign-out")?, None).await?;
+    assert_eq!(out.status, 200, "{}", out.body);
+    let told = |line: &str| line.strip_prefix("told /over logout_token=").map(str::to_owned);
+    let first = service.line(told).await?;
+    let (status, _, err) = on.cardea(&["user", "--tenant", "acme", "end-sessions", "mira@acme.example"]).await?;
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_ne!(service.line(told).await?, first);
+    let log = on.log("acme").await?;
+    assert!(log.iter().all(|entry| entry["event"]["kind"] != "logout-untold"), "{log:?}");
+    Ok(())
+}
+
 /// A service that nobody here wrote, behind mTLS, while both its certificate and the gateway's are renewed.
 #[tokio::test]
 async fn certificates_are_renewed_while_requests_flow_and_none_fails() -> Story {

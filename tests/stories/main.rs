@@ -20,6 +20,7 @@ mod hand_over;
 mod limits;
 mod linking;
 mod log;
+mod logout;
 mod machines;
 mod mail;
 mod oauth2;

@@ -112,6 +112,7 @@ export interface App {
   headers?: Record<string, string>;
   unmatched?: "app" | "deny";
   websocket_origins?: string[];
+  back_channel_logout?: string;
   rewrite?: { strip_prefix?: string; add_prefix?: string; request?: HeaderRewrite; response?: HeaderRewrite };
   cors?: { origins: string[]; methods?: string[]; headers?: string[]; exposed?: string[]; credentials?: boolean; max_age?: number };
   hardening?: { on?: boolean; content_type_options?: boolean; referrer_policy?: boolean; frame_options?: boolean; cache_control?: boolean; hide_server?: boolean };

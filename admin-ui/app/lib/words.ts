@@ -69,6 +69,7 @@ const EVENTS: Record<string, string> = {
   "device-forgotten": "Remembered devices forgotten",
   "mail-sent": "Letter sent",
   "mail-failed": "Letter not sent",
+  "logout-untold": "App not told of a session's end",
   "policy-activated": "Policies activated",
   "policy-refused": "Policies refused",
   "resources-applied": "Resources applied",

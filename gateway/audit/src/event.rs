@@ -331,6 +331,17 @@ events! {
         /// Why, without what the server said: that may name others.
         detail: String,
     }
+    /// An app was not told that a session is over; nobody tries again.
+    LogoutUntold = "logout-untold" {
+        /// The app.
+        app: AppId,
+        /// Whose session.
+        user: Subject,
+        /// The session, by the name that the app was to be told.
+        session: SessionId,
+        /// Why, without what the app said: that may name others.
+        detail: String,
+    }
     /// A known person showed a factor that does not verify, at sign-in, step-up or enrolment.
     FactorRefused = "factor-refused" {
         /// Whose.
@@ -585,6 +596,7 @@ impl Event {
     pub fn app(&self) -> Option<&AppId> {
         match self {
             Self::Request(request) => request.app.as_ref(),
+            Self::LogoutUntold { app, .. } => Some(app),
             _ => None,
         }
     }

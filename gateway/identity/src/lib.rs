@@ -15,6 +15,7 @@ pub mod hand_over;
 pub mod import;
 pub mod invitation;
 pub mod keys;
+pub mod logout;
 pub mod oauth2;
 pub mod oidc;
 pub mod one_time;

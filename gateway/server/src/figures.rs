@@ -71,6 +71,7 @@ fn labels(what: What, taken: bool) -> ReloadLabels {
 pub(crate) fn register(house: &Arc<House>, registry: &mut Registry) {
     house.observing.counts().register(registry);
     house.mail.counts.register(registry);
+    house.logouts.counts.register(registry);
     house.rate_rounds.register(registry);
     registry.register("cardea_reloads", "Changes taken over, or refused, while running", house.reloads.0.clone());
     let help = "Processor time spent on hashing passwords and comparing them";

@@ -49,6 +49,7 @@ use crate::{
     ca::Ca,
     config::{Config, Kept},
     figures::Reloads,
+    logout::{self, Logouts},
     mail::{self, Mail},
     observing::Observing,
     outgoing::OutgoingClient,
@@ -113,6 +114,8 @@ pub struct House {
     pub http: OutgoingClient,
     /// Letters to people.
     pub(crate) mail: Mail,
+    /// What apps are to be told of sessions that are over.
+    pub(crate) logouts: Logouts,
     /// What is known of the tenants' identity providers.
     pub providers: crate::sign_in::Providers,
     /// What is known of those who send security events in providers' place.
@@ -247,6 +250,7 @@ impl House {
             tokens: TokenCache::new(config.limits.sessions_cached),
             http,
             mail,
+            logouts: Logouts::default(),
             providers: crate::sign_in::Providers::default(),
             transmitters: crate::signals::Transmitters::default(),
             pace: crate::sign_in::Pace::default(),
@@ -273,7 +277,7 @@ impl House {
             tracing::error!(left, "changes were still under way when the time to drain was over");
         }
         if let Some(me) = self.me.upgrade() {
-            mail::finish(&me).await;
+            tokio::join!(mail::finish(&me), logout::finish(&me));
         }
         if let Err(error) = self.log.finish(LAST_WRITES).await {
             tracing::error!(error = %with_causes(&error), "entries were left unwritten");

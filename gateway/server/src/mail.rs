@@ -9,7 +9,6 @@
 mod figures;
 mod letter;
 mod post;
-mod queue;
 
 use std::sync::Arc;
 
@@ -23,13 +22,13 @@ use crate::{
     House,
     config::MailConfig,
     house::{Doer, FactorLink, Invited, subject, with_causes},
+    queue::{Queue, Waits},
     state::TenantState,
 };
 
 use figures::{Counts, Outcome};
 pub(crate) use letter::{Letter, Notice};
 use post::Carrier;
-use queue::Queue;
 
 /// Letters that may wait. A thousand: what a slow mail server takes in a few minutes, and a megabyte.
 const WAITING: usize = 1_000;
@@ -42,7 +41,7 @@ const LAST_LETTERS: std::time::Duration = std::time::Duration::from_secs(15);
 pub(crate) struct Mail {
     /// None where no mail is configured: then no letter is written.
     carrier: Option<Carrier>,
-    queue: Queue,
+    queue: Queue<Wanted>,
     hands: Arc<Semaphore>,
     pub(crate) counts: Counts,
 }
@@ -109,12 +108,20 @@ impl Wanted {
             Self::Letter(one) => one.letter.kind(),
         }
     }
+}
 
-    const fn tenant(&self) -> &TenantId {
+impl Waits for Wanted {
+    fn tenant(&self) -> &TenantId {
         match self {
             Self::Code(one) => &one.tenant,
             Self::Letter(one) => &one.tenant,
         }
+    }
+
+    /// A code that does not come is asked for again; what happened to an account is told once, and a stranger can ask for codes at
+    /// will.
+    fn gives_way(&self) -> bool {
+        matches!(self, Self::Code(_))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     ext_authz::{self, ExtAuthz},
     figures,
     house::Own,
-    mail,
+    logout, mail,
     ops::{LogFigures, Ops},
     rates, reload,
 };
@@ -157,6 +157,7 @@ impl Running {
         running.beside.spawn(reload::watch(Arc::clone(&running.house)));
         running.beside.spawn(reload::housekeeping(Arc::clone(&running.house)));
         running.beside.spawn(mail::deliver(Arc::clone(&running.house)));
+        running.beside.spawn(logout::deliver(Arc::clone(&running.house)));
         running.beside.spawn(rates::share(Arc::clone(&running.house)));
         running.beside.spawn(ca::keep(Arc::clone(&running.house)));
         reload::say(&running.house).await;

@@ -9,7 +9,7 @@ use std::{
 
 use cardea_audit::PolicyRef;
 use cardea_core::{
-    Diagnostic, Diagnostics, TenantId, Timestamp,
+    AppId, Diagnostic, Diagnostics, TenantId, Timestamp,
     resources::{AppSpec, Bundle, Logo, PolicyText, TenantBundle, TenantSpec, UpstreamSpec},
 };
 use cardea_policy::{AppModel, Engine, Sources, built_in};
@@ -207,6 +207,11 @@ impl TenantState {
         self.bundle.tenant.sign_in_host == host || self.app_at(host).is_some()
     }
 
+    /// An app as the request path knows it.
+    pub(crate) fn app(&self, id: &AppId) -> Option<&Arc<App>> {
+        self.apps.iter().find(|app| app.spec.id == *id)
+    }
+
     /// The app that answers at a host.
     pub fn app_at(&self, host: &str) -> Option<&AppSpec> {
         self.bundle.apps.values().find(|app| app.hosts.iter().any(|one| one == host))
@@ -277,7 +282,7 @@ pub(crate) fn apps(
 }
 
 fn own_apps(engine: &Engine) -> Result<OwnApps, Diagnostics> {
-    let ours = |which, id: &cardea_core::AppId| model(engine, id).map(|model| Arc::new(App::ours(which, model)));
+    let ours = |which, id: &AppId| model(engine, id).map(|model| Arc::new(App::ours(which, model)));
     Ok(OwnApps {
         sign_in: ours(OwnApp::SignIn, &built_in::sign_in())?,
         portal: ours(OwnApp::Portal, &built_in::portal())?,
@@ -287,7 +292,7 @@ fn own_apps(engine: &Engine) -> Result<OwnApps, Diagnostics> {
     })
 }
 
-fn model(engine: &Engine, id: &cardea_core::AppId) -> Result<Arc<AppModel>, Diagnostics> {
+fn model(engine: &Engine, id: &AppId) -> Result<Arc<AppModel>, Diagnostics> {
     engine.app(id).cloned().ok_or_else(|| Diagnostic::new("policies", format!("app `{id}` was not compiled")).into())
 }
 

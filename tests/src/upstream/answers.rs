@@ -10,6 +10,9 @@ pub(super) fn answer(what: &str, heard: &Heard) -> String {
         "hello" => with_length("", "hello"),
         // RFC 8297: the answer itself follows in its own time.
         "hints" => format!("HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n{}", with_length("", "hello")),
+        "refuse" => with_length("", "no").replacen("200 OK", "400 Bad Request", 1),
+        "redirect" => with_length("location: /followed\r\n", "").replacen("200 OK", "302 Found", 1),
+        "fail" => with_length("", "no").replacen("200 OK", "500 Internal Server Error", 1),
         "part" => part(heard),
         "echo" => echo(heard),
         _ => with_length("", "ok\n"),

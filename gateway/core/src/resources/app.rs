@@ -12,6 +12,7 @@ mod cors;
 mod forward_auth;
 mod hardening;
 mod limits;
+mod logout;
 mod rewrite;
 mod upstream;
 
@@ -60,6 +61,9 @@ pub struct AppSpec {
     /// Other origins whose pages may open WebSockets here, as in `[cors]`. None: only the app's own pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub websocket_origins: Vec<String>,
+    /// The path at which the service is told that a session is over, as the service itself knows it; it is told nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_channel_logout: Option<String>,
     /// The service behind it; absent where another proxy carries the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamSpec>,
@@ -111,6 +115,7 @@ impl AppSpec {
             start_path: root_path(),
             unmatched: Unmatched::App,
             websocket_origins: Vec::new(),
+            back_channel_logout: None,
             upstream: None,
             limits: AppLimits::default(),
             rates: AppRates::default(),
@@ -237,6 +242,9 @@ impl Resource for AppSpec {
                 upstream.iter().for_each(|upstream| upstream::check(source, upstream, &mut found));
                 asked.iter().for_each(|asked| forward_auth::check(source, self, asked, &mut found));
             }
+        }
+        if let Some(path) = &self.back_channel_logout {
+            logout::check(source, self, path, &mut found);
         }
         limits::check(source, &self.limits, &mut found);
         self.rates.check(source, &mut found);

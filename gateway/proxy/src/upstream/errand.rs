@@ -108,7 +108,7 @@ impl Errand {
     }
 
     /// A connection to some address.
-    async fn linked(&mut self, upstream: &Arc<Upstream>) -> Result<(Load, Link), Reason> {
+    pub(super) async fn linked(&mut self, upstream: &Arc<Upstream>) -> Result<(Load, Link), Reason> {
         loop {
             let load = match self.load.take() {
                 Some(load) => load,

@@ -1,7 +1,7 @@
 //! Carrying an admitted request to its service and the answer back.
 //!
 //! INVARIANT: [`forward`] and [`websocket::open`] take a [`Permit`] by value; there is no other way from here to a service
-//! for what anybody asked. The only requests of our own are those of `minding`, which carry nothing of a caller's.
+//! for what anybody asked. The only requests of our own are those of `minding` and `telling`, which carry nothing of a caller's.
 //!
 //! A service has addresses ([`fleet`]), an address has connections ([`pool`]). The usual way of a request, onto a kept
 //! connection of a fit address, takes one lock and makes nothing new; whatever else may happen is boxed in `errand`.
@@ -35,6 +35,7 @@ pub(crate) mod pool;
 mod room;
 pub(crate) mod silence;
 mod sticky;
+mod telling;
 pub mod tls;
 pub(crate) mod upload;
 pub(crate) mod websocket;
@@ -48,6 +49,7 @@ use pool::{Lease, Needs};
 use room::Room;
 pub use room::TenantRoom;
 pub use sticky::StickyKey;
+pub use telling::Telling;
 use upload::Progress;
 
 /// How the connection to a service is protected.

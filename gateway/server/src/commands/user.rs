@@ -11,7 +11,7 @@ use cardea_identity::{Email, Status, User, session::EndReason};
 use cardea_storage::{Store, UserQuery};
 use serde_json::{Value, json};
 
-use super::{Context, Ended, Failure, Outcome, counted, only, say, say_json, to_the_end, wanted};
+use super::{Context, Ended, Failure, Outcome, counted, only, remark, say, say_json, to_the_end, wanted};
 use crate::{
     House,
     commands::serve::open_failure,
@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Invite, import, list, show, suspend, reset and delete people of a tenant's pool, let them add factors, and end their sessions. A
-/// running gateway takes each change over within a second.
+/// running gateway takes each change over within a second. Apps with `back_channel_logout` are told of sessions that are over before the
+/// command ends, for eight seconds at the most; what they were not told is said on standard error.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The tenant; may be left out where there is only one.
@@ -166,7 +167,13 @@ pub async fn run(arguments: Arguments, context: &Context) -> Ended {
             let house = House::open_to_change(config, Arc::clone(&context.clock), Arc::clone(&context.entropy));
             let house = house.await.map_err(open_failure)?;
             let ended = make(&house, named, change, context).await;
-            house.close().await;
+            let untold = house.close_changed().await;
+            if untold > 0 {
+                let times = counted(untold, ["time", "times"]);
+                remark(format_args!(
+                    "an app was not told of a session that is over, {times}: entries `logout-untold` say which, and why"
+                ));
+            }
             ended
         }
     }

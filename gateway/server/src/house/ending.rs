@@ -1,8 +1,8 @@
-//! The ends of sessions, in one place: the store first, then whoever holds them in memory, what programs may do by them, and the
-//! entry.
+//! The ends of sessions, in one place: the store first, then whoever holds them in memory, the apps that want to be told, what
+//! programs may do by them, and the entry.
 //!
 //! INVARIANT: nothing else ends a session, but where another takes its place that goes on as the same ([`House::raise`],
-//! [`House::follow_link`]): that one keeps the names it had.
+//! [`House::follow_link`]): that one keeps the names that the other had, and apps are told of each when it is over.
 
 use cardea_audit::{Event, Subject};
 use cardea_core::{SessionId, TenantId, UserId};
@@ -99,13 +99,16 @@ impl House {
         Ok(())
     }
 
-    /// Ends one session in the store and everywhere in memory; true for exactly one caller.
+    /// Ends one session in the store and everywhere in memory, and tells the apps; true for exactly one caller.
     async fn end_in_store(&self, session: &Session, why: EndReason) -> Result<bool, StoreFault> {
         let end = End { at: self.now(), why };
         let ended = self.shared.session_end(&session.tenant, session.id, end).await?;
         self.forget_session(session.id);
         if let Some(proxy) = self.proxy() {
             proxy.cut(session.id);
+        }
+        if ended {
+            self.tell_apps(&session.tenant, session.user, std::slice::from_ref(session), end).await;
         }
         Ok(ended)
     }
@@ -147,6 +150,15 @@ impl House {
         let open = self.shared.sessions_of_user(tenant, user, self.now()).await?;
         let end = End { at: self.now(), why };
         let ended = self.shared.end_all_of_user(tenant, user, except, end).await?;
+        let mut gone = Vec::with_capacity(ended.len());
+        for id in &ended {
+            match open.iter().find(|session| session.id == *id) {
+                Some(session) => gone.push(session.clone()),
+                // Begun after the others were read. It has ended, whether or not it can be read now.
+                None => gone.extend(self.shared.session(tenant, *id).await.ok().flatten()),
+            }
+        }
+        self.tell_apps(tenant, user, &gone, end).await;
         match except {
             None => self.end_programs(tenant, user).await?,
             Some(here) => self.end_grants_given_in(tenant, user, |session| session != here).await?,

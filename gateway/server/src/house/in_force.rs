@@ -67,7 +67,7 @@ impl House {
         Ok((seq, state, snapshot))
     }
 
-    fn sheet<'a>(
+    pub(super) fn sheet<'a>(
         &'a self,
         config: &'a Config,
         read: Legible,

@@ -264,7 +264,7 @@ impl House {
         Ok(invitation.check(&user, &factors).is_ok().then_some((user, factors)))
     }
 
-    pub(super) async fn subject_of(&self, tenant: &TenantId, id: UserId) -> Result<Subject, StoreFault> {
+    pub(crate) async fn subject_of(&self, tenant: &TenantId, id: UserId) -> Result<Subject, StoreFault> {
         let user = self.store.user(tenant, id).await?;
         Ok(user.as_ref().map_or_else(|| Subject { id, email: String::new() }, subject))
     }

@@ -1,11 +1,11 @@
 //! What commands read that change nothing, and what they read of a tenant before they change something: the store as it
 //! stands. No key or certificate is made, since nothing is served.
 
-use cardea_core::Timestamp;
+use cardea_core::{TenantId, Timestamp};
 use cardea_proxy::upstream::StickyKey;
 use cardea_storage::{Legible, Store, StoreFault};
 
-use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, OperatorKey, transport};
+use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, OperatorKey, transport, with_causes};
 use crate::{
     config::Config,
     state::{Sheet, State},
@@ -39,20 +39,53 @@ pub async fn store_to_read(config: &Config) -> Result<Store, OpenFault> {
 
 impl House {
     /// Opens everything below the state folder to change something from the command line: the tenants are known, and
-    /// nothing is made ready to serve them.
+    /// nothing is made ready to serve them. [`House::close_changed`] lets go of it.
     pub async fn open_to_change(
         config: Config,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<Self>, OpenFault> {
-        let house = Self::unprepared(config, clock, entropy).await?;
+        let house = Self::unprepared(Config { machines: None, ..config }, clock, entropy).await?;
         let state = state(&house.store, &house.config, house.now()).await.map_err(fault(&house.config))?;
         house.state.store(Arc::new(state));
         Ok(house)
     }
+
+    /// Lets go of a house that was opened to change something, once apps were told of the sessions that are over by it, in the time
+    /// that there is for that. Tells how many words to apps were given up; an entry names each.
+    pub async fn close_changed(self: &Arc<Self>) -> u64 {
+        let waiting = self.logouts.waiting();
+        if !waiting.is_empty()
+            && let Err(error) = self.reach(&waiting).await
+        {
+            // Then they are given up one by one, since nothing of their tenant is in force.
+            self.state.store(Arc::default());
+            tracing::warn!(error = %with_causes(&error), "apps cannot be reached");
+        }
+        self.close().await;
+        self.logouts.untold()
+    }
+
+    /// Makes ready what reaches the services of these tenants: their keys, and our certificate where they ask for one.
+    async fn reach(self: &Arc<Self>, tenants: &[TenantId]) -> Result<(), OpenFault> {
+        let fault = fault(&self.config);
+        let mut read = self.store.legible().await.map_err(&fault)?;
+        read.bundle.tenants.retain(|id, _| tenants.contains(id));
+        let versions = self.store.active_versions().await.map_err(&fault)?;
+        let mut amiss = self.ca.prepare(self, &read).await?;
+        for (id, why) in self.prepare_keys(tenants.iter()).await? {
+            amiss.entry(id).or_default().extend(why);
+        }
+        let transports = |tenant: &_, upstream: &_| self.transport(tenant, upstream);
+        // As if there were nothing before: what was compiled to be read reaches nobody.
+        let before = State::default();
+        let state = State::compile(&self.sheet(&self.config, read, &versions, amiss, &before, &transports));
+        self.state.store(Arc::new(state));
+        Ok(())
+    }
 }
 
-fn fault(config: &Config) -> impl Fn(StoreFault) -> OpenFault {
+fn fault(config: &Config) -> impl Fn(StoreFault) -> OpenFault + use<> {
     let dir = config.state_dir.display().to_string();
     move |source| OpenFault::Store { dir: dir.clone(), source }
 }

@@ -26,6 +26,7 @@ mod going_away;
 mod invitation;
 mod letters;
 mod limits;
+mod logout;
 mod own_pages;
 mod reading;
 mod reload;

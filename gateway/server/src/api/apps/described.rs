@@ -32,6 +32,8 @@ pub(super) struct App {
     unmatched: Option<String>,
     /// Other origins whose pages may open WebSockets.
     websocket_origins: Option<Vec<String>>,
+    /// The path at which the service is told that a session is over; it is told nothing where absent.
+    back_channel_logout: Option<String>,
     /// The service behind it, and how it is reached; absent where another proxy carries it.
     #[schema(value_type = Option<Object>)]
     upstream: (),

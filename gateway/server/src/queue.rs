@@ -1,41 +1,54 @@
-//! Letters that wait: a line for each tenant, and one letter of each in turn. So whoever fills one tenant's line, with
-//! codes for its people say, keeps no other tenant's letters out, and keeps them waiting for one letter at the most.
+//! What waits to be handed over beside all requests, letters say: a line for each tenant, and one of each in turn. So whoever fills one
+//! tenant's line, with codes for its people say, keeps nothing of another tenant out, and keeps it waiting for one at the most.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cardea_core::TenantId;
 use tokio::sync::Notify;
 
-use super::Wanted;
+/// What may wait in a line.
+pub(crate) trait Waits {
+    /// Whose line it waits in.
+    fn tenant(&self) -> &TenantId;
 
-/// The lines, with room for so many letters in all.
-pub(super) struct Queue {
-    lines: Mutex<Lines>,
-    room: usize,
-    more: Notify,
+    /// Whether it gives way to others of its line, where that has to give something up.
+    fn gives_way(&self) -> bool {
+        false
+    }
 }
 
-#[derive(Default)]
-struct Lines {
+/// The lines, with room for so much in all.
+pub(crate) struct Queue<W> {
+    lines: Mutex<Lines<W>>,
+    room: usize,
+    more: Arc<Notify>,
+}
+
+struct Lines<W> {
     /// None is empty.
-    of: HashMap<TenantId, VecDeque<Wanted>>,
+    of: HashMap<TenantId, VecDeque<W>>,
     /// Whose turn it is: each tenant that has a line, once.
     turn: VecDeque<TenantId>,
     waiting: usize,
 }
 
-impl Queue {
-    pub(super) fn new(room: usize) -> Self {
-        Self { lines: Mutex::default(), room, more: Notify::new() }
+impl<W> Default for Lines<W> {
+    fn default() -> Self {
+        Self { of: HashMap::new(), turn: VecDeque::new(), waiting: 0 }
+    }
+}
+
+impl<W: Waits> Queue<W> {
+    pub(crate) fn new(room: usize) -> Self {
+        Self { lines: Mutex::default(), room, more: Arc::default() }
     }
 
-    /// Puts a letter at the end of its tenant's line. Where there is no room, the longest line gives up its youngest code, or
-    /// where it has none its youngest letter, which is returned: this one, where no line is longer than its own. A code that
-    /// does not come is asked for again; what happened to an account is told once, and a stranger can ask for codes at will.
-    pub(super) fn put(&self, wanted: Wanted) -> Option<Wanted> {
+    /// Puts something at the end of its tenant's line. Where there is no room, the longest line gives up its youngest that gives way, or
+    /// where it has none its youngest, which is returned: this one, where no line is longer than its own.
+    pub(crate) fn put(&self, wanted: W) -> Option<W> {
         let mut lines = self.lines();
         let tenant = wanted.tenant().clone();
         lines.put(wanted);
@@ -45,28 +58,54 @@ impl Queue {
         dropped
     }
 
-    /// The next letter, as soon as there is one. Who is stopped while waiting has taken none.
-    pub(super) async fn next(&self) -> Wanted {
+    /// The next, as soon as there is one. Who is stopped while waiting has taken none.
+    pub(crate) async fn next(&self) -> W {
+        self.next_for(|_| Some(())).await.0
+    }
+
+    /// The next, if one waits.
+    pub(crate) fn next_now(&self) -> Option<W> {
+        self.next_now_for(|_| Some(())).map(|(wanted, ())| wanted)
+    }
+
+    /// The next for which `hand` gives one, as soon as there is one. Those that it has no hand for keep their places, and are looked at
+    /// again when it is told by [`Queue::bell`].
+    pub(crate) async fn next_for<H>(&self, hand: impl Fn(&W) -> Option<H>) -> (W, H) {
         loop {
-            if let Some(wanted) = self.next_now() {
-                return wanted;
+            if let Some(found) = self.next_now_for(&hand) {
+                return found;
             }
             self.more.notified().await;
         }
     }
 
-    /// The next letter, if one waits.
-    pub(super) fn next_now(&self) -> Option<Wanted> {
-        self.lines().next()
+    /// The same, if one waits.
+    pub(crate) fn next_now_for<H>(&self, hand: impl Fn(&W) -> Option<H>) -> Option<(W, H)> {
+        self.lines().next(hand)
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
+    /// Tells whoever waits for the next to look again.
+    pub(crate) fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.more)
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines().waiting == 0
+    }
+
+    /// The tenants for which something waits.
+    pub(crate) fn tenants(&self) -> Vec<TenantId> {
+        self.lines().turn.iter().cloned().collect()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines<W>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lines {
-    fn put(&mut self, wanted: Wanted) {
+impl<W: Waits> Lines<W> {
+    fn put(&mut self, wanted: W) {
         let tenant = wanted.tenant();
         if !self.of.contains_key(tenant) {
             self.turn.push_back(tenant.clone());
@@ -75,24 +114,29 @@ impl Lines {
         self.waiting += 1;
     }
 
-    fn next(&mut self) -> Option<Wanted> {
-        let tenant = self.turn.pop_front()?;
-        let wanted = self.of.get_mut(&tenant)?.pop_front()?;
+    fn next<H>(&mut self, hand: impl Fn(&W) -> Option<H>) -> Option<(W, H)> {
+        let found = self.turn.iter().enumerate().find_map(|(turn, tenant)| {
+            let mut line = self.of.get(tenant)?.iter().enumerate();
+            line.find_map(|(place, wanted)| Some((turn, place, hand(wanted)?)))
+        });
+        let (turn, place, hand) = found?;
+        let tenant = self.turn.remove(turn)?;
+        let wanted = self.of.get_mut(&tenant)?.remove(place)?;
         self.waiting -= 1;
         if self.of.get(&tenant).is_some_and(VecDeque::is_empty) {
             self.of.remove(&tenant);
         } else {
             self.turn.push_back(tenant);
         }
-        Some(wanted)
+        Some((wanted, hand))
     }
 
-    /// The youngest code of the longest line, else its youngest letter; of two lines, that of whoever came last.
-    fn give_up(&mut self, came_last: &TenantId) -> Option<Wanted> {
+    /// The youngest of the longest line that gives way, else its youngest; of two lines, that of whoever came last.
+    fn give_up(&mut self, came_last: &TenantId) -> Option<W> {
         let longest = self.of.iter().max_by_key(|(tenant, line)| (line.len(), *tenant == came_last))?.0.clone();
         let line = self.of.get_mut(&longest)?;
-        let code = line.iter().rposition(|wanted| matches!(wanted, Wanted::Code(_)));
-        let wanted = line.remove(code.unwrap_or(line.len() - 1))?;
+        let gives_way = line.iter().rposition(Waits::gives_way);
+        let wanted = line.remove(gives_way.unwrap_or(line.len() - 1))?;
         self.waiting -= 1;
         if self.of.get(&longest).is_some_and(VecDeque::is_empty) {
             self.of.remove(&longest);
@@ -107,11 +151,11 @@ mod tests {
     use cardea_audit::Subject;
     use cardea_core::{Language, Timestamp, UserId, entropy::Fixed};
 
-    use super::{
-        super::{Addressed, CodeWanted, Letter, Notice},
-        *,
+    use super::*;
+    use crate::{
+        house::Doer,
+        mail::{Addressed, CodeWanted, Letter, Notice, Wanted},
     };
-    use crate::house::Doer;
     use cardea_identity::{Email, factors::email};
 
     fn letter(tenant: &str, nth: u32) -> Wanted {
@@ -199,5 +243,28 @@ mod tests {
         // Who waits is told.
         let (waited, ()) = tokio::join!(queue.next(), async { drop(queue.put(letter("acme", 7))) });
         assert_eq!(to(waited), "p7@acme.example");
+    }
+
+    #[tokio::test]
+    async fn what_no_hand_is_free_for_keeps_its_place_and_holds_nothing_up() {
+        let queue = Queue::new(10);
+        for (tenant, nth) in [("acme", 0), ("acme", 1), ("north", 0)] {
+            assert!(queue.put(letter(tenant, nth)).is_none());
+        }
+        let but = |no: &'static str| {
+            let hand = move |wanted: &Wanted| match wanted {
+                Wanted::Letter(one) => (!one.user.email.starts_with(no)).then_some(no),
+                Wanted::Code(_) => None,
+            };
+            queue.next_now_for(hand).map(|(wanted, hand)| (to(wanted), hand))
+        };
+        assert_eq!(but("p0"), Some(("p1@acme.example".to_owned(), "p0")), "the second of the line, with its hand");
+        assert_eq!(but("p0"), None);
+        let bell = queue.bell();
+        let (waited, ()) = tokio::join!(queue.next(), async { bell.notify_one() });
+        assert_eq!(to(waited), "p0@north.example", "whoever was passed over is next, after whoever has had a turn");
+        assert!(
+            !queue.is_empty() && queue.next_now().map(to).as_deref() == Some("p0@acme.example") && queue.is_empty()
+        );
     }
 }
