@@ -10,7 +10,10 @@ use cardea_tests::{Client, Gateway, Person, Plan, Story, Upstream, free_port, pr
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::signals::FORM;
+use crate::{
+    oidc::World,
+    signals::{FORM, OPEN, seconds},
+};
 
 /// Verifies with PyJWT and prints header and claims; says no with exit status 1.
 const VERIFY: &str = r#"
@@ -220,6 +223,42 @@ async fn a_session_that_rose_is_told_by_each_of_its_names() -> Story {
     signs_out(&gateway, &mut client).await?;
     let names: BTreeSet<_> = sessions(&gateway, &notes, 2).await?.into_iter().collect();
     assert_eq!(names, BTreeSet::from([before, after]));
+    Ok(())
+}
+
+/// What a provider says of somebody goes on to the apps: two browsers there, two words here.
+#[tokio::test]
+async fn what_a_provider_ends_is_told_to_apps_as_well() -> Story {
+    let (world, notes) = (World::with(OPEN, "").await?, Upstream::start().await?);
+    let on = &world.gateway.on;
+    let file = "resources/tenants/acme/apps/notes.toml";
+    let app = on.read(file)?;
+    let before = app.split("127.0.0.1:").nth(1).and_then(|rest| rest.split('"').next()).context("no port")?.to_owned();
+    on.write(
+        file,
+        &app.replace(&before, &notes.port.to_string()).replace("\n\n[upstream]", &format!("\n{TOLD}\n[upstream]")),
+    )?;
+    on.apply().await?;
+    let page = world.gateway.at("notes.acme", "/x")?;
+    let in_force = async {
+        while notes.count() == 0 {
+            world.signs_in(&page, "rita").await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(60), in_force).await.context("the app is not in force")??;
+    let named = asserted(&notes).await?;
+    let claims = json!({
+        "iss": world.provider.issuer(), "aud": "cardea", "sub": "rita", "iat": seconds(), "exp": seconds() + 120,
+        "jti": "goes on", "events": { EVENT: {} },
+    });
+    let word = world.token("own", &json!({ "typ": "logout+jwt" }), &claims).await?;
+    assert_eq!(world.says(&word).await?.status, 200);
+    let ended = world.told("signal-taken", 1).await?[0]["sessions"].as_u64().context("no count")?;
+    let names = sessions(&world.gateway, &notes, usize::try_from(ended)?).await?;
+    assert!(ended >= 1 && names.iter().any(|name| named["sid"] == name.as_str()), "{names:?} without {named}");
+    // What the provider said to us is nothing to an app: no key of ours signed it.
+    assert!(verify(&world.gateway, &word, "notes").await.is_err(), "a provider's own token passes for ours");
     Ok(())
 }
 
