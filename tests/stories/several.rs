@@ -10,7 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use cardea_tests::{Client, Gateway, Person, Plan, Postgres, RedisCluster, Story, Upstream, raw};
+use cardea_tests::{
+    Client, Gateway, Person, Plan, Postgres, RedisCluster, Story, Upstream,
+    grpc::{self, Tonic},
+    raw,
+};
 use http::Method;
 use tokio::task::JoinSet;
 use url::Url;
@@ -29,9 +33,14 @@ struct House {
 }
 
 async fn house() -> anyhow::Result<House> {
+    house_of(|plan| plan).await
+}
+
+/// What `more` makes of each gateway's plan.
+async fn house_of(more: impl Fn(Plan) -> Plan) -> anyhow::Result<House> {
     let (upstream, postgres, cluster) =
         (Upstream::start().await?, Postgres::start().await?, RedisCluster::start().await?);
-    let plan = || Plan::before(upstream.port).postgres(&postgres.url()).cluster(&cluster);
+    let plan = || more(Plan::before(upstream.port).postgres(&postgres.url()).cluster(&cluster));
     let mut gateways = vec![plan().start().await?];
     for _ in 0..2 {
         let another = gateways[0].beside(plan()).await?;
@@ -65,11 +74,18 @@ async fn refused(client: &mut Client, gateway: &Gateway, limit: Duration) -> any
 }
 
 #[tokio::test]
-async fn whoever_signs_in_at_one_gateway_is_known_to_all_and_whoever_is_shut_out_is_shut_out_of_all() -> Story {
+async fn whoever_signs_in_at_one_gateway_is_known_to_all_and_whoever_is_shut_out_is_shut_out_of_all_while_others_work()
+-> Story {
     let house = house().await?;
     let mira = house.gateways[0].person("mira@acme.example", &["readers"]).await?;
+    let works = signed_in(&house.gateways[0], &mira).await?;
+    let load = Arc::new(Load::default());
+    let (urls, mut clients) = (everywhere(&house.gateways)?, JoinSet::new());
+    for _ in 0..COLLEAGUES {
+        clients.spawn(Arc::clone(&load).goes_on(works.clone(), urls.clone(), true));
+    }
     let mut took = Vec::new();
-    for nth in 0..12 {
+    for nth in 0..REVOCATIONS {
         let (here, others) =
             (&house.gateways[nth % 3], [&house.gateways[(nth + 1) % 3], &house.gateways[(nth + 2) % 3]]);
         let mut client = signed_in(here, &mira).await?;
@@ -78,18 +94,34 @@ async fn whoever_signs_in_at_one_gateway_is_known_to_all_and_whoever_is_shut_out
         }
         let mut kept = [client.clone(), client.clone()];
         client.send(Method::POST, &here.at("acme", "/sign-out")?, None).await?;
-        for (kept, gateway) in kept.iter_mut().zip(others) {
-            took.push(refused(kept, gateway, HEARD).await?);
-        }
+        let [one, other] = &mut kept;
+        let heard =
+            futures_util::future::try_join(refused(one, others[0], HEARD), refused(other, others[1], HEARD)).await?;
+        took.extend([heard.0, heard.1]);
     }
+    let answered = load.ends(&mut clients).await;
     took.sort_unstable();
     let at = |share: usize| took[(took.len() - 1) * share / 100];
-    println!("revocation at the other gateways: p50 {:?}, p90 {:?}, most {:?}", at(50), at(90), at(100));
+    let (p50, p90, p99, most) = (at(50), at(90), at(99), at(100));
+    println!(
+        "revocation at the other gateways: p50 {p50:?}, p90 {p90:?}, p99 {p99:?}, most {most:?}; {answered} other answers meanwhile"
+    );
     for bound in [1, 5, 10, 50, 100, 250, 500, 1000] {
         let within = took.iter().filter(|one| **one <= Duration::from_millis(bound)).count();
-        println!("  within {bound:>4} ms: {within:>2} of {}", took.len());
+        println!("  within {bound:>4} ms: {within:>3} of {}", took.len());
     }
     Ok(())
+}
+
+/// Of each of them two gateways hear: a hundred make a p99.
+const REVOCATIONS: usize = 50;
+
+/// Who ask all gateways without a pause but for 5 ms.
+const COLLEAGUES: usize = 12;
+
+/// One address at each gateway.
+fn everywhere(gateways: &[Gateway]) -> anyhow::Result<Vec<Url>> {
+    gateways.iter().map(|gateway| gateway.at("echo.acme", "/studies")).collect()
 }
 
 #[tokio::test]
@@ -123,6 +155,42 @@ async fn open_streams_at_the_other_gateways_are_cut_with_the_session_that_opened
         tokio::time::timeout(CUT, stream.closed()).await.context("a stream outlived its session")??;
     }
     println!("four streams at two other gateways were cut within {:?}", begun.elapsed());
+    Ok(())
+}
+
+/// The `grpcio` client trusts what the gateways of this house present, each its own.
+#[tokio::test]
+async fn open_grpc_streams_at_the_other_gateways_are_told_that_they_are_denied_when_their_session_ends() -> Story {
+    let tonic = Tonic::start().await?;
+    let house =
+        house_of(|plan| plan.tls().app("tonic", tonic.port, "").reached("tonic", "protocol = \"http2\"")).await?;
+    let [here, others @ ..] = &house.gateways[..] else { anyhow::bail!("no gateway") };
+    let mira = here.person("mira@acme.example", &["readers"]).await?;
+    let (mut client, _) = mira.opens(&here.at("tonic.acme", "/x")?).await?;
+    let cookie = client.jar("tonic.acme.localhost").context("no cookie")?;
+    let mut calls = Vec::new();
+    for gateway in others {
+        let mut call = grpc::Client::start(&gateway.on.path("tls/roots.pem"))?;
+        let begins = grpc::Call {
+            port: gateway.on.port,
+            host: "tonic.acme.localhost".to_owned(),
+            kind: "Both",
+            method: "/cardea.Wire/Both".to_owned(),
+            cookie: cookie.clone(),
+            messages: vec!["one".to_owned()],
+            hold: true,
+        };
+        call.begin(&begins).await?;
+        assert_eq!(call.hears().await?, "\"one\"");
+        calls.push(call);
+    }
+    let begun = Instant::now();
+    client.send(Method::POST, &here.at("acme", "/sign-out")?, None).await?;
+    for mut call in calls {
+        let told = tokio::time::timeout(CUT, call.end()).await.context("a call outlived its session")??;
+        assert_eq!((told.code, &*told.details), (7, "denied"), "{told:?}");
+    }
+    println!("a gRPC stream at each of two other gateways was ended within {:?}", begun.elapsed());
     Ok(())
 }
 
@@ -164,6 +232,17 @@ impl Load {
     }
 }
 
+impl Load {
+    /// Ends it; tells how much was answered. One wrong answer fails the story.
+    async fn ends(&self, clients: &mut JoinSet<()>) -> usize {
+        self.over.store(true, Ordering::Relaxed);
+        while clients.join_next().await.is_some() {}
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(wrong.is_empty(), "{} wrong answers, the first {:?}", wrong.len(), wrong.first());
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
 /// How long it takes until all gateways of `at` let the client in again.
 async fn recovered(client: &mut Client, at: &[&Gateway]) -> anyhow::Result<Duration> {
     let begun = Instant::now();
@@ -181,15 +260,18 @@ async fn whatever_is_killed_under_load_what_was_acknowledged_stands_and_nobody_g
     let mut house = house().await?;
     let mira = house.gateways[0].person("mira@acme.example", &["readers"]).await?;
     let (mut stays, ended) = (signed_in(&house.gateways[0], &mira).await?, signed_in(&house.gateways[1], &mira).await?);
+    // Which the last gateway has not met when it is asked: it has to read them.
+    let mut unmet = Vec::new();
+    for _ in 0..3 {
+        unmet.push(signed_in(&house.gateways[0], &mira).await?);
+    }
     let out = house.gateways[1].at("acme", "/sign-out")?;
     ended.clone().send(Method::POST, &out, None).await?;
     for gateway in &house.gateways {
         refused(&mut ended.clone(), gateway, HEARD).await?;
     }
     let load = Arc::new(Load::default());
-    let urls =
-        house.gateways.iter().map(|gateway| gateway.at("echo.acme", "/studies")).collect::<Result<Vec<_>, _>>()?;
-    let mut clients = JoinSet::new();
+    let (urls, mut clients) = (everywhere(&house.gateways)?, JoinSet::new());
     for _ in 0..3 {
         clients.spawn(Arc::clone(&load).goes_on(stays.clone(), urls.clone(), true));
         clients.spawn(Arc::clone(&load).goes_on(ended.clone(), urls.clone(), false));
@@ -203,6 +285,7 @@ async fn whatever_is_killed_under_load_what_was_acknowledged_stands_and_nobody_g
     let back = on.start().await?;
     println!("  started again: {:?}", recovered(&mut stays, &[&back]).await?);
     house.gateways.insert(1, back);
+    unmet_too(&mut unmet, &house.gateways[2]).await?;
 
     // The master of the tenant's slot. What it acknowledged is on its disk.
     house.cluster.of("acme").await?.kill().await?;
@@ -210,6 +293,7 @@ async fn whatever_is_killed_under_load_what_was_acknowledged_stands_and_nobody_g
     house.cluster.of("acme").await?.start_again().await?;
     let all: Vec<_> = house.gateways.iter().collect();
     println!("a Redis master killed and started again: {:?}", recovered(&mut stays, &all).await?);
+    unmet_too(&mut unmet, &house.gateways[2]).await?;
 
     // PostgreSQL.
     house.postgres.kill().await?;
@@ -217,17 +301,11 @@ async fn whatever_is_killed_under_load_what_was_acknowledged_stands_and_nobody_g
     house.postgres.start_again().await?;
     let all: Vec<_> = house.gateways.iter().collect();
     println!("PostgreSQL killed and started again: {:?}", recovered(&mut stays, &all).await?);
+    unmet_too(&mut unmet, &house.gateways[2]).await?;
 
-    load.over.store(true, Ordering::Relaxed);
-    while clients.join_next().await.is_some() {}
-    let wrong = load.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    assert!(wrong.is_empty(), "{} wrong answers, the first {:?}", wrong.len(), wrong.first());
-    println!(
-        "{} answers, {} faults meanwhile",
-        load.answered.load(Ordering::Relaxed),
-        load.faults.load(Ordering::Relaxed)
-    );
-    assert!(load.answered.load(Ordering::Relaxed) > 50);
+    let answered = load.ends(&mut clients).await;
+    println!("{answered} answers, {} faults meanwhile", load.faults.load(Ordering::Relaxed));
+    assert!(answered > 50);
     // What had ended has; the log is whole, and tells of the end.
     for gateway in &house.gateways {
         // Who is well is asked of each store first: until all are there again the answer is a fault.
@@ -237,6 +315,13 @@ async fn whatever_is_killed_under_load_what_was_acknowledged_stands_and_nobody_g
     assert!(verified.contains("acme: "), "{verified}");
     let (_, page) = mira.opens(&house.gateways[2].at("acme", "/activity")?).await?;
     assert!(page.body.contains("Signed out"), "{}", page.body);
+    Ok(())
+}
+
+/// The same for a session that is in no memory of the gateway's.
+async fn unmet_too(unmet: &mut Vec<Client>, gateway: &Gateway) -> anyhow::Result<()> {
+    let mut client = unmet.pop().context("all were met")?;
+    println!("  for a session that it had not met: {:?}", recovered(&mut client, &[gateway]).await?);
     Ok(())
 }
 
