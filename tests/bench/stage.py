@@ -26,9 +26,10 @@ def policies(app, matching):
 class Stage(Processes):
     here = HERE
 
-    def __init__(self, folder):
+    def __init__(self, folder, config=""):
+        """`config`: more of the gateway's configuration."""
         super().__init__()
-        self.dir = folder
+        self.dir, self.config = folder, config
         self.front, self.ops, self.machines, self.up_port, self.sink_port, self.socket_port = (free_port() for _ in range(6))
         self.binary = pathlib.Path(os.environ.get("CARDEA_BENCH_BIN") or ROOT / "target/dist/cardea")
         self.log = folder / "cardea.log"
@@ -48,10 +49,12 @@ class Stage(Processes):
     def resources(self):
         """A tenant with 1,000 policies: 3 can match at the app `records`, 10 at `ten`, the rest at twenty others."""
         lab = self.dir / "resources/tenants/lab"
-        for folder in ("apps", "groups", "policies"):
+        for folder in ("apps", "clients", "groups", "policies"):
             (lab / folder).mkdir(parents=True)
         (lab / "tenant.toml").write_text('id = "lab"\nname = "Lab"\nsign_in_host = "bench.localhost"\n')
         (lab / "groups/readers.toml").write_text('id = "readers"\nname = "Readers"\n')
+        (lab / "clients/loader.toml").write_text(
+            'id = "loader"\nname = "Loader"\ngrants = ["client_credentials"]\nauthentication = "client_secret"\napps = ["records"]\nscope = ["read"]\ngroups = ["readers"]\n')
         for name in ["records", "ten", *(f"other-{n}" for n in range(20))]:
             self.app(lab, name, self.over_mtls())
         for name, upstream in self.open_apps().items():
@@ -83,25 +86,35 @@ class Stage(Processes):
 
     def open(self):
         d = self.dir
-        (d / "cardea.toml").write_text(
-            f'[state]\ndir = "{d}/state"\n[[listeners]]\naddress = "127.0.0.1:{self.front}"\ntls = {{ certificate = "{d}/front.pem", key = "{d}/front.key" }}\n'
-            f'[ops]\naddress = "127.0.0.1:{self.ops}"\n[machines]\naddress = "127.0.0.1:{self.machines}"\n[log]\nlevel = "warn"\n' + os.environ.get("CARDEA_BENCH_CONFIG", ""))
+        self.configure(d / "cardea.toml", d / "state", self.front, self.ops, self.machines)
         self.cardea("apply", "--yes", self.resources())
         began = time.perf_counter()
-        wrapper = os.environ.get("CARDEA_BENCH_UNDER", "").split()
-        child = self.start([*wrapper, self.binary, "--config", d / "cardea.toml", "serve"], MEASURED, stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
-        while not self.is_ready():
-            if child.poll() is not None:
-                sys.exit("bench: the gateway ended:\n" + self.log.read_text())
-            time.sleep(0.002)
+        child = self.serve(d / "cardea.toml", self.ops, self.log)
         self.ready = time.perf_counter() - began
         time.sleep(1)  # memory is read once start-up work has settled
         self.idle = memory(child.pid)
         return child
 
-    def is_ready(self):
+    def configure(self, path, state, front, ops, machines):
+        d = self.dir
+        path.write_text(
+            f'[state]\ndir = "{state}"\n[[listeners]]\naddress = "127.0.0.1:{front}"\ntls = {{ certificate = "{d}/front.pem", key = "{d}/front.key" }}\n'
+            f'[ops]\naddress = "127.0.0.1:{ops}"\n[machines]\naddress = "127.0.0.1:{machines}"\n[log]\nlevel = "warn"\n{self.config}' + os.environ.get("CARDEA_BENCH_CONFIG", ""))
+
+    def serve(self, config, ops, log):
+        """A gateway, once it is ready."""
+        wrapper = os.environ.get("CARDEA_BENCH_UNDER", "").split()
+        child = self.start([*wrapper, self.binary, "--config", config, "serve"], MEASURED, stdout=open(log, "w"), stderr=subprocess.STDOUT)
+        while not self.is_ready(ops):
+            if child.poll() is not None:
+                sys.exit("bench: the gateway ended:\n" + log.read_text())
+            time.sleep(0.002)
+        return child
+
+    @staticmethod
+    def is_ready(ops):
         try:
-            with socket.create_connection(("127.0.0.1", self.ops), 1) as s:
+            with socket.create_connection(("127.0.0.1", ops), 1) as s:
                 s.sendall(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")
                 return b" 200 " in s.recv(100)
         except OSError:

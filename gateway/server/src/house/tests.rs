@@ -21,6 +21,7 @@ use super::*;
 
 mod accounts;
 mod changes;
+mod crowd;
 mod explaining;
 mod going_away;
 mod invitation;
