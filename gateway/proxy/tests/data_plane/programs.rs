@@ -2,6 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cardea_audit::{Event, event::Program};
 use cardea_core::{
     AppId, Assurance, Caller, ClientId, Clock as _, GrantId, GroupId, TenantId, Timestamp, TokenId, UserId,
@@ -11,6 +16,10 @@ use cardea_identity::oauth2::{Scope, access_token::Confirmation};
 use cardea_proxy::{
     Changed, LiveToken,
     live_token::{Ended, Judged, Said},
+};
+use jsonwebtoken::{
+    Algorithm, Header,
+    jwk::{CommonParameters, Jwk, ThumbprintHash},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -111,6 +120,67 @@ async fn a_token_that_is_not_good_here_opens_not_even_what_is_public() {
     assert_eq!(house.ask("GET /public", "").await.status(), 200);
     house.lent.sessions_fail.store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(ask(&house, "GET /public", "Bearer plain").await.status(), 503, "a fault is no visitor");
+}
+
+/// A key by which a program shows that a token is its own.
+struct Own {
+    key: jsonwebtoken::EncodingKey,
+    jwk: Jwk,
+}
+
+impl Own {
+    fn new() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap().to_pkcs8v1().unwrap();
+        let key = jsonwebtoken::EncodingKey::from_ec_der(pair.as_ref());
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+        jwk.common = CommonParameters::default();
+        Self { key, jwk }
+    }
+
+    fn bound(&self) -> Option<Confirmation> {
+        Some(Confirmation::Key(self.jwk.thumbprint(ThumbprintHash::SHA256).unwrap()))
+    }
+
+    /// A proof for `GET /public` with that token (RFC 9449 section 4.2), by the name `jti`.
+    fn proof(&self, house: &House, token: &str, jti: &str) -> String {
+        let header =
+            Header { typ: Some("dpop+jwt".into()), jwk: Some(self.jwk.clone()), ..Header::new(Algorithm::ES256) };
+        let ath = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()));
+        let (htu, iat) = (format!("http://{APP_HOST}/public"), house.lent.clock.now().as_secs());
+        let claims = serde_json::json!({ "jti": jti, "htm": "GET", "htu": htu, "iat": iat, "ath": ath });
+        jsonwebtoken::encode(&header, &claims, &self.key).unwrap()
+    }
+}
+
+/// Each proof opens once, and only what is bound to its own key.
+#[tokio::test]
+async fn a_proof_opens_once_and_for_the_token_of_its_key_alone() {
+    let (service, url) = Service::start().await;
+    let house = Plan::at(&url).open().await;
+    let (own, anothers) = (Own::new(), Own::new());
+    lend(&house, "token", |said| said.bound = own.bound());
+    lend(&house, "second", |said| said.bound = own.bound());
+    let ask =
+        async |proof: &str| house.ask("GET /public", &format!("authorization: DPoP token\r\ndpop: {proof}\r\n")).await;
+    let refused = |reply: &Reply| (reply.status(), reply.reason().as_deref() == Some("proof-refused")) == (401, true);
+
+    // What is refused is not spent: whoever guessed a name would else keep its owner out.
+    let reply = ask(&anothers.proof(&house, "token", "one")).await;
+    assert!(refused(&reply), "of another key: {}", reply.0);
+    let reply = ask(&own.proof(&house, "second", "one")).await;
+    assert!(refused(&reply), "for another token: {}", reply.0);
+    assert_eq!(service.count(), 0);
+
+    let proof = own.proof(&house, "token", "one");
+    let reply = ask(&proof).await;
+    assert_eq!(reply.status(), 200, "{}", reply.0);
+    assert_eq!(service.last().header("dpop"), None, "the service was sent it");
+    for (proof, what) in [(proof, "shown again"), (own.proof(&house, "token", "one"), "made again by the same name")] {
+        let reply = ask(&proof).await;
+        assert!(refused(&reply), "{what}: {}", reply.0);
+    }
+    assert_eq!(ask(&own.proof(&house, "token", "two")).await.status(), 200);
+    assert_eq!(service.count(), 2);
 }
 
 /// A proxy that carries the app would send its service the token.
