@@ -1,12 +1,16 @@
-//! What is over, in SQL, of what Redis holds. A Redis that restarts from an older snapshot, or fails over to a replica that had not
-//! heard, brings back what was over: whoever reads it there asks here.
+//! What is over, in SQL, of what is held elsewhere. A Redis that restarts from an older snapshot, or fails over to a replica that had
+//! not heard, brings back what was over: whoever reads it there asks here.
 //!
 //! INVARIANT: it is written here before anybody is told that it is over. Where the one is written and the other is not, it is over.
 
 use std::{collections::HashMap, time::Duration};
 
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
-use cardea_identity::{HandleHash, Session, TicketHash, one_time::Purpose, session::End};
+use cardea_identity::{
+    HandleHash, HandleRecord, Session, TicketHash,
+    one_time::{OneTime, Purpose},
+    session::End,
+};
 
 use crate::{
     LINGER_IN_REDIS, Store, StoreFault,
@@ -43,7 +47,7 @@ pub(super) struct Ends {
 
 impl Ends {
     /// When something was over.
-    pub(super) fn at(&self, what: &What<'_>) -> Option<Timestamp> {
+    fn at(&self, what: &What<'_>) -> Option<Timestamp> {
         self.at.get(&what.to_string()).map(|(at, _)| *at)
     }
 
@@ -59,7 +63,15 @@ impl Ends {
         Ok(Some(End { at, why }))
     }
 
-    /// The session as it is: ended, where Redis does not know it.
+    /// The handle as it is: superseded, where whoever holds it does not know it.
+    pub(super) fn applied_to(&self, mut handle: HandleRecord) -> HandleRecord {
+        if let Some(at) = self.at(&What::Handle(&handle.hash)) {
+            (handle.superseded_at, handle.replaces) = (Some(at), None);
+        }
+        handle
+    }
+
+    /// The session as it is: ended, where whoever holds it does not know it.
     pub(super) fn applied(&self, mut session: Session) -> Result<Session, StoreFault> {
         if let Some(end) = self.of(&session)? {
             session.version += u64::from(session.ended.is_none());
@@ -108,7 +120,7 @@ impl Store {
         Ok(ends)
     }
 
-    /// Writes that sessions have ended, each until Redis has dropped it, and announces the first of their ends in the same
+    /// Writes that sessions have ended, each until whoever holds it has dropped it, and announces the first of their ends in the same
     /// transaction. True where one of them had not ended here.
     pub(super) async fn sessions_ended(
         &self,
@@ -193,7 +205,16 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Forgets what Redis has dropped by itself.
+    /// Writes that a value was taken, and gives it to whoever is the first to say so: one that was taken before is one that its holder has
+    /// forgotten to be gone. Whoever opens it then knows the key.
+    pub(super) async fn taken(&self, value: OneTime, at: Timestamp) -> Result<Option<OneTime>, StoreFault> {
+        let (what, until) = (What::Value(value.purpose, &value.hash), dropped(value.expires));
+        let first = self.over(&value.tenant, &what, at, until).await?;
+        self.sealer_with(Some(&value.tenant), value.body.key_id().filter(|_| first)).await?;
+        Ok(Some(value).filter(|_| first))
+    }
+
+    /// Forgets what its holder has dropped by itself.
     pub(super) async fn sweep_ended(&self, now: Timestamp) -> Result<(), StoreFault> {
         let mut tx = self.write().await?;
         for sql in ["DELETE FROM ended WHERE until <= $1", "DELETE FROM ended_users WHERE until <= $1"] {
@@ -207,7 +228,10 @@ impl Store {
 const INSERT: &str =
     "INSERT INTO ended (tenant, what, at, why, until) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 
-/// When Redis has dropped what ends at `expires`, whatever the clocks say.
+/// What is kept elsewhere beyond its own time: clocks may differ, and what ended must be told from what never was.
+pub(super) const BEYOND: Duration = Duration::from_secs(600);
+
+/// When whoever holds what ends at `expires` has dropped it, whatever the clocks say.
 pub(super) fn dropped(expires: Timestamp) -> Timestamp {
     expires.plus(Duration::from_secs(24 * 3_600))
 }

@@ -15,7 +15,7 @@ use cardea_identity::{
 use super::{
     Forgiven, RateLevel, RateUse, SharedState,
     connection::{Connection, RedisAt},
-    ended::{What, dropped},
+    ended::{BEYOND, What, dropped},
     keys::Keys,
     redis_handles::body,
     redis_push::ByRedis,
@@ -32,9 +32,6 @@ pub struct RedisShared {
     pub(super) store: Store,
     pub(super) scripts: Arc<Scripts>,
 }
-
-/// What Redis keeps beyond a value's own time: clocks may differ, and what ended must be told from what never was.
-const BEYOND: Duration = Duration::from_secs(600);
 
 impl RedisShared {
     /// Connects; every key begins with `prefix`.
@@ -93,14 +90,11 @@ impl SharedState for RedisShared {
         tenant: &TenantId,
         hash: &HandleHash,
     ) -> Result<Option<(HandleRecord, Session)>, StoreFault> {
-        let Some(mut handle) = self.handle(tenant, hash).await? else { return Ok(None) };
+        let Some(handle) = self.handle(tenant, hash).await? else { return Ok(None) };
         let Some(known) = self.known(tenant, handle.session).await? else { return Ok(None) };
         let whats = [What::Session(known.id), What::Handle(hash)];
         let ends = self.store.ends(tenant, &whats, &[known.user]).await?;
-        if let Some(at) = ends.at(&What::Handle(hash)) {
-            (handle.superseded_at, handle.replaces) = (Some(at), None);
-        }
-        Ok(Some((handle, self.as_it_is(known, &ends).await?)))
+        Ok(Some((ends.applied_to(handle), self.as_it_is(known, &ends).await?)))
     }
 
     async fn session(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
@@ -224,15 +218,10 @@ impl SharedState for RedisShared {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<OneTime>, StoreFault> {
-        let (keys, taken, now) = ([self.keys.one_time(tenant, purpose, hash)], now, now.as_micros().to_string());
-        let text: Option<String> = self.run(&self.scripts.take, &keys, &[&now]).await?;
+        let keys = [self.keys.one_time(tenant, purpose, hash)];
+        let text: Option<String> = self.run(&self.scripts.take, &keys, &[&now.as_micros().to_string()]).await?;
         let Some(text) = text else { return Ok(None) };
-        let value = one_time(&text, tenant, purpose, hash)?;
-        // One that was taken before is one that Redis has forgotten to be gone.
-        let first = self.store.over(tenant, &What::Value(purpose, hash), taken, dropped(value.expires)).await?;
-        let value = Some(value).filter(|_| first);
-        self.store.sealer_with(Some(tenant), value.as_ref().and_then(|value| value.body.key_id())).await?;
-        Ok(value)
+        self.store.taken(one_time(&text, tenant, purpose, hash)?, now).await
     }
 
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
