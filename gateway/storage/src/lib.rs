@@ -3,8 +3,8 @@
 //!
 //! - [`Store`]: durable state (SQLite by default): resources, policies, users, factors, tickets, keys, entries.
 //! - [`Log`]: the tenants' logs, group-committed.
-//! - [`SharedState`]: sessions, one-time values and tries; in the same SQLite file ([`SqlShared`]) or in Redis
-//!   ([`RedisShared`]).
+//! - [`SharedState`]: sessions, one-time values and tries; in the same SQLite file ([`SqlShared`]), in Redis
+//!   ([`RedisShared`]) or in this process ([`MemoryShared`]).
 
 mod access_keys;
 mod certificates;
@@ -70,7 +70,7 @@ pub use resets::StartedOver;
 pub use resources::{Applied, Applying, Illegible, Legible, Plan, ResourceChange, Succeeded};
 pub use rotation::{LINGER, LINGER_IN_REDIS, Resealed};
 pub use sealed::secret as place_of_secret;
-pub use shared::{Forgiven, RateLevel, RateUse, RedisAt, RedisShared, SharedState, SqlShared, TakenOver};
+pub use shared::{Forgiven, MemoryShared, RateLevel, RateUse, RedisAt, RedisShared, SharedState, SqlShared, TakenOver};
 pub use store::Store;
 pub use tickets::{TicketKind, TicketRecord};
 pub use user_lists::{AccountSummary, UserPage, UserQuery, UserSummary};

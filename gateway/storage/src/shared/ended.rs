@@ -1,5 +1,6 @@
 //! What is over, in SQL, of what is held elsewhere. A Redis that restarts from an older snapshot, or fails over to a replica that had
-//! not heard, brings back what was over: whoever reads it there asks here.
+//! not heard, brings back what was over, and the memory of one process does not hear what another ends: whoever reads it there asks
+//! here.
 //!
 //! INVARIANT: it is written here before anybody is told that it is over. Where the one is written and the other is not, it is over.
 
@@ -219,6 +220,15 @@ impl Store {
         let mut tx = self.write().await?;
         for sql in ["DELETE FROM ended WHERE until <= $1", "DELETE FROM ended_users WHERE until <= $1"] {
             sqlx::query(sql).bind(now.as_micros()).execute(&mut *tx).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Drops what lives shortly from the tables that hold it where nothing else does; handles go with their sessions.
+    pub(super) async fn clear_shared(&self) -> Result<(), StoreFault> {
+        let mut tx = self.write().await?;
+        for sql in ["DELETE FROM sessions", "DELETE FROM one_time", "DELETE FROM tries", "DELETE FROM rates"] {
+            sqlx::query(sql).execute(&mut *tx).await?;
         }
         tx.commit().await
     }

@@ -4,6 +4,10 @@ mod cluster;
 mod connection;
 mod ended;
 mod keys;
+mod memory;
+mod memory_handles;
+mod memory_sessions;
+mod memory_tries;
 mod rates;
 mod redis;
 mod redis_handles;
@@ -33,6 +37,7 @@ use cardea_identity::{
 
 pub use self::{
     connection::RedisAt,
+    memory::MemoryShared,
     rates::{RateLevel, RateUse},
     redis::RedisShared,
     sql::SqlShared,
@@ -45,9 +50,9 @@ pub(crate) use suite::{RedisServer, limit as limit_of_tests};
 /// The contract of every shared store.
 ///
 /// - **Atomic**: each method is one step; of racing callers the outcome is as if one came after the other.
-/// - **Durable** as far as the store is: SQL's survive a crash of the machine, Redis's what it is configured for. But what is over
-///   stays over, whatever a Redis forgets: ended sessions, superseded handles, values that were taken. Tries that it forgets were
-///   not made.
+/// - **Durable** as far as the store is: SQL's survive a crash of the machine, Redis's what it is configured for, memory's nothing. But
+///   what is over stays over, whatever is forgotten: ended sessions, superseded handles, values that were taken. Tries that are
+///   forgotten were not made.
 /// - **Time** is the caller's: what is past its time is as if it were not there. Redis's own expiry is only a bound
 ///   beside it.
 /// - **Faults**: `Err` says nothing about whether the step was made. Every method may be called again: an offer, a

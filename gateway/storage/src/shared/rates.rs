@@ -43,4 +43,19 @@ impl RateUse {
     pub(super) fn kept(&self) -> Duration {
         Duration::from_secs(u64::from(self.seconds) * 2)
     }
+
+    /// How much is used once this is added at `now` to what stood. Nobody owes more than ten times their rate for what is added again
+    /// and again.
+    pub(super) fn added_to(&self, stood: Option<RateLevel>, now: Timestamp) -> RateLevel {
+        let stood = stood.unwrap_or(RateLevel { used: 0, at: now, ever: 0 });
+        let since = i128::from(now.as_micros() - stood.at.as_micros()).max(0);
+        let back = since * i128::from(self.requests) / i128::from(self.seconds.max(1));
+        let left = i64::try_from((i128::from(stood.used) - back).max(0)).unwrap_or(i64::MAX);
+        let most = self.used.max(10 * i64::from(self.requests) * 1_000_000);
+        RateLevel {
+            used: left.saturating_add(self.used).min(most),
+            at: stood.at.max(now),
+            ever: stood.ever.saturating_add(self.used),
+        }
+    }
 }

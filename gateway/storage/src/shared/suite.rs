@@ -1,5 +1,6 @@
 //! One suite for every shared store: what it must do, what it must refuse, who wins a race, what time does.
 
+mod alone;
 mod failover;
 mod faults;
 mod forgets;
@@ -26,7 +27,7 @@ use cardea_identity::{
 
 use self::server::Cluster;
 pub(crate) use self::{server::RedisServer, tries::limit};
-use super::{Forgiven, RedisAt, RedisShared, SharedState, SqlShared};
+use super::{Forgiven, MemoryShared, RedisAt, RedisShared, SharedState, SqlShared};
 use crate::{
     Store,
     testing::{Dir, t0, tenant},
@@ -41,13 +42,15 @@ struct Under {
     store: Store,
     /// The Redis servers that it is kept in, and how every key begins there.
     kept_in: (Vec<String>, String),
+    /// The memory that it is kept in.
+    memory: Option<MemoryShared>,
     _dir: Dir,
     _server: Option<RedisServer>,
 }
 
 /// The stores that every story is told to.
 async fn stores() -> Vec<Under> {
-    vec![sql().await, redis().await, cluster().await]
+    vec![sql().await, redis().await, cluster().await, memory().await]
 }
 
 async fn sql() -> Under {
@@ -62,6 +65,27 @@ async fn sql_in(dir: Dir) -> Under {
         theirs: Arc::new(SqlShared::new(theirs)),
         store: ours,
         kept_in: (Vec::new(), String::new()),
+        memory: None,
+        _dir: dir,
+        _server: None,
+    }
+}
+
+/// Both of one process.
+async fn memory() -> Under {
+    memory_in(Dir::new()).await
+}
+
+async fn memory_in(dir: Dir) -> Under {
+    let store = dir.store().await;
+    let held = MemoryShared::new(store.clone());
+    Under {
+        name: "memory",
+        ours: Arc::new(held.clone()),
+        theirs: Arc::new(held.clone()),
+        store,
+        kept_in: (Vec::new(), String::new()),
+        memory: Some(held),
         _dir: dir,
         _server: None,
     }
@@ -85,7 +109,7 @@ async fn shared_in(name: &'static str, at: &RedisAt, kept_in: (Vec<String>, Stri
     let store = dir.store().await;
     let open = async || RedisShared::open(at, &kept_in.1, store.clone()).await.unwrap();
     let (ours, theirs) = (Arc::new(open().await), Arc::new(open().await));
-    Under { name, ours, theirs, store, kept_in, _dir: dir, _server: None }
+    Under { name, ours, theirs, store, kept_in, memory: None, _dir: dir, _server: None }
 }
 
 fn acme() -> TenantId {

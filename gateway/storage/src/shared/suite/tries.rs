@@ -172,8 +172,11 @@ async fn a_try_counts_under_each_of_its_limits_or_under_none() {
     }
 }
 
-/// The names under which the store keeps tries, as whoever takes its file reads them.
+/// The names under which the store keeps tries, as whoever takes its file, or its memory, reads them.
 async fn names(under: &Under) -> Vec<String> {
+    if let Some(held) = &under.memory {
+        return held.names_of_tries();
+    }
     let (urls, prefix) = &under.kept_in;
     let mut names = Vec::new();
     for url in urls {

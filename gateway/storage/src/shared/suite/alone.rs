@@ -1,0 +1,167 @@
+//! Memory, and what is not in it: the command line beside it, the next start, a tenant that is gone.
+
+use cardea_identity::session::EndReason;
+use futures_util::future::join_all;
+
+use super::{
+    handles::successor,
+    stories::{ends, secs},
+    *,
+};
+
+impl Under {
+    /// Another process on the same database: it sees nothing of what is held here.
+    async fn another(&self) -> MemoryShared {
+        MemoryShared::new(self._dir.store().await)
+    }
+
+    async fn says(&self, sql: &'static str) {
+        let mut tx = self.store.write().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_ends_without_seeing_it_has_ended_here() {
+    let (under, acme) = (memory().await, acme());
+    let bob = UserId::mint(t0(), &Fixed::new(2));
+    let [one, two, spared] = [1, 2, 3].map(|seed| session("acme", ada(), t0(), seed));
+    let his = session("acme", bob, t0(), 4);
+    let record = handle(&two, "wiki.acme.localhost", t0(), 5);
+    for begun in [&one, &two, &spared, &his] {
+        under.ours.session_insert(begun).await.unwrap();
+    }
+    under.ours.handle_insert(&record, &two).await.unwrap();
+    let outside = under.another().await;
+    assert_eq!(outside.sessions_of_user(&acme, ada(), t0()).await.unwrap(), []);
+    assert!(!outside.session_end(&acme, one.id, ends(EndReason::Administrator, 1)).await.unwrap());
+    let gone = under.ours.session(&acme, one.id).await.unwrap().unwrap();
+    assert_eq!((gone.ended, gone.version), (Some(ends(EndReason::Administrator, 1)), 1));
+    assert!(!under.ours.session_end(&acme, one.id, ends(EndReason::SignedOut, 2)).await.unwrap(), "it had ended");
+    assert_eq!(under.ours.session_count(&acme, t0()).await.unwrap(), 3);
+
+    let suspended = ends(EndReason::Suspended, 3);
+    assert_eq!(outside.end_all_of_user(&acme, ada(), Some(spared.id), suspended).await.unwrap(), 0);
+    let (_, gone) = under.ours.session_by_handle(&acme, &record.hash).await.unwrap().unwrap();
+    assert_eq!(gone.ended, Some(suspended));
+    assert_eq!(under.ours.sessions_of_user(&acme, ada(), t0()).await.unwrap(), [spared]);
+    assert_eq!(under.ours.sessions_of_user(&acme, bob, t0()).await.unwrap(), [his]);
+    let next = session("acme", ada(), t0().plus(secs(4)), 6);
+    assert!(!under.ours.session_replace(two.id, ends(EndReason::Replaced, 4), &next).await.unwrap());
+    under.ours.session_insert(&next).await.unwrap();
+    assert_eq!(under.ours.session_count(&acme, t0()).await.unwrap(), 3, "who signs in again is in");
+}
+
+/// Whoever reads of an end that is written, before it is marked, takes the word from nobody who ended it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_racing_ends_one_is_told_so_whoever_looks_meanwhile() {
+    let (under, acme) = (memory().await, acme());
+    for seed in 0..20 {
+        // Each somebody else's: what was begun before all of a user's ended has ended with them.
+        let begun = session("acme", UserId::mint(t0(), &Fixed::new(seed)), t0(), seed);
+        under.ours.session_insert(&begun).await.unwrap();
+        let racing = (0..6).map(|nth| {
+            let (store, acme, begun) = (Arc::clone(&under.ours), acme.clone(), begun.clone());
+            tokio::spawn(async move {
+                let end = ends(EndReason::SignedOut, 1);
+                match nth % 3 {
+                    0 => store.session_end(&acme, begun.id, end).await.map(u64::from),
+                    1 => store.end_all_of_user(&acme, begun.user, None, end).await,
+                    _ => store.session(&acme, begun.id).await.map(|_| 0),
+                }
+            })
+        });
+        let told: u64 = join_all(racing).await.into_iter().map(|told| told.unwrap().unwrap()).sum();
+        assert_eq!(told, 1, "round {seed}");
+    }
+}
+
+#[tokio::test]
+async fn after_the_next_start_nobody_is_known_and_nothing_is_taken_twice() {
+    let (under, acme) = (memory().await, acme());
+    let begun = session("acme", ada(), t0(), 1);
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+    under.ours.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+    let next = successor(&record, &begun, t0(), 3);
+    assert!(under.ours.handle_offer(&record, &next, &begun).await.unwrap());
+    assert!(under.ours.handle_shown(&next, t0().plus(secs(1))).await.unwrap());
+    under.ours.put(&flow(1), t0()).await.unwrap();
+    under.ours.put(&flow(2), t0()).await.unwrap();
+    assert!(under.ours.take(&acme, Purpose::Flow, &flow(1).hash, t0()).await.unwrap().is_some());
+    let restarted = under.another().await;
+    for record in [&record, &next] {
+        assert_eq!(restarted.session_by_handle(&acme, &record.hash).await.unwrap(), None);
+    }
+    assert_eq!(restarted.session(&acme, begun.id).await.unwrap(), None);
+    assert_eq!(restarted.take(&acme, Purpose::Flow, &flow(2).hash, t0()).await.unwrap(), None);
+    // What was over is known to be, wherever it comes from.
+    for value in [flow(1), flow(2)] {
+        restarted.put(&value, t0()).await.unwrap();
+        let taken = restarted.take(&acme, Purpose::Flow, &value.hash, t0()).await.unwrap();
+        assert_eq!(taken, Some(value).filter(|value| *value != flow(1)));
+    }
+    restarted.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+    let (revived, _) = restarted.session_by_handle(&acme, &record.hash).await.unwrap().unwrap();
+    assert_eq!(revived.superseded_at, Some(t0().plus(secs(1))));
+}
+
+#[tokio::test]
+async fn a_showing_that_could_not_be_written_is_by_the_next_who_asks() {
+    let (under, acme) = (memory_in(Dir::in_file()).await, acme());
+    let begun = session("acme", ada(), t0(), 1);
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+    under.ours.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+    let (next, at) = (successor(&record, &begun, t0(), 3), t0().plus(secs(60)));
+    assert!(under.ours.handle_offer(&record, &next, &begun).await.unwrap());
+    under.says("CREATE TRIGGER fails BEFORE INSERT ON ended BEGIN SELECT RAISE(ABORT, 'not now'); END").await;
+    under.ours.handle_shown(&next, at).await.unwrap_err();
+    under.ours.session_by_handle(&acme, &next.hash).await.unwrap_err();
+    under.ours.session_end(&acme, begun.id, ends(EndReason::SignedOut, 61)).await.unwrap_err();
+    under.says("DROP TRIGGER fails").await;
+    let (shown, stands) = under.ours.session_by_handle(&acme, &next.hash).await.unwrap().unwrap();
+    assert_eq!((shown.replaces, stands.ended), (None, None), "an end that was not written is none");
+    let restarted = under.another().await;
+    restarted.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+    let (revived, _) = restarted.session_by_handle(&acme, &record.hash).await.unwrap().unwrap();
+    assert_eq!(revived.superseded_at, Some(at));
+}
+
+#[tokio::test]
+async fn sweeping_leaves_nothing_that_is_past_its_time_nor_of_a_tenant_that_is_gone() {
+    let (under, acme) = (memory_in(Dir::in_file()).await, acme());
+    let (begun, elsewhere) = (session("acme", ada(), t0(), 1), session("beta", ada(), t0(), 2));
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 3);
+    under.ours.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+    under.ours.session_insert(&elsewhere).await.unwrap();
+    under.ours.sweep(begun.expires).await.unwrap();
+    assert!(under.ours.session_by_handle(&acme, &record.hash).await.unwrap().is_some(), "clocks may differ");
+    under.ours.sweep(begun.expires.plus(secs(601))).await.unwrap();
+    assert!(under.ours.session_by_handle(&acme, &record.hash).await.unwrap().is_none());
+    assert!(under.ours.session(&acme, begun.id).await.unwrap().is_none());
+
+    let young = session("acme", ada(), begun.expires, 4);
+    under.ours.session_insert(&young).await.unwrap();
+    under.says("UPDATE tenant_keys SET sealed = '' WHERE tenant = 'acme'").await;
+    under.store.refresh_keys(Some(&acme)).await.unwrap();
+    under.ours.session_insert(&session("beta", ada(), begun.expires, 5)).await.unwrap();
+    under.ours.sweep(begun.expires).await.unwrap();
+    assert!(under.ours.session(&acme, young.id).await.unwrap().is_none(), "its key is destroyed");
+    assert_eq!(under.ours.session_count(&tenant("beta"), begun.expires).await.unwrap(), 1);
+}
+
+/// Else whoever goes back to the file would find there who had been signed in before, whatever has ended since.
+#[tokio::test]
+async fn what_lay_in_the_file_before_is_gone_for_good() {
+    let (under, acme) = (memory().await, acme());
+    let (on_disk, begun) = (SqlShared::new(under.store.clone()), session("acme", ada(), t0(), 1));
+    let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
+    on_disk.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
+    on_disk.put(&flow(1), t0()).await.unwrap();
+    assert_eq!(under.ours.session_by_handle(&acme, &record.hash).await.unwrap(), None);
+    assert!(on_disk.session_by_handle(&acme, &record.hash).await.unwrap().is_some());
+    under.ours.sweep(t0()).await.unwrap();
+    assert_eq!(on_disk.session_by_handle(&acme, &record.hash).await.unwrap(), None);
+    assert_eq!(on_disk.session(&acme, begun.id).await.unwrap(), None);
+    assert_eq!(on_disk.take(&acme, Purpose::Flow, &flow(1).hash, t0()).await.unwrap(), None);
+}
