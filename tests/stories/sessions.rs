@@ -296,6 +296,42 @@ async fn an_ended_session_does_not_come_back_with_a_restart() -> Story {
     Ok(())
 }
 
+/// The command line is another process: it sees none of them.
+#[tokio::test]
+async fn sessions_in_memory_are_ended_by_the_command_line_and_go_with_the_gateway() -> Story {
+    let upstream = Upstream::start().await?;
+    let on = Plan::before(upstream.port).write()?;
+    let said = std::fs::read_to_string(on.path("cardea.toml"))?;
+    on.write("cardea.toml", &said.replace("dir = \"state\"\n", "dir = \"state\"\nsessions = \"memory\"\n"))?;
+    on.apply().await?;
+    let gateway = on.start().await?;
+    let (_, _, told) = gateway.on.cardea(&["check"]).await?;
+    assert!(told.contains("sessions are in the gateway's memory"), "{told}");
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let ben = gateway.person("ben@acme.example", &["readers"]).await?;
+    let echo = gateway.at("echo.acme", "/x")?;
+    let (mut hers, _) = mira.opens(&echo).await?;
+    let (mut his, _) = ben.opens(&echo).await?;
+    assert_eq!((status(&mut hers, &echo).await?, status(&mut his, &echo).await?), (200, 200));
+
+    let told = gateway.on.does(&["user", "--tenant", "acme", "suspend", &mira.email]).await?;
+    assert!(told.contains("all sessions ended, which the gateway has in its memory"), "{told}");
+    let (took, let_through) = refused_after(&mut hers, &echo, 5 * TOLD).await?;
+    assert!(took <= TOLD, "it took {took:?}, and {let_through} requests were let through");
+    gateway.on.does(&["user", "--tenant", "acme", "activate", &mira.email]).await?;
+    assert_eq!(status(&mut hers, &echo).await?, 401, "what has ended stays ended");
+    assert_eq!(status(&mut his, &echo).await?, 200, "another was not meant");
+
+    let on: Installation = gateway.kill().await?;
+    let _gateway = on.start().await?;
+    assert_eq!(status(&mut his, &echo).await?, 401, "it went with the process");
+    for person in [&mira, &ben] {
+        let (_, page) = person.opens(&echo).await?;
+        assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn of_two_racing_step_ups_one_wins() -> Story {
     let (_upstream, gateway) = house().await?;

@@ -101,6 +101,11 @@ impl Rule {
         Self { free: 1, first_wait: life, longest_wait: life, forget: life }
     }
 
+    /// Whether it is of what counts once: what must not be forgotten before its time.
+    pub fn is_once(&self) -> bool {
+        *self == Self::once(self.forget)
+    }
+
     /// The wait that `count` tries call for before the next.
     pub fn wait_after(&self, count: u32) -> Duration {
         let Some(over) = count.checked_sub(self.free) else { return Duration::ZERO };

@@ -44,6 +44,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Where everything that the gateway keeps lies.
     pub state_dir: PathBuf,
+    /// Where sessions are, with all else that lives shortly, where no server is named that shares them.
+    pub sessions: SessionsIn,
     /// Where the passphrase of the operator's key is; a person is asked, or systemd, where absent.
     pub passphrase: Option<SecretRef>,
     /// Where browsers and programs connect.
@@ -86,6 +88,17 @@ pub struct Config {
     pub text: Arc<str>,
     /// A folder of resources that `check` reads when none is named.
     pub resources: Option<PathBuf>,
+}
+
+/// Where a gateway by itself has its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionsIn {
+    /// In its database: a restart ends nobody's.
+    #[default]
+    Disk,
+    /// In the memory of the process: everybody signs in again after each start.
+    Memory,
 }
 
 /// Where proxies ask over gRPC, and which.

@@ -86,6 +86,9 @@ mod tests {
             configuration(format!("{least}\n%\n{more}{least}").as_bytes());
             configuration(format!("{more}{least}\n%\n{least}").as_bytes());
         }
+        let in_memory = least.replace("dir = \"s\"", "dir = \"s\"\nsessions = \"memory\"");
+        configuration(format!("{least}\n%\n{in_memory}").as_bytes());
+        configuration(format!("{in_memory}\n%\n{least}").as_bytes());
         for more in [
             "[tls]\nwatch = false\n",
             "[ops]\naddress = \"127.0.0.1:7\"\n",

@@ -43,11 +43,11 @@ use cardea_audit::{Entry, Event};
 use cardea_core::{Clock, Entropy, EntryId, TenantId, Timestamp};
 use cardea_identity::Sealer;
 use cardea_proxy::{Proxy, Rates, upstream::StickyKey};
-use cardea_storage::{FaultHook, Log, LogLimits, RedisShared, SharedState, SqlShared, Store, StoreFault};
+use cardea_storage::{FaultHook, Log, LogLimits, MemoryShared, RedisShared, SharedState, SqlShared, Store, StoreFault};
 
 use crate::{
     ca::Ca,
-    config::{Config, Kept},
+    config::{Config, Kept, SessionsIn},
     figures::Reloads,
     logout::{self, Logouts},
     mail::{self, Mail},
@@ -218,9 +218,10 @@ impl House {
         };
         let reread = Arc::clone(&operator);
         store.reread_operator_by(move || reread.reread());
-        let shared: Arc<dyn SharedState> = match &config.redis {
-            Some(at) => Arc::new(RedisShared::open(at, SESSIONS, store.clone()).await.map_err(store_fault)?),
-            None => Arc::new(SqlShared::new(store.clone())),
+        let shared: Arc<dyn SharedState> = match (&config.redis, config.sessions) {
+            (Some(at), _) => Arc::new(RedisShared::open(at, SESSIONS, store.clone()).await.map_err(store_fault)?),
+            (None, SessionsIn::Disk) => Arc::new(SqlShared::new(store.clone())),
+            (None, SessionsIn::Memory) => Arc::new(MemoryShared::new(store.clone())),
         };
         let (limits, time) = (LogLimits::default(), Arc::clone(&clock));
         let log = match disk {

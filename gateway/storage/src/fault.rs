@@ -113,6 +113,12 @@ pub enum StoreFault {
         /// Which value.
         what: &'static str,
     },
+    /// The memory that holds what lives shortly has reached its bound.
+    #[error("there are too many {what} at once, and no more are taken for now")]
+    Full {
+        /// Of what.
+        what: &'static str,
+    },
     /// Entries cannot be written.
     #[error("the log cannot be written: {0}")]
     Log(String),

@@ -12,7 +12,8 @@ use super::{Context, Ended, Failure, Outcome, counted, draw, say, say_json};
 use crate::{checks, config::Config, folder, house::OperatorKey};
 
 /// Check the configuration, the resources, the policies and their tests, without changing anything, and tell all that is wrong at
-/// once. Resources come from DIR, else from the folder that the configuration names, else from the store.
+/// once. Resources come from DIR, else from the folder that the configuration names, else from the store. Tells, too, what a start
+/// brings with it: a passphrase that is asked for, and sessions that are in memory.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A folder of resources (it holds `tenants/`). With it, a configuration is checked only if one is named or lies here.
@@ -119,15 +120,19 @@ fn told(
 ) -> Ended {
     // What whoever starts the gateway will be asked.
     let key = config.and_then(|config| OperatorKey::of(config).told());
+    let sessions = config.map(Config::sessions_are_in);
     let passed = checked.passed();
     if context.is_json() {
         say_json(&json!({
             "ok": passed, "tenants": tenants, "diagnostics": checked.diagnostics, "warnings": checked.warnings,
-            "tests": checked.tests, "operator_key": key,
+            "tests": checked.tests, "operator_key": key, "sessions": sessions,
         }))?;
     } else if passed {
         if let Some(key) = key {
             super::remark(key);
+        }
+        if sessions == Some("memory") {
+            super::remark("sessions are in the gateway's memory: whoever is signed in signs in again after each start");
         }
         warn(checked);
         say(fine);

@@ -54,6 +54,7 @@ impl Config {
             ("machines", self.machines != new.machines || self.certificate_life != new.certificate_life),
             ("ext_authz", self.ext_authz != new.ext_authz),
             ("state", self.state_dir != new.state_dir),
+            ("state.sessions", self.sessions != new.sessions),
             ("keys", self.passphrase != new.passphrase),
             ("public_port", self.public_port != new.public_port),
             ("public_scheme", self.public_tls != new.public_tls),

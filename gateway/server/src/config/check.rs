@@ -52,6 +52,7 @@ impl<'a> Check<'a> {
             source: self.source.to_owned(),
             folder: self.folder.to_owned(),
             state_dir: self.state_dir(&file.state.dir),
+            sessions: self.sessions(&file),
             // Looked up when it is needed: it may be a pipe, and whoever only checks is told of it, and not asked.
             passphrase: file.keys.passphrase,
             ops,

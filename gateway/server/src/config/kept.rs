@@ -6,7 +6,7 @@ use cardea_core::{Entropy, Secret};
 use cardea_identity::Sealer;
 use cardea_storage::{Store, StoreFault};
 
-use super::Config;
+use super::{Config, SessionsIn};
 
 /// Where durable state is kept.
 #[derive(Debug, Clone)]
@@ -57,6 +57,16 @@ impl Kept {
 }
 
 impl Config {
+    /// Where sessions are, in a word.
+    pub fn sessions_are_in(&self) -> &'static str {
+        match (&self.redis, &self.postgres, self.sessions) {
+            (Some(_), ..) => "redis",
+            (None, Some(_), _) => "postgres",
+            (None, None, SessionsIn::Disk) => "disk",
+            (None, None, SessionsIn::Memory) => "memory",
+        }
+    }
+
     /// Where durable state is kept.
     pub fn kept(&self) -> Kept {
         match &self.postgres {

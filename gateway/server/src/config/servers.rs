@@ -7,8 +7,9 @@ use cardea_storage::RedisAt;
 use toml::Spanned;
 
 use super::{
+    SessionsIn,
     check::Check,
-    shape::{RedisTable, ServerTable, UrlOrRef, UrlsOrRef},
+    shape::{File, RedisTable, ServerTable, UrlOrRef, UrlsOrRef},
 };
 
 /// A kind of server that a URL may name.
@@ -91,6 +92,20 @@ fn amiss_of_node(url: &str) -> Option<String> {
 impl Check<'_> {
     pub(super) fn postgres(&mut self, table: &ServerTable) -> Option<Secret<String>> {
         self.server(&table.url, &POSTGRES)
+    }
+
+    /// Where sessions are: not in the memory of each of several.
+    pub(super) fn sessions(&mut self, file: &File) -> SessionsIn {
+        let Some(sessions) = &file.state.sessions else { return SessionsIn::Disk };
+        let tables = [("[postgres]", file.postgres.is_some()), ("[redis]", file.redis.is_some())];
+        if *sessions.get_ref() == SessionsIn::Memory {
+            for (table, _) in tables.iter().filter(|(_, is_named)| *is_named) {
+                let message =
+                    format!("sessions in memory and `{table}`: several gateways would each know their own only");
+                self.wrong(sessions, message, &format!("remove `sessions`, or `{table}` where one gateway is alone"));
+            }
+        }
+        *sessions.get_ref()
     }
 
     pub(super) fn redis(&mut self, table: &Spanned<RedisTable>) -> Option<RedisAt> {

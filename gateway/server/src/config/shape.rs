@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-use super::LogFormat;
+use super::{LogFormat, SessionsIn};
 
 /// Reads the file's shape; unknown keys name the nearest known one.
 pub(super) fn read(source: &str, text: &str) -> Result<File, Diagnostics> {
@@ -122,6 +122,7 @@ pub(super) enum PublicScheme {
 #[serde(deny_unknown_fields)]
 pub(super) struct StateTable {
     pub dir: Spanned<String>,
+    pub sessions: Option<Spanned<SessionsIn>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -27,6 +27,17 @@ fn each_mistake_is_told_with_its_place_and_the_way_out() {
     let plain = "[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
     for (text, place, says) in [
         (format!("[state]\ndri = \"s\"\n{plain}"), "cardea.toml:2:1", "did you mean `dir`?"),
+        (format!("{state}sessions = \"ram\"\n{plain}"), "cardea.toml:3:12", "expected `disk` or `memory`"),
+        (
+            format!("{state}sessions = \"memory\"\n{plain}[redis]\nurl = \"redis://h\"\n"),
+            "cardea.toml:3:12",
+            "sessions in memory and `[redis]`",
+        ),
+        (
+            format!("{state}sessions = \"memory\"\n{plain}[postgres]\nurl = \"postgres://h/b\"\n"),
+            "cardea.toml:3:12",
+            "sessions in memory and `[postgres]`",
+        ),
         (format!("{state}[[listener]]\n{plain}"), "cardea.toml:3:3", "did you mean `listeners`?"),
         (state.to_owned(), "cardea.toml:", "there is no listener"),
         (format!("{state}[[listeners]]\naddress = \"0.0.0.0:80\"\nplain = true\n"), "cardea.toml:4:11", "in the clear"),
@@ -311,6 +322,25 @@ fn every_limit_of_the_edge_can_be_said_and_none_can_be_senseless() {
         let found = with(line).expect_err(line).to_string();
         assert!(found.contains("cardea.toml:7:") && found.contains(says), "{line}\n{found}");
     }
+}
+
+#[test]
+fn sessions_are_where_it_is_said_and_go_elsewhere_with_a_restart() {
+    let state = "[state]\ndir = \"s\"\n";
+    let plain = "[[listeners]]\naddress = \"127.0.0.1:1\"\nplain = true\n";
+    for (said, servers, is) in [
+        ("", "", "disk"),
+        ("sessions = \"disk\"\n", "", "disk"),
+        ("sessions = \"memory\"\n", "", "memory"),
+        ("sessions = \"disk\"\n", "[postgres]\nurl = \"postgres://h/b\"\n", "postgres"),
+        ("", "[redis]\nurl = \"redis://h\"\n", "redis"),
+    ] {
+        assert_eq!(parse(&format!("{state}{said}{plain}{servers}")).unwrap().sessions_are_in(), is, "{said}{servers}");
+    }
+    let before = parse(&format!("{state}{plain}")).unwrap();
+    let after = parse(&format!("{state}sessions = \"memory\"\n{plain}")).unwrap();
+    assert_eq!(before.waits_for_restart(&after), ["state.sessions"]);
+    assert_eq!(before.with_changes_of(after).sessions, SessionsIn::Disk);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) enum What<'a> {
     Handle(&'a HandleHash),
     /// A one-time value that was taken.
     Value(Purpose, &'a TicketHash),
+    /// What counts once, by its mark.
+    Spent(&'a str),
 }
 
 impl std::fmt::Display for What<'_> {
@@ -34,6 +36,7 @@ impl std::fmt::Display for What<'_> {
             Self::Session(id) => write!(f, "{id}"),
             Self::Handle(hash) => write!(f, "handle:{hash}"),
             Self::Value(purpose, hash) => write!(f, "once:{}:{hash}", purpose.as_str()),
+            Self::Spent(mark) => write!(f, "spent:{mark}"),
         }
     }
 }
@@ -187,7 +190,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Writes that a handle or value is over; true where it was not.
+    /// Writes that a handle, a value or what counts once is over; true where it was not.
     pub(super) async fn over(
         &self,
         tenant: &TenantId,
@@ -215,21 +218,27 @@ impl Store {
         Ok(Some(value).filter(|_| first))
     }
 
-    /// Forgets what its holder has dropped by itself.
+    /// Forgets what its holder has dropped by itself, and values on disk that are past their time.
     pub(super) async fn sweep_ended(&self, now: Timestamp) -> Result<(), StoreFault> {
         let mut tx = self.write().await?;
-        for sql in ["DELETE FROM ended WHERE until <= $1", "DELETE FROM ended_users WHERE until <= $1"] {
+        for sql in [
+            "DELETE FROM ended WHERE until <= $1",
+            "DELETE FROM ended_users WHERE until <= $1",
+            "DELETE FROM one_time WHERE expires_at <= $1",
+        ] {
             sqlx::query(sql).bind(now.as_micros()).execute(&mut *tx).await?;
         }
         tx.commit().await
     }
 
-    /// Drops what lives shortly from the tables that hold it where nothing else does; handles go with their sessions.
-    pub(super) async fn clear_shared(&self) -> Result<(), StoreFault> {
+    /// Drops what lives shortly from the tables that hold it where nothing else does, but values of this purpose; handles go with their
+    /// sessions.
+    pub(super) async fn clear_shared(&self, but: Purpose) -> Result<(), StoreFault> {
         let mut tx = self.write().await?;
-        for sql in ["DELETE FROM sessions", "DELETE FROM one_time", "DELETE FROM tries", "DELETE FROM rates"] {
+        for sql in ["DELETE FROM sessions", "DELETE FROM tries", "DELETE FROM rates"] {
             sqlx::query(sql).execute(&mut *tx).await?;
         }
+        sqlx::query("DELETE FROM one_time WHERE purpose <> $1").bind(but.as_str()).execute(&mut *tx).await?;
         tx.commit().await
     }
 }

@@ -24,16 +24,38 @@ use super::{
     memory_handles::KeptHandle,
     memory_sessions::KeptSession,
     memory_tries::{Counted, Undone},
+    names_of_tries, sql_once,
 };
 use crate::{Grounds, Store, StoreFault};
+
+/// Signals of providers that were taken are noted in the durable store's table: no restart makes one good again.
+const ON_DISK: Purpose = Purpose::Signal;
 
 /// Shared state in the memory of one process. Clones share it.
 #[derive(Clone)]
 pub struct MemoryShared {
     pub(super) store: Store,
     held: Arc<Mutex<HashMap<TenantId, Held>>>,
+    bounds: Bounds,
     /// Made once what lay in the durable store's own tables is gone.
     cleared: Arc<OnceCell<()>>,
+}
+
+/// How much strangers may cause to be held of one tenant.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// One-time values; beyond, none is taken.
+    pub(super) values: usize,
+    /// Keys of tries; beyond, those go first that are forgotten first.
+    pub(super) tries: usize,
+}
+
+impl Default for Bounds {
+    /// A hundred thousand sign-ins under way in twenty minutes, some 150 MB, are a flood; so are half a million keys of tries, some
+    /// 100 MB, in a day.
+    fn default() -> Self {
+        Self { values: 100_000, tries: 500_000 }
+    }
 }
 
 /// What is held of one tenant.
@@ -53,7 +75,13 @@ pub(super) struct Held {
 impl MemoryShared {
     /// Nothing yet, beside what `store` keeps.
     pub fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), cleared: Arc::default() }
+        Self { store, held: Arc::default(), bounds: Bounds::default(), cleared: Arc::default() }
+    }
+
+    /// With other bounds.
+    #[cfg(test)]
+    pub(super) fn within(self, values: usize, tries: usize) -> Self {
+        Self { bounds: Bounds { values, tries }, ..self }
     }
 
     /// Looks at a tenant's, or changes it, in one step. INVARIANT: nobody waits for anything meanwhile, so that each step is over
@@ -85,6 +113,19 @@ impl Held {
     fn is_empty(&self) -> bool {
         let Self { sessions, of_users: _, handles, values, tries, rates } = self;
         sessions.is_empty() && handles.is_empty() && values.is_empty() && tries.is_empty() && rates.is_empty()
+    }
+
+    /// Keeps a value in the place of one of the same name. Where there are `most`, what is past its time goes first.
+    fn put(&mut self, value: &OneTime, most: usize, now: Timestamp) -> Result<(), StoreFault> {
+        let name = (value.purpose, value.hash);
+        if self.values.len() >= most && !self.values.contains_key(&name) {
+            self.values.retain(|_, kept| kept.expires > now);
+            if self.values.len() >= most {
+                return Err(StoreFault::Full { what: "one-time values" });
+            }
+        }
+        self.values.insert(name, value.clone());
+        Ok(())
     }
 
     /// Drops what came to its end by then.
@@ -180,7 +221,7 @@ impl SharedState for MemoryShared {
         user: UserId,
         except: Option<SessionId>,
         end: End,
-    ) -> Result<u64, StoreFault> {
+    ) -> Result<Vec<SessionId>, StoreFault> {
         self.end_all(tenant, user, except, end).await
     }
 
@@ -189,10 +230,12 @@ impl SharedState for MemoryShared {
         Ok(self.of(tenant, |held| held.open(None, now).count() as u64))
     }
 
-    async fn put(&self, value: &OneTime, _: Timestamp) -> Result<(), StoreFault> {
+    async fn put(&self, value: &OneTime, now: Timestamp) -> Result<(), StoreFault> {
+        if value.purpose == ON_DISK {
+            return sql_once::put(&self.store, value).await;
+        }
         self.keyed(&value.tenant).await?;
-        self.of(&value.tenant, |held| held.values.insert((value.purpose, value.hash), value.clone()));
-        Ok(())
+        self.of(&value.tenant, |held| held.put(value, self.bounds.values, now))
     }
 
     async fn peek(
@@ -202,6 +245,9 @@ impl SharedState for MemoryShared {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<OneTime>, StoreFault> {
+        if purpose == ON_DISK {
+            return sql_once::peek(&self.store, tenant, purpose, hash, now).await;
+        }
         let Some(value) = self.of(tenant, |held| held.values.get(&(purpose, *hash)).cloned()) else { return Ok(None) };
         // Whoever opens it then knows the key.
         self.store.sealer_with(Some(tenant), value.body.key_id()).await?;
@@ -215,6 +261,9 @@ impl SharedState for MemoryShared {
         hash: &TicketHash,
         now: Timestamp,
     ) -> Result<Option<OneTime>, StoreFault> {
+        if purpose == ON_DISK {
+            return sql_once::take(&self.store, tenant, purpose, hash, now).await;
+        }
         let value = self.of(tenant, |held| held.values.remove(&(purpose, *hash)));
         match value.filter(|value| value.expires > now) {
             Some(value) => self.store.taken(value, now).await,
@@ -223,7 +272,7 @@ impl SharedState for MemoryShared {
     }
 
     async fn attempt(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<Option<Duration>, StoreFault> {
-        self.attempt_all(tenant, &[limit], now).await
+        self.attempt_each(tenant, &[limit], now).await
     }
 
     async fn attempt_each(
@@ -232,26 +281,28 @@ impl SharedState for MemoryShared {
         limits: &[&Limit],
         now: Timestamp,
     ) -> Result<Option<Duration>, StoreFault> {
-        self.attempt_all(tenant, limits, now).await
+        let sealer = self.store.sealer(Some(tenant)).await?;
+        let named: Vec<_> = limits.iter().map(|limit| (*limit, names_of_tries(&sealer, &limit.key))).collect();
+        let refused = self.of(tenant, |held| {
+            held.make_room(self.bounds.tries);
+            held.attempt(&named, now)
+        });
+        match refused {
+            None => self.spend(tenant, &named, now).await,
+            Some(wait) => Ok(Some(wait)),
+        }
     }
 
-    async fn give_back(&self, tenant: &TenantId, limit: &Limit, now: Timestamp) -> Result<(), StoreFault> {
-        self.forgive_each(tenant, &Forgiven { keys: Vec::new(), back: vec![limit.clone()] }, now).await
+    async fn give_back(&self, tenant: &TenantId, limit: &Limit, _: Timestamp) -> Result<(), StoreFault> {
+        self.undo(tenant, &Forgiven { keys: Vec::new(), back: vec![limit.clone()] }).await
     }
 
     async fn forgive(&self, tenant: &TenantId, key: &str) -> Result<(), StoreFault> {
-        let undone = Undone::of(
-            &self.store.sealer(Some(tenant)).await?,
-            &Forgiven { keys: vec![key.to_owned()], back: Vec::new() },
-        );
-        self.of(tenant, |held| held.undo(&undone));
-        Ok(())
+        self.undo(tenant, &Forgiven { keys: vec![key.to_owned()], back: Vec::new() }).await
     }
 
     async fn forgive_each(&self, tenant: &TenantId, forgiven: &Forgiven, _: Timestamp) -> Result<(), StoreFault> {
-        let undone = Undone::of(&self.store.sealer(Some(tenant)).await?, forgiven);
-        self.of(tenant, |held| held.undo(&undone));
-        Ok(())
+        self.undo(tenant, forgiven).await
     }
 
     async fn rates_used(&self, uses: &[RateUse], now: Timestamp) -> Result<Vec<RateLevel>, StoreFault> {
@@ -266,7 +317,7 @@ impl SharedState for MemoryShared {
             self.let_go(&tenant, gone);
         }
         // Who has left the tables for this one comes back to empty ones, not to sessions that have ended since.
-        self.cleared.get_or_try_init(|| self.store.clear_shared()).await?;
+        self.cleared.get_or_try_init(|| self.store.clear_shared(ON_DISK)).await?;
         self.store.sweep_ended(now).await
     }
 

@@ -148,13 +148,14 @@ impl MemoryShared {
         user: UserId,
         except: Option<SessionId>,
         end: End,
-    ) -> Result<u64, StoreFault> {
+    ) -> Result<Vec<SessionId>, StoreFault> {
         self.learn_ends(tenant, Some(user), end.at).await?;
         let mut ids: Vec<_> = self.of(tenant, |held| held.open(Some(user), end.at).map(|one| one.id).collect());
         ids.retain(|id| Some(*id) != except);
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
         self.store.user_ended((tenant, user), &ids, &spared, end).await?;
-        Ok(self.of(tenant, |held| ids.iter().filter(|id| held.mark_ended(**id, end, true)).count() as u64))
+        self.of(tenant, |held| ids.retain(|id| held.mark_ended(*id, end, true)));
+        Ok(ids)
     }
 
     pub(super) async fn replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {

@@ -10,6 +10,7 @@ use cardea_identity::{
 
 use super::{
     Forgiven, RateLevel, RateUse,
+    ended::What,
     memory::{Held, MemoryShared},
     names_of_tries,
 };
@@ -50,8 +51,19 @@ impl Held {
         self.tries.insert(newest, Counted { tries, forget: tries.last.plus(forget) })
     }
 
+    /// Where there are `most` keys, lets go of the tenth of them that is forgotten first: who guesses anew for that has caused as many.
+    pub(super) fn make_room(&mut self, most: usize) {
+        if self.tries.len() < most {
+            return;
+        }
+        let mut times: Vec<_> = self.tries.values().map(|kept| kept.forget).collect();
+        let (_, by, _) = times.select_nth_unstable(most / 10);
+        let by = *by;
+        self.tries.retain(|_, kept| kept.forget > by);
+    }
+
     /// Counts a try under each, or under none.
-    fn attempt(&mut self, limits: &[(&Limit, Vec<String>)], now: Timestamp) -> Option<Duration> {
+    pub(super) fn attempt(&mut self, limits: &[(&Limit, Vec<String>)], now: Timestamp) -> Option<Duration> {
         let mut stood = Vec::with_capacity(limits.len());
         for (limit, names) in limits {
             match self.tries(names).admit(&limit.rule, now) {
@@ -99,15 +111,26 @@ impl Held {
 }
 
 impl MemoryShared {
-    pub(super) async fn attempt_all(
+    pub(super) async fn undo(&self, tenant: &TenantId, forgiven: &Forgiven) -> Result<(), StoreFault> {
+        let undone = Undone::of(&self.store.sealer(Some(tenant)).await?, forgiven);
+        self.of(tenant, |held| held.undo(&undone));
+        Ok(())
+    }
+
+    /// Writes what counts once in the durable store, so that no restart makes it good again. The wait where it has counted already.
+    pub(super) async fn spend(
         &self,
         tenant: &TenantId,
-        limits: &[&Limit],
+        limits: &[(&Limit, Vec<String>)],
         now: Timestamp,
     ) -> Result<Option<Duration>, StoreFault> {
-        let sealer = self.store.sealer(Some(tenant)).await?;
-        let named: Vec<_> = limits.iter().map(|limit| (*limit, names_of_tries(&sealer, &limit.key))).collect();
-        Ok(self.of(tenant, |held| held.attempt(&named, now)))
+        for (limit, names) in limits.iter().filter(|(limit, _)| limit.rule.is_once()) {
+            let (mark, life) = (names.first().ok_or(StoreFault::NoKey)?, limit.rule.forget);
+            if !self.store.over(tenant, &What::Spent(mark), now, now.plus(life)).await? {
+                return Ok(Some(life));
+            }
+        }
+        Ok(None)
     }
 
     /// Under which names tries are held, with their tenants'.

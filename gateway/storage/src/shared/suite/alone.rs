@@ -1,13 +1,18 @@
 //! Memory, and what is not in it: the command line beside it, the next start, a tenant that is gone.
 
-use cardea_identity::session::EndReason;
+use cardea_identity::{
+    guard::{Limit, Rule},
+    session::EndReason,
+};
 use futures_util::future::join_all;
 
 use super::{
     handles::successor,
     stories::{ends, secs},
+    tries::limit,
     *,
 };
+use crate::StoreFault;
 
 impl Under {
     /// Another process on the same database: it sees nothing of what is held here.
@@ -42,7 +47,7 @@ async fn what_another_process_ends_without_seeing_it_has_ended_here() {
     assert_eq!(under.ours.session_count(&acme, t0()).await.unwrap(), 3);
 
     let suspended = ends(EndReason::Suspended, 3);
-    assert_eq!(outside.end_all_of_user(&acme, ada(), Some(spared.id), suspended).await.unwrap(), 0);
+    assert_eq!(outside.end_all_of_user(&acme, ada(), Some(spared.id), suspended).await.unwrap(), []);
     let (_, gone) = under.ours.session_by_handle(&acme, &record.hash).await.unwrap().unwrap();
     assert_eq!(gone.ended, Some(suspended));
     assert_eq!(under.ours.sessions_of_user(&acme, ada(), t0()).await.unwrap(), [spared]);
@@ -67,7 +72,7 @@ async fn of_racing_ends_one_is_told_so_whoever_looks_meanwhile() {
                 let end = ends(EndReason::SignedOut, 1);
                 match nth % 3 {
                     0 => store.session_end(&acme, begun.id, end).await.map(u64::from),
-                    1 => store.end_all_of_user(&acme, begun.user, None, end).await,
+                    1 => store.end_all_of_user(&acme, begun.user, None, end).await.map(|ended| ended.len() as u64),
                     _ => store.session(&acme, begun.id).await.map(|_| 0),
                 }
             })
@@ -104,6 +109,29 @@ async fn after_the_next_start_nobody_is_known_and_nothing_is_taken_twice() {
     restarted.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
     let (revived, _) = restarted.session_by_handle(&acme, &record.hash).await.unwrap().unwrap();
     assert_eq!(revived.superseded_at, Some(t0().plus(secs(1))));
+}
+
+/// An assertion of a program's, say, or a provider's word that an account is enabled.
+#[tokio::test]
+async fn what_counts_once_does_not_count_again_after_the_next_start() {
+    let (under, acme) = (memory().await, acme());
+    let once = Limit { key: "dpop/x".to_owned(), rule: Rule::once(secs(300)) };
+    let signal = OneTime { purpose: Purpose::Signal, expires: t0().plus(Purpose::Signal.life()), ..flow(1) };
+    assert_eq!(under.ours.attempt(&acme, &once, t0()).await.unwrap(), None);
+    under.ours.put(&signal, t0()).await.unwrap();
+    under.ours.put(&flow(2), t0()).await.unwrap();
+    let restarted = under.another().await;
+    for store in [Arc::clone(&under.ours), Arc::new(restarted)] {
+        assert!(store.attempt(&acme, &once, t0().plus(secs(299))).await.unwrap().is_some());
+        assert_eq!(store.attempt(&tenant("beta"), &limit("dpop/x"), t0()).await.unwrap(), None);
+        store.sweep(t0().plus(secs(299))).await.unwrap();
+        assert_eq!(store.peek(&acme, Purpose::Signal, &signal.hash, t0()).await.unwrap(), Some(signal.clone()));
+    }
+    let restarted = under.another().await;
+    assert_eq!(restarted.peek(&acme, Purpose::Flow, &flow(2).hash, t0()).await.unwrap(), None);
+    restarted.sweep(signal.expires).await.unwrap();
+    assert_eq!(restarted.peek(&acme, Purpose::Signal, &signal.hash, t0()).await.unwrap(), None);
+    assert_eq!(restarted.attempt(&acme, &once, t0().plus(secs(300))).await.unwrap(), None, "its life is over");
 }
 
 #[tokio::test]
@@ -148,6 +176,39 @@ async fn sweeping_leaves_nothing_that_is_past_its_time_nor_of_a_tenant_that_is_g
     under.ours.sweep(begun.expires).await.unwrap();
     assert!(under.ours.session(&acme, young.id).await.unwrap().is_none(), "its key is destroyed");
     assert_eq!(under.ours.session_count(&tenant("beta"), begun.expires).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_flood_fills_memory_to_its_bound_and_counts_of_the_newest_tries_stay() {
+    let (under, acme) = (memory().await, acme());
+    let narrow = under.memory.clone().unwrap().within(3, 20);
+    for nth in 0..3 {
+        narrow.put(&flow(nth), t0()).await.unwrap();
+    }
+    let refused = narrow.put(&flow(4), t0()).await.unwrap_err();
+    assert!(matches!(refused, StoreFault::Full { .. }), "{refused}");
+    narrow.put(&flow(2), t0()).await.unwrap();
+    let beta = OneTime { tenant: tenant("beta"), ..flow(4) };
+    narrow.put(&beta, t0()).await.unwrap();
+    assert!(narrow.take(&acme, Purpose::Flow, &flow(1).hash, t0()).await.unwrap().is_some());
+    narrow.put(&flow(4), t0()).await.unwrap();
+    let late = OneTime { expires: t0().plus(secs(3_600)), ..flow(5) };
+    narrow.put(&late, flow(0).expires).await.unwrap();
+
+    for nth in 0..40 {
+        let at = t0().plus(secs(nth));
+        assert_eq!(narrow.attempt(&acme, &limit(&format!("k/{nth}")), at).await.unwrap(), None);
+        for _ in 1..10 {
+            narrow.attempt(&acme, &limit(&format!("k/{nth}")), at).await.unwrap();
+        }
+    }
+    let kept = narrow.names_of_tries().len();
+    assert!((15..=20).contains(&kept), "{kept}");
+    let later = t0().plus(secs(40));
+    for (nth, waits) in [(39, true), (30, true), (0, false)] {
+        let told = narrow.attempt(&acme, &limit(&format!("k/{nth}")), later).await.unwrap();
+        assert_eq!(told.is_some(), waits, "{nth}");
+    }
 }
 
 /// Else whoever goes back to the file would find there who had been signed in before, whatever has ended since.
