@@ -1,8 +1,9 @@
 //! Apps that are told that a session is over (OpenID Connect Back-Channel Logout 1.0; we are the provider): those of its tenant that name
 //! a place for it in their file. No request waits for one: each word is put in a bounded queue, of which each tenant has a fair share,
-//! once the end is in the store, and brought beside all requests. An app that does not answer holds up no other.
+//! once the end is in the store, and brought beside all requests. An app that does not answer holds up no other; where several do not, the others
+//! of their tenant wait for seconds.
 //!
-//! A word that is given up is an entry of the tenant (`logout-untold`), a figure and a warning. None is kept over a restart: an
+//! A word that is given up while the process lives is an entry of the tenant (`logout-untold`), a figure and a warning. None is kept over a restart: an
 //! app that hears nothing may conclude nothing.
 
 mod figures;
@@ -39,6 +40,8 @@ use tries::{Answer, Next};
 
 /// Words that may wait. Four thousand: what a hundred people's sessions are to forty apps, and less than a megabyte.
 pub(crate) const WAITING: usize = 4_096;
+/// Words of one end of many sessions: a quarter of what may wait.
+pub(crate) const AT_ONCE: usize = 1_024;
 /// Eight seconds for what waits when the process ends: three tries at a service that fails at once.
 const LAST_WORDS: Duration = Duration::from_secs(8);
 
@@ -160,12 +163,21 @@ impl House {
         }
         // The id stands in any case; whoever was deleted has no address any more.
         let whose = self.subject_of(tenant, user).await.unwrap_or(Subject { id: user, email: String::new() });
-        for session in lived.iter().flat_map(|session| session.names()) {
+        let word = |app: &AppId, session| {
+            let (tenant, app, user) = (tenant.clone(), app.clone(), whose.clone());
+            Word { tenant, app, user, session, since: end.at }
+        };
+        let names: Vec<_> = lived.iter().flat_map(|session| session.names()).collect();
+        let (told, beyond) = names.split_at(names.len().min((AT_ONCE / apps().count()).max(1)));
+        for (session, app) in told.iter().flat_map(|session| apps().map(move |app| (session, app))) {
+            if let Some(dropped) = self.logouts.queue.put(word(app, *session)) {
+                self.give_up(dropped, Outcome::Dropped, "too many others wait".to_owned());
+            }
+        }
+        if let Some(first) = beyond.first() {
             for app in apps() {
-                let (tenant, app, user) = (tenant.clone(), app.clone(), whose.clone());
-                if let Some(dropped) = self.logouts.queue.put(Word { tenant, app, user, session, since: end.at }) {
-                    self.give_up(dropped, Outcome::Dropped, "too many others wait".to_owned());
-                }
+                let detail = format!("too many ended at once: this one and {} more names", beyond.len() - 1);
+                self.give_up(word(app, *first), Outcome::Dropped, detail);
             }
         }
     }

@@ -200,9 +200,9 @@ impl Writing {
     pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
         let engine = self.writer.engine;
         match engine {
-            Engine::Sqlite => drop(sqlx::query(engine.commits()).execute(&mut *self.turn).await?),
+            Engine::Sqlite => sqlx::query(engine.commits()).execute(&mut *self.turn).await.map(|_| ())?,
             Engine::Postgres => self.turn.tell(engine.commits().to_owned(), SOON).await?,
-        };
+        }
         self.writer.begun.store(false, Ordering::Release);
         let (news, announces) = (Arc::clone(&self.writer.news), self.announces);
         // The next may write meanwhile.

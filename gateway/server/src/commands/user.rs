@@ -22,7 +22,7 @@ use crate::{
 
 /// Invite, import, list, show, suspend, reset and delete people of a tenant's pool, let them add factors, and end their sessions. A
 /// running gateway takes each change over within a second. Apps with `back_channel_logout` are told of sessions that are over before the
-/// command ends, for eight seconds at the most; what they were not told is said on standard error.
+/// command ends, for eight seconds at the most once they can be reached; what they were not told is said on standard error.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The tenant; may be left out where there is only one.

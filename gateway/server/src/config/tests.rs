@@ -332,8 +332,8 @@ fn sessions_are_where_it_is_said_and_go_elsewhere_with_a_restart() {
         ("", "", "disk"),
         ("sessions = \"disk\"\n", "", "disk"),
         ("sessions = \"memory\"\n", "", "memory"),
-        ("sessions = \"disk\"\n", "[postgres]\nurl = \"postgres://h/b\"\n", "postgres"),
-        ("", "[redis]\nurl = \"redis://h\"\n", "redis"),
+        ("sessions = \"disk\"\n", "[postgres]\nurl = \"postgres://127.0.0.1/b\"\n", "postgres"),
+        ("", "[redis]\nurl = \"redis://127.0.0.1\"\n", "redis"),
     ] {
         assert_eq!(parse(&format!("{state}{said}{plain}{servers}")).unwrap().sessions_are_in(), is, "{said}{servers}");
     }

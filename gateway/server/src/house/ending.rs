@@ -93,9 +93,15 @@ impl House {
     /// Ends a session that gives way to another in the same browser, which does not go on as the same. It has no entry: that of the
     /// sign-in tells.
     pub(crate) async fn end_replaced(&self, tenant: &TenantId, id: SessionId) -> Result<(), StoreFault> {
-        if let Some(session) = self.shared.session(tenant, id).await? {
-            self.end_in_store(&session, EndReason::Replaced).await?;
-        }
+        match self.shared.session(tenant, id).await? {
+            Some(session) => self.end_in_store(&session, EndReason::Replaced).await?,
+            // One that Redis does not know may be one that it has forgotten, and comes back.
+            None => {
+                let end = End { at: self.now(), why: EndReason::Replaced };
+                self.forget_session(id);
+                self.shared.session_end(tenant, id, end).await?
+            }
+        };
         Ok(())
     }
 

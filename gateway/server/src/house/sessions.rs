@@ -108,7 +108,8 @@ impl House {
     ) -> Result<(), cardea_storage::StoreFault> {
         let Some(me) = self.me.upgrade() else { return Ok(()) };
         let tenant = tenant.clone();
-        let work = async move { me.end_session(&tenant, id, why, &Doer::gateway()).await };
+        // It is seldom needed, and large: each search would have to hold it.
+        let work = Box::pin(async move { me.end_session(&tenant, id, why, &Doer::gateway()).await });
         // What broke off by a defect is found over again by the next request.
         self.to_the_end(work).await.unwrap_or(Ok(false)).map(|_| ())
     }

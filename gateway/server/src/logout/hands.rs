@@ -13,9 +13,9 @@ use super::Word;
 
 /// At once to all. Thirty-two: a connection each, for seconds at the most.
 const ALL: usize = 32;
-/// At once to the apps of one tenant: a quarter, so that four of whom nothing answers leave nothing to wait for but each other.
+/// At once to the apps of one tenant: a quarter.
 const OF_TENANT: usize = 8;
-/// At once to one app. Two: four that do not answer leave room for the fifth.
+/// At once to one app. Two: where four of a tenant do not answer, its fifth waits until one of them is given up, some twenty seconds.
 const OF_APP: usize = 2;
 
 /// The hands, free and at work.

@@ -154,18 +154,20 @@ impl Store {
         Ok(any)
     }
 
-    /// Writes that all of a user's sessions have ended that were begun before, but one, and announces it.
+    /// Writes that all of a user's sessions have ended that were begun before, but one, and announces it; tells of which of those that are
+    /// `known` nobody had written so.
     pub(super) async fn user_ended(
         &self,
         (tenant, user): (&TenantId, UserId),
         known: &[SessionId],
         spared: &str,
         end: End,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<Vec<SessionId>, StoreFault> {
         let mut tx = self.write().await?;
         let until = end.at.plus(LINGER_IN_REDIS).as_micros();
+        let mut ended = Vec::with_capacity(known.len());
         for id in known {
-            sqlx::query(INSERT)
+            let done = sqlx::query(INSERT)
                 .bind(tenant.as_str())
                 .bind(What::Session(*id).to_string())
                 .bind(end.at.as_micros())
@@ -173,6 +175,7 @@ impl Store {
                 .bind(until)
                 .execute(&mut *tx)
                 .await?;
+            ended.extend((done.rows_affected() == 1).then_some(*id));
         }
         sqlx::query(
             "INSERT INTO ended_users (tenant, user_id, at, why, spared, until) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -187,7 +190,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         announce(&mut tx, Some(tenant), &Change::SessionsOf(user), end.at).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(ended)
     }
 
     /// Writes that a handle, a value or what counts once is over; true where it was not.

@@ -126,8 +126,10 @@ impl SharedState for RedisShared {
         let expires: Option<i64> = self.connection.clone().hget(self.keys.session(tenant, id), "expires").await?;
         // One that Redis does not know may be one that it has forgotten, and comes back.
         let until = expires.map_or(end.at.plus(LINGER_IN_REDIS), |at| dropped(Timestamp::from_micros(at)));
-        self.store.sessions_ended(tenant, &[(id, until)], end).await?;
-        Ok(!self.mark_ended(tenant, &[id], end).await?.is_empty())
+        // Who ended it SQL says: what is marked in Redis whoever reads may have marked.
+        let first = self.store.sessions_ended(tenant, &[(id, until)], end).await?;
+        self.mark_ended(tenant, &[id], end).await;
+        Ok(first && expires.is_some())
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
@@ -179,8 +181,9 @@ impl SharedState for RedisShared {
         let live = self.live(tenant, user, end.at).await?;
         let ids: Vec<_> = live.iter().map(|session| session.id).filter(|id| Some(*id) != except).collect();
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
-        self.store.user_ended((tenant, user), &ids, &spared, end).await?;
-        self.mark_ended(tenant, &ids, end).await
+        let ended = self.store.user_ended((tenant, user), &ids, &spared, end).await?;
+        self.mark_ended(tenant, &ids, end).await;
+        Ok(ended)
     }
 
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {

@@ -133,14 +133,14 @@ local seen = redis.call('HGET', KEYS[1], 'last_seen')
 if seen and tonumber(seen) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[1]) end
 return 0";
 
-/// Ends sessions: KEYS sessions; ARGV at, why. Which of them, by their places from one on.
+/// Ends sessions: KEYS sessions; ARGV at, why. How many.
 const END_ALL: &str = "
-local done = {}
-for nth, key in ipairs(KEYS) do
+local done = 0
+for _, key in ipairs(KEYS) do
   if redis.call('EXISTS', key) == 1 and redis.call('HSETNX', key, 'ended_at', ARGV[1]) == 1 then
     redis.call('HSET', key, 'ended_why', ARGV[2])
     redis.call('HINCRBY', key, 'version', 1)
-    done[#done + 1] = nth
+    done = done + 1
   end
 end
 return done";

@@ -3,7 +3,7 @@
 use cardea_identity::session::End;
 
 use super::*;
-use crate::logout::WAITING;
+use crate::logout::{AT_ONCE, WAITING};
 
 impl Stage {
     /// As [`Stage::set`], with an app that wants to be told.
@@ -74,9 +74,17 @@ async fn a_session_that_was_over_before_anybody_ended_it_is_not_told() {
 async fn a_word_for_which_there_is_no_room_is_an_entry() {
     let stage = Stage::telling().await;
     let end = End { at: stage.house.now(), why: EndReason::SignedOut };
-    let over = vec![stage.session.clone(); WAITING + 1];
-    stage.house.tell_apps(&stage.tenant, stage.user.id, &over, end).await;
-    let untold = stage.events().await.iter().filter(|code| *code == "logout-untold").count();
-    assert_eq!((untold, stage.words().len()), (1, WAITING));
+    let over = vec![stage.session.clone(); AT_ONCE + 2];
+    let tell = async |over: &[Session]| stage.house.tell_apps(&stage.tenant, stage.user.id, over, end).await;
+    let untold = async || stage.events().await.iter().filter(|code| *code == "logout-untold").count();
+    for _ in 0..WAITING / AT_ONCE {
+        tell(&over[2..]).await;
+    }
+    assert_eq!(untold().await, 0);
+    tell(&over[..1]).await;
+    assert_eq!((untold().await, stage.words().len()), (1, WAITING));
+    // Of one end, however many sessions it is of, there are so many words and one entry.
+    tell(&over).await;
+    assert_eq!((untold().await, stage.words().len()), (2, AT_ONCE));
     stage.strike().await;
 }

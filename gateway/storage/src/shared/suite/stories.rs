@@ -114,6 +114,31 @@ async fn a_users_sessions_are_listed_and_ended_together_but_for_one() {
     }
 }
 
+/// Whoever reads of an end that is written, before it is marked, takes the word from nobody who ended it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_racing_ends_one_is_told_so_whoever_looks_meanwhile() {
+    for under in stores().await {
+        for seed in 0..20 {
+            // Each somebody else's: what was begun before all of a user's ended has ended with them.
+            let begun = session("acme", UserId::mint(t0(), &Fixed::new(seed)), t0(), seed);
+            under.ours.session_insert(&begun).await.unwrap();
+            let racing = (0..6).map(|nth| {
+                let (store, begun) = (Arc::clone(if nth < 3 { &under.ours } else { &under.theirs }), begun.clone());
+                tokio::spawn(async move {
+                    let end = ends(EndReason::SignedOut, 1);
+                    match nth % 3 {
+                        0 => store.session_end(&acme(), begun.id, end).await.map(u64::from),
+                        1 => store.end_all_of_user(&acme(), begun.user, None, end).await.map(|all| all.len() as u64),
+                        _ => store.session(&acme(), begun.id).await.map(|_| 0),
+                    }
+                })
+            });
+            let told: u64 = join_all(racing).await.into_iter().map(|told| told.unwrap().unwrap()).sum();
+            assert_eq!(told, 1, "{}, round {seed}", under.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_session_past_its_greatest_age_counts_no_more() {
     for under in stores().await {
