@@ -102,7 +102,8 @@ pub(super) async fn poll(asked: &Asked, client: &Client<'_>) -> Result<Response,
     if waiting.client != client.spec.id {
         return Err(No::grant("the device code is another client's"));
     }
-    let rule = Rule { free: 1, first_wait: PATIENCE, longest_wait: PATIENCE, forget: PATIENCE };
+    // Forgotten later than waited for: it is no rule of what counts once, which is written to disk wherever tries are.
+    let rule = Rule { free: 1, first_wait: PATIENCE, longest_wait: PATIENCE, forget: 2 * PATIENCE };
     let limit = Limit { key: format!("device/{hash}"), rule };
     if house.shared.attempt(tenant.id(), &limit, now).await?.is_some() {
         return Err(No::yet("slow_down", "ask every five seconds, and five more from now on"));
