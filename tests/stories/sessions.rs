@@ -322,9 +322,22 @@ async fn sessions_in_memory_are_ended_by_the_command_line_and_go_with_the_gatewa
     assert_eq!(status(&mut hers, &echo).await?, 401, "what has ended stays ended");
     assert_eq!(status(&mut his, &echo).await?, 200, "another was not meant");
 
+    // Whatever the file says by now, they are ended where they are: the gateway was not started anew.
+    gateway.on.edit("cardea.toml", "sessions = \"memory\"\n", "")?;
+    gateway.on.does(&["user", "--tenant", "acme", "end-sessions", &ben.email]).await?;
+    let (took, _) = refused_after(&mut his, &echo, 5 * TOLD).await?;
+    assert!(took <= TOLD, "it took {took:?}");
+    let (mut his, _) = ben.opens(&echo).await?;
     let on: Installation = gateway.kill().await?;
-    let _gateway = on.start().await?;
+    let gateway = on.start().await?;
     assert_eq!(status(&mut his, &echo).await?, 401, "it went with the process");
+    // And the other way: now they are on disk, and the file says memory.
+    let (mut his, _) = ben.opens(&echo).await?;
+    gateway.on.edit("cardea.toml", "dir = \"state\"\n", "dir = \"state\"\nsessions = \"memory\"\n")?;
+    let told = gateway.on.does(&["user", "--tenant", "acme", "end-sessions", &ben.email]).await?;
+    assert!(told.contains("1 session ended"), "{told}");
+    let (took, _) = refused_after(&mut his, &echo, 5 * TOLD).await?;
+    assert!(took <= TOLD, "it took {took:?}");
     for person in [&mira, &ben] {
         let (_, page) = person.opens(&echo).await?;
         assert_eq!((page.status.as_u16(), page.url.as_str()), (200, echo.as_str()), "{}", page.body);

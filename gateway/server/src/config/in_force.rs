@@ -12,7 +12,7 @@ use std::{
 use cardea_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Config};
+use super::{Certificate, Config, SessionsIn};
 
 /// A configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,13 @@ impl InForce {
     /// What the gateway that has this state folder says, if one runs or has died without a word.
     pub fn read(state_dir: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(file(state_dir)).ok()?).ok()
+    }
+
+    /// Where its process has sessions: as it started with, whatever the file says by now.
+    pub fn sessions(&self) -> SessionsIn {
+        let started = self.started.parse::<toml::Table>().unwrap_or_default();
+        let said = started.get("state").and_then(|state| state.get("sessions")).cloned();
+        said.and_then(|said| said.try_into().ok()).unwrap_or_default()
     }
 
     /// Says it. Whoever reads meanwhile reads the old or the new.

@@ -7,7 +7,7 @@ use cardea_storage::{Legible, Store, StoreFault};
 
 use super::{Arc, BTreeMap, Clock, Entropy, House, OpenFault, OperatorKey, transport, with_causes};
 use crate::{
-    config::Config,
+    config::{Config, InForce},
     state::{Sheet, State},
 };
 
@@ -45,7 +45,10 @@ impl House {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<Self>, OpenFault> {
-        let house = Self::unprepared(Config { machines: None, ..config }, clock, entropy).await?;
+        // INVARIANT: sessions are ended where the gateway that runs has them, not where one that starts would: what changes that waits
+        // for a restart, and no command does.
+        let sessions = InForce::read(&config.state_dir).map_or(config.sessions, |said| said.sessions());
+        let house = Self::unprepared(Config { machines: None, sessions, ..config }, clock, entropy).await?;
         let state = state(&house.store, &house.config, house.now()).await.map_err(fault(&house.config))?;
         house.state.store(Arc::new(state));
         Ok(house)
