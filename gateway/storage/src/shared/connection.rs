@@ -11,7 +11,7 @@ use std::{
 
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisFuture, RedisResult, ServerErrorKind,
-    Value,
+    ToRedisArgs, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, PubSub},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::{
     cluster::{self, Nodes},
+    keys::Key,
     scripts::Script,
 };
 use crate::StoreFault;
@@ -32,6 +33,10 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// Tries at a command that is sent elsewhere meanwhile: slots that move, a replica that takes over.
 const TRIES: u32 = 4;
+
+/// Who has taken over is known to some nodes before it is to all: for so long they may send whoever asks from one to another, and to the
+/// one that is gone.
+const KNOWN_TO_ALL: Duration = Duration::from_millis(50);
 
 /// Where Redis is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +134,11 @@ async fn first_to_answer(clients: &[Client]) -> RedisResult<::redis::aio::Multip
     Err(failed.unwrap_or_else(silent))
 }
 
+/// Whether nothing was done, since the node that was asked last holds another for the one to ask.
+fn sends_elsewhere(error: &::redis::RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask))
+}
+
 fn silent() -> ::redis::RedisError {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "redis is silent").into()
 }
@@ -144,7 +154,12 @@ impl Way {
         let sent = async {
             match self {
                 Self::One(one) => one.req_packed_command(command).await,
-                Self::Cluster(cluster) => cluster.req_packed_command(command).await,
+                Self::Cluster(cluster) => loop {
+                    match cluster.req_packed_command(command).await {
+                        Err(error) if sends_elsewhere(&error) => tokio::time::sleep(KNOWN_TO_ALL).await,
+                        told => break told,
+                    }
+                },
             }
         };
         tokio::time::timeout(ANSWER, sent).await.unwrap_or_else(|_| Err(silent()))
@@ -195,12 +210,12 @@ impl Connection {
     pub(super) async fn run<T: FromRedisValue>(
         &mut self,
         script: &Script,
-        keys: &[String],
-        args: &[&str],
+        keys: &[Key],
+        args: impl ToRedisArgs,
     ) -> Result<T, StoreFault> {
         let call = |verb: &str, what: &str| {
             let mut call = cmd(verb);
-            call.arg(what).arg(keys.len()).arg(keys).arg(args);
+            call.arg(what).arg(keys.len()).arg(keys).arg(&args);
             call
         };
         match call("EVALSHA", script.hash()).query_async(self).await {

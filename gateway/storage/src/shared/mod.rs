@@ -3,6 +3,7 @@
 mod cluster;
 mod connection;
 mod ended;
+mod kept;
 mod keys;
 mod memory;
 mod memory_handles;
@@ -116,7 +117,8 @@ pub trait SharedState: Send + Sync {
         end: End,
     ) -> Result<Vec<SessionId>, StoreFault>;
 
-    /// How many sessions of a tenant have neither ended nor reached their greatest age.
+    /// How many sessions of a tenant have neither ended nor reached their greatest age; a store may count one until the minute is over in
+    /// which it does.
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault>;
 
     /// Keeps a one-time value in the place of one of the same tenant, purpose and hash.

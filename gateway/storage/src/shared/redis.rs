@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::redis::{AsyncCommands, FromRedisValue};
+use ::redis::{AsyncCommands, FromRedisValue, ToRedisArgs};
 use async_trait::async_trait;
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
@@ -16,8 +16,8 @@ use super::{
     Forgiven, RateLevel, RateUse, SharedState,
     connection::{Connection, RedisAt},
     ended::{BEYOND, What, dropped},
-    keys::Keys,
-    redis_handles::body,
+    keys::{Key, Keys},
+    redis_handles::micros,
     redis_push::ByRedis,
     scripts::{Script, Scripts},
 };
@@ -49,8 +49,8 @@ impl RedisShared {
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
-        keys: &[String],
-        args: &[&str],
+        keys: &[Key],
+        args: impl ToRedisArgs,
     ) -> Result<T, StoreFault> {
         self.connection.clone().run(script, keys, args).await
     }
@@ -59,8 +59,7 @@ impl RedisShared {
 #[async_trait]
 impl SharedState for RedisShared {
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
-        let args = self.kept(session).await?;
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let args = self.kept(session).await?.args([&[]; 3]);
         let _: u32 = self.run(&self.scripts.session_insert, &self.keys_of(session), &args).await?;
         Ok(())
     }
@@ -77,10 +76,10 @@ impl SharedState for RedisShared {
     ) -> Result<Grounds, StoreFault> {
         // First, since it may fail: else a session would stand that nobody holds.
         self.forgive_each(&session.tenant, forgiven, now).await?;
-        let (mut keys, mut args) = (self.keys_of(session).to_vec(), self.kept(session).await?.to_vec());
-        keys.push(self.keys.handle(&handle.tenant, &handle.hash));
-        args.push(body(handle)?);
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let [kept, of, live] = self.keys_of(session);
+        let keys = [kept, of, live, self.keys.handle(&handle.tenant, &handle.hash)];
+        let own = [handle.session.as_bytes(), handle.host.as_bytes(), &micros(Some(handle.issued_at))];
+        let args = self.kept(session).await?.args(own);
         let _: u32 = self.run(&self.scripts.session_open, &keys, &args).await?;
         self.store.entered(&session.tenant, session.user, &session.proofs, now).await
     }
@@ -123,7 +122,7 @@ impl SharedState for RedisShared {
     }
 
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
-        let expires: Option<i64> = self.connection.clone().hget(self.keys.session(tenant, id), "expires").await?;
+        let expires: Option<i64> = self.connection.clone().hget(self.keys.session(tenant, id), "e").await?;
         // One that Redis does not know may be one that it has forgotten, and comes back.
         let until = expires.map_or(end.at.plus(LINGER_IN_REDIS), |at| dropped(Timestamp::from_micros(at)));
         // Who ended it SQL says: what is marked in Redis whoever reads may have marked.
@@ -141,10 +140,10 @@ impl SharedState for RedisShared {
             self.store.sessions_ended(tenant, &[(old, until)], end).await?;
             return Ok(false);
         }
-        let (mut keys, mut args) = (self.keys_of(next).to_vec(), self.kept(next).await?.to_vec());
-        keys.push(self.keys.session(tenant, old));
-        args.extend([end.at.as_micros().to_string(), end.why.as_str().to_owned()]);
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let [kept, of, live] = self.keys_of(next);
+        let keys = [kept, of, live, self.keys.session(tenant, old)];
+        let own = [&micros(Some(end.at)), end.why.as_str().as_bytes(), &[]];
+        let args = self.kept(next).await?.args(own);
         let done: u32 = self.run(&self.scripts.session_replace, &keys, &args).await?;
         let first = self.store.sessions_ended(tenant, &[(old, until)], end).await?;
         if done == 1 && !first {
@@ -187,8 +186,7 @@ impl SharedState for RedisShared {
     }
 
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {
-        let (now, stem) = (now.as_micros().to_string(), self.keys.session_stem(tenant));
-        self.run(&self.scripts.count, &[self.keys.sessions(tenant)], &[&now, &stem]).await
+        self.run(&self.scripts.count, &[self.keys.live(tenant)], &[now.as_micros().to_string()]).await
     }
 
     async fn put(&self, value: &OneTime, now: Timestamp) -> Result<(), StoreFault> {

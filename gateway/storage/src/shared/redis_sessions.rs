@@ -1,20 +1,64 @@
 //! Sessions as Redis holds them: read, sealed and marked.
 
-use ::redis::AsyncCommands as _;
+use std::collections::{BTreeMap, HashMap};
+
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealed, Session, session::End};
 
 use super::{
     ended::Ends,
+    kept,
+    keys::{Key, Keys},
     redis::{RedisShared, px},
 };
 use crate::{StoreFault, sealed::Place};
 
+/// The longest value that Redis keeps in a list (`hash-max-listpack-value`, as it is unless somebody says otherwise).
+const PIECE: usize = 64;
+
+/// A session as a script takes it that keeps one: see [`super::scripts`].
+pub(super) struct Kept {
+    pub(super) user: UserId,
+    pub(super) id: SessionId,
+    pub(super) version: u64,
+    pub(super) seen: i64,
+    pub(super) expires: Timestamp,
+    /// When it is kept, for as long as it lives from then on.
+    pub(super) now: Timestamp,
+    pub(super) ended: Option<(i64, String)>,
+    pub(super) sealed: Vec<u8>,
+}
+
+impl Kept {
+    /// The arguments, with three that are the script's own.
+    pub(super) fn args(&self, own: [&[u8]; 3]) -> Vec<Vec<u8>> {
+        let (at, why) = self.ended.as_ref().map_or_else(Default::default, |(at, why)| (at.to_string(), why.clone()));
+        let texts = [
+            self.version.to_string(),
+            self.seen.to_string(),
+            self.expires.as_micros().to_string(),
+            self.now.as_micros().to_string(),
+            px(self.expires, self.now),
+            at,
+            why,
+        ];
+        let member = [self.user.as_bytes().as_slice(), self.id.as_bytes()].concat();
+        let rest = own.into_iter().chain(self.sealed.chunks(PIECE)).map(<[u8]>::to_vec);
+        [member].into_iter().chain(texts.map(String::into_bytes)).chain(rest).collect()
+    }
+}
+
+impl Keys {
+    /// Where a session is kept, and what counts it and names it.
+    pub(super) fn of_session(&self, tenant: &TenantId, user: UserId, id: SessionId) -> [Key; 3] {
+        [self.session(tenant, id), self.sessions_of(tenant, user), self.live(tenant)]
+    }
+}
+
 impl RedisShared {
-    /// Where a session is kept, and the two indexes that name it.
-    pub(super) fn keys_of(&self, session: &Session) -> [String; 3] {
-        let Session { tenant, id, user, .. } = session;
-        [self.keys.session(tenant, *id), self.keys.sessions_of(tenant, *user), self.keys.sessions(tenant)]
+    /// As [`Keys::of_session`].
+    pub(super) fn keys_of(&self, session: &Session) -> [Key; 3] {
+        self.keys.of_session(&session.tenant, session.user, session.id)
     }
 
     /// Marks sessions as ended that are so in SQL: for lists and counts, since nobody is let in by what it says. Where it fails,
@@ -23,7 +67,8 @@ impl RedisShared {
         if ids.is_empty() {
             return;
         }
-        let keys: Vec<_> = ids.iter().map(|id| self.keys.session(tenant, *id)).collect();
+        let sessions = ids.iter().map(|id| self.keys.session(tenant, *id));
+        let keys: Vec<_> = std::iter::once(self.keys.live(tenant)).chain(sessions).collect();
         let at = end.at.as_micros().to_string();
         let marked: Result<u64, _> = self.run(&self.scripts.end_all, &keys, &[&at, end.why.as_str()]).await;
         if let Err(error) = marked {
@@ -33,18 +78,9 @@ impl RedisShared {
 
     /// A session as Redis knows it.
     pub(super) async fn known(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
-        type Fields = (Option<String>, Option<u64>, Option<i64>, Option<i64>, Option<String>);
-        let fields = ["body", "version", "last_seen", "ended_at", "ended_why"];
-        let (body, version, seen, at, why): Fields =
-            self.connection.clone().hmget(self.keys.session(tenant, id), &fields).await?;
-        let (Some(body), Some(version), Some(seen)) = (body, version, seen) else { return Ok(None) };
-        let Some(mut session) = self.session_of(tenant, id, &body, version, seen).await? else { return Ok(None) };
-        if let Some(at) = at {
-            let why = super::end_reason(why.as_deref().unwrap_or_default())
-                .map_err(|why| StoreFault::corrupt("ended_why", why))?;
-            session.ended = Some(End { at: Timestamp::from_micros(at), why });
-        }
-        Ok(Some(session))
+        let mut all = ::redis::cmd("HGETALL");
+        all.arg(self.keys.session(tenant, id));
+        self.session_of(tenant, id, Fields(all.query_async(&mut self.connection.clone()).await?)).await
     }
 
     /// A session as it is: what SQL knows of its end is told to a Redis that has forgotten it.
@@ -63,61 +99,81 @@ impl RedisShared {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreFault> {
-        let (now, stem) = (now.as_micros().to_string(), self.keys.session_stem(tenant));
-        let keys = [self.keys.sessions_of(tenant, user)];
-        let flat: Vec<String> = self.run(&self.scripts.live, &keys, &[&now, &stem]).await?;
-        let mut live = Vec::with_capacity(flat.len() / 4);
-        for fields in flat.chunks_exact(4) {
-            let id = SessionId::parse(&fields[0]).map_err(|why| StoreFault::corrupt("session", why))?;
-            let version = fields[2].parse().map_err(|why| StoreFault::corrupt("version", why))?;
-            let seen = fields[3].parse().map_err(|why| StoreFault::corrupt("last_seen", why))?;
-            live.extend(self.session_of(tenant, id, &fields[1], version, seen).await?);
+        let (now, keys) = (now.as_micros().to_string(), [self.keys.sessions_of(tenant, user)]);
+        let args = [now.as_bytes(), user.as_bytes(), &self.keys.session_stem(tenant)];
+        let found: Vec<(Vec<u8>, HashMap<String, Vec<u8>>)> = self.run(&self.scripts.live, &keys, &args).await?;
+        let mut live = Vec::with_capacity(found.len());
+        for (id, fields) in found {
+            let id = <[u8; 16]>::try_from(id).map_err(|_| StoreFault::corrupt("session", "an id of 16 bytes"))?;
+            live.extend(self.session_of(tenant, SessionId::from_bytes(id), Fields(fields)).await?);
         }
         Ok(live)
     }
 
-    /// What is kept of a session, as the scripts take it.
-    pub(super) async fn kept(&self, session: &Session) -> Result<[String; 8], StoreFault> {
-        let (ended_at, ended_why) = ended(session);
+    /// What is kept of a session.
+    pub(super) async fn kept(&self, session: &Session) -> Result<Kept, StoreFault> {
         let sealer = self.store.sealer(Some(&session.tenant)).await?;
-        let plain = serde_json::to_vec(session)?;
-        let body = sealer.seal(&Place::Session(session.id).to_string(), &plain, self.store.entropy()?)?;
-        Ok([
-            session.id.to_string(),
-            body.as_str().to_owned(),
-            session.version.to_string(),
-            session.last_seen.as_micros().to_string(),
-            session.expires.as_micros().to_string(),
-            px(session.expires, session.created),
-            ended_at,
-            ended_why.to_owned(),
-        ])
+        let (place, plain) = (Place::Session(session.id).to_string(), kept::plain(session)?);
+        Ok(Kept {
+            user: session.user,
+            id: session.id,
+            version: session.version,
+            seen: session.last_seen.as_micros(),
+            expires: session.expires,
+            now: session.created,
+            ended: session.ended.map(|end| (end.at.as_micros(), end.why.as_str().to_owned())),
+            sealed: sealer.seal_bytes(&place, &plain, self.store.entropy()?)?,
+        })
     }
 
-    /// None where it was sealed under a key that is destroyed: whoever held it signs in again.
+    /// None where there is none, or it was sealed under a key that is destroyed: whoever held it signs in again.
     async fn session_of(
         &self,
         tenant: &TenantId,
         id: SessionId,
-        body: &str,
-        version: u64,
-        seen: i64,
+        fields: Fields,
     ) -> Result<Option<Session>, StoreFault> {
-        let body = Sealed::from_stored(body);
-        let sealer = self.store.sealer_with(Some(tenant), body.key_id()).await?;
-        if !body.key_id().is_some_and(|key| sealer.has(key)) {
+        let Some((version, seen)) = fields.number("v")?.zip(fields.number("s")?) else { return Ok(None) };
+        let sealed = Sealed::from_bytes(&fields.pieces());
+        let sealer = self.store.sealer_with(Some(tenant), sealed.key_id()).await?;
+        if !sealed.key_id().is_some_and(|key| sealer.has(key)) {
             return Ok(None);
         }
-        let plain = sealer.open(&Place::Session(id).to_string(), &body)?;
-        let mut session: Session =
-            serde_json::from_slice(plain.expose()).map_err(|why| StoreFault::corrupt("session", why))?;
-        session.version = version;
-        session.last_seen = Timestamp::from_micros(seen);
-        session.ended = None;
-        Ok(Some(session))
+        let plain = sealer.open(&Place::Session(id).to_string(), &sealed)?;
+        let session = kept::session(tenant, id, plain.expose())?;
+        Ok(Some(Session {
+            version: u64::try_from(version).map_err(|why| StoreFault::corrupt("version", why))?,
+            last_seen: Timestamp::from_micros(seen),
+            ended: fields.end()?,
+            ..session
+        }))
     }
 }
 
-fn ended(session: &Session) -> (String, &'static str) {
-    session.ended.map_or_else(Default::default, |end| (end.at.as_micros().to_string(), end.why.as_str()))
+/// The fields of a session's hash; none where there is no session.
+struct Fields(HashMap<String, Vec<u8>>);
+
+impl Fields {
+    fn text(&self, name: &'static str) -> Result<Option<&str>, StoreFault> {
+        let bytes = self.0.get(name).map(|bytes| std::str::from_utf8(bytes)).transpose();
+        bytes.map_err(|why| StoreFault::corrupt(name, why))
+    }
+
+    fn number(&self, name: &'static str) -> Result<Option<i64>, StoreFault> {
+        let number = self.text(name)?.map(str::parse).transpose();
+        number.map_err(|why| StoreFault::corrupt(name, why))
+    }
+
+    fn end(&self) -> Result<Option<End>, StoreFault> {
+        let Some(at) = self.number("at")? else { return Ok(None) };
+        let why = super::end_reason(self.text("why")?.unwrap_or_default());
+        Ok(Some(End { at: Timestamp::from_micros(at), why: why.map_err(|why| StoreFault::corrupt("why", why))? }))
+    }
+
+    /// What is sealed, put together.
+    fn pieces(&self) -> Vec<u8> {
+        let pieces: BTreeMap<u32, _> =
+            self.0.iter().filter_map(|(name, piece)| Some((name.parse().ok()?, piece))).collect();
+        pieces.into_values().flatten().copied().collect()
+    }
 }

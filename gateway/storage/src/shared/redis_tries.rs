@@ -5,6 +5,7 @@ use cardea_core::{TenantId, Timestamp};
 use cardea_identity::guard::{Limit, Tries};
 
 use super::{
+    keys::Key,
     names_of_tries,
     redis::{RedisShared, px},
 };
@@ -48,12 +49,12 @@ impl RedisShared {
     }
 
     /// Where tries of a limit's key are kept, or were under a key of the tenant that was replaced.
-    pub(super) async fn keys_of_tries(&self, tenant: &TenantId, key: &str) -> Result<Vec<String>, StoreFault> {
+    pub(super) async fn keys_of_tries(&self, tenant: &TenantId, key: &str) -> Result<Vec<Key>, StoreFault> {
         let names = names_of_tries(&self.store.sealer(Some(tenant)).await?, key);
         Ok(names.iter().map(|name| self.keys.tries(tenant, name)).collect())
     }
 
-    async fn kept_tries(&self, key: &str) -> Result<String, StoreFault> {
+    async fn kept_tries(&self, key: &Key) -> Result<String, StoreFault> {
         let text: Option<String> = self.connection.clone().get(key).await?;
         Ok(text.unwrap_or_default())
     }

@@ -42,15 +42,15 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            session_insert: Script::new(SESSION_INSERT),
-            session_open: Script::new(&format!("{SESSION_OPEN}{SESSION_INSERT}")),
+            session_insert: Script::new(&format!("{COUNTED}{SESSION_INSERT}")),
+            session_open: Script::new(&format!("{COUNTED}{SESSION_OPEN}{SESSION_INSERT}")),
             handle_insert: Script::new(HANDLE_INSERT),
             handle_offer: Script::new(HANDLE_OFFER),
             handle_shown: Script::new(HANDLE_SHOWN),
             handle_settled: Script::new(HANDLE_SETTLED),
-            session_replace: Script::new(&format!("{SESSION_REPLACE}{SESSION_INSERT}")),
+            session_replace: Script::new(&format!("{COUNTED}{SESSION_REPLACE}{SESSION_INSERT}")),
             session_touch: Script::new(SESSION_TOUCH),
-            end_all: Script::new(END_ALL),
+            end_all: Script::new(&format!("{COUNTED}{END_ALL}")),
             live: Script::new(LIVE),
             count: Script::new(COUNT),
             take: Script::new(TAKE),
@@ -60,109 +60,132 @@ impl Scripts {
     }
 }
 
-/// Keeps a session: KEYS session, sessions-of, sessions; ARGV id, body, version, last_seen, expires, px, then
-/// `ended_at` and `ended_why` or two empty texts.
+/// Counts a session among those that live, or no more: the minute in which it ends, as in [`super::keys::Keys::live`].
+const COUNTED: &str = "
+local function counted(key, ends, by)
+  return redis.call('HINCRBY', key, math.ceil(tonumber(ends) / 60000000), by)
+end";
+
+/// Keeps a session, after [`COUNTED`]: KEYS session, sessions-of, live; ARGV user and session, version, seen, expires, now, px, then
+/// `ended_at` and `ended_why` or two empty texts; three that are another script's; what is sealed, in pieces. What is past its time goes
+/// from both indexes.
 const SESSION_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'body', ARGV[2], 'version', ARGV[3], 'last_seen', ARGV[4], 'expires', ARGV[5])
-if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'ended_at', ARGV[7], 'ended_why', ARGV[8]) end
+redis.call('HSET', KEYS[1], 'v', ARGV[2], 's', ARGV[3], 'e', ARGV[4])
+for i = 12, #ARGV do redis.call('HSET', KEYS[1], i - 11, ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
+local lives = 1
+if ARGV[7] ~= '' then
+  lives = 0
+  redis.call('HSET', KEYS[1], 'at', ARGV[7], 'why', ARGV[8])
+end
+if counted(KEYS[3], ARGV[4], lives) == 1 then
+  for _, minute in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if minute * 60000000 <= tonumber(ARGV[5]) then redis.call('HDEL', KEYS[3], minute) end
+  end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
 for i = 2, 3 do
-  redis.call('ZADD', KEYS[i], ARGV[5], ARGV[1])
   if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[6]) then redis.call('PEXPIRE', KEYS[i], ARGV[6]) end
 end
 return 1";
 
 /// Keeps a session's first handle; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the session.
-/// KEYS[4] handle; ARGV[9] its body. A Redis that is full refuses the first write, and keeps neither.
+/// KEYS[4] handle; ARGV[9] session, ARGV[10] host, ARGV[11] issued. A Redis that is full refuses the first write, and keeps neither.
 const SESSION_OPEN: &str = "
 if redis.call('EXISTS', KEYS[4]) == 0 then
-  redis.call('HSET', KEYS[4], 'body', ARGV[9])
+  redis.call('HSET', KEYS[4], 'n', ARGV[9], 'h', ARGV[10], 'i', ARGV[11])
   redis.call('PEXPIRE', KEYS[4], ARGV[6])
 end";
 
-/// Keeps a handle: KEYS handle; ARGV body, px.
+/// Keeps a handle: KEYS handle; ARGV session, host, issued, px.
 const HANDLE_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'body', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[1], 'n', ARGV[1], 'h', ARGV[2], 'i', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1";
 
-/// Gives a handle a successor, in the place of one that was never shown: KEYS before, next; ARGV when it was given
-/// one as read (empty: never), now, hash of before, hash of next, body of next, px, stem of handle keys.
+/// Gives a handle a successor, in the place of one that was never shown: KEYS before, next; ARGV session, host, issued and px of next,
+/// hash of before, hash of next, when before was given one as read (empty: never), stem of handle keys.
 const HANDLE_OFFER: &str = "
-local stood = redis.call('HMGET', KEYS[1], 'body', 'superseded_at', 'offered_at', 'successor')
-if not stood[1] or stood[2] or (stood[3] or '') ~= ARGV[1] then return 0 end
-if stood[4] then redis.call('DEL', ARGV[7] .. stood[4]) end
-redis.call('HSET', KEYS[1], 'offered_at', ARGV[2], 'successor', ARGV[4])
-redis.call('HSET', KEYS[2], 'body', ARGV[5], 'replaces', ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
+local stood = redis.call('HMGET', KEYS[1], 'n', 's', 'o', 'x')
+if not stood[1] or stood[2] or (stood[3] or '') ~= ARGV[7] then return 0 end
+if stood[4] then redis.call('DEL', ARGV[8] .. stood[4]) end
+redis.call('HSET', KEYS[1], 'o', ARGV[3], 'x', ARGV[6])
+redis.call('HSET', KEYS[2], 'n', ARGV[1], 'h', ARGV[2], 'i', ARGV[3], 'r', ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1";
 
 /// Notes that a successor was shown: KEYS handle, the one that it replaces; ARGV at, hash of the one that it replaces. Until it is
-/// written elsewhere what it superseded, when, and for how many milliseconds that counts, `owes` tells it; it is given, or nothing
+/// written elsewhere what it superseded, when, and for how many milliseconds that counts, `w` tells it; it is given, or nothing
 /// where nothing is owed. False where the handle is not kept.
 const HANDLE_SHOWN: &str = "
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-if redis.call('HEXISTS', KEYS[1], 'replaces') == 1 then
-  redis.call('HSET', KEYS[1], 'owes', ARGV[2] .. ' ' .. ARGV[1] .. ' ' .. redis.call('PTTL', KEYS[1]))
-  redis.call('HDEL', KEYS[1], 'replaces')
+if redis.call('HEXISTS', KEYS[1], 'r') == 1 then
+  redis.call('HSET', KEYS[1], 'w', ARGV[2] .. ARGV[1] .. ' ' .. redis.call('PTTL', KEYS[1]))
+  redis.call('HDEL', KEYS[1], 'r')
   if redis.call('EXISTS', KEYS[2]) == 1 then
-    redis.call('HSETNX', KEYS[2], 'superseded_at', ARGV[1])
-    redis.call('HDEL', KEYS[2], 'successor')
+    redis.call('HSETNX', KEYS[2], 's', ARGV[1])
+    redis.call('HDEL', KEYS[2], 'o', 'x')
   end
 end
-return redis.call('HGET', KEYS[1], 'owes') or ''";
+return redis.call('HGET', KEYS[1], 'w') or ''";
 
 /// Notes that it is written: KEYS handle; ARGV what was owed.
 const HANDLE_SETTLED: &str = "
-if redis.call('HGET', KEYS[1], 'owes') == ARGV[1] then redis.call('HDEL', KEYS[1], 'owes') end
+if redis.call('HGET', KEYS[1], 'w') == ARGV[1] then redis.call('HDEL', KEYS[1], 'w') end
 return 0";
 
-/// Ends a session; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the next. KEYS[4] the one that
-/// ends; ARGV[9] at, ARGV[10] why.
+/// Ends a session, after [`COUNTED`]; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the next. KEYS[4] the one
+/// that ends; ARGV[9] at, ARGV[10] why.
 const SESSION_REPLACE: &str = "
-if redis.call('EXISTS', KEYS[4]) == 0 or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if redis.call('HSETNX', KEYS[4], 'ended_at', ARGV[9]) == 0 then return 0 end
-redis.call('HSET', KEYS[4], 'ended_why', ARGV[10])
-redis.call('HINCRBY', KEYS[4], 'version', 1)";
+local ends = redis.call('HGET', KEYS[4], 'e')
+if not ends or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if redis.call('HSETNX', KEYS[4], 'at', ARGV[9]) == 0 then return 0 end
+redis.call('HSET', KEYS[4], 'why', ARGV[10])
+redis.call('HINCRBY', KEYS[4], 'v', 1)
+counted(KEYS[3], ends, -1)";
 
 /// Notes a use: KEYS session; ARGV at.
 const SESSION_TOUCH: &str = "
-local seen = redis.call('HGET', KEYS[1], 'last_seen')
-if seen and tonumber(seen) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'last_seen', ARGV[1]) end
+local seen = redis.call('HGET', KEYS[1], 's')
+if seen and tonumber(seen) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 's', ARGV[1]) end
 return 0";
 
-/// Ends sessions: KEYS sessions; ARGV at, why. How many.
+/// Ends sessions, after [`COUNTED`]: KEYS live, then the sessions; ARGV at, why. How many.
 const END_ALL: &str = "
 local done = 0
-for _, key in ipairs(KEYS) do
-  if redis.call('EXISTS', key) == 1 and redis.call('HSETNX', key, 'ended_at', ARGV[1]) == 1 then
-    redis.call('HSET', key, 'ended_why', ARGV[2])
-    redis.call('HINCRBY', key, 'version', 1)
+for i = 2, #KEYS do
+  local ends = redis.call('HGET', KEYS[i], 'e')
+  if ends and redis.call('HSETNX', KEYS[i], 'at', ARGV[1]) == 1 then
+    redis.call('HSET', KEYS[i], 'why', ARGV[2])
+    redis.call('HINCRBY', KEYS[i], 'v', 1)
+    counted(KEYS[1], ends, -1)
     done = done + 1
   end
 end
 return done";
 
-/// Live sessions of an index: KEYS index; ARGV now, stem of session keys. A flat list of ids, bodies,
-/// versions and times.
+/// Live sessions of a user: KEYS sessions-of; ARGV now, user, stem of session keys. A list of ids, each with its fields.
 const LIVE: &str = "
 local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
-  local f = redis.call('HMGET', ARGV[2] .. id, 'body', 'version', 'last_seen', 'ended_at')
-  if f[1] and not f[4] then
-    found[#found + 1] = id; found[#found + 1] = f[1]; found[#found + 1] = f[2]; found[#found + 1] = f[3]
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
+  if string.sub(member, 1, #ARGV[2]) == ARGV[2] then
+    local id = string.sub(member, #ARGV[2] + 1)
+    local key = ARGV[3] .. id
+    if redis.call('HEXISTS', key, 'e') == 1 and redis.call('HEXISTS', key, 'at') == 0 then
+      found[#found + 1] = {id, redis.call('HGETALL', key)}
+    end
   end
 end
 return found";
 
-/// Counts live sessions: as [`LIVE`].
+/// Counts live sessions: KEYS live; ARGV now.
 const COUNT: &str = "
-local live = 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
-  local f = redis.call('HMGET', ARGV[2] .. id, 'version', 'ended_at')
-  if f[1] and not f[2] then live = live + 1 end
+local live, all = 0, redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if all[i] * 60000000 > tonumber(ARGV[1]) then live = live + math.max(0, all[i + 1]) end
 end
 return live";
 

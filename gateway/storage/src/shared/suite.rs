@@ -7,6 +7,7 @@ mod forgets;
 mod handles;
 mod push;
 mod rates;
+mod room;
 mod server;
 mod side_by_side;
 mod stories;

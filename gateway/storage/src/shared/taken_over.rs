@@ -1,14 +1,15 @@
 //! What lives shortly, taken over from the tables of a file by a Redis.
 
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
-use cardea_identity::{HandleHash, HandleRecord, Sealed, TicketHash, one_time::Purpose};
+use cardea_identity::{HandleHash, TicketHash, one_time::Purpose};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     connection::{Connection, RedisAt},
-    keys::Keys,
+    keys::{Key, Keys},
     redis::px,
-    redis_handles::body,
+    redis_handles::micros,
+    redis_sessions::Kept,
     scripts::Scripts,
 };
 use crate::StoreFault;
@@ -47,7 +48,7 @@ impl TakenOver {
         {
             let tenant = tenant(&row)?;
             let mut there = ::redis::cmd("EXISTS");
-            there.arg(keys.sessions(&tenant));
+            there.arg(keys.live(&tenant));
             if there.query_async::<bool>(&mut to).await? {
                 return Err(StoreFault::Held { tenant: tenant.to_string(), prefix: prefix.to_owned() });
             }
@@ -94,50 +95,42 @@ impl Taker {
         let user = parsed(row, "user_id", UserId::parse)?;
         let ended: Option<i64> = row.try_get("ended_at")?;
         let why: Option<String> = row.try_get("ended_why")?;
-        let keys = [self.keys.session(&tenant, id), self.keys.sessions_of(&tenant, user), self.keys.sessions(&tenant)];
-        let args = [
-            id.to_string(),
-            Sealed::from_bytes(&row.try_get::<Vec<u8>, _>("sealed")?).as_str().to_owned(),
-            row.try_get::<i64, _>("version")?.to_string(),
-            row.try_get::<i64, _>("last_seen_at")?.to_string(),
-            expires.as_micros().to_string(),
-            px(expires, self.now),
-            ended.map(|at| at.to_string()).unwrap_or_default(),
-            why.unwrap_or_default(),
-        ];
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let kept = Kept {
+            user,
+            id,
+            version: row.try_get::<i64, _>("version")?.unsigned_abs(),
+            seen: row.try_get("last_seen_at")?,
+            expires,
+            now: self.now,
+            ended: ended.map(|at| (at, why.unwrap_or_default())),
+            // Whoever reads it knows the form in which a file has it.
+            sealed: row.try_get("sealed")?,
+        };
+        let (keys, args) = (self.keys.of_session(&tenant, user, id), kept.args([&[]; 3]));
         let _: u32 = self.to.run(&self.scripts.session_insert, &keys, &args).await?;
         Ok(())
     }
 
     async fn handle(&mut self, row: &SqliteRow) -> Result<(), StoreFault> {
-        let handle = HandleRecord {
-            hash: parsed(row, "hash", HandleHash::parse)?,
-            tenant: tenant(row)?,
-            session: parsed(row, "session", SessionId::parse)?,
-            host: row.try_get("host")?,
-            issued_at: time(row, "issued_at")?,
-            replaces: None,
-            offered_at: None,
-            superseded_at: None,
-        };
-        let key = self.keys.handle(&handle.tenant, &handle.hash);
-        let mut fields = vec![("body".to_owned(), body(&handle)?)];
-        for name in ["replaces", "offered_at", "superseded_at"] {
-            let value = match name {
-                "replaces" => row.try_get::<Option<String>, _>(name)?,
-                _ => row.try_get::<Option<i64>, _>(name)?.map(|at| at.to_string()),
-            };
-            fields.extend(value.map(|value| (name.to_owned(), value)));
+        let (tenant, expires) = (tenant(row)?, time(row, "expires_at")?);
+        let hash = parsed(row, "hash", HandleHash::parse)?;
+        let replaces = row.try_get::<Option<String>, _>("replaces")?;
+        let replaces = replaces.map(|text| HandleHash::parse(&text)).transpose();
+        let replaces = replaces.map_err(|why| StoreFault::corrupt("replaces", why))?;
+        let at = |column| Ok::<_, StoreFault>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros));
+        let mut fields = vec![
+            ("n", parsed(row, "session", SessionId::parse)?.as_bytes().to_vec()),
+            ("h", row.try_get::<String, _>("host")?.into_bytes()),
+            ("i", micros(at("issued_at")?)),
+        ];
+        fields.extend(replaces.map(|hash| ("r", hash.as_bytes().to_vec())));
+        for (field, column) in [("o", "offered_at"), ("s", "superseded_at")] {
+            fields.extend(at(column)?.map(|at| (field, micros(Some(at)))));
         }
-        self.hash(&key, &fields).await?;
-        self.expire(&key, time(row, "expires_at")?).await?;
+        self.hash(&self.keys.handle(&tenant, &hash), &fields, expires).await?;
         // The one that it is to replace knows whom to drop where another is given out instead.
-        if let Some(before) = row.try_get::<Option<String>, _>("replaces")? {
-            let before = HandleHash::parse(&before).map_err(|why| StoreFault::corrupt("replaces", why))?;
-            let key = self.keys.handle(&handle.tenant, &before);
-            self.hash(&key, &[("successor".to_owned(), handle.hash.to_string())]).await?;
-            self.expire(&key, time(row, "expires_at")?).await?;
+        if let Some(before) = replaces {
+            self.hash(&self.keys.handle(&tenant, &before), &[("x", hash.as_bytes().to_vec())], expires).await?;
         }
         Ok(())
     }
@@ -158,22 +151,19 @@ impl Taker {
         self.text(&key, &format!("{count} {last}"), time(row, "forget_at")?).await
     }
 
-    async fn hash(&mut self, key: &str, fields: &[(String, String)]) -> Result<(), StoreFault> {
+    async fn hash(&mut self, key: &Key, fields: &[(&str, Vec<u8>)], expires: Timestamp) -> Result<(), StoreFault> {
         let mut set = ::redis::cmd("HSET");
         set.arg(key);
         for (name, value) in fields {
             set.arg(name).arg(value);
         }
-        Ok(set.query_async(&mut self.to).await?)
-    }
-
-    async fn expire(&mut self, key: &str, expires: Timestamp) -> Result<(), StoreFault> {
+        let () = set.query_async(&mut self.to).await?;
         let mut expire = ::redis::cmd("PEXPIRE");
         expire.arg(key).arg(px(expires, self.now));
         Ok(expire.query_async(&mut self.to).await?)
     }
 
-    async fn text(&mut self, key: &str, text: &str, expires: Timestamp) -> Result<(), StoreFault> {
+    async fn text(&mut self, key: &Key, text: &str, expires: Timestamp) -> Result<(), StoreFault> {
         let mut set = ::redis::cmd("SET");
         set.arg(key).arg(text).arg("PX").arg(px(expires, self.now));
         Ok(set.query_async(&mut self.to).await?)

@@ -145,13 +145,19 @@ async fn a_slot_that_moves_to_another_master_is_followed_there() {
     let (ours, theirs): (String, String) = (from.ask(&["CLUSTER", "MYID"]).await, to.ask(&["CLUSTER", "MYID"]).await);
     let () = to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ours]).await;
     let () = from.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &theirs]).await;
-    let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]).await;
+    let keys: Vec<Vec<u8>> = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]).await;
     assert_eq!(keys.len(), 4, "{keys:?}");
     for key in &keys {
-        let () = from.ask(&["MIGRATE", "127.0.0.1", to.port(), key, "0", "5000"]).await;
+        let words: [&[u8]; 6] = [b"MIGRATE", b"127.0.0.1", to.port().as_bytes(), key, b"0", b"5000"];
+        let () = from.ask(&words).await;
         // Half of it is here and half there: each is found where it is.
         for one in [&lives, &ended] {
-            assert_eq!(under.ours.session(&hers, one.id).await.unwrap().as_ref(), Some(one), "after {key}");
+            assert_eq!(
+                under.ours.session(&hers, one.id).await.unwrap().as_ref(),
+                Some(one),
+                "after {}",
+                key.escape_ascii()
+            );
         }
     }
     for node in [to, from] {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cardea_core::Secret;
-use redis::{Client, aio::ConnectionManagerConfig, cmd};
+use redis::{Client, Cmd, cmd};
 use tokio::sync::OnceCell;
 
 use crate::shared::RedisAt;
@@ -27,8 +27,9 @@ const KEEPS_ALL: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync
 /// Nothing is kept that is not asked to be (`SAVE`).
 pub(super) const KEEPS_WHAT_IS_SAVED: &[&str] = &["--save", ""];
 
-/// Runs a command until nobody holds its standard input: it goes with the tests, however they end.
-const WITH_US: &str = r#""$@" >/dev/null & child=$!; cat >/dev/null; kill -9 $child"#;
+/// Runs a command until it ends or nobody holds its standard input: it goes with the tests, however they end.
+const WITH_US: &str =
+    r#"exec 3<&0 2>/dev/null; "$@" >/dev/null 3<&- & child=$!; (cat <&3 >/dev/null; kill -9 $child) & wait $child"#;
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -40,14 +41,27 @@ impl RedisServer {
     }
 
     pub(super) async fn start_with(dir: &Path, more: &[&str]) -> Self {
-        let more = more.iter().map(|word| (*word).to_owned()).collect();
-        let server = Self { port: free_port().to_string(), dir: dir.to_owned(), more, child: Mutex::new(None) };
-        server.run().await;
-        server
+        loop {
+            if let Some(server) = Self::start_at(free_port(), dir, more).await {
+                return server;
+            }
+        }
     }
 
-    /// Starts it (again) and waits until it answers.
+    /// Starts it; none where somebody has taken the port meanwhile.
+    async fn start_at(port: u16, dir: &Path, more: &[&str]) -> Option<Self> {
+        let more = more.iter().map(|word| (*word).to_owned()).collect();
+        let server = Self { port: port.to_string(), dir: dir.to_owned(), more, child: Mutex::new(None) };
+        server.answers().await.then_some(server)
+    }
+
+    /// Starts it again and waits until it answers.
     pub(super) async fn run(&self) {
+        assert!(self.answers().await, "redis-server ended: is its port taken?");
+    }
+
+    /// Starts it: whether it is there, and not somebody else.
+    async fn answers(&self) -> bool {
         let child = Command::new("sh")
             .args(["-c", WITH_US, "sh", "redis-server", "--bind", "127.0.0.1", "--port", &self.port])
             .arg("--dir")
@@ -57,12 +71,21 @@ impl RedisServer {
             .arg(self.pidfile())
             .stdin(Stdio::piped())
             .spawn()
-            .expect("these tests need `redis-server` (Debian: apt install redis-server)");
+            .expect("these tests need `sh`");
         *self.child.lock().unwrap() = Some(child);
-        let config = ConnectionManagerConfig::new().set_number_of_retries(200);
-        let config = config.set_max_delay(Duration::from_millis(50));
-        let client = Client::open(self.url()).unwrap();
-        client.get_connection_manager_with_config(config).await.unwrap();
+        let (client, here) = (Client::open(self.url()).unwrap(), self.dir.canonicalize().unwrap());
+        loop {
+            if let Ok(mut own) = client.get_multiplexed_async_connection().await {
+                let dir = cmd("CONFIG").arg(&["GET", "dir"]).query_async::<[String; 2]>(&mut own).await;
+                if dir.is_ok_and(|[_, dir]| Path::new(&dir) == here) {
+                    return true;
+                }
+            }
+            if self.child.lock().unwrap().as_mut().is_none_or(|child| child.try_wait().unwrap().is_some()) {
+                return false;
+            }
+            breathe().await;
+        }
     }
 
     fn pidfile(&self) -> PathBuf {
@@ -79,10 +102,13 @@ impl RedisServer {
     }
 
     /// Asks it something by itself.
-    pub(super) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+    pub(super) async fn ask<T: redis::FromRedisValue>(&self, words: &[impl AsRef<[u8]>]) -> T {
         let mut own = Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-        let (verb, rest) = words.split_first().unwrap();
-        cmd(verb).arg(rest).query_async(&mut own).await.unwrap()
+        let mut command = Cmd::new();
+        for word in words {
+            command.arg(word.as_ref());
+        }
+        command.query_async(&mut own).await.unwrap()
     }
 
     /// Stops it as it stands (`STOP`) or lets it go on (`CONT`).
@@ -128,19 +154,10 @@ impl Cluster {
         let mut cluster = Self { nodes: Vec::new(), dir: std::env::temp_dir().join(name) };
         let mut buses = Vec::new();
         for nth in 0..3 + usize::from(replica) {
-            let (dir, bus) = (cluster.dir.join(nth.to_string()), free_port().to_string());
+            let dir = cluster.dir.join(nth.to_string());
             std::fs::create_dir_all(&dir).unwrap();
-            let mut more = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", patience];
-            more.extend([
-                "--cluster-port",
-                &bus,
-                "--cluster-require-full-coverage",
-                "no",
-                "--cluster-replica-validity-factor",
-                "0",
-            ]);
-            more.extend(KEEPS_WHAT_IS_SAVED);
-            cluster.nodes.push(RedisServer::start_with(&dir, &more).await);
+            let (node, bus) = Self::node(&dir, patience).await;
+            cluster.nodes.push(node);
             buses.push(bus);
         }
         for (nth, node) in cluster.nodes.iter().enumerate() {
@@ -162,6 +179,19 @@ impl Cluster {
             }
         }
         cluster
+    }
+
+    /// A node that knows of nobody, and the port of its bus.
+    async fn node(dir: &Path, patience: &str) -> (RedisServer, String) {
+        loop {
+            let bus = free_port().to_string();
+            let mut more = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", patience, "--cluster-port", &bus];
+            more.extend(["--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0"]);
+            more.extend(KEEPS_WHAT_IS_SAVED);
+            if let Some(node) = RedisServer::start_at(free_port(), dir, &more).await {
+                return (node, bus);
+            }
+        }
     }
 
     /// Waits until every node knows of all, and that all slots are served.
