@@ -231,6 +231,11 @@ impl Target {
         self.action.group.name()
     }
 
+    /// Whether a token of this scope is good for the action: it names the action, or all of its kind.
+    pub fn is_in_scope(&self, scope: &[Arc<str>]) -> bool {
+        scope.iter().any(|name| **name == *self.action.name || **name == *self.action.group.name())
+    }
+
     /// The resource's type: `App` where no pattern fits.
     pub fn resource_type(&self) -> &Arc<str> {
         &self.kind

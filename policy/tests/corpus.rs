@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use cardea_core::{
     Assurance, Caller, Diagnostic, GroupId, Timestamp,
     caller::UserFacts,
-    resources::{AppSpec, Expectation, PolicyText, TestSpec},
+    resources::{AppSpec, Expectation, PolicyText, TestCaller, TestSpec},
 };
 use cardea_policy::{Challenge, Engine, Facts, Principal, Question, Sources, VerdictWord, run_tests};
 use serde::Deserialize;
@@ -115,6 +115,9 @@ fn try_case(engine: &Engine, case: &Case) -> Result<(), String> {
         facts.assurance = test.assurance.or(Some(Assurance::One));
         facts.signed_in = Some(u64::from(test.signed_in_minutes_ago.unwrap_or(0)) * 60);
     }
+    let scope = test.scope.clone().unwrap_or_default();
+    facts.scope = &scope;
+    facts.client_id = test.client_id.as_deref().unwrap_or_default();
     let question = Question { principal: &principal, target: &target, facts };
     let verdict = engine.decide(&question);
     if verdict.allowed != (test.expect == Expectation::Allow) {
@@ -136,17 +139,20 @@ fn caller(case: &Case) -> Caller {
     if let Some(caller) = &case.caller {
         return caller.clone();
     }
-    let Some(user) = &case.test.caller else { return Caller::Visitor };
-    Caller::User(
-        UserFacts {
-            id: "019a0000-0000-7000-8000-000000000001".parse().unwrap(),
-            email: user.user.clone(),
-            name: String::new(),
-            groups: user.groups.clone(),
-            attributes: user.attributes.clone(),
-        }
-        .into(),
-    )
+    match &case.test.caller {
+        None => Caller::Visitor,
+        Some(TestCaller::User { email, groups, attributes }) => Caller::User(
+            UserFacts {
+                id: "019a0000-0000-7000-8000-000000000001".parse().unwrap(),
+                email: email.clone(),
+                name: String::new(),
+                groups: groups.clone(),
+                attributes: attributes.clone(),
+            }
+            .into(),
+        ),
+        Some(TestCaller::Service { id, groups }) => Caller::Service { id: id.clone(), groups: groups.clone() },
+    }
 }
 
 fn ids(ids: &[std::sync::Arc<str>]) -> Vec<String> {

@@ -82,6 +82,34 @@ story("the_console_is_closed_to_those_who_administer_nothing", async () => {
   await page.leave();
 });
 
+story("a_test_of_what_a_service_account_may_is_written_in_the_form", async (page) => {
+  await go(page, "Policies");
+  await page.getByRole("navigation", { name: "Policies" }).getByRole("link", { name: /^Tests/ }).click();
+  await button(page, "Add a test").click();
+  await page.getByLabel("What it shows").fill("The nightly export reads");
+  await page.getByLabel("Request").fill("GET /studies/S-15");
+  await page.getByRole("radio", { name: "A service account" }).check();
+  await page.getByLabel("Name", { exact: true }).fill("nightly export");
+  const told = page.getByRole("status");
+  await told.getByText(/no client name/).waitFor();
+  await page.getByLabel("Name", { exact: true }).fill("nightly-export");
+  assert.equal(await page.getByLabel("Signed in with").count(), 0, "it signs in nowhere");
+  await page.getByRole("checkbox", { name: "readers" }).check();
+  await page.getByRole("radio", { name: "Allowed" }).check();
+  await told.getByText("Passes.").waitFor();
+  await isAccessible(page);
+
+  // What its token is not good for is refused whatever the policies say.
+  await page.getByLabel("Scope of its token").fill("write");
+  await page.getByLabel("Scope of its token").blur();
+  await told.getByText("The scope has neither GET nor read.").waitFor();
+  await page.getByRole("radio", { name: "Denied" }).check();
+  await told.getByText("Passes.").waitFor();
+  await isAccessible(page);
+  await button(page, "Remove this test from the draft").click();
+  await page.getByText("All 10 tests pass").waitFor();
+});
+
 story("a_policy_is_edited_broken_mended_activated_obeyed_and_taken_back", async (page) => {
   const invitation = JSON.parse(await demo.cardea("--format", "json", "user", "--tenant", "acme", "invite", "rea@acme.example", "--name", "Rea Reader", "--group", "readers"));
   const reader = await accept(invitation.url, "rea@acme.example");

@@ -169,7 +169,11 @@ export interface TestSpec {
   name: string;
   app: string;
   request: string;
-  caller?: { user: string; groups?: string[] } | null;
+  /** A person by e-mail address, or a service account by name. */
+  caller?: { user?: string; service?: string; groups?: string[] } | null;
+  /** What the token that comes with the request is good for. */
+  scope?: string[] | null;
+  client_id?: string | null;
   assurance?: number | null;
   signed_in_minutes_ago?: number | null;
   client?: string | null;

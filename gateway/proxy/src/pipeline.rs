@@ -308,7 +308,7 @@ impl Proxy {
         let target = if preflight { app.model.preflight(path) } else { app.model.locate(method, path) };
         let nothing = || if app.model.knows(method) { Reason::NotFound } else { Reason::MethodNotAllowed };
         let target = target.ok_or_else(nothing)?;
-        if !program::in_scope(asker, target.action(), target.kind_of_action()) {
+        if !program::in_scope(asker, &target) {
             return Err(story.is_refused("its scope does not say so", Reason::InsufficientScope));
         }
         let (answer, decision) = access::decide(&site.tenant, asker, &target, canonical, (story.entry, story.at));
@@ -434,8 +434,7 @@ impl Proxy {
             }
         };
         let Some(target) = app.model.locate(canonical.method().as_str(), canonical.path()) else { return Ok(false) };
-        let held = access::is_held(&asker, &app, canonical)
-            || !program::in_scope(&asker, target.action(), target.kind_of_action());
+        let held = access::is_held(&asker, &app, canonical) || !program::in_scope(&asker, &target);
         Ok(!held && access::still_allowed(&site.tenant, &asker, &target, canonical, now))
     }
 }

@@ -45,11 +45,6 @@ impl Scope {
         self.names().all(|name| other.names().any(|known| known == name))
     }
 
-    /// Whether it covers an action that is one of the kind `kind` (`read` or `write`).
-    pub fn covers(&self, action: &str, kind: &str) -> bool {
-        self.names().any(|name| name == action || name == kind)
-    }
-
     /// Its names, sorted, as they are shared.
     pub fn as_slice(&self) -> &[Arc<str>] {
         &self.0
@@ -100,14 +95,6 @@ mod tests {
         for more in ["write", "read write", "", " ", "Read", "read approve sign", "read\tapprove", "\"read\""] {
             assert_eq!(Scope::asked(Some(more), &allowed), Err(InvalidScope), "{more:?}");
         }
-    }
-
-    #[test]
-    fn a_scope_covers_its_names_and_what_is_of_their_kind() {
-        let of = scope("read approve");
-        assert!(of.covers("GET", "read") && of.covers("search", "read") && of.covers("approve", "write"));
-        assert!(!of.covers("POST", "write") && !of.covers("sign", "write"));
-        assert!(!scope("POST").covers("approve", "write"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use cardea_core::{Reason, Timestamp};
 use cardea_identity::oauth2::{access_token::Confirmation, dpop};
+use cardea_policy::Target;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{Asker, Canonical, Connection, Fail, Limits, Proxy, Site, Story};
@@ -218,9 +219,9 @@ fn shown(headers: &HeaderMap) -> Result<Option<Text>, Fail> {
 }
 
 /// A token's asker may do no more than its scope says, whatever the policies say.
-pub(super) fn in_scope(asker: &Asker, action: &str, kind: &str) -> bool {
+pub(super) fn in_scope(asker: &Asker, target: &Target) -> bool {
     match asker {
-        Asker::Token(token) => token.scope.covers(action, kind),
+        Asker::Token(token) => target.is_in_scope(token.scope.as_slice()),
         Asker::Session(_) | Asker::Other(_) => true,
     }
 }
