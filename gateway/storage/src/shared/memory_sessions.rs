@@ -154,8 +154,18 @@ impl MemoryShared {
         ids.retain(|id| Some(*id) != except);
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
         self.store.user_ended((tenant, user), &ids, &spared, end).await?;
-        self.of(tenant, |held| ids.retain(|id| held.mark_ended(*id, end, true)));
-        Ok(ids)
+        let ends = self.store.ends(tenant, &[], &[user]).await?;
+        self.of(tenant, |held| {
+            // One of them may have given its place to another meanwhile, which then has ended as well.
+            for late in held.open(Some(user), end.at).filter(|one| !ids.contains(&one.id)).cloned().collect::<Vec<_>>()
+            {
+                if ends.of(&late)?.is_some() {
+                    ids.push(late.id);
+                }
+            }
+            ids.retain(|id| held.mark_ended(*id, end, true));
+            Ok(ids)
+        })
     }
 
     pub(super) async fn replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {

@@ -180,8 +180,19 @@ impl SharedState for RedisShared {
         let live = self.live(tenant, user, end.at).await?;
         let ids: Vec<_> = live.iter().map(|session| session.id).filter(|id| Some(*id) != except).collect();
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
-        let ended = self.store.user_ended((tenant, user), &ids, &spared, end).await?;
+        let mut ended = self.store.user_ended((tenant, user), &ids, &spared, end).await?;
         self.mark_ended(tenant, &ids, end).await;
+        // One of them may have given its place to another meanwhile, which then has ended as well.
+        let late: Vec<_> =
+            self.live(tenant, user, end.at).await?.into_iter().filter(|one| !ids.contains(&one.id)).collect();
+        let ends = self.store.ends(tenant, &[], &[user]).await?;
+        for session in late {
+            let Some(end) = ends.of(&session)? else { continue };
+            if self.store.sessions_ended(tenant, &[(session.id, dropped(session.expires))], end).await? {
+                ended.push(session.id);
+            }
+            self.mark_ended(tenant, &[session.id], end).await;
+        }
         Ok(ended)
     }
 

@@ -139,6 +139,34 @@ async fn of_racing_ends_one_is_told_so_whoever_looks_meanwhile() {
     }
 }
 
+/// Of a session that rises while all of its person's end, whoever ends them tells: of it, or of the one that took its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_ends_all_is_told_of_one_that_rises_meanwhile() {
+    for under in stores().await {
+        for seed in 0..30 {
+            let user = UserId::mint(t0(), &Fixed::new(seed));
+            let begun = session("acme", user, t0(), seed);
+            let next = session("acme", user, t0().plus(secs(60)), 1_000 + seed);
+            under.ours.session_insert(&begun).await.unwrap();
+            let rises = {
+                let (store, next) = (Arc::clone(&under.ours), next.clone());
+                let rose = ends(EndReason::Replaced, 60);
+                tokio::spawn(async move { store.session_replace(begun.id, rose, &next).await.unwrap() })
+            };
+            let all = {
+                let (store, out) = (Arc::clone(&under.theirs), ends(EndReason::SignedOut, 120));
+                tokio::spawn(async move { store.end_all_of_user(&acme(), user, None, out).await.unwrap() })
+            };
+            let (rose, told) = (rises.await.unwrap(), all.await.unwrap());
+            let ended = if rose { next.id } else { begun.id };
+            assert!(told.contains(&ended), "{}, round {seed}, rose: {rose}", under.name);
+            // That one ended, too, which stood for a moment and was given to nobody, may be told.
+            assert!(told.iter().all(|id| [begun.id, next.id].contains(id)) && told.len() < 3);
+            assert!(under.ours.sessions_of_user(&acme(), user, t0()).await.unwrap().is_empty(), "{}", under.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_session_past_its_greatest_age_counts_no_more() {
     for under in stores().await {
