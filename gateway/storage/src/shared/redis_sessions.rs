@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ::redis::{FromRedisValue, ParsingError, Value};
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealed, Session, session::End};
 
@@ -80,7 +81,7 @@ impl RedisShared {
     pub(super) async fn known(&self, tenant: &TenantId, id: SessionId) -> Result<Option<Session>, StoreFault> {
         let mut all = ::redis::cmd("HGETALL");
         all.arg(self.keys.session(tenant, id));
-        self.session_of(tenant, id, Fields(all.query_async(&mut self.connection.clone()).await?)).await
+        self.session_of(tenant, id, all.query_async(&mut self.connection.clone()).await?).await
     }
 
     /// A session as it is: what SQL knows of its end is told to a Redis that has forgotten it.
@@ -101,11 +102,11 @@ impl RedisShared {
     ) -> Result<Vec<Session>, StoreFault> {
         let (now, keys) = (now.as_micros().to_string(), [self.keys.sessions_of(tenant, user)]);
         let args = [now.as_bytes(), user.as_bytes(), &self.keys.session_stem(tenant)];
-        let found: Vec<(Vec<u8>, HashMap<String, Vec<u8>>)> = self.run(&self.scripts.live, &keys, &args).await?;
+        let found: Vec<(Vec<u8>, Fields)> = self.run(&self.scripts.live, &keys, &args).await?;
         let mut live = Vec::with_capacity(found.len());
         for (id, fields) in found {
             let id = <[u8; 16]>::try_from(id).map_err(|_| StoreFault::corrupt("session", "an id of 16 bytes"))?;
-            live.extend(self.session_of(tenant, SessionId::from_bytes(id), Fields(fields)).await?);
+            live.extend(self.session_of(tenant, SessionId::from_bytes(id), fields).await?);
         }
         Ok(live)
     }
@@ -152,6 +153,12 @@ impl RedisShared {
 
 /// The fields of a session's hash; none where there is no session.
 struct Fields(HashMap<String, Vec<u8>>);
+
+impl FromRedisValue for Fields {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        FromRedisValue::from_redis_value(value).map(Self)
+    }
+}
 
 impl Fields {
     fn text(&self, name: &'static str) -> Result<Option<&str>, StoreFault> {
