@@ -81,7 +81,7 @@ fn place(purpose: Purpose, tenant: &TenantId, hash: &TicketHash) -> String {
 }
 
 /// What a one-time value is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// A sign-in under way (see `sign_in`).
@@ -120,6 +120,21 @@ impl Purpose {
             Self::DeviceAnswer => "device-answer",
             Self::ProviderSession => "provider-session",
             Self::Signal => "signal",
+        }
+    }
+
+    /// Whether anybody causes values of this purpose: by asking for the sign-in page, or as a device of a client that has no secret.
+    /// All others are caused by somebody who is signed in, was invited or has just proven who they are.
+    pub const fn is_of_strangers(self) -> bool {
+        match self {
+            Self::Flow | Self::Device | Self::UserCode => true,
+            Self::HandOver
+            | Self::Invitation
+            | Self::Enrolment
+            | Self::AuthorizationCode
+            | Self::DeviceAnswer
+            | Self::ProviderSession
+            | Self::Signal => false,
         }
     }
 

@@ -4,7 +4,8 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    mem,
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -12,19 +13,15 @@ use async_trait::async_trait;
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
     HandleHash, HandleRecord, Session, TicketHash,
-    guard::Limit,
+    guard::{Limit, Tries},
     one_time::{OneTime, Purpose},
     session::End,
 };
 use tokio::sync::OnceCell;
 
 use super::{
-    Forgiven, RateLevel, RateUse, SharedState,
-    ended::BEYOND,
-    memory_handles::KeptHandle,
-    memory_sessions::KeptSession,
-    memory_tries::{Counted, Undone},
-    names_of_tries, sql_once,
+    Forgiven, RateLevel, RateUse, SharedState, ended::BEYOND, memory_handles::KeptHandle, memory_sessions::KeptSession,
+    memory_timed::Timed, memory_tries::Undone, memory_values::Values, names_of_tries, sql_once,
 };
 use crate::{Grounds, Store, StoreFault};
 
@@ -35,8 +32,10 @@ const ON_DISK: Purpose = Purpose::Signal;
 #[derive(Clone)]
 pub struct MemoryShared {
     pub(super) store: Store,
-    held: Arc<Mutex<HashMap<TenantId, Held>>>,
+    held: Arc<RwLock<HashMap<TenantId, Arc<Mutex<Held>>>>>,
     bounds: Bounds,
+    /// The last announced change whose ends are known here.
+    pub(super) heard: Arc<tokio::sync::Mutex<i64>>,
     /// Made once what lay in the durable store's own tables is gone.
     cleared: Arc<OnceCell<()>>,
 }
@@ -44,14 +43,14 @@ pub struct MemoryShared {
 /// How much strangers may cause to be held of one tenant.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// One-time values; beyond, none is taken.
+    /// One-time values that anybody causes, and as many of all others; beyond, none is taken.
     pub(super) values: usize,
     /// Keys of tries; beyond, those go first that are forgotten first.
     pub(super) tries: usize,
 }
 
 impl Default for Bounds {
-    /// A hundred thousand sign-ins under way in twenty minutes, some 150 MB, are a flood; so are half a million keys of tries, some
+    /// A hundred thousand sign-ins under way in ten minutes, some 150 MB, are a flood; so are half a million keys of tries, some
     /// 100 MB, in a day.
     fn default() -> Self {
         Self { values: 100_000, tries: 500_000 }
@@ -61,21 +60,23 @@ impl Default for Bounds {
 /// What is held of one tenant.
 #[derive(Default)]
 pub(super) struct Held {
-    pub(super) sessions: HashMap<SessionId, KeptSession>,
+    pub(super) sessions: Timed<SessionId, KeptSession>,
+    /// Those of them that have not ended, by when they reach their greatest age.
+    pub(super) open: BTreeSet<(Timestamp, SessionId)>,
     /// Which of them are whose.
     pub(super) of_users: HashMap<UserId, BTreeSet<SessionId>>,
-    pub(super) handles: HashMap<HandleHash, KeptHandle>,
-    pub(super) values: HashMap<(Purpose, TicketHash), OneTime>,
-    /// By marks of their keys.
-    pub(super) tries: HashMap<String, Counted>,
-    /// Each with when it is forgotten.
-    pub(super) rates: HashMap<u128, (RateLevel, Timestamp)>,
+    pub(super) handles: Timed<HandleHash, KeptHandle>,
+    pub(super) values: Values,
+    /// By marks of their keys, until they are forgotten.
+    pub(super) tries: Timed<Arc<str>, Tries>,
+    pub(super) rates: Timed<u128, RateLevel>,
 }
 
 impl MemoryShared {
     /// Nothing yet, beside what `store` keeps.
     pub fn new(store: Store) -> Self {
-        Self { store, held: Arc::default(), bounds: Bounds::default(), cleared: Arc::default() }
+        let (held, heard, cleared) = (Arc::default(), Arc::default(), Arc::default());
+        Self { store, held, bounds: Bounds::default(), heard, cleared }
     }
 
     /// With other bounds.
@@ -85,56 +86,70 @@ impl MemoryShared {
     }
 
     /// Looks at a tenant's, or changes it, in one step. INVARIANT: nobody waits for anything meanwhile, so that each step is over
-    /// before the next begins.
+    /// before the tenant's next begins. Other tenants' go on beside it.
     pub(super) fn of<T>(&self, tenant: &TenantId, step: impl FnOnce(&mut Held) -> T) -> T {
+        let own = self.held_of(tenant);
         // Each step leaves what it has not come to as it was: whoever broke off in the middle spoilt nothing.
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.get_mut(tenant) {
-            Some(of) => step(of),
-            None => step(held.entry(tenant.clone()).or_default()),
+        let mut held = own.lock().unwrap_or_else(PoisonError::into_inner);
+        step(&mut held)
+    }
+
+    /// INVARIANT: given out under the lock of all alone: where nobody else has it then, nobody can change it.
+    fn held_of(&self, tenant: &TenantId) -> Arc<Mutex<Held>> {
+        if let Some(own) = self.held.read().unwrap_or_else(PoisonError::into_inner).get(tenant) {
+            return Arc::clone(own);
         }
+        Arc::clone(self.held.write().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default())
     }
 
     /// Of whom anything is held.
     pub(super) fn tenants(&self) -> Vec<TenantId> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.held.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    /// Drops a tenant's where nothing is left of it, or where nothing is to be left.
-    fn let_go(&self, tenant: &TenantId, whole: bool) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if whole || held.get(tenant).is_some_and(Held::is_empty) {
+    /// Forgets a tenant of whom nothing is left, if nobody is about to change that.
+    fn let_go(&self, tenant: &TenantId) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let alone = held.get(tenant).filter(|own| Arc::strong_count(own) == 1);
+        if alone.is_some_and(|own| own.lock().unwrap_or_else(PoisonError::into_inner).is_empty()) {
             held.remove(tenant);
         }
     }
+
+    /// Drops what is past its time of a tenant, and all of one whose key is destroyed. Where it cannot be told whether it is, the one is
+    /// done all the same.
+    async fn sweep_of(&self, tenant: &TenantId, by: Timestamp) -> Result<(), StoreFault> {
+        let key = self.store.has_key(Some(tenant)).await;
+        if matches!(key, Ok(false)) {
+            // INVARIANT: what is held of a tenant goes with its key.
+            drop(self.of(tenant, mem::take));
+        }
+        while self.of(tenant, |held| held.drop_some(by)) {
+            tokio::task::yield_now().await;
+        }
+        self.let_go(tenant);
+        key.map(|_| ())
+    }
 }
+
+/// How many of each kind are dropped in one step: nobody waits for more than some tenth of a millisecond.
+const AT_ONCE: usize = 200;
 
 impl Held {
     fn is_empty(&self) -> bool {
-        let Self { sessions, of_users: _, handles, values, tries, rates } = self;
+        let Self { sessions, open: _, of_users: _, handles, values, tries, rates } = self;
         sessions.is_empty() && handles.is_empty() && values.is_empty() && tries.is_empty() && rates.is_empty()
     }
 
-    /// Keeps a value in the place of one of the same name. Where there are `most`, what is past its time goes first.
-    fn put(&mut self, value: &OneTime, most: usize, now: Timestamp) -> Result<(), StoreFault> {
-        let name = (value.purpose, value.hash);
-        if self.values.len() >= most && !self.values.contains_key(&name) {
-            self.values.retain(|_, kept| kept.expires > now);
-            if self.values.len() >= most {
-                return Err(StoreFault::Full { what: "one-time values" });
-            }
-        }
-        self.values.insert(name, value.clone());
-        Ok(())
-    }
-
-    /// Drops what came to its end by then.
-    fn drop_ended(&mut self, by: Timestamp) {
-        self.drop_sessions(by);
-        self.handles.retain(|_, kept| kept.expires > by);
-        self.values.retain(|_, kept| kept.expires > by);
-        self.tries.retain(|_, kept| kept.forget > by);
-        self.rates.retain(|_, (_, forget)| *forget > by);
+    /// Drops some of what came to its end by then; tells whether there may be more.
+    fn drop_some(&mut self, by: Timestamp) -> bool {
+        (0..AT_ONCE).all(|_| {
+            self.drop_session(by)
+                | self.handles.pop_over(by).is_some()
+                | self.values.drop_one(by)
+                | self.tries.pop_over(by).is_some()
+                | self.rates.pop_over(by).is_some()
+        })
     }
 }
 
@@ -211,7 +226,7 @@ impl SharedState for MemoryShared {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreFault> {
-        self.learn_ends(tenant, Some(user), now).await?;
+        self.learn_ends_of(tenant, user, now).await?;
         Ok(self.of(tenant, |held| held.open_of(user, now)))
     }
 
@@ -226,8 +241,8 @@ impl SharedState for MemoryShared {
     }
 
     async fn session_count(&self, tenant: &TenantId, now: Timestamp) -> Result<u64, StoreFault> {
-        self.learn_ends(tenant, None, now).await?;
-        Ok(self.of(tenant, |held| held.open(None, now).count() as u64))
+        self.learn_announced().await?;
+        Ok(self.of(tenant, |held| held.count_open(now)))
     }
 
     async fn put(&self, value: &OneTime, now: Timestamp) -> Result<(), StoreFault> {
@@ -235,7 +250,7 @@ impl SharedState for MemoryShared {
             return sql_once::put(&self.store, value).await;
         }
         self.keyed(&value.tenant).await?;
-        self.of(&value.tenant, |held| held.put(value, self.bounds.values, now))
+        self.of(&value.tenant, |held| held.values.put(value, self.bounds.values, now))
     }
 
     async fn peek(
@@ -248,7 +263,7 @@ impl SharedState for MemoryShared {
         if purpose == ON_DISK {
             return sql_once::peek(&self.store, tenant, purpose, hash, now).await;
         }
-        let Some(value) = self.of(tenant, |held| held.values.get(&(purpose, *hash)).cloned()) else { return Ok(None) };
+        let Some(value) = self.of(tenant, |held| held.values.peek(purpose, hash)) else { return Ok(None) };
         // Whoever opens it then knows the key.
         self.store.sealer_with(Some(tenant), value.body.key_id()).await?;
         Ok(Some(value).filter(|value| value.expires > now))
@@ -264,7 +279,7 @@ impl SharedState for MemoryShared {
         if purpose == ON_DISK {
             return sql_once::take(&self.store, tenant, purpose, hash, now).await;
         }
-        let value = self.of(tenant, |held| held.values.remove(&(purpose, *hash)));
+        let value = self.of(tenant, |held| held.values.take(purpose, hash));
         match value.filter(|value| value.expires > now) {
             Some(value) => self.store.taken(value, now).await,
             None => Ok(None),
@@ -283,11 +298,7 @@ impl SharedState for MemoryShared {
     ) -> Result<Option<Duration>, StoreFault> {
         let sealer = self.store.sealer(Some(tenant)).await?;
         let named: Vec<_> = limits.iter().map(|limit| (*limit, names_of_tries(&sealer, &limit.key))).collect();
-        let refused = self.of(tenant, |held| {
-            held.make_room(self.bounds.tries);
-            held.attempt(&named, now)
-        });
-        match refused {
+        match self.of(tenant, |held| held.attempt(&named, self.bounds.tries, now)) {
             None => self.spend(tenant, &named, now).await,
             Some(wait) => Ok(Some(wait)),
         }
@@ -310,15 +321,19 @@ impl SharedState for MemoryShared {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), StoreFault> {
+        let mut done = Vec::new();
         for tenant in self.tenants() {
-            // INVARIANT: what is held of a tenant goes with its key.
-            let gone = !self.store.has_key(Some(&tenant)).await?;
-            self.of(&tenant, |held| held.drop_ended(now.minus(BEYOND)));
-            self.let_go(&tenant, gone);
+            let swept = self.sweep_of(&tenant, now.minus(BEYOND)).await;
+            done.push(
+                swept.inspect_err(|error| tracing::warn!(%tenant, %error, "whether a tenant has a key is unknown")),
+            );
         }
         // Who has left the tables for this one comes back to empty ones, not to sessions that have ended since.
-        self.cleared.get_or_try_init(|| self.store.clear_shared(ON_DISK)).await?;
-        self.store.sweep_ended(now).await
+        done.push(self.cleared.get_or_try_init(|| self.store.clear_shared(ON_DISK)).await.map(|_| ()));
+        done.push(self.learn_announced().await);
+        done.push(self.store.sweep_ended(now).await);
+        // Nothing waits for what failed; it is told all the same.
+        done.into_iter().collect()
     }
 
     async fn hear(&self) {

@@ -16,20 +16,20 @@ pub(super) struct KeptHandle {
     successor: Option<HandleHash>,
     /// What it superseded, and when, until that is written in the durable store.
     owes: Option<(HandleHash, Timestamp)>,
-    /// When its session reaches its greatest age.
-    pub(super) expires: Timestamp,
 }
 
 impl KeptHandle {
-    fn new(record: HandleRecord, session: &Session) -> Self {
-        Self { record, successor: None, owes: None, expires: session.expires }
+    fn new(record: HandleRecord) -> Self {
+        Self { record, successor: None, owes: None }
     }
 }
 
 impl Held {
-    /// Keeps a handle that is not kept yet.
+    /// Keeps a handle that is not kept yet, until its session reaches its greatest age.
     pub(super) fn keep_handle(&mut self, handle: &HandleRecord, session: &Session) {
-        self.handles.entry(handle.hash).or_insert_with(|| KeptHandle::new(handle.clone(), session));
+        if !self.handles.holds(&handle.hash) {
+            self.handles.insert(handle.hash, session.expires, KeptHandle::new(handle.clone()));
+        }
     }
 
     /// Gives a handle a successor, in the place of one that was never shown.
@@ -43,7 +43,7 @@ impl Held {
             self.handles.remove(&lost);
         }
         let next = HandleRecord { replaces: Some(before.hash), ..next.clone() };
-        self.handles.insert(next.hash, KeptHandle::new(next, session));
+        self.handles.insert(next.hash, session.expires, KeptHandle::new(next));
         true
     }
 
@@ -61,7 +61,7 @@ impl Held {
     }
 
     fn owed(&self, hash: &HandleHash) -> Option<Owed> {
-        self.handles.get(hash).map(|kept| Owed { shown: *hash, owes: kept.owes, expires: kept.expires })
+        self.handles.until(hash).map(|(expires, kept)| Owed { shown: *hash, owes: kept.owes, expires })
     }
 
     fn settled(&mut self, owed: &Owed) {

@@ -1,5 +1,7 @@
 //! Sessions in memory, as they are: what the durable store knows of their ends is asked before each answer.
 
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
+
 use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{Session, session::End};
 
@@ -7,7 +9,10 @@ use super::{
     ended::{Ends, What, dropped},
     memory::{Held, MemoryShared},
 };
-use crate::{LINGER_IN_REDIS, StoreFault};
+use crate::{
+    LINGER_IN_REDIS, StoreFault,
+    changes::{Announced, Change},
+};
 
 /// A session that is held.
 pub(super) struct KeptSession {
@@ -22,11 +27,15 @@ const STRIDE: usize = 250;
 impl Held {
     /// Keeps a session that is not kept yet; tells whether it was so. What has ended is not begun again.
     pub(super) fn keep_session(&mut self, session: &Session) -> bool {
-        if self.sessions.contains_key(&session.id) {
+        let Session { id, user, expires, .. } = *session;
+        if self.sessions.holds(&id) {
             return false;
         }
-        self.of_users.entry(session.user).or_default().insert(session.id);
-        self.sessions.insert(session.id, KeptSession { session: session.clone(), told: false });
+        self.of_users.entry(user).or_default().insert(id);
+        if session.ended.is_none() {
+            self.open.insert((expires, id));
+        }
+        self.sessions.insert(id, expires, KeptSession { session: session.clone(), told: false });
         true
     }
 
@@ -35,18 +44,21 @@ impl Held {
         self.sessions.get(&id).map(|kept| &kept.session)
     }
 
-    /// The sessions, of a user if one is given, that have neither ended nor reached their greatest age.
-    pub(super) fn open(&self, user: Option<UserId>, now: Timestamp) -> impl Iterator<Item = &Session> {
-        let theirs = user.and_then(|user| self.of_users.get(&user)).into_iter().flatten();
-        let theirs = theirs.filter_map(|id| self.session(*id));
-        let all = user.is_none().then(|| self.sessions.values().map(|kept| &kept.session));
-        let some = theirs.chain(all.into_iter().flatten());
-        some.filter(move |session| session.ended.is_none() && session.expires > now)
+    /// A user's sessions that have neither ended nor reached their greatest age.
+    fn open(&self, user: UserId, now: Timestamp) -> impl Iterator<Item = &Session> {
+        let theirs = self.of_users.get(&user).into_iter().flatten().filter_map(|id| self.session(*id));
+        theirs.filter(move |session| session.ended.is_none() && session.expires > now)
+    }
+
+    /// How many there are of all users. Whatever has reached its greatest age is counted off one by one, and goes with the next sweeps.
+    pub(super) fn count_open(&self, now: Timestamp) -> u64 {
+        let over = self.open.iter().take_while(|(expires, _)| *expires <= now).count();
+        (self.open.len() - over) as u64
     }
 
     /// A user's, newest first.
     pub(super) fn open_of(&self, user: UserId, now: Timestamp) -> Vec<Session> {
-        let mut open: Vec<_> = self.open(Some(user), now).cloned().collect();
+        let mut open: Vec<_> = self.open(user, now).cloned().collect();
         open.sort_unstable_by_key(|session| std::cmp::Reverse(session.id));
         open
     }
@@ -60,8 +72,10 @@ impl Held {
     /// Takes over what the durable store knows of these.
     pub(super) fn apply(&mut self, ids: &[SessionId], ends: &Ends) -> Result<(), StoreFault> {
         for id in ids {
-            if let Some(kept) = self.sessions.get_mut(id) {
-                kept.session = ends.applied(kept.session.clone())?;
+            let Some(KeptSession { session, .. }) = self.sessions.get_mut(id) else { continue };
+            *session = ends.applied(session.clone())?;
+            if session.ended.is_some() {
+                self.open.remove(&(session.expires, *id));
             }
         }
         Ok(())
@@ -78,21 +92,33 @@ impl Held {
         if kept.session.ended.is_none() {
             kept.session.version += 1;
             kept.session.ended = Some(end);
+            self.open.remove(&(kept.session.expires, id));
         }
         true
     }
 
-    /// Drops those that reached their greatest age by then.
-    pub(super) fn drop_sessions(&mut self, by: Timestamp) {
-        let of_users = &mut self.of_users;
-        self.sessions.retain(|id, KeptSession { session, .. }| {
-            let stays = session.expires > by;
-            if !stays && let Some(theirs) = of_users.get_mut(&session.user) {
-                theirs.remove(id);
+    /// Drops one that reached its greatest age by then; tells whether there was any.
+    pub(super) fn drop_session(&mut self, by: Timestamp) -> bool {
+        let Some((id, KeptSession { session, .. })) = self.sessions.pop_over(by) else { return false };
+        self.open.remove(&(session.expires, id));
+        if let Entry::Occupied(mut theirs) = self.of_users.entry(session.user) {
+            theirs.get_mut().remove(&id);
+            if theirs.get().is_empty() {
+                theirs.remove();
             }
-            stays
-        });
-        of_users.retain(|_, theirs| !theirs.is_empty());
+        }
+        true
+    }
+
+    /// The sessions that are open here of which an announced change tells an end.
+    fn meant(&self, change: &Change) -> Vec<SessionId> {
+        let theirs: Vec<_> = match change {
+            Change::Session(id) => vec![*id],
+            Change::SessionsOf(user) => self.of_users.get(user).into_iter().flatten().copied().collect(),
+            _ => Vec::new(),
+        };
+        let open = |id: &SessionId| self.session(*id).is_some_and(|session| session.ended.is_none());
+        theirs.into_iter().filter(open).collect()
     }
 }
 
@@ -111,22 +137,43 @@ impl MemoryShared {
         })
     }
 
-    /// Asks the durable store which of the sessions that are open here have ended.
-    pub(super) async fn learn_ends(
+    /// Asks the durable store which of a user's sessions that are open here have ended.
+    pub(super) async fn learn_ends_of(
         &self,
         tenant: &TenantId,
-        user: Option<UserId>,
+        user: UserId,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let open: Vec<_> =
-            self.of(tenant, |held| held.open(user, now).map(|session| (session.id, session.user)).collect());
-        for some in open.chunks(STRIDE) {
-            let (ids, mut users): (Vec<_>, Vec<_>) = some.iter().copied().unzip();
-            users.sort_unstable();
-            users.dedup();
+        let open: Vec<_> = self.of(tenant, |held| held.open(user, now).map(|session| session.id).collect());
+        self.learn_ends(tenant, &open).await
+    }
+
+    /// The same of what others have announced since this was last asked: whoever ends a session says so where it is written.
+    pub(super) async fn learn_announced(&self) -> Result<(), StoreFault> {
+        let mut heard = self.heard.lock().await;
+        loop {
+            let news = self.store.changes_since(*heard).await?;
+            let Some(last) = news.last().map(|one| one.seq) else { return Ok(()) };
+            let mut meant = HashMap::<_, BTreeSet<_>>::new();
+            for Announced { tenant, change, .. } in &news {
+                if let (Some(tenant), Change::Session(_) | Change::SessionsOf(_)) = (tenant, change) {
+                    meant.entry(tenant).or_default().extend(self.of(tenant, |held| held.meant(change)));
+                }
+            }
+            for (tenant, ids) in meant {
+                self.learn_ends(tenant, &ids.into_iter().collect::<Vec<_>>()).await?;
+            }
+            *heard = last;
+        }
+    }
+
+    async fn learn_ends(&self, tenant: &TenantId, ids: &[SessionId]) -> Result<(), StoreFault> {
+        for ids in ids.chunks(STRIDE) {
+            let users = |held: &mut Held| ids.iter().filter_map(|id| Some(held.session(*id)?.user)).collect();
+            let users: BTreeSet<UserId> = self.of(tenant, users);
             let whats: Vec<_> = ids.iter().copied().map(What::Session).collect();
-            let ends = self.store.ends(tenant, &whats, &users).await?;
-            self.of(tenant, |held| held.apply(&ids, &ends))?;
+            let ends = self.store.ends(tenant, &whats, &users.into_iter().collect::<Vec<_>>()).await?;
+            self.of(tenant, |held| held.apply(ids, &ends))?;
         }
         Ok(())
     }
@@ -149,8 +196,8 @@ impl MemoryShared {
         except: Option<SessionId>,
         end: End,
     ) -> Result<Vec<SessionId>, StoreFault> {
-        self.learn_ends(tenant, Some(user), end.at).await?;
-        let mut ids: Vec<_> = self.of(tenant, |held| held.open(Some(user), end.at).map(|one| one.id).collect());
+        self.learn_ends_of(tenant, user, end.at).await?;
+        let mut ids: Vec<_> = self.of(tenant, |held| held.open(user, end.at).map(|one| one.id).collect());
         ids.retain(|id| Some(*id) != except);
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
         self.store.user_ended((tenant, user), &ids, &spared, end).await?;

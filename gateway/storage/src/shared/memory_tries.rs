@@ -1,6 +1,6 @@
 //! Tries and rates in memory.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cardea_core::{TenantId, Timestamp};
 use cardea_identity::{
@@ -15,14 +15,6 @@ use super::{
     names_of_tries,
 };
 use crate::StoreFault;
-
-/// Tries under one key.
-#[derive(Clone, Copy)]
-pub(super) struct Counted {
-    tries: Tries,
-    /// When they are forgotten.
-    pub(super) forget: Timestamp,
-}
 
 /// What is made undone, by marks.
 pub(super) struct Undone {
@@ -42,32 +34,37 @@ impl Undone {
 
 impl Held {
     fn tries(&self, names: &[String]) -> Tries {
-        names.iter().find_map(|name| self.tries.get(name)).map(|kept| kept.tries).unwrap_or_default()
+        names.iter().find_map(|name| self.tries.get(name.as_str())).copied().unwrap_or_default()
     }
 
     /// Keeps tries under the first of their names, and tells what stood there.
-    fn count(&mut self, names: &[String], tries: Tries, forget: Duration) -> Option<Counted> {
-        let newest = names.first()?.clone();
-        self.tries.insert(newest, Counted { tries, forget: tries.last.plus(forget) })
+    fn count(&mut self, names: &[String], tries: Tries, forget: Duration) -> Option<(Timestamp, Tries)> {
+        self.tries.insert(Arc::from(names.first()?.as_str()), tries.last.plus(forget), tries)
     }
 
-    /// Where there are `most` keys, lets go of the tenth of them that is forgotten first: who guesses anew for that has caused as many.
-    pub(super) fn make_room(&mut self, most: usize) {
-        if self.tries.len() < most {
+    /// Where `most` are held, lets go of those that are forgotten first for one that is new: who guesses anew for that has caused as
+    /// many.
+    fn make_room(&mut self, names: &[String], most: usize) {
+        if names.first().is_some_and(|newest| self.tries.holds(newest.as_str())) {
             return;
         }
-        let mut times: Vec<_> = self.tries.values().map(|kept| kept.forget).collect();
-        let (_, by, _) = times.select_nth_unstable(most / 10);
-        let by = *by;
-        self.tries.retain(|_, kept| kept.forget > by);
+        while self.tries.len() >= most && self.tries.pop().is_some() {}
     }
 
     /// Counts a try under each, or under none.
-    pub(super) fn attempt(&mut self, limits: &[(&Limit, Vec<String>)], now: Timestamp) -> Option<Duration> {
+    pub(super) fn attempt(
+        &mut self,
+        limits: &[(&Limit, Vec<String>)],
+        most: usize,
+        now: Timestamp,
+    ) -> Option<Duration> {
         let mut stood = Vec::with_capacity(limits.len());
         for (limit, names) in limits {
             match self.tries(names).admit(&limit.rule, now) {
-                Ok(tries) => stood.push((names, self.count(names, tries, limit.rule.forget))),
+                Ok(tries) => {
+                    self.make_room(names, most);
+                    stood.push((names, self.count(names, tries, limit.rule.forget)));
+                }
                 Err(wait) => {
                     // Backwards: one key may have been counted twice.
                     for (names, before) in stood.into_iter().rev() {
@@ -80,18 +77,18 @@ impl Held {
         None
     }
 
-    fn restore(&mut self, names: &[String], before: Option<Counted>) {
+    fn restore(&mut self, names: &[String], before: Option<(Timestamp, Tries)>) {
         let Some(newest) = names.first() else { return };
         match before {
-            Some(before) => self.tries.insert(newest.clone(), before),
-            None => self.tries.remove(newest),
-        };
+            Some((forget, tries)) => drop(self.tries.insert(Arc::from(newest.as_str()), forget, tries)),
+            None => drop(self.tries.remove(newest.as_str())),
+        }
     }
 
     /// Makes tries undone; nothing below none.
     pub(super) fn undo(&mut self, undone: &Undone) {
         for name in &undone.forgotten {
-            self.tries.remove(name);
+            self.tries.remove(name.as_str());
         }
         for (names, forget) in &undone.back {
             let stood = self.tries(names);
@@ -103,9 +100,9 @@ impl Held {
 
     /// Adds to a rate.
     pub(super) fn add(&mut self, used: &RateUse, now: Timestamp) -> RateLevel {
-        let stood = self.rates.get(&used.name).filter(|(_, forget)| *forget > now).map(|(level, _)| *level);
+        let stood = self.rates.until(&used.name).filter(|(forget, _)| *forget > now).map(|(_, level)| *level);
         let level = used.added_to(stood, now);
-        self.rates.insert(used.name, (level, level.at.plus(used.kept())));
+        self.rates.insert(used.name, level.at.plus(used.kept()), level);
         level
     }
 }
@@ -137,7 +134,7 @@ impl MemoryShared {
     #[cfg(test)]
     pub(super) fn names_of_tries(&self) -> Vec<String> {
         let names = |tenant: TenantId| {
-            let names: Vec<_> = self.of(&tenant, |held| held.tries.keys().cloned().collect());
+            let names: Vec<_> = self.of(&tenant, |held| held.tries.names().map(|name| name.to_string()).collect());
             names.into_iter().map(move |name| format!("{{{tenant}}}:{name}"))
         };
         self.tenants().into_iter().flat_map(names).collect()
