@@ -33,7 +33,7 @@ const ON_DISK: Purpose = Purpose::Signal;
 pub struct MemoryShared {
     pub(super) store: Store,
     held: Arc<RwLock<HashMap<TenantId, Arc<Mutex<Held>>>>>,
-    bounds: Bounds,
+    pub(super) bounds: Bounds,
     /// The last announced change whose ends are known here.
     pub(super) heard: Arc<tokio::sync::Mutex<i64>>,
     /// Made once what lay in the durable store's own tables is gone.
@@ -298,10 +298,7 @@ impl SharedState for MemoryShared {
     ) -> Result<Option<Duration>, StoreFault> {
         let sealer = self.store.sealer(Some(tenant)).await?;
         let named: Vec<_> = limits.iter().map(|limit| (*limit, names_of_tries(&sealer, &limit.key))).collect();
-        match self.of(tenant, |held| held.attempt(&named, self.bounds.tries, now)) {
-            None => self.spend(tenant, &named, now).await,
-            Some(wait) => Ok(Some(wait)),
-        }
+        self.count(tenant, &named, now).await
     }
 
     async fn give_back(&self, tenant: &TenantId, limit: &Limit, _: Timestamp) -> Result<(), StoreFault> {

@@ -10,9 +10,8 @@ use cardea_identity::{
 
 use super::{
     Forgiven, RateLevel, RateUse,
-    ended::What,
     memory::{Held, MemoryShared},
-    names_of_tries,
+    names_of_tries, sql_once,
 };
 use crate::StoreFault;
 
@@ -91,10 +90,21 @@ impl Held {
             self.tries.remove(name.as_str());
         }
         for (names, forget) in &undone.back {
-            let stood = self.tries(names);
-            if stood.given_back() != stood {
-                self.count(names, stood.given_back(), *forget);
-            }
+            self.take_back(names, *forget);
+        }
+    }
+
+    /// Gives back one try under each.
+    fn give_back(&mut self, limits: &[(&Limit, Vec<String>)]) {
+        for (limit, names) in limits {
+            self.take_back(names, limit.rule.forget);
+        }
+    }
+
+    fn take_back(&mut self, names: &[String], forget: Duration) {
+        let stood = self.tries(names);
+        if stood.given_back() != stood {
+            self.count(names, stood.given_back(), forget);
         }
     }
 
@@ -114,17 +124,35 @@ impl MemoryShared {
         Ok(())
     }
 
-    /// Writes what counts once in the durable store, so that no restart makes it good again. The wait where it has counted already.
-    pub(super) async fn spend(
+    /// Counts a try under each, or under none, and writes what counts once in the durable store, so that no restart makes it good again.
+    /// The wait where one refuses it.
+    pub(super) async fn count(
+        &self,
+        tenant: &TenantId,
+        limits: &[(&Limit, Vec<String>)],
+        now: Timestamp,
+    ) -> Result<Option<Duration>, StoreFault> {
+        if let Some(wait) = self.of(tenant, |held| held.attempt(limits, self.bounds.tries, now)) {
+            return Ok(Some(wait));
+        }
+        let spent = self.spend(tenant, limits, now).await;
+        if !matches!(spent, Ok(None)) {
+            // No try came of it. What was written before the fault stays so: it is lost to whoever showed it.
+            self.of(tenant, |held| held.give_back(limits));
+        }
+        spent
+    }
+
+    async fn spend(
         &self,
         tenant: &TenantId,
         limits: &[(&Limit, Vec<String>)],
         now: Timestamp,
     ) -> Result<Option<Duration>, StoreFault> {
         for (limit, names) in limits.iter().filter(|(limit, _)| limit.rule.is_once()) {
-            let (mark, life) = (names.first().ok_or(StoreFault::NoKey)?, limit.rule.forget);
-            if !self.store.over(tenant, &What::Spent(mark), now, now.plus(life)).await? {
-                return Ok(Some(life));
+            let wait = sql_once::spend(&self.store, tenant, (names, limit.rule.forget), now).await?;
+            if wait.is_some() {
+                return Ok(wait);
             }
         }
         Ok(None)

@@ -1,4 +1,4 @@
-//! One-time values and tries in SQL.
+//! One-time values and tries in SQL, and what counts once wherever tries are.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,9 +8,9 @@ use cardea_identity::{
     guard::{Limit, Tries},
     one_time::{OneTime, Purpose},
 };
-use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, any::AnyRow};
 
-use super::{Forgiven, names_of_tries};
+use super::{Forgiven, ended::What, names_of_tries};
 use crate::{Store, StoreFault, row::Read, writing::Writing};
 
 pub(super) async fn put(store: &Store, value: &OneTime) -> Result<(), StoreFault> {
@@ -93,6 +93,12 @@ pub(super) async fn attempt_each(
     let (mut tx, sealer) = store.write_sealed_in(tenant).await?;
     let mut kept = Kept::read(&mut tx, &sealer, tenant, limits.iter().copied()).await?;
     for limit in limits {
+        // It may have been shown while tries were in memory.
+        if limit.rule.is_once()
+            && let Some(until) = spent_until(&mut *tx, tenant, kept.names(limit), now).await?
+        {
+            return Ok(Some(until.since(now)));
+        }
         // What was counted under those before is rolled back.
         if let Err(wait) = kept.change(&mut tx, tenant, limit, |stood| stood.admit(&limit.rule, now)).await? {
             return Ok(Some(wait));
@@ -100,6 +106,52 @@ pub(super) async fn attempt_each(
     }
     tx.commit().await?;
     Ok(None)
+}
+
+/// Writes that what counts once was shown, for as long as it counts, where tries themselves are not kept. How long that is yet where it
+/// was shown before, under whichever key of its tenant. What was written and is past its time is as if it were not there.
+pub(super) async fn spend(
+    store: &Store,
+    tenant: &TenantId,
+    (names, life): (&[String], Duration),
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreFault> {
+    let newest = names.first().ok_or(StoreFault::NoKey)?;
+    // INVARIANT: one statement: of those who show it at once one is the first.
+    let done = sqlx::query(
+        "INSERT INTO ended (tenant, what, at, why, until) SELECT $1, $2, $3, '', $4 WHERE NOT EXISTS (SELECT 1 FROM ended \
+         WHERE tenant = $1 AND what IN (SELECT value FROM json_each($5)) AND until > $3) \
+         ON CONFLICT (tenant, what) DO UPDATE SET at = excluded.at, until = excluded.until WHERE ended.until <= excluded.at",
+    )
+    .bind(tenant.as_str())
+    .bind(What::Spent(newest).to_string())
+    .bind(now.as_micros())
+    .bind(now.plus(life).as_micros())
+    .bind(spent(names)?)
+    .execute(&mut *store.turn().await?)
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok(None);
+    }
+    let until = spent_until(store.reader(), tenant, names, now).await?;
+    Ok(Some(until.map_or(life, |until| until.since(now))))
+}
+
+/// Until when something counts no more that was shown under one of these names.
+async fn spent_until(
+    reader: impl Executor<'_, Database = Any>,
+    tenant: &TenantId,
+    names: &[String],
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreFault> {
+    let sql = "SELECT until FROM ended WHERE tenant = $1 AND what IN (SELECT value FROM json_each($2)) AND until > $3 \
+               ORDER BY until DESC LIMIT 1";
+    let asked = sqlx::query(sql).bind(tenant.as_str()).bind(spent(names)?).bind(now.as_micros());
+    asked.fetch_optional(reader).await?.map(|row| row.time("until")).transpose()
+}
+
+fn spent(names: &[String]) -> Result<String, StoreFault> {
+    Ok(serde_json::to_string(&names.iter().map(|name| What::Spent(name).to_string()).collect::<Vec<_>>())?)
 }
 
 pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -> Result<(), StoreFault> {
@@ -168,6 +220,10 @@ impl Kept {
             rows.iter().map(|row| Ok((row.text("name")?, Tries { count: count(row)?, last: row.time("last_at")? })));
         let tries = tries.collect::<Result<_, StoreFault>>()?;
         Ok(Self { names, tries })
+    }
+
+    fn names(&self, limit: &Limit) -> &[String] {
+        self.names.get(&limit.key).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Applies `to` to the tries under a limit's key. What `to` refuses is left as it was.

@@ -1,6 +1,7 @@
 //! One suite for every shared store: what it must do, what it must refuse, who wins a race, what time does.
 
 mod alone;
+mod bounds;
 mod failover;
 mod faults;
 mod forgets;

@@ -241,3 +241,26 @@ async fn tries_count_on_under_a_tenants_next_key() {
         assert_eq!(under.ours.attempt(&acme(), &tried, t0().plus(secs(31))).await.unwrap(), None);
     }
 }
+
+/// A proof, say, or an assertion of a program's.
+#[tokio::test]
+async fn what_counts_once_does_so_under_a_tenants_next_key() {
+    for under in stores().await {
+        let once = Limit { key: "dpop/x".to_owned(), rule: Rule::once(secs(300)) };
+        let other = Limit { key: "dpop/y".to_owned(), ..once.clone() };
+        assert_eq!(under.ours.attempt(&acme(), &once, t0()).await.unwrap(), None, "{}", under.name);
+        under.store.turn_key(Some(&acme()), t0()).await.unwrap();
+        // In memory it is known to the next process, too.
+        let theirs: Arc<dyn SharedState> = match &under.memory {
+            Some(_) => Arc::new(under.another().await),
+            None => Arc::clone(&under.theirs),
+        };
+        for store in [&theirs, &under.ours] {
+            let again = store.attempt(&acme(), &once, t0().plus(secs(299))).await.unwrap();
+            assert_eq!(again, Some(secs(1)), "{}", under.name);
+        }
+        assert_eq!(theirs.attempt(&tenant("beta"), &once, t0()).await.unwrap(), None, "{}: another tenant", under.name);
+        assert_eq!(theirs.attempt(&acme(), &other, t0()).await.unwrap(), None, "{}", under.name);
+        assert_eq!(theirs.attempt(&acme(), &once, t0().plus(secs(300))).await.unwrap(), None, "its life is over");
+    }
+}
