@@ -50,6 +50,8 @@ pub struct Tries {
 /// How tries under a key are slowed down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
+    /// What it counts.
+    pub counts: Counts,
     /// Tries that cost nothing.
     pub free: u32,
     /// The wait after the last free one; it doubles with each further try.
@@ -58,6 +60,16 @@ pub struct Rule {
     pub longest_wait: Duration,
     /// Quiet time after which the count starts anew.
     pub forget: Duration,
+}
+
+/// What a rule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counts {
+    /// Tries. A store that forgets some lets in nobody: whoever guesses has a few more.
+    Tries,
+    /// Showings of what counts once. INVARIANT: none is forgotten before its time, whatever a store forgets of tries.
+    Showings,
 }
 
 /// A key to count under, with its rule.
@@ -98,12 +110,12 @@ impl Rule {
     /// Of what counts once, within `life`: the first is admitted, and none after it until that is over. INVARIANT: `life` is the same at each
     /// showing. One that is worked out of the time that is left grows shorter, and would forget at its half what it was to remember.
     pub const fn once(life: Duration) -> Self {
-        Self { free: 1, first_wait: life, longest_wait: life, forget: life }
+        Self { counts: Counts::Showings, free: 1, first_wait: life, longest_wait: life, forget: life }
     }
 
-    /// Whether it is of what counts once: what must not be forgotten before its time.
-    pub fn is_once(&self) -> bool {
-        *self == Self::once(self.forget)
+    /// Whether it is of what counts once.
+    pub const fn is_once(&self) -> bool {
+        matches!(self.counts, Counts::Showings)
     }
 
     /// The wait that `count` tries call for before the next.
@@ -223,6 +235,7 @@ pub fn network(address: IpAddr) -> String {
 
 /// An account from one place: ten tries, then from 30 seconds up to an hour.
 pub const PER_ACCOUNT: Rule = Rule {
+    counts: Counts::Tries,
     free: 10,
     first_wait: Duration::from_secs(30),
     longest_wait: Duration::from_secs(3600),
@@ -232,6 +245,7 @@ pub const PER_ACCOUNT: Rule = Rule {
 /// An account from all places: fifty tries, so that it takes a stranger with several networks to be felt at all; then
 /// from a minute up to an hour.
 pub const PER_ACCOUNT_IN_ALL: Rule = Rule {
+    counts: Counts::Tries,
     free: 50,
     first_wait: Duration::from_secs(60),
     longest_wait: Duration::from_secs(3600),
@@ -240,6 +254,7 @@ pub const PER_ACCOUNT_IN_ALL: Rule = Rule {
 
 /// Letters to one mailbox that are asked for from one place: five, then from a minute up to an hour. A success forgets them.
 pub const LETTERS: Rule = Rule {
+    counts: Counts::Tries,
     free: 5,
     first_wait: Duration::from_secs(60),
     longest_wait: Duration::from_secs(3600),
@@ -248,6 +263,7 @@ pub const LETTERS: Rule = Rule {
 
 /// The same from all places: fifteen, then from two minutes up to an hour. A nuisance in a mailbox, and no flood.
 pub const LETTERS_IN_ALL: Rule = Rule {
+    counts: Counts::Tries,
     free: 15,
     first_wait: Duration::from_secs(120),
     longest_wait: Duration::from_secs(3600),
@@ -256,6 +272,7 @@ pub const LETTERS_IN_ALL: Rule = Rule {
 
 /// An address: many people may share one, so it may try more often and waits less.
 pub const PER_ADDRESS: Rule = Rule {
+    counts: Counts::Tries,
     free: 100,
     first_wait: Duration::from_secs(5),
     longest_wait: Duration::from_secs(300),

@@ -212,4 +212,7 @@ fn what_counts_once_is_refused_until_its_life_is_over() {
         assert!(shown.admit(&rule, t0.plus(Duration::from_secs(seconds))).is_err(), "{seconds}");
     }
     assert!(shown.admit(&rule, t0.plus(Duration::from_secs(60))).is_ok());
+    // A pace that looks the same is none.
+    assert!(rule.is_once() && !Rule { counts: Counts::Tries, ..rule }.is_once());
+    assert!(![PER_ACCOUNT, PER_ACCOUNT_IN_ALL, LETTERS, LETTERS_IN_ALL, PER_ADDRESS].iter().any(Rule::is_once));
 }

@@ -6,7 +6,7 @@ use axum::{http::StatusCode, response::Response};
 use cardea_core::{AppId, ClientId, Timestamp, UserId};
 use cardea_identity::{
     Ticket, TicketHash,
-    guard::{Limit, Rule},
+    guard::{Counts, Limit, Rule},
     oauth2::{
         Scope,
         device::{INTERVAL, UserCode},
@@ -102,9 +102,7 @@ pub(super) async fn poll(asked: &Asked, client: &Client<'_>) -> Result<Response,
     if waiting.client != client.spec.id {
         return Err(No::grant("the device code is another client's"));
     }
-    // Forgotten later than waited for: it is no rule of what counts once, which is written to disk wherever tries are.
-    let rule = Rule { free: 1, first_wait: PATIENCE, longest_wait: PATIENCE, forget: 2 * PATIENCE };
-    let limit = Limit { key: format!("device/{hash}"), rule };
+    let limit = Limit { key: format!("device/{hash}"), rule: PACE };
     if house.shared.attempt(tenant.id(), &limit, now).await?.is_some() {
         return Err(No::yet("slow_down", "ask every five seconds, and five more from now on"));
     }
@@ -126,6 +124,10 @@ pub(super) async fn poll(asked: &Asked, client: &Client<'_>) -> Result<Response,
 
 /// A little less than the interval: a clock that runs a little faster is no haste.
 const PATIENCE: Duration = Duration::from_millis(4_500);
+
+/// One question, and the next when that is over.
+const PACE: Rule =
+    Rule { counts: Counts::Tries, free: 1, first_wait: PATIENCE, longest_wait: PATIENCE, forget: PATIENCE };
 
 impl House {
     /// What a one-time value holds, left where it is; none where it is not there, or does not open.
@@ -182,6 +184,7 @@ impl House {
 /// A hundred devices of one address within an hour, and then ever slower: whoever begins by the thousand fills the store, and makes
 /// codes that somebody types by chance more likely.
 const BEGINNING: Rule = Rule {
+    counts: Counts::Tries,
     free: 100,
     first_wait: Duration::from_secs(30),
     longest_wait: Duration::from_secs(3600),
@@ -190,6 +193,7 @@ const BEGINNING: Rule = Rule {
 
 /// Ten codes that are not there, and then ever slower: of 25 milliards of codes nobody finds one.
 const TYPING: Rule = Rule {
+    counts: Counts::Tries,
     free: 10,
     first_wait: Duration::from_secs(30),
     longest_wait: Duration::from_secs(3600),

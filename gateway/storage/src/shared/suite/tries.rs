@@ -3,7 +3,7 @@
 use ::redis::AsyncCommands as _;
 use cardea_identity::{
     Email, Factor, FactorData, Status, User,
-    guard::{self, Account, Limit, Rule, Target},
+    guard::{self, Account, Counts, Limit, Rule, Target},
 };
 use futures_util::future::join_all;
 use sqlx::Row as _;
@@ -15,7 +15,8 @@ use super::{
 use crate::{FactorInserted, Grounds, Inserted, LINGER, testing::user};
 
 pub(crate) fn limit(key: &str) -> Limit {
-    let rule = Rule { free: 10, first_wait: secs(30), longest_wait: secs(3_600), forget: secs(86_400) };
+    let rule =
+        Rule { counts: Counts::Tries, free: 10, first_wait: secs(30), longest_wait: secs(3_600), forget: secs(86_400) };
     Limit { key: key.to_owned(), rule }
 }
 
@@ -262,5 +263,23 @@ async fn what_counts_once_does_so_under_a_tenants_next_key() {
         assert_eq!(theirs.attempt(&tenant("beta"), &once, t0()).await.unwrap(), None, "{}: another tenant", under.name);
         assert_eq!(theirs.attempt(&acme(), &other, t0()).await.unwrap(), None, "{}", under.name);
         assert_eq!(theirs.attempt(&acme(), &once, t0().plus(secs(300))).await.unwrap(), None, "its life is over");
+    }
+}
+
+/// The pace of a device that asks looked like what counts once, and was written to disk each time.
+#[tokio::test]
+async fn what_is_slowed_down_alike_is_not_what_counts_once() {
+    for under in stores().await {
+        let once = Rule::once(secs(5));
+        let pace = Limit { key: "device/x".to_owned(), rule: Rule { counts: Counts::Tries, ..once } };
+        let shown = Limit { key: "dpop/x".to_owned(), rule: once };
+        for limit in [&pace, &shown] {
+            for (second, wait) in [(0, None), (4, Some(secs(1))), (5, None), (6, Some(secs(4)))] {
+                let told = under.ours.attempt(&acme(), limit, t0().plus(secs(second))).await.unwrap();
+                assert_eq!(told, wait, "{}: {}, {second}", under.name, limit.key);
+            }
+        }
+        let rows = sqlx::query("SELECT what FROM ended").fetch_all(under.store.reader()).await.unwrap();
+        assert_eq!(rows.len(), usize::from(under.memory.is_some()), "{}", under.name);
     }
 }
