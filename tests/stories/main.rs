@@ -1,6 +1,7 @@
 //! The stories: what a person, a program or an attacker does with the real gateway, over the wire.
 
 mod abuse;
+mod alone;
 mod apply;
 mod assertion;
 mod authzen;

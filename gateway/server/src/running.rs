@@ -6,6 +6,7 @@ use cardea_audit::Event;
 #[cfg(feature = "http3")]
 use cardea_proxy::listener::quic::Http3;
 use cardea_proxy::{Door, Drain, Listener, Parts, Proxy, Security, certificates::Shown, listener::ListenError};
+use cardea_storage::StoreFault;
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use tokio::task::JoinSet;
@@ -41,6 +42,9 @@ pub struct Running {
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
+    /// What was signed in before cannot be dropped.
+    #[error("what lives shortly cannot be taken up: {0}")]
+    Shared(#[from] StoreFault),
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -130,6 +134,8 @@ impl Running {
             None => None,
         };
         let ops = Ops::bind(config.ops).await.map_err(|source| StartFault::Ops { address: config.ops, source })?;
+        // Before anybody is answered, and not where an address cannot be had: it drops what was there before, for good.
+        house.shared.take_up(house.now()).await?;
         let mut running = Self {
             public,
             machines,

@@ -17,7 +17,6 @@ use cardea_identity::{
     one_time::{OneTime, Purpose},
     session::End,
 };
-use tokio::sync::OnceCell;
 
 use super::{
     Forgiven, RateLevel, RateUse, SharedState, ended::BEYOND, memory_handles::KeptHandle, memory_sessions::KeptSession,
@@ -36,8 +35,6 @@ pub struct MemoryShared {
     pub(super) bounds: Bounds,
     /// The last announced change whose ends are known here.
     pub(super) heard: Arc<tokio::sync::Mutex<i64>>,
-    /// Made once what lay in the durable store's own tables is gone.
-    cleared: Arc<OnceCell<()>>,
 }
 
 /// How much strangers may cause to be held of one tenant.
@@ -75,8 +72,7 @@ pub(super) struct Held {
 impl MemoryShared {
     /// Nothing yet, beside what `store` keeps.
     pub fn new(store: Store) -> Self {
-        let (held, heard, cleared) = (Arc::default(), Arc::default(), Arc::default());
-        Self { store, held, bounds: Bounds::default(), heard, cleared }
+        Self { store, held: Arc::default(), bounds: Bounds::default(), heard: Arc::default() }
     }
 
     /// With other bounds.
@@ -155,6 +151,14 @@ impl Held {
 
 #[async_trait]
 impl SharedState for MemoryShared {
+    async fn take_up(&self, now: Timestamp) -> Result<(), StoreFault> {
+        *self.heard.lock().await = self.store.last_change().await?;
+        // First: what was shown before would count again if we crash after the next.
+        sql_once::all_spent(&self.store, now).await?;
+        // Who has left the tables for this one comes back to empty ones, not to sessions that have ended since.
+        self.store.clear_shared(ON_DISK).await
+    }
+
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault> {
         self.keyed(&session.tenant).await?;
         self.of(&session.tenant, |held| held.keep_session(session));
@@ -325,8 +329,6 @@ impl SharedState for MemoryShared {
                 swept.inspect_err(|error| tracing::warn!(%tenant, %error, "whether a tenant has a key is unknown")),
             );
         }
-        // Who has left the tables for this one comes back to empty ones, not to sessions that have ended since.
-        done.push(self.cleared.get_or_try_init(|| self.store.clear_shared(ON_DISK)).await.map(|_| ()));
         done.push(self.learn_announced().await);
         done.push(self.store.sweep_ended(now).await);
         // Nothing waits for what failed; it is told all the same.

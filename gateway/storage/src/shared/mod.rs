@@ -62,6 +62,12 @@ pub(crate) use suite::{RedisServer, limit as limit_of_tests};
 ///   take or a try that was made but not confirmed is then lost to its caller, who is refused, never let in twice.
 #[async_trait]
 pub trait SharedState: Send + Sync {
+    /// Makes it that of a gateway which is about to answer: called once, before it answers anybody, and by no command beside it. A store
+    /// that lives with its process drops what others kept in the durable store's tables.
+    async fn take_up(&self, _now: Timestamp) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
     /// Keeps a new session.
     async fn session_insert(&self, session: &Session) -> Result<(), StoreFault>;
 

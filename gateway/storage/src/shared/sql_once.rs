@@ -154,6 +154,20 @@ fn spent(names: &[String]) -> Result<String, StoreFault> {
     Ok(serde_json::to_string(&names.iter().map(|name| What::Spent(name).to_string()).collect::<Vec<_>>())?)
 }
 
+/// Takes over what counts once from the tries that are kept here: it is looked for where [`spend`] writes it from now on. Which of them
+/// are of that kind no row tells, and the others are asked for by nobody.
+pub(super) async fn all_spent(store: &Store, now: Timestamp) -> Result<(), StoreFault> {
+    sqlx::query(
+        "INSERT INTO ended (tenant, what, at, why, until) \
+         SELECT tenant, 'spent:' || name, last_at, '', forget_at FROM tries WHERE forget_at > $1 AND count > 0 \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(now.as_micros())
+    .execute(&mut *store.turn().await?)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn give_back(store: &Store, tenant: &TenantId, limit: &Limit) -> Result<(), StoreFault> {
     forgive_each(store, tenant, &Forgiven { keys: Vec::new(), back: vec![limit.clone()] }).await
 }

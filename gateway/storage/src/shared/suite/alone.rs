@@ -196,10 +196,23 @@ async fn what_lay_in_the_file_before_is_gone_for_good() {
     let record = handle(&begun, "wiki.acme.localhost", t0(), 2);
     on_disk.session_open((&begun, &record), &Forgiven::default(), t0()).await.unwrap();
     on_disk.put(&flow(1), t0()).await.unwrap();
+    let [once, twice] = ["dpop/x", "dpop/y"].map(|key| Limit { key: key.to_owned(), rule: Rule::once(secs(300)) });
+    assert_eq!(on_disk.attempt(&acme, &once, t0()).await.unwrap(), None);
     assert_eq!(under.ours.session_by_handle(&acme, &record.hash).await.unwrap(), None);
     assert!(on_disk.session_by_handle(&acme, &record.hash).await.unwrap().is_some());
     under.ours.sweep(t0()).await.unwrap();
+    assert!(on_disk.session(&acme, begun.id).await.unwrap().is_some(), "a command beside it clears nothing");
+    under.ours.take_up(t0()).await.unwrap();
     assert_eq!(on_disk.session_by_handle(&acme, &record.hash).await.unwrap(), None);
     assert_eq!(on_disk.session(&acme, begun.id).await.unwrap(), None);
     assert_eq!(on_disk.take(&acme, Purpose::Flow, &flow(1).hash, t0()).await.unwrap(), None);
+    // But what was shown was shown, on the way there and on the way back.
+    assert_eq!(under.ours.attempt(&acme, &once, t0().plus(secs(100))).await.unwrap(), Some(secs(200)));
+    assert_eq!(under.ours.attempt(&acme, &twice, t0().plus(secs(100))).await.unwrap(), None);
+    for (limit, second, wait) in
+        [(&once, 299, Some(secs(1))), (&twice, 299, Some(secs(101))), (&once, 300, None), (&twice, 400, None)]
+    {
+        let told = on_disk.attempt(&acme, limit, t0().plus(secs(second))).await.unwrap();
+        assert_eq!(told, wait, "{}, {second}", limit.key);
+    }
 }
