@@ -1,6 +1,7 @@
 //! The composition: one `cardea` process out of all the parts. Only this crate knows every other.
 
 pub mod agent;
+pub mod alone;
 pub mod api;
 mod authzen;
 pub mod ca;

@@ -12,7 +12,9 @@ use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
 use crate::{
-    House, ca,
+    House,
+    alone::{self, Claim, NotAlone},
+    ca,
     config::{InForce, Scheme},
     ext_authz::{self, ExtAuthz},
     figures,
@@ -37,11 +39,16 @@ pub struct Running {
     drain: Drain,
     serving: JoinSet<()>,
     beside: JoinSet<()>,
+    /// Dropped last: until then no other is to serve.
+    _claim: Option<Claim>,
 }
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
+    /// Another gateway is in the way.
+    #[error(transparent)]
+    NotAlone(#[from] NotAlone),
     /// What was signed in before cannot be dropped.
     #[error("what lives shortly cannot be taken up: {0}")]
     Shared(#[from] StoreFault),
@@ -71,8 +78,11 @@ pub enum StartFault {
 }
 
 impl StartFault {
-    /// The way out, where an address cannot be had.
+    /// The way out, where there is one.
     pub fn help(&self) -> Option<&'static str> {
+        if let Self::NotAlone(NotAlone::Beside(_) | NotAlone::Behind(_)) = self {
+            return Some("stop that one first; several gateways share sessions in `[redis]`, with `[postgres]`");
+        }
         let (Self::Listen(ListenError::Bind { source, .. })
         | Self::Ops { source, .. }
         | Self::ExtAuthz(ext_authz::Fault::Bind(_, source))) = self
@@ -98,6 +108,7 @@ impl StartFault {
 impl Running {
     /// Opens every listener, then serves. Nothing is served if one of them cannot be opened.
     pub async fn start(house: Arc<House>) -> Result<Self, StartFault> {
+        let claim = alone::claim(&house.config)?;
         let prepared = house.observing.open(&house.config)?;
         house.configure(house.config.clone(), prepared).await;
         let config = &house.config;
@@ -144,6 +155,7 @@ impl Running {
             drain: Drain::new(),
             serving: JoinSet::new(),
             beside: JoinSet::new(),
+            _claim: claim,
             house,
         };
         let grace = running.house.config.limits.drain;
