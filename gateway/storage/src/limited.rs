@@ -49,6 +49,11 @@ impl Limited {
         Self { own: Own::Pooled(own), engine, limit: PROMPTLY, silent: false }
     }
 
+    /// How long an answer is waited for.
+    pub(crate) const fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Whether an answer did not come in time: nothing is to be asked on it any more.
     pub(crate) const fn is_silent(&self) -> bool {
         self.silent

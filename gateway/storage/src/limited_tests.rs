@@ -12,6 +12,7 @@ use tokio::{
 use super::*;
 use crate::{
     Store,
+    engine::SOON,
     testing::{Dir, entropy, operator},
 };
 
@@ -84,6 +85,45 @@ async fn a_write_whose_server_is_lost_ends_by_itself_changes_nothing_and_the_nex
     sqlx::query(ONE_MORE).execute(&mut *next).await.unwrap();
     next.commit().await.unwrap();
     assert_eq!(written(&store).await, 1, "the first one never was");
+}
+
+/// An end was waited for twelve seconds, and what came later was told as failed although it was done.
+#[tokio::test]
+async fn an_end_of_a_write_is_waited_for_as_long_as_its_statements() {
+    let dir = Dir::new();
+    let Some((store, way)) = reached(&dir).await else { return };
+    assert_eq!(store.write().await.unwrap().limit(), STATEMENT, "and the server gives a statement thirty seconds");
+    let mut tx = store.write().await.unwrap();
+    sqlx::query(ONE_MORE).execute(&mut *tx).await.unwrap();
+    tx.within(SHORTLY);
+    way.loses_all();
+    let since = Instant::now();
+    let fault = tx.commit().await.unwrap_err();
+    assert!(since.elapsed() < SOON, "another limit: {:?}, {fault}", since.elapsed());
+    sqlx::query("DELETE FROM guard_rails").execute(&mut *store.turn().await.unwrap()).await.unwrap();
+    assert_eq!(written(&store).await, 0);
+}
+
+/// The server works at the end itself: what is put off until then takes its time.
+#[tokio::test]
+async fn an_end_that_takes_its_time_is_one() {
+    let dir = Dir::new();
+    let Some((store, _way)) = reached(&dir).await else { return };
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+                'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END'; \
+                CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON guard_rails DEFERRABLE INITIALLY DEFERRED \
+                FOR EACH ROW EXECUTE FUNCTION slow();";
+    let mut tx = store.write().await.unwrap();
+    tx.tell(slow.to_owned(), SOON).await.unwrap();
+    tx.commit().await.unwrap();
+    for (limit, done) in [(SHORTLY, false), (STATEMENT, true)] {
+        let mut tx = store.write().await.unwrap();
+        sqlx::query("DELETE FROM guard_rails").execute(&mut *tx).await.unwrap();
+        sqlx::query(ONE_MORE).execute(&mut *tx).await.unwrap();
+        tx.within(limit);
+        assert_eq!(tx.commit().await.is_ok(), done, "{limit:?}");
+    }
+    assert_eq!(written(&store).await, 1);
 }
 
 #[tokio::test]

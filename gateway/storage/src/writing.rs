@@ -196,12 +196,16 @@ impl Writing {
         self.writer.engine == Engine::Postgres && !self.writer.news.has_way()
     }
 
-    /// Ends it: once this has returned, what was written is on disk, and word of it is out.
+    /// Ends it: once this has returned, what was written is on disk, and word of it is out. A server is waited for as long as for any
+    /// statement: what it has done is not told as failed.
     pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
         let engine = self.writer.engine;
         match engine {
             Engine::Sqlite => sqlx::query(engine.commits()).execute(&mut *self.turn).await.map(|_| ())?,
-            Engine::Postgres => self.turn.tell(engine.commits().to_owned(), SOON).await?,
+            Engine::Postgres => {
+                let limit = self.turn.limit();
+                self.turn.tell(engine.commits().to_owned(), limit).await?;
+            }
         }
         self.writer.begun.store(false, Ordering::Release);
         let (news, announces) = (Arc::clone(&self.writer.news), self.announces);
