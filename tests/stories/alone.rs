@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use cardea_tests::{Gateway, Plan, Story, Upstream, gateway::Installation};
+use cardea_tests::{Client, Gateway, Plan, Story, Upstream, gateway::Installation};
+use http::Method;
+use serde_json::Value;
 
 const DISK: &str = "dir = \"state\"\n";
 const MEMORY: &str = "dir = \"state\"\nsessions = \"memory\"\n";
@@ -98,5 +100,56 @@ async fn whoever_tries_memory_for_a_moment_finds_nobody_back_who_was_signed_in_b
     let _gateway = on.start().await?;
     let reply = before.get(&echo).await?;
     assert_eq!(reply.status, 303, "to sign in: {}", reply.body);
+    Ok(())
+}
+
+const TOOL: &str = "id = \"tool\"\nname = \"The tool\"\ngrants = [\"authorization_code\", \"device_code\"]\napps = [\"echo\"]\n\
+                    scope = [\"read\"]\nredirect_uris = [\"http://127.0.0.1/callback\"]\n";
+
+async fn sends(gateway: &Gateway, path: &str, form: &[(&str, &str)]) -> anyhow::Result<(u16, Value)> {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let form = Some(("application/x-www-form-urlencoded", body));
+    let reply = Client::program().send(Method::POST, &gateway.at("acme", path)?, form).await?;
+    Ok((reply.status.as_u16(), reply.json()?))
+}
+
+/// The pace of a device was once taken for what counts once: each that asked again was refused until its code was too old.
+#[tokio::test]
+async fn a_device_is_given_its_tokens_in_memory_and_waits_between_two_questions() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = in_memory(Plan::before(upstream.port).file("tenants/acme/clients/tool.toml", TOOL)).await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let (status, begun) = sends(&gateway, "/oauth2/device_authorization", &[("client_id", "tool")]).await?;
+    assert_eq!(status, 200, "{begun}");
+    let text = |name: &str| begun[name].as_str().with_context(|| format!("{begun}"));
+    let poll = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", "tool"),
+        ("device_code", text("device_code")?),
+    ];
+    let asks = async || sends(&gateway, "/oauth2/token", &poll).await;
+    for error in ["authorization_pending", "slow_down"] {
+        let (status, told) = asks().await?;
+        assert_eq!((status, &told["error"]), (400, &Value::from(error)), "{told}");
+    }
+    let (mut browser, page) = mira.opens(&gateway.at("acme", "/oauth2/device")?).await?;
+    let page = browser.submit(&page, &[("user_code", text("user_code")?)]).await?;
+    assert_eq!(browser.submit(&page, &[("answer", "allow")]).await?.status, 200);
+    let given = async {
+        loop {
+            let (status, told) = asks().await?;
+            if status == 200 {
+                return anyhow::Ok(told);
+            }
+            anyhow::ensure!(told["error"] == "slow_down", "{told}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), given).await.context("it waits for ever")??;
+    let token = told["access_token"].as_str().with_context(|| format!("{told}"))?;
+    let shown = gateway.on.ask("echo.acme", "GET /studies", &format!("authorization: Bearer {token}\r\n")).await?;
+    assert_eq!(shown.status(), 200);
+    let (status, told) = asks().await?;
+    assert_eq!((status, &told["error"]), (400, &Value::from("expired_token")), "{told}");
     Ok(())
 }
