@@ -111,7 +111,13 @@ fn parts<'a>(engine: &'a Engine, test: &'a TestSpec) -> Result<(&'a AppModel, &'
         None if test.scope.is_some() || test.client_id.is_some() => {
             return Err("a visitor shows no token: say who asks with `caller`".to_owned());
         }
+        Some(TestCaller::Service { .. }) if test.client_id.is_some() => {
+            return Err("a service account is its own client: leave out `client_id`".to_owned());
+        }
         Some(TestCaller::Service { .. }) | None => {}
+    }
+    if test.client_id.is_some() && test.scope.is_none() {
+        return Err("a client's token has a scope: say it with `scope`".to_owned());
     }
     let service = match &test.caller {
         Some(TestCaller::Service { id, .. }) => Some(id),
@@ -178,10 +184,9 @@ fn scope(test: &TestSpec) -> Vec<Arc<str>> {
 fn facts<'a>(test: &'a TestSpec, now: Timestamp, method: &'a str, path: &'a str) -> Facts<'a> {
     let client = test.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let visitor = Facts::visitor(now, client, method, "app.test", path);
-    let client_id = |own: &'a str| test.client_id.as_deref().unwrap_or(own);
     match &test.caller {
         None => visitor,
-        Some(TestCaller::Service { id, .. }) => Facts { client_id: client_id(id), ..visitor },
+        Some(TestCaller::Service { id, .. }) => Facts { client_id: id, ..visitor },
         Some(TestCaller::User { .. }) => {
             let assurance = test.assurance.unwrap_or(Assurance::One);
             let signed_in = u64::from(test.signed_in_minutes_ago.unwrap_or(0)) * 60;
@@ -190,7 +195,7 @@ fn facts<'a>(test: &'a TestSpec, now: Timestamp, method: &'a str, path: &'a str)
                 Assurance::Two => &["password", "totp"],
                 Assurance::Three => &["passkey"],
             };
-            let client_id = client_id("");
+            let client_id = test.client_id.as_deref().unwrap_or_default();
             Facts { assurance: Some(assurance), signed_in: Some(signed_in), factors, client_id, ..visitor }
         }
     }
@@ -259,6 +264,9 @@ mod tests {
             ("caller = { service = \"x\" }\nsigned_in_minutes_ago = 0", "signs in nowhere"),
             ("caller = { service = \"x\" }\nscope = []", "one or more names"),
             ("caller = { user = \"a@b.test\" }\nscope = [\"no \\\"name\"]", "one or more names"),
+            ("caller = { service = \"x\" }\nclient_id = \"y\"", "its own client"),
+            ("caller = { user = \"a@b.test\" }\nclient_id = \"tool\"", "has a scope"),
+            ("caller = { user = \"a@b.test\" }\nscope = [\"read\"]\nclient_id = \"No name\"", "no client name"),
             ("scope = [\"read\"]", "a visitor shows no token"),
             ("client_id = \"tool\"", "a visitor shows no token"),
         ] {

@@ -115,9 +115,14 @@ fn try_case(engine: &Engine, case: &Case) -> Result<(), String> {
         facts.assurance = test.assurance.or(Some(Assurance::One));
         facts.signed_in = Some(u64::from(test.signed_in_minutes_ago.unwrap_or(0)) * 60);
     }
-    let scope = test.scope.clone().unwrap_or_default();
+    let service = match &test.caller {
+        Some(TestCaller::Service { id, .. }) => Some(id),
+        _ => None,
+    };
+    let whole = service.map(|_| vec!["read".into(), "write".into()]);
+    let scope = test.scope.clone().or(whole).unwrap_or_default();
     facts.scope = &scope;
-    facts.client_id = test.client_id.as_deref().unwrap_or_default();
+    facts.client_id = test.client_id.as_ref().or(service).map_or("", |id| id);
     let question = Question { principal: &principal, target: &target, facts };
     let verdict = engine.decide(&question);
     if verdict.allowed != (test.expect == Expectation::Allow) {

@@ -43,7 +43,7 @@ pub struct TestSpec {
     /// What the caller's token is good for. Where absent: of a service, all of it; a person asks without a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Vec<Arc<str>>>,
-    /// The client by which the token was obtained; where absent, of a service its own name.
+    /// The client by which a person's token was obtained; where absent, it is a personal access key. A service is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Arc<str>>,
     /// How strongly a person is signed in; 1 where absent.

@@ -134,9 +134,10 @@ async fn first_to_answer(clients: &[Client]) -> RedisResult<::redis::aio::Multip
     Err(failed.unwrap_or_else(silent))
 }
 
-/// Whether nothing was done, since the node that was asked last holds another for the one to ask.
+/// Whether nothing was done, since the node that was asked last holds another for the one to ask, or has not all of the keys yet.
 fn sends_elsewhere(error: &::redis::RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask))
+    let elsewhere = [ServerErrorKind::Moved, ServerErrorKind::Ask, ServerErrorKind::TryAgain];
+    elsewhere.into_iter().any(|kind| error.kind() == ErrorKind::Server(kind))
 }
 
 fn silent() -> ::redis::RedisError {
@@ -151,18 +152,23 @@ enum Way {
 
 impl Way {
     async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        let mut refused = None;
         let sent = async {
             match self {
                 Self::One(one) => one.req_packed_command(command).await,
                 Self::Cluster(cluster) => loop {
                     match cluster.req_packed_command(command).await {
-                        Err(error) if sends_elsewhere(&error) => tokio::time::sleep(KNOWN_TO_ALL).await,
+                        Err(error) if sends_elsewhere(&error) => {
+                            refused = Some(error);
+                            tokio::time::sleep(KNOWN_TO_ALL).await;
+                        }
                         told => break told,
                     }
                 },
             }
         };
-        tokio::time::timeout(ANSWER, sent).await.unwrap_or_else(|_| Err(silent()))
+        let sent = tokio::time::timeout(ANSWER, sent).await;
+        sent.unwrap_or_else(|_| Err(refused.unwrap_or_else(silent)))
     }
 
     /// Asks any master that answers: all at once, by slots that are far apart.
@@ -244,7 +250,7 @@ impl Connection {
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let sent = self.0.now().send(command).await;
-        if sent.as_ref().is_err_and(::redis::RedisError::is_timeout) {
+        if sent.as_ref().is_err_and(|error| error.is_timeout() || sends_elsewhere(error)) {
             self.look();
         }
         sent

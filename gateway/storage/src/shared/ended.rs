@@ -67,6 +67,12 @@ impl Ends {
         Ok(Some(End { at, why }))
     }
 
+    /// Whether a session that nobody knew of as all of its user's ended has ended with them: it was there before, or has taken the
+    /// place of one that was.
+    pub(super) fn of_late(&self, session: &Session, known: &[SessionId]) -> Result<bool, StoreFault> {
+        Ok(session.before.iter().any(|id| known.contains(id)) || self.of(session)?.is_some())
+    }
+
     /// The handle as it is: superseded, where whoever holds it does not know it.
     pub(super) fn applied_to(&self, mut handle: HandleRecord) -> HandleRecord {
         if let Some(at) = self.at(&What::Handle(&handle.hash)) {

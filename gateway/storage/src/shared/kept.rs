@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(read, Session { ended: None, version: 0, ..ended });
     }
 
-    /// Gateways of two versions read what the other has kept, while they are replaced one by one.
+    /// Whatever is changed here, gateways of this version and the next read what the other has kept, while they are replaced one by one.
     #[test]
     fn what_is_kept_is_as_it_was() {
         let factor = FactorId::from_bytes([7; 16]);

@@ -201,18 +201,18 @@ impl MemoryShared {
         ids.retain(|id| Some(*id) != except);
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
         self.store.user_ended((tenant, user), &ids, &spared, end).await?;
-        let ends = self.store.ends(tenant, &[], &[user]).await?;
-        self.of(tenant, |held| {
+        // It is done, whatever becomes of this: whoever asks again would be told of none.
+        let ends = self.store.ends(tenant, &[], &[user]).await.unwrap_or_else(|error| {
+            tracing::warn!(%tenant, %error, "a session that rose while all ended may be told to no app");
+            Ends::default()
+        });
+        Ok(self.of(tenant, |held| {
             // One of them may have given its place to another meanwhile, which then has ended as well.
-            for late in held.open(Some(user), end.at).filter(|one| !ids.contains(&one.id)).cloned().collect::<Vec<_>>()
-            {
-                if ends.of(&late)?.is_some() {
-                    ids.push(late.id);
-                }
-            }
-            ids.retain(|id| held.mark_ended(*id, end, true));
-            Ok(ids)
-        })
+            let open: Vec<_> = held.open(user, end.at).filter(|one| Some(one.id) != except).cloned().collect();
+            let late = open.iter().filter(|one| !ids.contains(&one.id) && ends.of_late(one, &ids).unwrap_or(true));
+            let all: Vec<_> = ids.iter().copied().chain(late.map(|one| one.id)).collect();
+            all.into_iter().filter(|id| held.mark_ended(*id, end, true)).collect()
+        }))
     }
 
     pub(super) async fn replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {

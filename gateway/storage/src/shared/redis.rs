@@ -122,13 +122,17 @@ impl SharedState for RedisShared {
     }
 
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
-        let expires: Option<i64> = self.connection.clone().hget(self.keys.session(tenant, id), "e").await?;
+        // By what is sealed, since until then it is told from one that lives. What cannot be read is as if it were unknown.
+        let known = match self.known(tenant, id).await {
+            Err(fault @ StoreFault::Redis(_)) => return Err(fault),
+            known => known.ok().flatten(),
+        };
         // One that Redis does not know may be one that it has forgotten, and comes back.
-        let until = expires.map_or(end.at.plus(LINGER_IN_REDIS), |at| dropped(Timestamp::from_micros(at)));
+        let until = known.as_ref().map_or(end.at.plus(LINGER_IN_REDIS), |known| dropped(known.expires));
         // Who ended it SQL says: what is marked in Redis whoever reads may have marked.
         let first = self.store.sessions_ended(tenant, &[(id, until)], end).await?;
         self.mark_ended(tenant, &[id], end).await;
-        Ok(first && expires.is_some())
+        Ok(first && known.is_some())
     }
 
     async fn session_replace(&self, old: SessionId, end: End, next: &Session) -> Result<bool, StoreFault> {
@@ -182,16 +186,10 @@ impl SharedState for RedisShared {
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
         let mut ended = self.store.user_ended((tenant, user), &ids, &spared, end).await?;
         self.mark_ended(tenant, &ids, end).await;
-        // One of them may have given its place to another meanwhile, which then has ended as well.
-        let late: Vec<_> =
-            self.live(tenant, user, end.at).await?.into_iter().filter(|one| !ids.contains(&one.id)).collect();
-        let ends = self.store.ends(tenant, &[], &[user]).await?;
-        for session in late {
-            let Some(end) = ends.of(&session)? else { continue };
-            if self.store.sessions_ended(tenant, &[(session.id, dropped(session.expires))], end).await? {
-                ended.push(session.id);
-            }
-            self.mark_ended(tenant, &[session.id], end).await;
+        // It is done, whatever becomes of this: whoever asks again would be told of none.
+        match self.late(tenant, user, &ids, end).await {
+            Ok(late) => ended.extend(late),
+            Err(error) => tracing::warn!(%tenant, %error, "a session that rose while all ended may be told to no app"),
         }
         Ok(ended)
     }

@@ -7,7 +7,7 @@ use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{Sealed, Session, session::End};
 
 use super::{
-    ended::Ends,
+    ended::{BEYOND, Ends, dropped},
     kept,
     keys::{Key, Keys},
     redis::{RedisShared, px},
@@ -38,7 +38,7 @@ impl Kept {
             self.version.to_string(),
             self.seen.to_string(),
             self.expires.as_micros().to_string(),
-            self.now.as_micros().to_string(),
+            self.now.minus(BEYOND).as_micros().to_string(),
             px(self.expires, self.now),
             at,
             why,
@@ -111,6 +111,28 @@ impl RedisShared {
         Ok(live)
     }
 
+    /// Ends those of a user's that took the place of another while all ended, and tells of which nobody had.
+    pub(super) async fn late(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        known: &[SessionId],
+        end: End,
+    ) -> Result<Vec<SessionId>, StoreFault> {
+        let (live, ends) = (self.live(tenant, user, end.at).await?, self.store.ends(tenant, &[], &[user]).await?);
+        let mut late = Vec::new();
+        for session in live.iter().filter(|session| !known.contains(&session.id)) {
+            if !ends.of_late(session, known)? {
+                continue;
+            }
+            if self.store.sessions_ended(tenant, &[(session.id, dropped(session.expires))], end).await? {
+                late.push(session.id);
+            }
+            self.mark_ended(tenant, &[session.id], end).await;
+        }
+        Ok(late)
+    }
+
     /// What is kept of a session.
     pub(super) async fn kept(&self, session: &Session) -> Result<Kept, StoreFault> {
         let sealer = self.store.sealer(Some(&session.tenant)).await?;
@@ -121,7 +143,8 @@ impl RedisShared {
             version: session.version,
             seen: session.last_seen.as_micros(),
             expires: session.expires,
-            now: session.created,
+            // As it begins, and as it takes the place of another.
+            now: session.last_seen,
             ended: session.ended.map(|end| (end.at.as_micros(), end.why.as_str().to_owned())),
             sealed: sealer.seal_bytes(&place, &plain, self.store.entropy()?)?,
         })

@@ -60,15 +60,18 @@ impl Scripts {
     }
 }
 
-/// Counts a session among those that live, or no more: the minute in which it ends, as in [`super::keys::Keys::live`].
+/// Counts a session among those that live, or no more: by the minute in which it ends, as in [`super::keys::Keys::live`]. What is not
+/// counted is not taken away.
 const COUNTED: &str = "
 local function counted(key, ends, by)
-  return redis.call('HINCRBY', key, math.ceil(tonumber(ends) / 60000000), by)
+  local minute = math.ceil(tonumber(ends) / 60000000)
+  if by < 0 and redis.call('HEXISTS', key, minute) == 0 then return end
+  redis.call('HINCRBY', key, minute, by)
 end";
 
-/// Keeps a session, after [`COUNTED`]: KEYS session, sessions-of, live; ARGV user and session, version, seen, expires, now, px, then
-/// `ended_at` and `ended_why` or two empty texts; three that are another script's; what is sealed, in pieces. What is past its time goes
-/// from both indexes.
+/// Keeps a session, after [`COUNTED`]: KEYS session, sessions-of, live; ARGV user and session, version, seen, expires, before when what ended is past
+/// whatever clocks say, px, then `ended_at` and `ended_why` or two empty texts; three that are another script's; what is sealed, in
+/// pieces. What is past goes: from the sessions of users each time, and from the minutes once they are twice as many as it lives.
 const SESSION_INSERT: &str = "
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'v', ARGV[2], 's', ARGV[3], 'e', ARGV[4])
@@ -79,7 +82,8 @@ if ARGV[7] ~= '' then
   lives = 0
   redis.call('HSET', KEYS[1], 'at', ARGV[7], 'why', ARGV[8])
 end
-if counted(KEYS[3], ARGV[4], lives) == 1 then
+counted(KEYS[3], ARGV[4], lives)
+if redis.call('HLEN', KEYS[3]) * 30000 > tonumber(ARGV[6]) then
   for _, minute in ipairs(redis.call('HKEYS', KEYS[3])) do
     if minute * 60000000 <= tonumber(ARGV[5]) then redis.call('HDEL', KEYS[3], minute) end
   end
@@ -140,7 +144,7 @@ return 0";
 /// Ends a session, after [`COUNTED`]; what follows it ([`SESSION_INSERT`], with its keys and arguments) keeps the next. KEYS[4] the one
 /// that ends; ARGV[9] at, ARGV[10] why.
 const SESSION_REPLACE: &str = "
-local ends = redis.call('HGET', KEYS[4], 'e')
+local ends = tonumber(redis.call('HGET', KEYS[4], 'e') or '')
 if not ends or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if redis.call('HSETNX', KEYS[4], 'at', ARGV[9]) == 0 then return 0 end
 redis.call('HSET', KEYS[4], 'why', ARGV[10])
@@ -157,7 +161,7 @@ return 0";
 const END_ALL: &str = "
 local done = 0
 for i = 2, #KEYS do
-  local ends = redis.call('HGET', KEYS[i], 'e')
+  local ends = tonumber(redis.call('HGET', KEYS[i], 'e') or '')
   if ends and redis.call('HSETNX', KEYS[i], 'at', ARGV[1]) == 1 then
     redis.call('HSET', KEYS[i], 'why', ARGV[2])
     redis.call('HINCRBY', KEYS[i], 'v', 1)

@@ -27,6 +27,10 @@ const KEEPS_ALL: &[&str] = &["--save", "", "--appendonly", "yes", "--appendfsync
 /// Nothing is kept that is not asked to be (`SAVE`).
 pub(super) const KEEPS_WHAT_IS_SAVED: &[&str] = &["--save", ""];
 
+/// Ports that are tried before it is said that there is no server.
+const PORTS: usize = 10;
+const NONE: &str = "no server starts: these tests need `redis-server` (Debian: apt install redis-server)";
+
 /// Runs a command until it ends or nobody holds its standard input: it goes with the tests, however they end.
 const WITH_US: &str =
     r#"exec 3<&0 2>/dev/null; "$@" >/dev/null 3<&- & child=$!; (cat <&3 >/dev/null; kill -9 $child) & wait $child"#;
@@ -41,11 +45,12 @@ impl RedisServer {
     }
 
     pub(super) async fn start_with(dir: &Path, more: &[&str]) -> Self {
-        loop {
+        for _ in 0..PORTS {
             if let Some(server) = Self::start_at(free_port(), dir, more).await {
                 return server;
             }
         }
+        panic!("{NONE}");
     }
 
     /// Starts it; none where somebody has taken the port meanwhile.
@@ -183,7 +188,7 @@ impl Cluster {
 
     /// A node that knows of nobody, and the port of its bus.
     async fn node(dir: &Path, patience: &str) -> (RedisServer, String) {
-        loop {
+        for _ in 0..PORTS {
             let bus = free_port().to_string();
             let mut more = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", patience, "--cluster-port", &bus];
             more.extend(["--cluster-require-full-coverage", "no", "--cluster-replica-validity-factor", "0"]);
@@ -192,6 +197,7 @@ impl Cluster {
                 return (node, bus);
             }
         }
+        panic!("{NONE}");
     }
 
     /// Waits until every node knows of all, and that all slots are served.

@@ -146,11 +146,13 @@ async fn whoever_ends_all_is_told_of_one_that_rises_meanwhile() {
         for seed in 0..30 {
             let user = UserId::mint(t0(), &Fixed::new(seed));
             let begun = session("acme", user, t0(), seed);
-            let next = session("acme", user, t0().plus(secs(60)), 1_000 + seed);
+            // Before all end, in that moment, and, as its gateway's clock has it, after it.
+            let after = [60, 120, 121][usize::try_from(seed % 3).unwrap()];
+            let next = begun.stepped_up(&[], t0().plus(secs(after)), &Fixed::new(1_000 + seed));
             under.ours.session_insert(&begun).await.unwrap();
             let rises = {
-                let (store, next) = (Arc::clone(&under.ours), next.clone());
-                let rose = ends(EndReason::Replaced, 60);
+                let (store, next, begun) = (Arc::clone(&under.ours), next.clone(), begun.clone());
+                let rose = ends(EndReason::Replaced, after);
                 tokio::spawn(async move { store.session_replace(begun.id, rose, &next).await.unwrap() })
             };
             let all = {
