@@ -1,14 +1,17 @@
 //! Apps that are told that a session is over (OpenID Connect Back-Channel Logout 1.0; we are the provider): those of its tenant that name
 //! a place for it in their file. No request waits for one: each word is put in a bounded queue, of which each tenant has a fair share,
-//! once the end is in the store, and brought beside all requests. An app that does not answer holds up no other; where several do not, the others
-//! of their tenant wait for seconds.
+//! once the end is in the store, and brought beside all requests. Apps that do not answer hold up no other.
 //!
 //! A word that is given up while the process lives is an entry of the tenant (`logout-untold`), a figure and a warning. None is kept over a restart: an
 //! app that hears nothing may conclude nothing.
 
 mod figures;
 mod hands;
+mod round;
 mod tries;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{
@@ -19,26 +22,24 @@ use std::{
 };
 
 use cardea_audit::{Event, Subject};
-use cardea_core::{AppId, SessionId, TenantId, Timestamp, UserId};
+use cardea_core::{AppId, SessionId, TenantId, UserId};
 use cardea_identity::{
     Session, keys,
     logout::{self, LogoutToken},
     session::{End, EndReason},
 };
 use cardea_proxy::upstream::Telling;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    House,
-    house::Doer,
-    queue::{Queue, Waits},
-};
+use crate::{House, house::Doer, queue::Waits};
 
 use figures::{Counts, Outcome};
-use hands::{Hand, Hands};
-use tries::{Answer, Next};
+use hands::{Failing, Hand};
+use round::{Round, Tried, Turn, Untold};
+use tries::Answer;
 
-/// Words that may wait. Four thousand: what a hundred people's sessions are to forty apps, and less than a megabyte.
+/// Words that may wait, at rest or not. Four thousand: what a hundred people's sessions are to forty apps, and less than a megabyte.
 pub(crate) const WAITING: usize = 4_096;
 /// Words of one end of many sessions: a quarter of what may wait.
 pub(crate) const AT_ONCE: usize = 1_024;
@@ -46,9 +47,9 @@ pub(crate) const AT_ONCE: usize = 1_024;
 const LAST_WORDS: Duration = Duration::from_secs(8);
 
 /// What apps are to be told.
+#[derive(Default)]
 pub(crate) struct Logouts {
-    queue: Queue<Word>,
-    hands: Arc<Hands>,
+    round: Round,
     /// Told when there is no time left.
     over: CancellationToken,
     untold: AtomicU64,
@@ -62,28 +63,36 @@ struct Word {
     app: AppId,
     user: Subject,
     session: SessionId,
-    since: Timestamp,
+    /// When it was found out.
+    since: Instant,
+    /// How often its app was asked.
+    tries: usize,
+    /// When it is to be tried again.
+    due: Option<Instant>,
+    /// Where a try has failed.
+    failing: Option<Failing>,
 }
 
 impl Waits for Word {
+    type Share = AppId;
+
     fn tenant(&self) -> &TenantId {
         &self.tenant
     }
-}
 
-impl Default for Logouts {
-    fn default() -> Self {
-        let queue = Queue::new(WAITING);
-        let hands = Hands::new(queue.bell());
-        let (over, untold, counts) = (CancellationToken::new(), AtomicU64::new(0), Counts::default());
-        Self { queue, hands, over, untold, counts }
+    fn share(&self) -> AppId {
+        self.app.clone()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.due
     }
 }
 
 impl Logouts {
     /// Whose apps are still to be told.
     pub(crate) fn waiting(&self) -> Vec<TenantId> {
-        self.queue.tenants()
+        self.round.waiting()
     }
 
     /// How many words were given up.
@@ -96,19 +105,29 @@ impl Logouts {
 impl Logouts {
     /// The sessions of the words that wait, which wait no more.
     pub(crate) fn taken(&self) -> Vec<SessionId> {
-        std::iter::from_fn(|| self.queue.next_now()).map(|word| word.session).collect()
+        std::iter::from_fn(|| self.round.queue.next_now()).map(|word| word.session).collect()
     }
 }
 
 /// Tells apps until the process ends.
 pub(crate) async fn deliver(house: Arc<House>) {
+    tell(&house, |_| false).await;
+}
+
+/// Tells apps, until nothing is left to do now and `over` says that nothing will be.
+async fn tell(house: &Arc<House>, over: impl Fn(&Round) -> bool) {
+    let round = &house.logouts.round;
     loop {
-        let (word, hand) = house.logouts.queue.next_for(|word| house.logouts.hands.take(word)).await;
-        begin(&house, hand, word);
+        match round.turn(Instant::now()) {
+            Ok(Turn::Told(word, hand)) => begin(house, word, hand),
+            Ok(Turn::Late(word)) => house.give_up(word),
+            Err(_) if over(round) => return,
+            Err(due) => round.queue.changed(due).await,
+        }
     }
 }
 
-fn begin(house: &Arc<House>, hand: Hand, word: Word) {
+fn begin(house: &Arc<House>, word: Word, hand: Hand) {
     let house = Arc::clone(house);
     tokio::spawn(async move {
         house.bring(word).await;
@@ -118,29 +137,17 @@ fn begin(house: &Arc<House>, hand: Hand, word: Word) {
 
 /// Tells what is still to be told, as long as there is time; the rest is given up.
 pub(crate) async fn finish(house: &Arc<House>) {
-    let Logouts { queue, hands, over, .. } = &house.logouts;
-    let (bell, all_idle) = (queue.bell(), || queue.is_empty() && hands.are_idle());
-    let rest = async {
-        loop {
-            while let Some((word, hand)) = queue.next_now_for(|word| hands.take(word)) {
-                begin(house, hand, word);
-            }
-            if all_idle() {
-                return;
-            }
-            bell.notified().await;
-        }
-    };
-    if tokio::time::timeout(LAST_WORDS, rest).await.is_ok() {
+    let Logouts { round, over, .. } = &house.logouts;
+    if tokio::time::timeout(LAST_WORDS, tell(house, Round::is_over)).await.is_ok() {
         return;
     }
     over.cancel();
-    while let Some(word) = queue.next_now() {
-        house.give_up(word, Outcome::Dropped, ENDED.to_owned());
-    }
     // Those under way hear it at once, and say so.
-    while !hands.are_idle() {
-        bell.notified().await;
+    while !round.hands.are_idle() {
+        round.queue.changed(None).await;
+    }
+    while let Some(word) = round.queue.next_now() {
+        house.give_up(Untold::dropped(word, ENDED));
     }
 }
 
@@ -163,50 +170,36 @@ impl House {
         }
         // The id stands in any case; whoever was deleted has no address any more.
         let whose = self.subject_of(tenant, user).await.unwrap_or(Subject { id: user, email: String::new() });
+        let since = Instant::now();
         let word = |app: &AppId, session| {
             let (tenant, app, user) = (tenant.clone(), app.clone(), whose.clone());
-            Word { tenant, app, user, session, since: end.at }
+            Word { tenant, app, user, session, since, tries: 0, due: None, failing: None }
         };
         let names: Vec<_> = lived.iter().flat_map(|session| session.names()).collect();
         let (told, beyond) = names.split_at(names.len().min((AT_ONCE / apps().count()).max(1)));
         for (session, app) in told.iter().flat_map(|session| apps().map(move |app| (session, app))) {
-            if let Some(dropped) = self.logouts.queue.put(word(app, *session)) {
-                self.give_up(dropped, Outcome::Dropped, "too many others wait".to_owned());
+            if let Some(dropped) = self.logouts.round.put(word(app, *session)) {
+                self.give_up(dropped);
             }
         }
         if let Some(first) = beyond.first() {
             for app in apps() {
-                let detail = format!("too many ended at once: this one and {} more names", beyond.len() - 1);
-                self.give_up(word(app, *first), Outcome::Dropped, detail);
+                let why = format!("too many ended at once: this one and {} more names", beyond.len() - 1);
+                self.give_up(Untold::dropped(word(app, *first), &why));
             }
         }
     }
 
-    /// Tells one app, as often as it takes, or gives it up.
+    /// Tells one app, or has the word rest until it is tried again, or gives it up.
     async fn bring(&self, word: Word) {
-        let mut nth = 1;
-        loop {
-            let tried = async {
-                let answer = match tries::begin(self.now().since(word.since)) {
-                    Ok(()) => self.say(&word).await,
-                    Err(late) => Answer::Not(late.to_owned()),
-                };
-                let next = tries::after(nth, self.now().since(word.since), answer);
-                if let Next::Again(pause) = next {
-                    tokio::time::sleep(pause).await;
-                }
-                next
-            };
-            let next = tokio::select! {
-                next = tried => next,
-                () = self.logouts.over.cancelled() => return self.give_up(word, Outcome::Dropped, ENDED.to_owned()),
-            };
-            match next {
-                Next::Again(_) => nth += 1,
-                Next::Done => return self.logouts.counts.count(Outcome::Told),
-                Next::Refused => return self.give_up(word, Outcome::Refused, tries::REFUSES.to_owned()),
-                Next::GivenUp(why) => return self.give_up(word, Outcome::Failed, why),
-            }
+        let answer = tokio::select! {
+            answer = self.say(&word) => answer,
+            () = self.logouts.over.cancelled() => return self.give_up(Untold::dropped(word, ENDED)),
+        };
+        match self.logouts.round.tried(word, answer, Instant::now()) {
+            Tried::Told => self.logouts.counts.count(Outcome::Told),
+            Tried::Rests => {}
+            Tried::Untold(word) => self.give_up(word),
         }
     }
 
@@ -235,7 +228,7 @@ impl House {
     }
 
     /// Notes that an app is not told.
-    fn give_up(&self, word: Word, outcome: Outcome, detail: String) {
+    fn give_up(&self, Untold { word, outcome, why: detail }: Untold) {
         let Word { tenant, app, user, session, .. } = word;
         self.logouts.untold.fetch_add(1, Ordering::Relaxed);
         self.logouts.counts.count(outcome);

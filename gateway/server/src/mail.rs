@@ -111,12 +111,17 @@ impl Wanted {
 }
 
 impl Waits for Wanted {
+    /// All letters of a tenant are one.
+    type Share = ();
+
     fn tenant(&self) -> &TenantId {
         match self {
             Self::Code(one) => &one.tenant,
             Self::Letter(one) => &one.tenant,
         }
     }
+
+    fn share(&self) {}
 
     /// A code that does not come is asked for again; what happened to an account is told once, and a stranger can ask for codes at
     /// will.

@@ -1,44 +1,46 @@
 //! What waits to be handed over beside all requests, letters say: a line for each tenant, and one of each in turn. So whoever fills one
-//! tenant's line, with codes for its people say, keeps nothing of another tenant out, and keeps it waiting for one at the most.
+//! tenant's line, with codes for its people say, keeps nothing of another tenant out, and keeps it waiting for one at the most. Within a
+//! line it is the same for whoever has a share of it.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cardea_core::TenantId;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+mod lines;
+
+use lines::Lines;
 
 /// What may wait in a line.
 pub(crate) trait Waits {
+    /// Who has a share of a line of its own.
+    type Share: Clone + Eq + std::hash::Hash;
+
     /// Whose line it waits in.
     fn tenant(&self) -> &TenantId;
+
+    /// Whose share of it.
+    fn share(&self) -> Self::Share;
 
     /// Whether it gives way to others of its line, where that has to give something up.
     fn gives_way(&self) -> bool {
         false
     }
+
+    /// When it is its turn again, where it rests.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// The lines, with room for so much in all.
-pub(crate) struct Queue<W> {
+pub(crate) struct Queue<W: Waits> {
     lines: Mutex<Lines<W>>,
     room: usize,
     more: Arc<Notify>,
-}
-
-struct Lines<W> {
-    /// None is empty.
-    of: HashMap<TenantId, VecDeque<W>>,
-    /// Whose turn it is: each tenant that has a line, once.
-    turn: VecDeque<TenantId>,
-    waiting: usize,
-}
-
-impl<W> Default for Lines<W> {
-    fn default() -> Self {
-        Self { of: HashMap::new(), turn: VecDeque::new(), waiting: 0 }
-    }
 }
 
 impl<W: Waits> Queue<W> {
@@ -46,13 +48,22 @@ impl<W: Waits> Queue<W> {
         Self { lines: Mutex::default(), room, more: Arc::default() }
     }
 
-    /// Puts something at the end of its tenant's line. Where there is no room, the longest line gives up its youngest that gives way, or
-    /// where it has none its youngest, which is returned: this one, where no line is longer than its own.
+    /// Puts something behind all that waits in its share. Where there is no room, the longest line gives up the youngest of its longest
+    /// share, of what gives way if there is any, which is returned: this one, where none is longer than its own.
     pub(crate) fn put(&self, wanted: W) -> Option<W> {
+        self.put_at(wanted, VecDeque::push_back)
+    }
+
+    /// The same before all that waits in its share: for what had its turn, and rests.
+    pub(crate) fn put_first(&self, wanted: W) -> Option<W> {
+        self.put_at(wanted, VecDeque::push_front)
+    }
+
+    fn put_at(&self, wanted: W, place: fn(&mut VecDeque<W>, W)) -> Option<W> {
         let mut lines = self.lines();
-        let tenant = wanted.tenant().clone();
-        lines.put(wanted);
-        let dropped = if lines.waiting > self.room { lines.give_up(&tenant) } else { None };
+        let (tenant, share) = (wanted.tenant().clone(), wanted.share());
+        lines.put(wanted, place);
+        let dropped = if lines.waiting > self.room { lines.give_up(&tenant, &share) } else { None };
         drop(lines);
         self.more.notify_one();
         dropped
@@ -60,28 +71,32 @@ impl<W: Waits> Queue<W> {
 
     /// The next, as soon as there is one. Who is stopped while waiting has taken none.
     pub(crate) async fn next(&self) -> W {
-        self.next_for(|_| Some(())).await.0
-    }
-
-    /// The next, if one waits.
-    pub(crate) fn next_now(&self) -> Option<W> {
-        self.next_now_for(|_| Some(())).map(|(wanted, ())| wanted)
-    }
-
-    /// The next for which `hand` gives one, as soon as there is one. Those that it has no hand for keep their places, and are looked at
-    /// again when it is told by [`Queue::bell`].
-    pub(crate) async fn next_for<H>(&self, hand: impl Fn(&W) -> Option<H>) -> (W, H) {
         loop {
-            if let Some(found) = self.next_now_for(&hand) {
-                return found;
+            if let Some(wanted) = self.next_now() {
+                return wanted;
             }
             self.more.notified().await;
         }
     }
 
-    /// The same, if one waits.
-    pub(crate) fn next_now_for<H>(&self, hand: impl Fn(&W) -> Option<H>) -> Option<(W, H)> {
-        self.lines().next(hand)
+    /// The next that waits, though it rests.
+    pub(crate) fn next_now(&self) -> Option<W> {
+        self.lines().next(&|_| Some(())).map(|(wanted, ())| wanted)
+    }
+
+    /// The next that does not rest and for which `hand` gives one; else when the first that rests is due. A share of which the oldest
+    /// gets no hand is passed over, and looked at again when it is told by [`Queue::bell`].
+    pub(crate) fn next_for<H>(&self, hand: impl Fn(&W) -> Option<H>, now: Instant) -> Result<(W, H), Option<Instant>> {
+        let mut lines = self.lines();
+        lines.next_due(&hand, now).ok_or_else(|| lines.due_after(now))
+    }
+
+    /// Waits until it is worth looking again: something came or was told by [`Queue::bell`], or it is `due`.
+    pub(crate) async fn changed(&self, due: Option<Instant>) {
+        match due {
+            Some(due) => drop(tokio::time::timeout_at(due, self.more.notified()).await),
+            None => self.more.notified().await,
+        }
     }
 
     /// Tells whoever waits for the next to look again.
@@ -96,7 +111,7 @@ impl<W: Waits> Queue<W> {
 
     /// The tenants for which something waits.
     pub(crate) fn tenants(&self) -> Vec<TenantId> {
-        self.lines().turn.iter().cloned().collect()
+        self.lines().tenants()
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines<W>> {
@@ -104,50 +119,10 @@ impl<W: Waits> Queue<W> {
     }
 }
 
-impl<W: Waits> Lines<W> {
-    fn put(&mut self, wanted: W) {
-        let tenant = wanted.tenant();
-        if !self.of.contains_key(tenant) {
-            self.turn.push_back(tenant.clone());
-        }
-        self.of.entry(tenant.clone()).or_default().push_back(wanted);
-        self.waiting += 1;
-    }
-
-    fn next<H>(&mut self, hand: impl Fn(&W) -> Option<H>) -> Option<(W, H)> {
-        let found = self.turn.iter().enumerate().find_map(|(turn, tenant)| {
-            let mut line = self.of.get(tenant)?.iter().enumerate();
-            line.find_map(|(place, wanted)| Some((turn, place, hand(wanted)?)))
-        });
-        let (turn, place, hand) = found?;
-        let tenant = self.turn.remove(turn)?;
-        let wanted = self.of.get_mut(&tenant)?.remove(place)?;
-        self.waiting -= 1;
-        if self.of.get(&tenant).is_some_and(VecDeque::is_empty) {
-            self.of.remove(&tenant);
-        } else {
-            self.turn.push_back(tenant);
-        }
-        Some((wanted, hand))
-    }
-
-    /// The youngest of the longest line that gives way, else its youngest; of two lines, that of whoever came last.
-    fn give_up(&mut self, came_last: &TenantId) -> Option<W> {
-        let longest = self.of.iter().max_by_key(|(tenant, line)| (line.len(), *tenant == came_last))?.0.clone();
-        let line = self.of.get_mut(&longest)?;
-        let gives_way = line.iter().rposition(Waits::gives_way);
-        let wanted = line.remove(gives_way.unwrap_or(line.len() - 1))?;
-        self.waiting -= 1;
-        if self.of.get(&longest).is_some_and(VecDeque::is_empty) {
-            self.of.remove(&longest);
-            self.turn.retain(|tenant| *tenant != longest);
-        }
-        Some(wanted)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use cardea_audit::Subject;
     use cardea_core::{Language, Timestamp, UserId, entropy::Fixed};
 
@@ -239,32 +214,105 @@ mod tests {
         let mut came: Vec<_> = std::iter::from_fn(|| queue.next_now()).map(to).collect();
         came.dedup();
         assert_eq!(came, ["p0@t0.example", "p0@t1.example", "p0@t2.example", "p0@t3.example"]);
-        assert!(queue.lines().of.is_empty() && queue.lines().turn.is_empty() && queue.lines().waiting == 0);
+        assert!(queue.is_empty() && queue.tenants().is_empty());
         // Who waits is told.
         let (waited, ()) = tokio::join!(queue.next(), async { drop(queue.put(letter("acme", 7))) });
         assert_eq!(to(waited), "p7@acme.example");
     }
 
+    /// Something of one of a tenant's apps.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Word(TenantId, &'static str, u32, Option<Instant>);
+
+    impl Word {
+        fn due_at(self, due: Instant) -> Self {
+            Self(self.0, self.1, self.2, Some(due))
+        }
+    }
+
+    impl Waits for Word {
+        type Share = &'static str;
+
+        fn tenant(&self) -> &TenantId {
+            &self.0
+        }
+
+        fn share(&self) -> &'static str {
+            self.1
+        }
+
+        fn due(&self) -> Option<Instant> {
+            self.3
+        }
+    }
+
+    fn word(tenant: &str, app: &'static str, nth: u32) -> Word {
+        Word(TenantId::parse(tenant).unwrap(), app, nth, None)
+    }
+
     #[tokio::test]
     async fn what_no_hand_is_free_for_keeps_its_place_and_holds_nothing_up() {
-        let queue = Queue::new(10);
-        for (tenant, nth) in [("acme", 0), ("acme", 1), ("north", 0)] {
-            assert!(queue.put(letter(tenant, nth)).is_none());
+        let (queue, now) = (Queue::new(10), Instant::now());
+        for (tenant, app, nth) in [("acme", "dead", 0), ("acme", "dead", 1), ("acme", "well", 0), ("north", "well", 0)]
+        {
+            assert!(queue.put(word(tenant, app, nth)).is_none());
         }
-        let but = |no: &'static str| {
-            let hand = move |wanted: &Wanted| match wanted {
-                Wanted::Letter(one) => (!one.user.email.starts_with(no)).then_some(no),
-                Wanted::Code(_) => None,
-            };
-            queue.next_now_for(hand).map(|(wanted, hand)| (to(wanted), hand))
+        let asked = std::cell::RefCell::new(Vec::new());
+        let but_dead = |wanted: &Word| {
+            asked.borrow_mut().push(wanted.2);
+            (wanted.1 != "dead").then_some("a hand")
         };
-        assert_eq!(but("p0"), Some(("p1@acme.example".to_owned(), "p0")), "the second of the line, with its hand");
-        assert_eq!(but("p0"), None);
-        let bell = queue.bell();
-        let (waited, ()) = tokio::join!(queue.next(), async { bell.notify_one() });
-        assert_eq!(to(waited), "p0@north.example", "whoever was passed over is next, after whoever has had a turn");
-        assert!(
-            !queue.is_empty() && queue.next_now().map(to).as_deref() == Some("p0@acme.example") && queue.is_empty()
+        assert_eq!(
+            queue.next_for(but_dead, now),
+            Ok((word("acme", "well", 0), "a hand")),
+            "its neighbour, with a hand"
         );
+        assert_eq!(asked.take(), [0, 0], "the second of those that get none was looked at");
+        assert_eq!(queue.next_for(but_dead, now).map(|(wanted, _)| wanted), Ok(word("north", "well", 0)));
+        assert_eq!(queue.next_for(but_dead, now), Err(None), "nothing rests");
+        let bell = queue.bell();
+        tokio::join!(queue.changed(None), async { bell.notify_one() });
+        assert!((0..2).all(|nth| queue.next_now() == Some(word("acme", "dead", nth))) && queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_rests_waits_until_it_is_due_and_before_those_that_came_later() {
+        let (queue, now) = (Queue::new(10), Instant::now());
+        let (soon, later) = (now + Duration::from_secs(1), now + Duration::from_secs(5));
+        let hand = |_: &Word| Some(());
+        let next = |now| queue.next_for(hand, now).map(|(Word(_, _, nth, _), ())| nth);
+        for nth in 1..3 {
+            assert!(queue.put(word("acme", "dead", nth)).is_none());
+        }
+        for (nth, due) in [(0, soon), (9, later)] {
+            assert!(queue.put_first(word("acme", "dead", nth).due_at(due)).is_none());
+        }
+        assert_eq!((next(now), next(soon), next(soon)), (Ok(1), Ok(0), Ok(2)), "of those that are due the oldest");
+        assert_eq!(next(soon), Err(Some(later)));
+        assert_eq!(next(later), Ok(9));
+        assert!(queue.put_first(word("acme", "dead", 3).due_at(later)).is_none());
+        assert_eq!(queue.next_now().map(|one| one.2), Some(3), "at the end nothing rests");
+        // Time passes, and nobody rings.
+        queue.changed(Some(now)).await;
+        queue.changed(Some(now)).await;
+    }
+
+    #[test]
+    fn whoever_fills_a_line_keeps_nothing_of_its_neighbours_out() {
+        let queue = Queue::new(10);
+        for nth in 0..20 {
+            let dropped = queue.put(word("acme", "dead", nth));
+            assert_eq!(dropped, (nth >= 10).then(|| word("acme", "dead", nth)), "whoever floods loses their own");
+        }
+        for (nth, app) in (0..).zip(["well", "well", "third"]) {
+            assert_eq!(queue.put(word("acme", app, nth)), Some(word("acme", "dead", 9 - nth)), "and makes room");
+        }
+        // A rest is no way round: what comes back finds room as what comes does.
+        let rests = word("acme", "dead", 30);
+        assert_eq!(queue.put_first(rests), Some(word("acme", "dead", 6)));
+        let came: Vec<_> = std::iter::from_fn(|| queue.next_now()).map(|one| (one.1, one.2)).collect();
+        let first = [("dead", 30), ("well", 0), ("third", 2), ("dead", 0), ("well", 1), ("dead", 1)];
+        assert_eq!(came[..6], first, "each in turn, and in its order");
+        assert_eq!(came.len(), 10);
     }
 }
