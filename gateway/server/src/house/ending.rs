@@ -1,11 +1,12 @@
 //! The ends of sessions, in one place: the store first, then whoever holds them in memory, the apps that want to be told, what
 //! programs may do by them, and the entry.
 //!
-//! INVARIANT: nothing else ends a session, but where another takes its place that goes on as the same ([`House::raise`],
-//! [`House::follow_link`]): that one keeps the names that the other had, and apps are told of each when it is over.
+//! INVARIANT: nothing else ends a session. Where another takes its place that goes on as the same ([`House::raise`],
+//! [`House::follow_link`]), that one keeps the names that the other had, and apps are told of each when it is over: at once, where
+//! nobody gets a handle to it.
 
 use cardea_audit::{Event, Subject};
-use cardea_core::{SessionId, TenantId, UserId};
+use cardea_core::{SessionId, TenantId, Timestamp, UserId};
 use cardea_identity::{
     Session,
     assurance::Proof,
@@ -14,7 +15,7 @@ use cardea_identity::{
 };
 use cardea_storage::StoreFault;
 
-use super::{Doer, House};
+use super::{Doer, House, with_causes};
 use crate::mail::Notice;
 
 /// What ends a session.
@@ -103,6 +104,41 @@ impl House {
             }
         };
         Ok(())
+    }
+
+    /// Puts `next` in the place of a session, which goes on as that: nobody is told. False where it was over already.
+    pub(super) async fn replace(&self, before: &Session, next: &Session, now: Timestamp) -> Result<bool, StoreFault> {
+        // INVARIANT: one step. Of racing steps one goes on, and what a sign-out or an administrator has ended meanwhile does not go on
+        // as another. If we crash after it, the person signs in again: nobody holds a handle yet.
+        let end = End { at: now, why: EndReason::Replaced };
+        let replaced = self.shared.session_replace(before.id, end, next).await;
+        self.forget_session(before.id);
+        if replaced.is_err()
+            && let Ok(Some(Session { ended, .. })) = self.shared.session(&before.tenant, before.id).await
+            && ended == Some(end)
+        {
+            // It was done, and could not say so.
+            self.end_unheld(next).await;
+        }
+        replaced
+    }
+
+    /// Ends a session to which nobody gets a handle, since something failed after it was kept. What it took the place of is over
+    /// already, so the apps are told whether or not the store can end this one, too.
+    pub(crate) async fn end_unheld(&self, session: &Session) {
+        let cause = Cause::Here(EndReason::Replaced);
+        match self.end_in_store(session, cause.why()).await {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                tracing::warn!(session = %session.id, error = %with_causes(&error), "a session that nobody holds was not ended");
+                let end = End { at: self.now(), why: cause.why() };
+                self.tell_apps(&session.tenant, session.user, std::slice::from_ref(session), end).await;
+            }
+        }
+        let nameless = Subject { id: session.user, email: String::new() };
+        let whose = self.subject_of(&session.tenant, session.user).await.unwrap_or(nameless);
+        self.note(&session.tenant, &Doer::gateway(), cause.event(whose, session.id));
     }
 
     /// Ends one session in the store and everywhere in memory, and tells the apps; true for exactly one caller.

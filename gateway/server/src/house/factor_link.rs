@@ -10,7 +10,6 @@ use cardea_identity::{
     assurance::reachable,
     enrolment::{self, Adding},
     invitation::Invitation,
-    session::{End, EndReason},
     sign_in::usable,
 };
 use cardea_storage::{StoreFault, TicketKind};
@@ -142,13 +141,15 @@ impl House {
         }
         let session = before.linked(now, &*self.entropy);
         // If we crash before this, the link is spent and has opened nothing: another is made.
-        if !self.shared.session_replace(old, End { at: now, why: EndReason::Replaced }, &session).await? {
+        if !self.replace(&before, &session, now).await? {
             return Ok(None);
         }
-        self.forget_session(old);
         let doer = doer.known_as(Caller::User(tenant.facts(user)), Some(session.id));
         let event = Event::FactorLinkUsed { user: subject(user), session: session.id };
-        self.record(tenant.id(), &doer, event).await?;
+        if let Err(fault) = self.record(tenant.id(), &doer, event).await {
+            self.end_unheld(&session).await;
+            return Err(fault);
+        }
         Ok(Some(session))
     }
 

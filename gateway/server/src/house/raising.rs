@@ -4,12 +4,7 @@ use std::time::Duration;
 
 use cardea_audit::Event;
 use cardea_core::{Caller, SessionId, Timestamp};
-use cardea_identity::{
-    HandleRecord, Session, User,
-    assurance::Proof,
-    cookie,
-    session::{End, EndReason},
-};
+use cardea_identity::{HandleRecord, Session, User, assurance::Proof, cookie, session::EndReason};
 use cardea_storage::{Grounds, StoreFault};
 
 use super::{Doer, House, subject};
@@ -49,29 +44,38 @@ impl House {
         if session.assurance < before.assurance && session.assurance < tenant.bundle.tenant.factors.minimum {
             session.expires = session.expires.min(now.plus(BELOW_MINIMUM));
         }
-        // INVARIANT: one step. Of racing step-ups one goes on, and what a sign-out or an administrator has ended meanwhile
-        // does not go on as another. If we crash after it, the person signs in again: nobody holds a handle yet.
-        let end = End { at: now, why: EndReason::Replaced };
-        if !self.shared.session_replace(old, end, &session).await? {
+        if !self.replace(&before, &session, now).await? {
             return Ok(None);
         }
-        self.forget_session(old);
+        let risen = self.risen(raising, &session, doer).await;
+        if risen.is_err() {
+            self.end_unheld(&session).await;
+        }
+        Ok(risen?.then_some(session))
+    }
+
+    /// Whether a session that has risen may stay: then its entry is on disk.
+    async fn risen(&self, raising: &Raising<'_>, session: &Session, doer: Doer) -> Result<bool, StoreFault> {
+        let Raising { tenant, user, proofs, now, .. } = *raising;
         // What was shown just now may have been taken away meanwhile, by somebody who did not find this session yet.
         if self.store.entered(tenant.id(), user.id, proofs, now).await? != Grounds::Stand {
             self.end_session(tenant.id(), session.id, EndReason::FactorChanged, &doer).await?;
-            return Ok(None);
+            return Ok(false);
         }
         let factor = proofs.last().map_or("none", |proof| proof.means.name());
         let event = Event::SteppedUp { user: subject(user), factor: factor.into(), assurance: session.assurance };
         let doer = doer.known_as(Caller::User(tenant.facts(user)), Some(session.id));
         self.record(tenant.id(), &doer, event).await?;
-        Ok(Some(session))
+        Ok(true)
     }
 
-    /// A first handle that opens `session` at `host`: the cookie that the browser is to keep.
+    /// A first handle that opens `session` at `host`: the cookie that the browser is to keep. Where none comes to be, the session ends.
     pub(crate) async fn hand(&self, session: &Session, host: &str, now: Timestamp) -> Result<String, StoreFault> {
         let (handle, record) = HandleRecord::issue(session, host, now, &*self.entropy);
-        self.shared.handle_insert(&record, session).await?;
+        if let Err(fault) = self.shared.handle_insert(&record, session).await {
+            self.end_unheld(session).await;
+            return Err(fault);
+        }
         Ok(cookie::set_handle(&handle, self.is_secure()))
     }
 }

@@ -171,6 +171,24 @@ impl Visit {
             let notice = Notice::NewBrowser { browser: self.agent(), client: Some(self.admitted.client()) };
             self.house.notify(self.id(), subject(user), notice);
         }
+        // Whatever was wanted, what was lost comes first; the page says so.
+        let onward = Some(&destination).filter(|_| !recovered);
+        let arrived = self.arrive((&session, opens), onward, enrolled, browser).await;
+        if arrived.is_err() {
+            self.house.end_unheld(&session).await;
+        }
+        Ok((session.id, arrived?))
+    }
+
+    /// Where a browser goes that has come into a session, if not to the factors, and the cookies that it gets with that.
+    async fn arrive(
+        &self,
+        (session, opens): (&Session, String),
+        onward: Option<&Destination>,
+        enrolled: &Enrolled,
+        browser: &Device,
+    ) -> Result<Outcome, No> {
+        let user = &enrolled.user;
         let usable = usable(&self.tenant.bundle.tenant.factors, &enrolled.factors);
         // Whoever shows two factors shows enough, whatever their providers could say.
         let words = match session.shown_assurance() {
@@ -180,9 +198,11 @@ impl Visit {
         let is_theirs = device::shows_owner(&session.proofs, &usable, &words);
         let cookies =
             vec![SetCookie::new(opens), self.drop_flow(), self.known_device(&user.email, is_theirs, browser)?];
-        // Whatever was wanted, what was lost comes first; the page says so.
-        let onward = if recovered { "/factors".to_owned() } else { self.leave(session.id, &destination).await? };
-        Ok((session.id, Outcome::Onward(onward, cookies)))
+        let onward = match onward {
+            Some(destination) => self.leave(session.id, destination).await?,
+            None => "/factors".to_owned(),
+        };
+        Ok(Outcome::Onward(onward, cookies))
     }
 
     /// A new session, and the cookie that opens it. Whatever this browser was signed in as before ends: a sign-in never continues

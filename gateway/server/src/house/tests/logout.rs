@@ -1,14 +1,26 @@
 //! Which ends of sessions apps are told of. Nobody brings the words here: they are looked at where they wait.
 
-use cardea_identity::session::End;
+use std::time::Duration;
 
-use super::*;
-use crate::logout::{AT_ONCE, WAITING};
+use cardea_core::{FactorId, SessionId};
+use cardea_identity::{Sealed, Ticket, session::End};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+
+use super::{changes::Disk, *};
+use crate::{
+    house::{FACTOR_LINK, Following, Raising},
+    logout::{AT_ONCE, WAITING},
+};
 
 impl Stage {
     /// As [`Stage::set`], with an app that wants to be told.
     async fn telling() -> Self {
-        let stage = Self::set().await;
+        Self::telling_on(None).await
+    }
+
+    /// The same, with faults injected into the writing of entries.
+    async fn telling_on(disk: Option<Arc<dyn FaultHook>>) -> Self {
+        let stage = Self::on(disk).await;
         let mut wanted = stage.house.store.bundle().await.unwrap();
         let tenant = wanted.tenants.get_mut(&stage.tenant).unwrap();
         tenant.apps.values_mut().for_each(|app| app.back_channel_logout = Some("/over".to_owned()));
@@ -20,7 +32,7 @@ impl Stage {
         stage
     }
 
-    fn words(&self) -> Vec<cardea_core::SessionId> {
+    fn words(&self) -> Vec<SessionId> {
         self.house.logouts.taken()
     }
 }
@@ -86,5 +98,80 @@ async fn a_word_for_which_there_is_no_room_is_an_entry() {
     // Of one end, however many sessions it is of, there are so many words and one entry.
     tell(&over).await;
     assert_eq!((untold().await, stage.words().len()), (2, AT_ONCE));
+    stage.strike().await;
+}
+
+/// Has the database refuse what `when` names.
+async fn refuse(stage: &Stage, when: &str) {
+    let path = stage.house.config.database();
+    let mut database = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let nth = when.len();
+    let trigger = format!("CREATE TRIGGER refused_{nth} BEFORE {when} BEGIN SELECT RAISE(ABORT, 'refused'); END");
+    sqlx::query(AssertSqlSafe(trigger)).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+}
+
+const SEEN: &str = "UPDATE ON users";
+const HANDED: &str = "INSERT ON handles";
+/// Another end than the first.
+const ENDED: &str = "UPDATE OF ended_at ON sessions WHEN EXISTS (SELECT 1 FROM sessions WHERE ended_at IS NOT NULL)";
+
+/// The old session is over by then, and nobody holds another: once it went on in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_up_that_fails_on_its_way_ends_the_session_for_the_apps() {
+    for (refused, goes_on) in [(&[][..], true), (&[SEEN], false), (&[SEEN, ENDED], false), (&[HANDED], false)] {
+        let stage = Stage::telling().await;
+        let (house, now) = (&stage.house, stage.house.now());
+        let id = FactorId::mint(now, &*house.entropy);
+        let data = FactorData::Totp { secret: Sealed::from_stored("sealed"), last_step: None };
+        let factor = Factor { id, name: String::new(), data, created: now, last_used: None };
+        house.store.insert_factor(&stage.tenant, stage.user.id, &factor).await.unwrap();
+        let (tenant, proofs) =
+            (house.tenant(&stage.tenant).unwrap(), [Proof { means: Means::Totp { factor: id }, at: now }]);
+        let session = stage.session.id;
+        let raising = Raising { tenant: &tenant, user: &stage.user, session, proofs: &proofs, now };
+        for when in refused {
+            refuse(&stage, when).await;
+        }
+        let raised = match house.raise(&raising, Doer::operator()).await {
+            Ok(raised) => house.hand(&raised.unwrap(), HOST, now).await,
+            Err(fault) => Err(fault),
+        };
+        assert_eq!(raised.is_ok(), goes_on, "{refused:?}");
+        let words = stage.words();
+        assert_eq!(words.contains(&session), !goes_on, "{refused:?}: {words:?}");
+        assert_eq!(stage.events().await.contains(&"session-ended".to_owned()), !goes_on, "{refused:?}");
+        let open = house.shared.sessions_of_user(&stage.tenant, stage.user.id, now).await.unwrap();
+        // The store could not end what it keeps, which nobody holds; its own time ends that.
+        assert_eq!(open.len(), usize::from(goes_on || refused.contains(&ENDED)), "{refused:?}");
+        stage.strike().await;
+    }
+}
+
+/// The same for a link, whose entry could not be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_fails_on_its_way_ends_the_session_for_the_apps() {
+    let disk = Arc::new(Disk(false.into()));
+    let stage = Stage::telling_on(Some(Arc::clone(&disk) as _)).await;
+    let (house, now) = (&stage.house, stage.house.now());
+    let tenant = house.tenant(&stage.tenant).unwrap();
+    let link = house.make_factor_link(&tenant, stage.user.id, &Doer::operator()).await.unwrap();
+    let ticket = Ticket::parse(link.url.split(FACTOR_LINK).nth(1).unwrap()).unwrap().hash();
+    let following = Following { tenant: &tenant, user: &stage.user, session: stage.session.id, ticket: &ticket, now };
+    disk.0.store(true, Ordering::SeqCst);
+    let followed = {
+        let mut follows = std::pin::pin!(house.follow_link(&following, Doer::operator()));
+        // Whoever waits for an entry is told so once it has waited too long.
+        loop {
+            match tokio::time::timeout(Duration::from_millis(20), &mut follows).await {
+                Ok(followed) => break followed,
+                Err(_) => stage.pass(1),
+            }
+        }
+    };
+    assert!(followed.is_err() && stage.words().contains(&stage.session.id), "{followed:?}");
+    disk.0.store(false, Ordering::SeqCst);
+    while house.log.flush().await.is_err() {}
+    assert!(house.shared.sessions_of_user(&stage.tenant, stage.user.id, now).await.unwrap().is_empty());
     stage.strike().await;
 }
