@@ -190,6 +190,13 @@ impl House {
         }
     }
 
+    /// Gives up all words that wait, since no app can be reached.
+    pub(crate) fn tell_nobody(&self, why: &str) {
+        while let Some(word) = self.logouts.round.queue.next_now() {
+            self.give_up(Untold { word, outcome: Outcome::Failed, why: why.to_owned() });
+        }
+    }
+
     /// Tells one app, or has the word rest until it is tried again, or gives it up.
     async fn bring(&self, word: Word) {
         let answer = tokio::select! {
@@ -206,7 +213,11 @@ impl House {
     /// Tells one app once. Each try has a token of its own.
     async fn say(&self, word: &Word) -> Answer {
         let not = |why: &str| Answer::Not(why.to_owned());
-        let Some(state) = self.tenant(&word.tenant) else { return not("the tenant is gone") };
+        let state = self.state.load();
+        let Some(state) = state.tenants.get(&word.tenant) else {
+            let behind = state.behind.contains_key(&word.tenant);
+            return not(if behind { "what its tenant is made of cannot be used" } else { "the tenant is gone" });
+        };
         let Some(app) = state.app(&word.app) else { return not("the app is gone") };
         let (Some(path), Some(upstream)) = (&app.spec.back_channel_logout, &app.upstream) else {
             return not("the app wants to be told no more");

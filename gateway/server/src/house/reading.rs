@@ -61,9 +61,8 @@ impl House {
         if !waiting.is_empty()
             && let Err(error) = self.reach(&waiting).await
         {
-            // Then they are given up one by one, since nothing of their tenant is in force.
-            self.state.store(Arc::default());
             tracing::warn!(error = %with_causes(&error), "apps cannot be reached");
+            self.tell_nobody("what reaches its service could not be made ready");
         }
         self.close().await;
         self.logouts.untold()

@@ -6,11 +6,25 @@ use cardea_core::{FactorId, SessionId};
 use cardea_identity::{Sealed, Ticket, session::End};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
-use super::{changes::Disk, *};
+use super::{
+    changes::{Disk, add, north, tenant_reaching},
+    *,
+};
 use crate::{
     house::{FACTOR_LINK, Following, Raising},
     logout::{AT_ONCE, WAITING},
 };
+
+/// Has all apps of a tenant want to be told.
+async fn wants_to_be_told(house: &House, tenant: &TenantId) {
+    let mut wanted = house.store.bundle().await.unwrap();
+    let tenant = wanted.tenants.get_mut(tenant).unwrap();
+    tenant.apps.values_mut().for_each(|app| app.back_channel_logout = Some("/over".to_owned()));
+    let plan = Plan::between(house.store.bundle().await.unwrap(), &wanted);
+    let hash = |_: &TenantId, _: &PolicySet| String::new();
+    let with = Applying { author: "operator", note: "", hash: &hash, now: house.now() };
+    house.store.apply(&plan, &with).await.unwrap();
+}
 
 impl Stage {
     /// As [`Stage::set`], with an app that wants to be told.
@@ -21,13 +35,7 @@ impl Stage {
     /// The same, with faults injected into the writing of entries.
     async fn telling_on(disk: Option<Arc<dyn FaultHook>>) -> Self {
         let stage = Self::on(disk).await;
-        let mut wanted = stage.house.store.bundle().await.unwrap();
-        let tenant = wanted.tenants.get_mut(&stage.tenant).unwrap();
-        tenant.apps.values_mut().for_each(|app| app.back_channel_logout = Some("/over".to_owned()));
-        let plan = Plan::between(stage.house.store.bundle().await.unwrap(), &wanted);
-        let hash = |_: &TenantId, _: &PolicySet| String::new();
-        let with = Applying { author: "operator", note: "", hash: &hash, now: stage.house.now() };
-        stage.house.store.apply(&plan, &with).await.unwrap();
+        wants_to_be_told(&stage.house, &stage.tenant).await;
         stage.house.load_state().await.unwrap();
         stage
     }
@@ -102,8 +110,8 @@ async fn a_word_for_which_there_is_no_room_is_an_entry() {
 }
 
 /// Has the database refuse what `when` names.
-async fn refuse(stage: &Stage, when: &str) {
-    let path = stage.house.config.database();
+async fn refuse(house: &House, when: &str) {
+    let path = house.config.database();
     let mut database = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     let nth = when.len();
     let trigger = format!("CREATE TRIGGER refused_{nth} BEFORE {when} BEGIN SELECT RAISE(ABORT, 'refused'); END");
@@ -131,7 +139,7 @@ async fn a_step_up_that_fails_on_its_way_ends_the_session_for_the_apps() {
         let session = stage.session.id;
         let raising = Raising { tenant: &tenant, user: &stage.user, session, proofs: &proofs, now };
         for when in refused {
-            refuse(&stage, when).await;
+            refuse(house, when).await;
         }
         let raised = match house.raise(&raising, Doer::operator()).await {
             Ok(raised) => house.hand(&raised.unwrap(), HOST, now).await,
@@ -173,5 +181,39 @@ async fn a_link_that_fails_on_its_way_ends_the_session_for_the_apps() {
     disk.0.store(false, Ordering::SeqCst);
     while house.log.flush().await.is_err() {}
     assert!(house.shared.sessions_of_user(&stage.tenant, stage.user.id, now).await.unwrap().is_empty());
+    stage.strike().await;
+}
+
+/// A command that ends a session, and finds only then what reaches its apps.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_cannot_be_reached_is_told_of_as_what_it_is() {
+    let stage = Stage::set().await;
+    for (dir, upstream, refused, why) in [
+        ("unready", "", Some("INSERT ON signing_keys"), "what reaches its service could not be made ready"),
+        ("behind", "ca_file = \"none.pem\"", None, "what its tenant is made of cannot be used"),
+    ] {
+        let config = || {
+            let text = format!("[state]\ndir = \"{dir}\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\nplain = true\n");
+            Config::parse("cardea.toml", &text, &stage.folder, stage.clock.now()).unwrap()
+        };
+        let clock = || Arc::clone(&stage.clock) as Arc<dyn Clock>;
+        let house = House::unprepared(config(), clock(), Arc::clone(&stage.house.entropy)).await.unwrap();
+        add(&house, tenant_reaching("north", upstream)).await;
+        wants_to_be_told(&house, &north()).await;
+        house.close().await;
+        let house = House::open_to_change(config(), clock(), Arc::clone(&stage.house.entropy)).await.unwrap();
+        let user = join(&house, &north()).await;
+        sign_in(&house, &north(), &user).await;
+        house.end_sessions_of_user(&north(), user.id, None, EndReason::Administrator, &Doer::operator()).await.unwrap();
+        if let Some(when) = refused {
+            refuse(&house, when).await;
+        }
+        assert_eq!(house.close_changed().await, 1, "{dir}");
+        let read = Reading::open(&config(), stage.house.now()).await.unwrap();
+        let page = read.store.log(Some(&north()), &LogQuery { limit: 99, ..LogQuery::default() }).await.unwrap();
+        let told: Vec<_> = page.items.iter().map(|one| String::from_utf8(one.body.clone()).unwrap()).collect();
+        let untold = told.iter().find(|one| one.contains("logout-untold")).unwrap();
+        assert!(untold.contains(why), "{dir}: {untold}");
+    }
     stage.strike().await;
 }
