@@ -5,9 +5,22 @@ use std::{sync::Arc, time::Duration};
 
 use cardea_core::Reason;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
-use super::{Upstream, errand::Errand, exchange, pool::Needs};
+use super::{
+    Upstream,
+    errand::Errand,
+    exchange,
+    pool::{Link, Needs, Sender},
+};
 use crate::Body;
+
+/// What of an answer is read, so that its connection can be kept for the next word. Four kilobytes: the page of a framework that has
+/// something to say.
+const DRAINED: usize = 4_096;
+/// How long that may take. Half a second: what is so short comes with its head, or right behind.
+const DRAINS: Duration = Duration::from_millis(500);
 
 /// What a service is told.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +45,29 @@ impl Upstream {
             let (load, mut link) = errand.linked(self).await?;
             let patience = exchange::Patience { limit, call: false };
             let sent = exchange::send(&mut link, request, self.tls.is_some(), patience, None).await;
-            let response = sent.map_err(|failed| failed.reason)?;
-            if http_body::Body::is_end_stream(response.body()) {
+            let (head, body) = sent.map_err(|failed| failed.reason)?.into_parts();
+            if let Ok(true) = tokio::time::timeout(DRAINS, drain(body, &mut link)).await {
                 load.endpoint().pool.keep(link);
             }
-            Ok(response.status())
+            Ok(head.status)
         };
         tokio::time::timeout(limit, exchanged).await.unwrap_or(Err(Reason::UpstreamTimeout))
+    }
+}
+
+/// Whether an answer has passed whole, and its connection can take another request.
+async fn drain(mut body: Incoming, link: &mut Link) -> bool {
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        read += frame.data_ref().map_or(0, bytes::Bytes::len);
+        if read > DRAINED {
+            return false;
+        }
+    }
+    match &mut link.sender {
+        Sender::Http1(sender, _) => sender.ready().await.is_ok(),
+        Sender::Http2(_) => true,
     }
 }
 
@@ -55,9 +84,11 @@ fn request(told: Telling<'_>) -> Option<Request<Body>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpStream},
     };
 
     use super::*;
@@ -101,11 +132,7 @@ mod tests {
             assert!(heard.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"), "{heard}");
             assert!(!heard.contains("cardea-assertion"), "{heard}");
             let endpoint = Arc::clone(&upstream.fleet.load()[0]);
-            assert_eq!(
-                endpoint.faults.load(std::sync::atomic::Ordering::Relaxed),
-                0,
-                "{status} was the address's fault"
-            );
+            assert_eq!(endpoint.faults.load(Ordering::Relaxed), 0, "{status} was the address's fault");
         }
         let (came, _, _) = told("").await;
         assert_eq!(came, Err(Reason::UpstreamBroken));
@@ -117,5 +144,49 @@ mod tests {
         let url = format!("url = 'http://{}'", listener.local_addr().unwrap());
         let upstream = Arc::new(Upstream::new(&toml::from_str(&url).unwrap(), Transport::Plain).unwrap());
         assert_eq!(upstream.tell(TOLD, Duration::from_millis(1)).await, Err(Reason::UpstreamTimeout));
+    }
+
+    /// What a service answers has passed before the connection is another's; what is long, or does not end, closes it.
+    #[tokio::test]
+    async fn a_connection_is_kept_where_the_answer_was_short() {
+        let plain = |length| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length));
+        for (name, answer, kept) in [
+            ("none", plain(0), true),
+            ("short", plain(DRAINED), true),
+            ("chunked", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_owned(), true),
+            ("long", plain(DRAINED + 1), false),
+            ("no end", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_owned(), false),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("url = 'http://{}'", listener.local_addr().unwrap());
+            let upstream = Arc::new(Upstream::new(&toml::from_str(&url).unwrap(), Transport::Plain).unwrap());
+            let opened = AtomicUsize::new(0);
+            let serves = async {
+                let mut open = tokio::task::JoinSet::new();
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    opened.fetch_add(1, Ordering::Relaxed);
+                    open.spawn(answers(stream, answer.clone()));
+                }
+            };
+            let told = async {
+                for _ in 0..3 {
+                    assert_eq!(upstream.tell(TOLD, Duration::from_secs(20)).await, Ok(StatusCode::OK), "{name}");
+                }
+                assert_eq!(opened.load(Ordering::Relaxed), if kept { 1 } else { 3 }, "{name}");
+            };
+            tokio::select! { () = told => {}, () = serves => {} }
+        }
+    }
+
+    /// Answers whatever it is told on a connection, and never closes that.
+    async fn answers(mut stream: TcpStream, answer: String) {
+        let mut heard = Vec::new();
+        while let Ok(1..) = stream.read_buf(&mut heard).await {
+            if heard.ends_with(b"a=b") {
+                heard.clear();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
     }
 }
