@@ -1,21 +1,20 @@
 //! What the gateway counts of itself, beside what the data plane counts of requests: reloads, the ends of its certificates,
 //! its build, and what it takes of the machine. Every label is from a closed list or a name from the configuration.
 
+mod outcomes;
+
 use std::sync::{Arc, Weak};
 
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{
-        counter::{ConstCounter, Counter},
-        family::Family,
-        gauge::ConstGauge,
-        info::Info,
-    },
+    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::{Registry, Unit},
 };
 
 use crate::House;
+
+pub(crate) use outcomes::Outcomes;
 
 /// What can take another's place while the gateway runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,44 +35,41 @@ struct ReloadLabels {
 
 /// How often something took another's place, and how often it was refused.
 #[derive(Debug, Clone)]
-pub(crate) struct Reloads(Family<ReloadLabels, Counter>);
+pub(crate) struct Reloads(Outcomes<ReloadLabels>);
 
 impl Default for Reloads {
     fn default() -> Self {
-        let reloads = Self(Family::default());
-        // All of them from the start: an alert on an increase needs the zero before it.
-        for what in [What::Resources, What::Configuration, What::Certificates] {
-            for taken in [true, false] {
-                reloads.0.get_or_create_owned(&labels(what, taken));
-            }
-        }
-        reloads
+        let all = [What::Resources, What::Configuration, What::Certificates];
+        Self(Outcomes::of(all.into_iter().flat_map(|what| [(what, true), (what, false)])))
     }
 }
 
 impl Reloads {
     /// Counts one that was taken over, or refused.
     pub(crate) fn count(&self, what: What, taken: bool) {
-        self.0.get_or_create(&labels(what, taken)).inc();
+        self.0.count((what, taken));
     }
 }
 
-fn labels(what: What, taken: bool) -> ReloadLabels {
-    let what = match what {
-        What::Resources => "resources",
-        What::Configuration => "configuration",
-        What::Certificates => "certificates",
-    };
-    ReloadLabels { what, outcome: if taken { "taken" } else { "refused" } }
+impl From<(What, bool)> for ReloadLabels {
+    fn from((what, taken): (What, bool)) -> Self {
+        let what = match what {
+            What::Resources => "resources",
+            What::Configuration => "configuration",
+            What::Certificates => "certificates",
+        };
+        Self { what, outcome: if taken { "taken" } else { "refused" } }
+    }
 }
 
 /// Registers everything in here.
 pub(crate) fn register(house: &Arc<House>, registry: &mut Registry) {
     house.observing.counts().register(registry);
-    house.mail.counts.register(registry);
-    house.logouts.counts.register(registry);
+    house.mail.counts.register(registry, "cardea_mail", "Letters to people, by what became of them");
+    let help = "Apps told that a session is over, by what became of it";
+    house.logouts.counts.register(registry, "cardea_logout_tokens", help);
     house.rate_rounds.register(registry);
-    registry.register("cardea_reloads", "Changes taken over, or refused, while running", house.reloads.0.clone());
+    house.reloads.0.register(registry, "cardea_reloads", "Changes taken over, or refused, while running");
     let help = "Processor time spent on hashing passwords and comparing them";
     registry.register_with_unit("cardea_hashing", help, Unit::Seconds, crate::sign_in::hashed());
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);

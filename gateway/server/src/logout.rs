@@ -32,9 +32,9 @@ use cardea_proxy::upstream::Telling;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{House, house::Doer, queue::Waits};
+use crate::{House, figures::Outcomes, house::Doer, queue::Waits};
 
-use figures::{Counts, Outcome};
+use figures::{Labels, Outcome};
 use hands::{Failing, Hand};
 use round::{Round, Tried, Turn, Untold};
 use tries::Answer;
@@ -47,13 +47,12 @@ pub(crate) const AT_ONCE: usize = 1_024;
 const LAST_WORDS: Duration = Duration::from_secs(8);
 
 /// What apps are to be told.
-#[derive(Default)]
 pub(crate) struct Logouts {
     round: Round,
     /// Told when there is no time left.
     over: CancellationToken,
     untold: AtomicU64,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Outcomes<Labels>,
 }
 
 /// That one session is over, for one app.
@@ -86,6 +85,13 @@ impl Waits for Word {
 
     fn due(&self) -> Option<Instant> {
         self.due
+    }
+}
+
+impl Default for Logouts {
+    fn default() -> Self {
+        let (round, over, untold) = Default::default();
+        Self { round, over, untold, counts: figures::counts() }
     }
 }
 

@@ -21,12 +21,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     House,
     config::MailConfig,
+    figures::Outcomes,
     house::{Doer, FactorLink, Invited, subject, with_causes},
     queue::{Queue, Waits},
     state::TenantState,
 };
 
-use figures::{Counts, Outcome};
+use figures::{Labels, Outcome};
 pub(crate) use letter::{Letter, Notice};
 use post::Carrier;
 
@@ -43,7 +44,7 @@ pub(crate) struct Mail {
     carrier: Option<Carrier>,
     queue: Queue<Wanted>,
     hands: Arc<Semaphore>,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Outcomes<Labels>,
 }
 
 /// A letter that is to be sent.
@@ -92,7 +93,7 @@ impl Mail {
     pub(crate) fn open(config: Option<&MailConfig>) -> Result<Self, String> {
         let carrier = config.map(Carrier::open).transpose()?;
         let hands = Arc::new(Semaphore::new(HANDS as usize));
-        Ok(Self { carrier, queue: Queue::new(WAITING), hands, counts: Counts::default() })
+        Ok(Self { carrier, queue: Queue::new(WAITING), hands, counts: figures::counts() })
     }
 
     /// Whether letters are sent at all.
@@ -196,7 +197,7 @@ impl House {
     /// Notes that a letter will not be sent.
     fn dropped(&self, wanted: Wanted, why: &'static str) {
         let kind = wanted.kind();
-        self.mail.counts.count(kind, Outcome::Dropped);
+        self.mail.counts.count((kind, Outcome::Dropped));
         tracing::warn!(tenant = %wanted.tenant(), letter = kind, cause = why, "a letter was dropped");
         match wanted {
             Wanted::Code(one) => self.note(&one.tenant, &one.by, no_code(&one.email, None, why)),
@@ -294,7 +295,7 @@ impl House {
             }
             Ok(Err((user, detail))) => (user, detail),
             Err(fault) => {
-                self.mail.counts.count(Letter::CODE, Outcome::Failed);
+                self.mail.counts.count((Letter::CODE, Outcome::Failed));
                 tracing::warn!(%tenant, letter = Letter::CODE, cause = with_causes(&fault), "a letter was not sent");
                 return;
             }
@@ -347,7 +348,7 @@ impl House {
                 (Outcome::Failed, Event::MailFailed { user, letter: kind.into(), detail: detail.clone() })
             }
         };
-        self.mail.counts.count(kind, outcome);
+        self.mail.counts.count((kind, outcome));
         self.note(&tenant, &by, event);
         handed
     }

@@ -1,12 +1,9 @@
-//! How many letters there were of each kind, and what became of them.
+//! What becomes of letters of each kind, as it is counted.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
+use prometheus_client::encoding::EncodeLabelSet;
 
 use super::Letter;
+use crate::figures::Outcomes;
 
 /// What became of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,45 +17,24 @@ pub(super) enum Outcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+pub(crate) struct Labels {
     letter: &'static str,
     outcome: &'static str,
 }
 
-/// The counters.
-#[derive(Debug, Clone)]
-pub(crate) struct Counts(Family<Labels, Counter>);
-
-impl Default for Counts {
-    fn default() -> Self {
-        let counts = Self(Family::default());
-        // All of them from the start: an alert on an increase needs the zero before it.
-        for letter in Letter::KINDS {
-            for outcome in [Outcome::Sent, Outcome::Failed, Outcome::Dropped] {
-                counts.0.get_or_create_owned(&labels(letter, outcome));
-            }
-        }
-        counts
-    }
+/// The counters, at zero.
+pub(super) fn counts() -> Outcomes<Labels> {
+    let of = |letter| [Outcome::Sent, Outcome::Failed, Outcome::Dropped].map(|outcome| (letter, outcome));
+    Outcomes::of(Letter::KINDS.into_iter().flat_map(of))
 }
 
-impl Counts {
-    /// Counts one.
-    pub(super) fn count(&self, letter: &'static str, outcome: Outcome) {
-        self.0.get_or_create(&labels(letter, outcome)).inc();
+impl From<(&'static str, Outcome)> for Labels {
+    fn from((letter, outcome): (&'static str, Outcome)) -> Self {
+        let outcome = match outcome {
+            Outcome::Sent => "sent",
+            Outcome::Failed => "failed",
+            Outcome::Dropped => "dropped",
+        };
+        Self { letter, outcome }
     }
-
-    /// Registers them.
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register("cardea_mail", "Letters to people, by what became of them", self.0.clone());
-    }
-}
-
-const fn labels(letter: &'static str, outcome: Outcome) -> Labels {
-    let outcome = match outcome {
-        Outcome::Sent => "sent",
-        Outcome::Failed => "failed",
-        Outcome::Dropped => "dropped",
-    };
-    Labels { letter, outcome }
 }
