@@ -32,6 +32,7 @@ mod owed;
 mod passphrase;
 mod policies;
 mod pools;
+mod possession;
 mod protocols;
 mod recovery;
 mod reload;

@@ -37,7 +37,7 @@ fn client(id: &str, grants: &str, lines: &str) -> String {
 
 const TOOL: &str = "redirect_uris = [\"http://127.0.0.1/callback\"]";
 
-fn plan(upstream: u16) -> Plan {
+pub(crate) fn plan(upstream: u16) -> Plan {
     let service = |id: &str, lines: &str| {
         let text = client(id, "\"client_credentials\"", &format!("groups = [\"readers\"]\n{lines}"));
         (format!("tenants/acme/clients/{id}.toml"), text)
@@ -108,19 +108,16 @@ fn wish(gateway: &Gateway, id: &str, grant: &str, more: &Value) -> anyhow::Resul
     Ok(wish)
 }
 
-async fn secret(gateway: &Gateway, client: &str) -> anyhow::Result<String> {
+pub(crate) async fn secret(gateway: &Gateway, client: &str) -> anyhow::Result<String> {
     gateway.on.does(&["client", "secret", "--tenant", "acme", client]).await
 }
 
-/// RFC 8705: the certificate says who the client is, and each token is good on a connection with that certificate alone.
-#[tokio::test]
-async fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() -> Story {
-    let upstream = Upstream::start().await?;
-    let gateway = plan(upstream.port).asks_for_certificates().start().await?;
+/// Has services of the tenant enrol: gives what a program is to show of each, and by which roots it knows both doors (`all.pem`).
+pub(crate) async fn certified(gateway: &Gateway, services: &[&str]) -> anyhow::Result<impl Fn(&str) -> Value + use<>> {
     let on = &gateway.on;
     let root = on.does(&["cert", "root"]).await?;
     on.write("root.pem", &root)?;
-    for service in ["sync", "nosy"] {
+    for service in services {
         let token = on.does(&["cert", "token", "--tenant", "acme", "--service", service]).await?;
         on.write("token", &token)?;
         let server = format!("https://acme.localhost:{}", on.machines);
@@ -131,10 +128,20 @@ async fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() ->
     // One list of roots for both doors.
     let [bundle, roots] = ["sync/bundle.pem", "tls/roots.pem"].map(|file| std::fs::read_to_string(on.path(file)));
     on.write("all.pem", &format!("{root}\n{}\n{}", bundle?, roots?))?;
-    let with = |service: &str| {
-        let cert = ["cert.pem", "key.pem"].map(|file| on.path(&format!("{service}/{file}")));
-        json!({ "cert": cert, "root": on.path("all.pem") })
-    };
+    let folder = on.path("");
+    Ok(move |service: &str| {
+        let cert = ["cert.pem", "key.pem"].map(|file| folder.join(service).join(file));
+        json!({ "cert": cert, "root": folder.join("all.pem") })
+    })
+}
+
+/// RFC 8705: the certificate says who the client is, and each token is good on a connection with that certificate alone.
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() -> Story {
+    let upstream = Upstream::start().await?;
+    let gateway = plan(upstream.port).asks_for_certificates().start().await?;
+    let with = certified(&gateway, &["sync", "nosy"]).await?;
+    let root = gateway.on.path("all.pem");
     let mut program = Program::python(&wish(&gateway, "by-certificate", "client_credentials", &with("sync"))?)?;
     let token = program.says("tokens").await?["access_token"].as_str().context("no token")?.to_owned();
     assert_eq!(program.says("used").await?["status"], 200);
@@ -142,7 +149,7 @@ async fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_it() ->
     let mut other = Program::python(&wish(&gateway, "by-certificate", "client_credentials", &with("nosy"))?)?;
     assert_eq!(other.says("error").await?, "invalid_client");
     // Whoever stole the token has not the certificate: none, or another.
-    for how in [json!({ "root": on.path("all.pem") }), with("nosy")] {
+    for how in [json!({ "root": root }), with("nosy")] {
         let mut more = how;
         more["token"] = token.clone().into();
         let mut thief = Program::python(&wish(&gateway, "by-certificate", "shown", &more)?)?;

@@ -29,6 +29,7 @@ mod letters;
 mod limits;
 mod logout;
 mod own_pages;
+mod programs;
 mod reading;
 mod reload;
 mod remembering;
