@@ -330,7 +330,7 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let found = bundle(&plain, None, Timestamp::from_secs(1_800_000_000));
         assert!(found.passed(), "{} {:?}", found.diagnostics, found.failed().collect::<Vec<_>>());
-        assert_eq!(found.count(), 5);
+        assert_eq!(found.count(), 7);
         let unshown = [
             crate::examples::unshown::<ProviderSpec>(provider),
             crate::examples::unshown::<GroupSpec>(group),
