@@ -345,6 +345,27 @@ async fn sessions_in_memory_are_ended_by_the_command_line_and_go_with_the_gatewa
     Ok(())
 }
 
+/// Who changes something from the command line changes it where the gateway sees it, or not at all.
+#[tokio::test]
+async fn what_waits_for_a_restart_to_lie_elsewhere_is_changed_by_no_command() -> Story {
+    let (_upstream, gateway) = house().await?;
+    let mira = gateway.person("mira@acme.example", &["readers"]).await?;
+    let echo = gateway.at("echo.acme", "/x")?;
+    let (mut client, _) = mira.opens(&echo).await?;
+    let more = "\n[redis]\nurl = \"redis://127.0.0.1:1\"\n";
+    gateway.on.edit("cardea.toml", "[state]\n", &format!("{}\n[state]\n", more.trim()))?;
+    for act in ["suspend", "end-sessions"] {
+        let (status, _, said) = gateway.on.cardea(&["user", "--tenant", "acme", act, &mira.email]).await?;
+        assert!(status != 0 && said.contains("started with another `[redis]`"), "{act}: {status} {said}");
+    }
+    assert_eq!(status(&mut client, &echo).await?, 200, "half done");
+    gateway.on.edit("cardea.toml", &format!("{}\n[state]\n", more.trim()), "[state]\n")?;
+    gateway.on.does(&["user", "--tenant", "acme", "suspend", &mira.email]).await?;
+    let (took, _) = refused_after(&mut client, &echo, 5 * TOLD).await?;
+    assert!(took <= TOLD, "it took {took:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn of_two_racing_step_ups_one_wins() -> Story {
     let (_upstream, gateway) = house().await?;

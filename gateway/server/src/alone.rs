@@ -3,6 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
 };
@@ -48,6 +49,8 @@ pub(crate) fn claim(config: &Config) -> Result<Option<Claim>, NotAlone> {
         Ok(()) => Ok(Some(Claim { _file: file })),
         Err(TryLockError::WouldBlock) if in_memory => Err(NotAlone::Beside(database.clone())),
         Err(TryLockError::WouldBlock) => Err(NotAlone::Behind(database.clone())),
+        // A volume without such locks: whoever would have sessions in memory cannot have it alone there, and does not start.
+        Err(TryLockError::Error(source)) if !in_memory && source.kind() == ErrorKind::Unsupported => Ok(None),
         Err(TryLockError::Error(source)) => Err(NotAlone::Unknown { path, source }),
     }
 }

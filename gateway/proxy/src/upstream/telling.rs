@@ -19,8 +19,8 @@ use crate::Body;
 /// What of an answer is read, so that its connection can be kept for the next word. Four kilobytes: the page of a framework that has
 /// something to say.
 const DRAINED: usize = 4_096;
-/// How long that may take. Half a second: what is so short comes with its head, or right behind.
-const DRAINS: Duration = Duration::from_millis(500);
+/// How long that may take, once it is told. A second: what is so short comes with its head, or right behind.
+const DRAINS: Duration = Duration::from_secs(1);
 
 /// What a service is told.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +46,15 @@ impl Upstream {
             let patience = exchange::Patience { limit, call: false };
             let sent = exchange::send(&mut link, request, self.tls.is_some(), patience, None).await;
             let (head, body) = sent.map_err(|failed| failed.reason)?.into_parts();
-            if let Ok(true) = tokio::time::timeout(DRAINS, drain(body, &mut link)).await {
-                load.endpoint().pool.keep(link);
-            }
-            Ok(head.status)
+            Ok((load, link, head.status, body))
         };
-        tokio::time::timeout(limit, exchanged).await.unwrap_or(Err(Reason::UpstreamTimeout))
+        let exchanged = tokio::time::timeout(limit, exchanged).await.unwrap_or(Err(Reason::UpstreamTimeout));
+        let (load, mut link, status, body) = exchanged?;
+        // It is told, whatever becomes of the rest.
+        if let Ok(true) = tokio::time::timeout(DRAINS, drain(body, &mut link)).await {
+            load.endpoint().pool.keep(link);
+        }
+        Ok(status)
     }
 }
 

@@ -78,6 +78,13 @@ impl InForce {
         said.and_then(|said| said.try_into().ok()).unwrap_or_default()
     }
 
+    /// Where its process keeps something elsewhere than one with that configuration would: `[postgres]` or `[redis]`.
+    pub fn keeps_elsewhere(&self, config: &Config) -> Option<&'static str> {
+        let tables = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
+        let (started, now) = (tables(&self.started), tables(&config.text));
+        ["postgres", "redis"].into_iter().find(|name| started.get(*name) != now.get(*name))
+    }
+
     /// Says it. Whoever reads meanwhile reads the old or the new.
     pub fn write(&self, state_dir: &Path) -> std::io::Result<()> {
         let (path, beside) = (file(state_dir), state_dir.join("in-force.json.new"));

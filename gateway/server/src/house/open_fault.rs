@@ -17,6 +17,17 @@ pub enum OpenFault {
         /// Why.
         source: StoreFault,
     },
+    /// What is to be changed lies elsewhere for the gateway that runs.
+    #[error(
+        "the gateway that runs here started with another `[{table}]`: nothing was changed, since it would not see it. Restart it first; if none runs, delete \
+         `{dir}/in-force.json`"
+    )]
+    Elsewhere {
+        /// The table of the configuration.
+        table: &'static str,
+        /// The state folder.
+        dir: String,
+    },
     /// The operator's key.
     #[error("{0}")]
     Key(String),

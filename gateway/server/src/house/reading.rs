@@ -45,9 +45,13 @@ impl House {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<Self>, OpenFault> {
-        // INVARIANT: sessions are ended where the gateway that runs has them, not where one that starts would: what changes that waits
-        // for a restart, and no command does.
-        let sessions = InForce::read(&config.state_dir).map_or(config.sessions, |said| said.sessions());
+        // INVARIANT: what is changed, and which sessions end, is where the gateway that runs has it, not where one that starts would:
+        // another store waits for a restart, and no command does.
+        let said = InForce::read(&config.state_dir);
+        if let Some(table) = said.as_ref().and_then(|said| said.keeps_elsewhere(&config)) {
+            return Err(OpenFault::Elsewhere { table, dir: config.state_dir.display().to_string() });
+        }
+        let sessions = said.map_or(config.sessions, |said| said.sessions());
         let house = Self::unprepared(Config { machines: None, sessions, ..config }, clock, entropy).await?;
         let state = state(&house.store, &house.config, house.now()).await.map_err(fault(&house.config))?;
         house.state.store(Arc::new(state));

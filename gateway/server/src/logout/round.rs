@@ -101,9 +101,9 @@ impl Round {
         }
     }
 
-    /// Whether nothing waits and nobody is asked.
+    /// Whether nothing waits and nobody is asked. In this order: a word is back in its place before its hand is free.
     pub(super) fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.hands.are_idle()
+        self.hands.are_idle() && self.queue.is_empty()
     }
 
     /// Whose apps are still to be told.

@@ -196,9 +196,14 @@ impl MemoryShared {
         except: Option<SessionId>,
         end: End,
     ) -> Result<Vec<SessionId>, StoreFault> {
+        let open = || -> Vec<SessionId> {
+            let all = |held: &mut Held| held.open(user, end.at).map(|one| one.id).collect::<Vec<_>>();
+            self.of(tenant, all).into_iter().filter(|id| Some(*id) != except).collect()
+        };
+        // One that is about to give its place to another is written as ended before it is marked so here.
+        let known = open();
         self.learn_ends_of(tenant, user, end.at).await?;
-        let mut ids: Vec<_> = self.of(tenant, |held| held.open(user, end.at).map(|one| one.id).collect());
-        ids.retain(|id| Some(*id) != except);
+        let ids = open();
         let spared = except.map(|id| id.to_string()).unwrap_or_default();
         self.store.user_ended((tenant, user), &ids, &spared, end).await?;
         // It is done, whatever becomes of this: whoever asks again would be told of none.
@@ -209,7 +214,7 @@ impl MemoryShared {
         Ok(self.of(tenant, |held| {
             // One of them may have given its place to another meanwhile, which then has ended as well.
             let open: Vec<_> = held.open(user, end.at).filter(|one| Some(one.id) != except).cloned().collect();
-            let late = open.iter().filter(|one| !ids.contains(&one.id) && ends.of_late(one, &ids).unwrap_or(true));
+            let late = open.iter().filter(|one| !ids.contains(&one.id) && ends.of_late(one, &known).unwrap_or(true));
             let all: Vec<_> = ids.iter().copied().chain(late.map(|one| one.id)).collect();
             all.into_iter().filter(|id| held.mark_ended(*id, end, true)).collect()
         }))

@@ -124,8 +124,8 @@ impl SharedState for RedisShared {
     async fn session_end(&self, tenant: &TenantId, id: SessionId, end: End) -> Result<bool, StoreFault> {
         // By what is sealed, since until then it is told from one that lives. What cannot be read is as if it were unknown.
         let known = match self.known(tenant, id).await {
-            Err(fault @ StoreFault::Redis(_)) => return Err(fault),
-            known => known.ok().flatten(),
+            Err(StoreFault::Corrupt { .. } | StoreFault::Sealed(_)) => None,
+            known => known?,
         };
         // One that Redis does not know may be one that it has forgotten, and comes back.
         let until = known.as_ref().map_or(end.at.plus(LINGER_IN_REDIS), |known| dropped(known.expires));

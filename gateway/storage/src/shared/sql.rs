@@ -243,6 +243,9 @@ const SWEEP: &[&str] = &[
     "DELETE FROM one_time WHERE expires_at <= $1",
     "DELETE FROM tries WHERE forget_at <= $1",
     "DELETE FROM rates WHERE forget_at <= $1",
+    // Of a time in which others held what is over.
+    "DELETE FROM ended WHERE until <= $1",
+    "DELETE FROM ended_users WHERE until <= $1",
 ];
 
 impl SqlShared {

@@ -160,7 +160,7 @@ pub(super) async fn all_spent(store: &Store, now: Timestamp) -> Result<(), Store
     sqlx::query(
         "INSERT INTO ended (tenant, what, at, why, until) \
          SELECT tenant, 'spent:' || name, last_at, '', forget_at FROM tries WHERE forget_at > $1 AND count > 0 \
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (tenant, what) DO UPDATE SET at = excluded.at, until = excluded.until WHERE ended.until < excluded.until",
     )
     .bind(now.as_micros())
     .execute(&mut *store.turn().await?)
