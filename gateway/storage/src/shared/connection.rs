@@ -34,8 +34,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// Tries at a command that is sent elsewhere meanwhile: slots that move, a replica that takes over.
 const TRIES: u32 = 4;
 
-/// Who has taken over is known to some nodes before it is to all: for so long they may send whoever asks from one to another, and to the
-/// one that is gone.
+/// Who has taken over is known to some nodes before it is to all, and until then they send whoever asks from one to another: the pause
+/// before they are asked again.
 const KNOWN_TO_ALL: Duration = Duration::from_millis(50);
 
 /// Where Redis is.

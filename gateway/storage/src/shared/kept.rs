@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 
 use crate::StoreFault;
 
-/// INVARIANT: fields are known by their order. A new one is the last and has a default, so that what was kept before still reads. Times are microseconds after `created`, which is after 1970.
+/// INVARIANT: fields are known by their order. A new one is the last and has a default, so that what was kept before still reads.
+/// Times are microseconds after `created`, which is after 1970.
 #[derive(Serialize, Deserialize)]
 struct Kept<'a> {
     user: Id,

@@ -39,8 +39,8 @@ impl Keys {
         self.key(tenant, "s:", &[])
     }
 
-    /// A hash: the sessio`n`; its `h`ost, beyond 64 letters of which it takes twice the room; when it was `i`ssued; what it `r`eplaces, until it is shown; when it was `s`uperseded; what it o`w`es,
-    /// until that is written in SQL; when it was `o`ffered a successor, and which (`x`), until that is shown.
+    /// A hash: the sessio`n`; its `h`ost, beyond 64 letters of which it takes twice the room; when it was `i`ssued; what it `r`eplaces,
+    /// until it is shown; when it was `s`uperseded; what it o`w`es, until that is written in SQL; when it was `o`ffered a successor, and which (`x`), until that is shown.
     pub(super) fn handle(&self, tenant: &TenantId, hash: &HandleHash) -> Key {
         self.key(tenant, "h:", hash.as_bytes())
     }
