@@ -108,6 +108,20 @@ async fn what_counts_once_does_not_count_again_after_the_next_start() {
     assert_eq!(restarted.attempt(&acme, &once, t0().plus(secs(300))).await.unwrap(), None, "its life is over");
 }
 
+/// The row of an older showing stood in the way of the newer one's, and what counted on disk did not in memory.
+#[tokio::test]
+async fn what_is_shown_on_disk_after_its_life_in_memory_counts_at_the_next_start_in_memory() {
+    let (under, acme) = (memory().await, acme());
+    let once = Limit { key: "dpop/x".to_owned(), rule: Rule::once(secs(300)) };
+    assert_eq!(under.ours.attempt(&acme, &once, t0()).await.unwrap(), None);
+    let on_disk = SqlShared::new(under.store.clone());
+    assert_eq!(on_disk.attempt(&acme, &once, t0().plus(secs(400))).await.unwrap(), None, "its life is over");
+    let restarted = under.another().await;
+    restarted.take_up(t0().plus(secs(450))).await.unwrap();
+    assert!(restarted.attempt(&acme, &once, t0().plus(secs(500))).await.unwrap().is_some());
+    assert_eq!(restarted.attempt(&acme, &once, t0().plus(secs(700))).await.unwrap(), None);
+}
+
 /// No sweep has come by yet: the row stands beyond its time.
 #[tokio::test]
 async fn what_was_written_counts_until_its_time_and_no_longer_and_an_end_stays_one() {
